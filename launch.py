@@ -1,0 +1,78 @@
+"""Finds the novel classes of a table: flags and one call.
+
+python launch.py                                  # the table that scikit-learn embeds
+python launch.py --config=configs/pendigits.py --workdir=runs/pendigits
+python launch.py --table=customers.csv --label=segment --workdir=runs/customers
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import jax
+from absl import app, flags
+from ml_collections import config_flags
+
+from ncd_jax import config as run_config
+from ncd_jax.data.csv_table import read_csv_table
+from ncd_jax.data.datasets import load_dataset
+from ncd_jax.errors import UserError
+from ncd_jax.experiment import run
+from ncd_jax.results.console import make_reporter, summary
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", str(Path(__file__).parent / "configs" / "default.py"), "File with the configuration."
+)
+_TABLE = flags.DEFINE_string("table", None, "CSV file with a table of your own.")
+_LABEL = flags.DEFINE_string("label", None, "Its column with class names; empty = unlabelled.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run [runs/NAME_OF_THE_TABLE].")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder where benchmark tables are cached.")
+
+
+def main(argv: list[str]) -> None:
+    """Runs the procedure and prints what it found."""
+    if len(argv) > 1:
+        raise UserError(f"{argv[1]!r} is not a flag; flags are written --name=value")
+    config = run_config.parse(_CONFIG.value)
+    if (_TABLE.value is None) != (_LABEL.value is None):
+        raise UserError("--table and --label belong together; give both")
+    if _TABLE.value is not None:
+        table, truth = read_csv_table(Path(_TABLE.value), _LABEL.value), None
+    else:
+        data_dir = Path(_DATA_DIR.value) if _DATA_DIR.value else None
+        table, truth = load_dataset(config.dataset, data_dir)
+    workdir = Path(_WORKDIR.value or f"runs/{table.name}")
+    metrics = run(config, table, truth, workdir, make_reporter())
+    summary(metrics, workdir / "report.html")
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """Parses the command line; whatever is wrong with it becomes one line."""
+    try:
+        return flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        raise UserError(" ".join(str(error).split())) from error
+
+
+def start() -> None:
+    """Sets JAX up, runs, and turns mistakes and faults into one line and an exit status."""
+    # Backends that are not installed are nobody's concern.
+    logging.getLogger("jax").setLevel(logging.WARNING)
+    # One device a core: XLA's own threads split a training worse than trainings split.
+    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    try:
+        app.run(main, flags_parser=parse_flags)
+    except UserError as error:
+        sys.exit(_say(str(error), 2))
+    except (OSError, FloatingPointError) as error:
+        sys.exit(_say(f"{error}; what is finished is kept, the same command goes on", 1))
+
+
+def _say(message: str, status: int) -> int:
+    print(f"launch.py: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    start()

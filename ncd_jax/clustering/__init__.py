@@ -1,0 +1,1 @@
+"""Pure clustering algorithms: masked, jit- and vmap-safe, tested against an oracle."""

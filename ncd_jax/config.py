@@ -1,0 +1,205 @@
+"""What a run can be told, as frozen dataclasses: the single place of every default.
+
+Config files and flags speak `ml_collections.ConfigDict`; `parse` turns that into a
+`RunConfig` once, checks it, and below that nobody sees a ConfigDict.
+"""
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+import ml_collections
+from ml_collections import config_dict
+
+from ncd_jax.errors import UserError
+from ncd_jax.methods import METHODS
+
+__all__ = ["KConfig", "RunConfig", "SearchConfig", "TrainConfig", "default_config", "parse"]
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Tuning by hidden known classes.
+
+    Attributes:
+        candidates: hyperparameter candidates to try.
+        batch: candidates that are proposed, trained and scored together; one program call.
+        folds: times some known classes are hidden; fewer where fewer choices exist.
+        seeds: trainings of each candidate on each fold, averaged.
+        k_known: whether the number of hidden (and novel) classes is given; when not, it is
+            estimated in every fold as it is on the novel rows.
+        sampler: `tpe` (learns from earlier candidates) or `quasi_random`.
+        held_out: share of the rows of the remaining known classes that lose their label in a
+            fold, so that the accuracy on known classes can be measured.
+        lanes: most trainings that run side by side; bounds memory.
+    """
+
+    candidates: int = 24
+    batch: int = 8
+    folds: int = 5
+    seeds: int = 1
+    k_known: bool = False
+    sampler: str = "tpe"
+    held_out: float = 0.1
+    lanes: int = 40
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training.
+
+    Attributes:
+        epochs: passes over all rows.
+        batch_size: most rows in a step; batches are made equally large.
+        refits: trainings on all known classes, each from its own seed. The answer is the
+            partition that agrees best with the others.
+    """
+
+    epochs: int = 200
+    batch_size: int = 512
+    refits: int = 5
+
+
+@dataclass(frozen=True)
+class KConfig:
+    """The number of novel classes.
+
+    Attributes:
+        n_novel: the number itself, where the user knows it.
+        index: cluster validity index that chooses it otherwise.
+        max: largest number considered.
+        restarts: k-means restarts for each number.
+        max_rows: rows the index is measured on; a random sample where there are more.
+    """
+
+    n_novel: int | None = None
+    index: str = "silhouette"
+    max: int = 20
+    restarts: int = 10
+    max_rows: int = 2000
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides the outcome of a run, beside the table itself.
+
+    Attributes:
+        dataset: a benchmark table by name; not used with a table of one's own.
+        method: a name in `ncd_jax.methods.METHODS`.
+        seed: source of all randomness.
+        representation: what novel rows are clustered in: `normalised` or `raw` latents.
+        hparams: hyperparameters that are fixed instead of tuned.
+    """
+
+    dataset: str = "digits"
+    method: str = "pbn"
+    seed: int = 0
+    representation: str = "normalised"
+    search: SearchConfig = field(default_factory=SearchConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    k: KConfig = field(default_factory=KConfig)
+    hparams: dict[str, float] = field(default_factory=dict)
+
+
+_CHOICES = {
+    "method": tuple(METHODS),
+    "representation": ("normalised", "raw"),
+    "search.sampler": ("tpe", "quasi_random"),
+    "k.index": ("silhouette",),
+}
+_AT_LEAST = {
+    "seed": 0,
+    "search.candidates": 1,
+    "search.batch": 1,
+    "search.folds": 1,
+    "search.seeds": 1,
+    "search.held_out": 0,
+    "search.lanes": 1,
+    "train.epochs": 1,
+    "train.batch_size": 2,
+    "train.refits": 1,
+    "k.n_novel": 1,
+    "k.max": 2,
+    "k.restarts": 1,
+    "k.max_rows": 10,
+}
+_HPARAMS = {
+    name: int if interval.integer else float
+    for method in METHODS.values()
+    for name, interval in method.space(1).items()
+}
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """The default `RunConfig` in the form that config files edit and flags override."""
+    raw = dataclasses.asdict(RunConfig())
+    raw["k"]["n_novel"] = config_dict.placeholder(int)
+    raw["hparams"] = {name: config_dict.placeholder(kind) for name, kind in _HPARAMS.items()}
+    return ml_collections.ConfigDict(raw)
+
+
+def parse(config: ml_collections.ConfigDict) -> RunConfig:
+    """Checks a ConfigDict and freezes it.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong type, or one out of range.
+    """
+    raw = config.to_dict()
+    hparams = {k: v for k, v in raw.pop("hparams", {}).items() if v is not None}
+    _check_keys(hparams, list(_HPARAMS), "hparams.")
+    parsed: RunConfig = _build(RunConfig, raw, "")
+    parsed = dataclasses.replace(parsed, hparams=hparams)
+    for key, choices in _CHOICES.items():
+        if (value := _get(parsed, key)) not in choices:
+            raise UserError(f"config.{key}={value!r} is unknown; choose {' or '.join(choices)}")
+    for key, least in _AT_LEAST.items():
+        value = _get(parsed, key)
+        if value is not None and value < least:
+            raise UserError(f"config.{key}={value} is too small; give at least {least}")
+    if parsed.search.held_out >= 1:
+        raise UserError(f"config.search.held_out={parsed.search.held_out} must be below 1")
+    return parsed
+
+
+def _build(kind: type, raw: dict[str, Any], prefix: str) -> Any:
+    """Builds one dataclass from a dict, its nested dataclasses included."""
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.name != "hparams"}
+    _check_keys(raw, list(fields), prefix)
+    default = kind()
+    values = {}
+    for name, value in raw.items():
+        current = getattr(default, name)
+        if dataclasses.is_dataclass(current):
+            if not isinstance(value, dict):
+                raise UserError(f"config.{prefix}{name} is a group; set a key inside it")
+            values[name] = _build(type(current), value, f"{prefix}{name}.")
+        else:
+            values[name] = _typed(value, current, f"{prefix}{name}")
+    return kind(**values)
+
+
+def _typed(value: Any, current: Any, key: str) -> Any:
+    if current is None or value is None:
+        return value
+    wanted = type(current)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not wanted:
+        raise UserError(f"config.{key}={value!r} has the wrong type; give a {wanted.__name__}")
+    return value
+
+
+def _check_keys(raw: dict[str, Any], known: list[str], prefix: str) -> None:
+    for name in raw:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {prefix}{close[0]}?" if close else f"keys: {', '.join(known)}"
+            raise UserError(f"config.{prefix}{name} is not a config key; {hint}")
+
+
+def _get(config: RunConfig, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value

@@ -1,0 +1,1 @@
+"""Tables in, on the host: readers, benchmark tables, standardisation, hidden-class folds."""

@@ -1,0 +1,146 @@
+"""Folds that hide known classes, so that methods can be tuned without a novel label.
+
+Each fold takes the labels of some known classes away and treats their rows as if they
+were novel; how well these rows are clustered tells how good a candidate is (Troisemaine
+et al., *A Practical Approach to Novel Class Discovery in Tabular Data*, DMKD 2024,
+arXiv 2311.05440, section 4). The table's rows are the same in every fold. Only labels
+and masks differ, so folds can be one batch axis of a compiled program.
+"""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ncd_jax.errors import UserError
+from ncd_jax.types import UNLABELLED
+
+__all__ = ["Folds", "make_folds"]
+
+
+class Folds(NamedTuple):
+    """`F` folds over a table of `n` rows and `C` known classes, as host arrays.
+
+    Row lists are padded with row 0 to the length of the longest fold; their mask is false
+    and their class 0 there.
+
+    Attributes:
+        y: `i32[F, n]`, the labels that a fold may train on; `UNLABELLED` on hidden,
+            held-out and novel rows.
+        hidden: `bool[F, C]`, the classes that a fold hides.
+        hidden_rows: `i32[F, m]`, rows of the hidden classes.
+        hidden_mask: `bool[F, m]`.
+        hidden_y: `i32[F, m]`, their class, counted `0..h-1` among the fold's hidden classes.
+        held_out_rows: `i32[F, q]`, rows of the other classes whose label is held out.
+        held_out_mask: `bool[F, q]`.
+        held_out_y: `i32[F, q]`, their known class.
+    """
+
+    y: np.ndarray
+    hidden: np.ndarray
+    hidden_rows: np.ndarray
+    hidden_mask: np.ndarray
+    hidden_y: np.ndarray
+    held_out_rows: np.ndarray
+    held_out_mask: np.ndarray
+    held_out_y: np.ndarray
+
+
+def make_folds(
+    y: np.ndarray, n_folds: int, seed: int, held_out: float, n_hidden: int | None = None
+) -> Folds:
+    """Draws folds, no two of which hide the same classes.
+
+    Args:
+        y: `i32[n]`, known class of every row, or `UNLABELLED`. Each of the codes `0..C-1`
+            must occur.
+        n_folds: folds wanted; all choices of classes are taken where there are fewer.
+        seed: of all draws; equal arguments give equal folds.
+        held_out: share of the rows of every visible class, in `[0, 1)`, that lose their label
+            so that accuracy on known classes can be measured. At least one row (unless the
+            share is 0), and never the last labelled one.
+        n_hidden: classes to hide in a fold, in `1..C-1`; a third of them by default, at
+            least two, as clustering one class says nothing.
+
+    Raises:
+        UserError: fewer than three known classes.
+    """
+    y = np.asarray(y, np.int32)
+    n_classes = int(y.max(initial=UNLABELLED)) + 1
+    if n_classes < 3:
+        raise UserError(
+            f"tuning hides two known classes and needs one to train on, but there are {n_classes}"
+            " known classes; label rows of at least 3"
+        )
+    if n_hidden is None:
+        n_hidden = max(2, round(n_classes / 3))
+    rng = np.random.default_rng(seed)
+    hidden = _draw_hidden(rng, n_folds, n_classes, n_hidden)
+
+    labels, hidden_rows, hidden_y, held_out_rows = [], [], [], []
+    for classes in hidden:
+        rows = np.flatnonzero((y != UNLABELLED) & classes[y])
+        hidden_rows.append(rows)
+        hidden_y.append((np.cumsum(classes) - 1)[y[rows]])
+        held = [
+            _draw_held_out(rng, np.flatnonzero(y == c), held_out) for c in np.flatnonzero(~classes)
+        ]
+        held_out_rows.append(np.sort(np.concatenate(held)))
+        visible = y.copy()
+        visible[rows] = UNLABELLED
+        visible[held_out_rows[-1]] = UNLABELLED
+        labels.append(visible)
+
+    rows, mask = _pad(hidden_rows)
+    held_rows, held_mask = _pad(held_out_rows)
+    return Folds(
+        y=np.stack(labels),
+        hidden=hidden,
+        hidden_rows=rows,
+        hidden_mask=mask,
+        hidden_y=_pad(hidden_y)[0],
+        held_out_rows=held_rows,
+        held_out_mask=held_mask,
+        held_out_y=_pad([y[r] for r in held_out_rows])[0],
+    )
+
+
+def _draw_hidden(
+    rng: np.random.Generator, n_folds: int, n_classes: int, n_hidden: int
+) -> np.ndarray:
+    """Distinct subsets of the classes, each class in about equally many: `bool[F, C]`."""
+    if math.comb(n_classes, n_hidden) <= n_folds:
+        subsets = list(itertools.combinations(range(n_classes), n_hidden))
+        hidden = np.zeros((len(subsets), n_classes), bool)
+        hidden[np.arange(len(subsets))[:, None], subsets] = True
+        return hidden
+
+    hidden = np.zeros((n_folds, n_classes), bool)
+    for fold in range(n_folds):
+        times_hidden = hidden.sum(axis=0)
+        slack = 1.0
+        while True:
+            # Noise below 1 only breaks ties among the least hidden classes. Where these
+            # lead to a subset that is taken, more noise gives way a little in balance.
+            order = np.argsort(times_hidden + slack * rng.random(n_classes))
+            subset = np.isin(np.arange(n_classes), order[:n_hidden])
+            if not (hidden[:fold] == subset).all(axis=1).any():
+                break
+            slack *= 1.1
+        hidden[fold] = subset
+    return hidden
+
+
+def _draw_held_out(rng: np.random.Generator, rows: np.ndarray, share: float) -> np.ndarray:
+    wanted = max(1, round(share * len(rows))) if share > 0 else 0
+    return rng.choice(rows, size=min(wanted, len(rows) - 1), replace=False)
+
+
+def _pad(ragged: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Stacks ragged rows: values `i32[F, longest]`, 0 where padded, and their mask."""
+    lengths = np.array([len(row) for row in ragged])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    values = np.zeros(mask.shape, np.int32)
+    values[mask] = np.concatenate(ragged)
+    return values, mask

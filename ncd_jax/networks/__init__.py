@@ -1,0 +1,1 @@
+"""Networks and losses: the only place that knows Flax."""

@@ -1,0 +1,1 @@
+"""Records on disk, plots, and the report of a finished run."""

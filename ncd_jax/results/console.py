@@ -1,0 +1,212 @@
+"""What a person sees while a run goes on, and at its end."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Phase", "Reporter", "make_reporter", "summary"]
+
+_QUIET_SECONDS = 5.0
+"""A log file gets at most one line of progress in this time."""
+
+
+class Phase:
+    """A phase in progress. This one is silent; the others override it."""
+
+    def advance(self, n: int = 1) -> None:
+        """Says that `n` more units of the phase's total are done."""
+
+    def note(self, text: str) -> None:
+        """Says something worth knowing, such as the best score so far."""
+
+
+class Reporter:
+    """Tells of the phases of a run. This one is silent: for library use and tests."""
+
+    @contextmanager
+    def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:
+        """Announces a phase for as long as the block runs.
+
+        Args:
+            name: one word.
+            detail: a few words more.
+            total: units of work, where they can be counted.
+
+        Yields:
+            What to tell the phase's progress to.
+        """
+        yield Phase()
+
+
+def make_reporter(console: Console | None = None) -> Reporter:
+    """A reporter for stderr: live on a terminal, plain lines everywhere else."""
+    console = console or Console(stderr=True)
+    live = console.is_terminal and not console.is_dumb_terminal
+    return _LiveReporter(console) if live else _PlainReporter(console)
+
+
+class _LiveReporter(Reporter):
+    """One line a phase, redrawn by Rich's own thread while XLA holds the main one."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:
+        columns = (
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description:<9}", style="bold", markup=False),
+            TextColumn("{task.fields[detail]:<24}", markup=False),
+            BarColumn(bar_width=16),
+            _TimeColumn(),
+            TextColumn("{task.fields[note]}", style="cyan", markup=False),
+        )
+        with Progress(*columns, console=self._console) as progress:
+            task = progress.add_task(name, total=total, detail=detail, note="", last_advance=0.0)
+            yield _LivePhase(progress, progress.tasks[0])
+            # A phase that was not counted, or skipped some of its work, is done all the same.
+            done = progress.tasks[0].completed if total is None else total
+            progress.update(task, total=max(done, 1), completed=max(done, 1))
+
+
+class _LivePhase(Phase):
+    def __init__(self, progress: Progress, task: Task) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, n: int = 1) -> None:
+        self._progress.update(self._task.id, advance=n, last_advance=self._task.elapsed or 0.0)
+
+    def note(self, text: str) -> None:
+        self._progress.update(self._task.id, note=text)
+
+
+class _TimeColumn(ProgressColumn):
+    """Elapsed and remaining time; Rich's own estimate needs far more frequent steps."""
+
+    def render(self, task: Task) -> Text:
+        elapsed = task.elapsed or 0.0
+        text = _clock(elapsed)
+        if not task.finished and task.total and task.completed:
+            expected = task.fields["last_advance"] * task.total / task.completed
+            text += f", {_clock(max(0.0, expected - elapsed))} left"
+        return Text(text, style="dim")
+
+
+class _PlainReporter(Reporter):
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:
+        plain = _PlainPhase(self._console, name, total)
+        plain.say(detail or "started")
+        yield plain
+        plain.say(f"done in {plain.elapsed:.1f} s")
+
+
+class _PlainPhase(Phase):
+    def __init__(self, console: Console, name: str, total: int | None) -> None:
+        self._console, self._name, self._total = console, name, total
+        self._start = self._last_line = time.monotonic()
+        self._done = 0
+        self._note = ""
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._start
+
+    def say(self, text: str) -> None:
+        noted = f"{text}, {self._note}" if self._note else text
+        self._console.out(f"{self._name}: {noted}", highlight=False)
+        self._last_line = time.monotonic()
+
+    def advance(self, n: int = 1) -> None:
+        self._done += n
+        if time.monotonic() - self._last_line < _QUIET_SECONDS:
+            return
+        text = f"{self._done} done, {_clock(self.elapsed)}"
+        if self._total:
+            left = self.elapsed * (self._total - self._done) / self._done
+            text = f"{self._done}/{self._total}, {_clock(self.elapsed)}, {_clock(left)} left"
+        self.say(text)
+
+    def note(self, text: str) -> None:
+        self._note = text
+
+
+def summary(metrics: Mapping[str, Any], report: Path, console: Console | None = None) -> None:
+    """Prints what a run found.
+
+    Args:
+        metrics: the content of `metrics.json`, fresh or from a run that was complete.
+        report: where the HTML report lies.
+        console: stdout where none is given.
+    """
+    console = console or Console()
+    n_novel, n_rows = metrics["n_novel_estimated"], metrics["n_unlabelled"]
+    console.print()
+    console.print(Text(f"{n_novel} novel {_plural('class', n_novel)}", style="bold green"), end="")
+    console.print(f" among {n_rows} unlabelled {_plural('row', n_rows)}", highlight=False)
+    console.print(_sizes(metrics["novel_sizes"]))
+    console.print(_scores(metrics))
+    console.print(
+        f"report {report}\ntook   {_clock(metrics['seconds']['total'])}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _sizes(sizes: list[int]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("class")
+    table.add_column("rows", justify="right")
+    table.add_column()
+    for i, size in enumerate(sizes):
+        bar = "█" * max(1, round(24 * size / max(sizes)))
+        table.add_row(f"novel_{i}", str(size), Text(bar, style="blue"))
+    return table
+
+
+def _scores(metrics: Mapping[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right", style="bold")
+    table.add_column(style="dim")
+    lines = [
+        ("hidden-class score", "hidden_class_score", "rows of hidden known classes found again"),
+        ("known accuracy", "known_accuracy", "held-out rows of known classes told apart"),
+        ("stability", "stability", "agreement of independent retrainings, at best 1"),
+        ("accuracy against truth", "novel_acc", "novel rows in their true class"),
+        ("NMI against truth", "novel_nmi", "agreement with the true classes, at best 1"),
+        ("ARI against truth", "novel_ari", "the same, corrected for chance"),
+    ]
+    percent = {"hidden_class_score", "known_accuracy", "novel_acc"}
+    for name, key, meaning in lines:
+        value = metrics.get(key)
+        if value is not None:
+            table.add_row(name, f"{value:.1%}" if key in percent else f"{value:.2f}", meaning)
+    if "n_novel_true" in metrics:
+        table.add_row("true number of classes", str(metrics["n_novel_true"]), "")
+    return table
+
+
+def _plural(word: str, n: int) -> str:
+    if n == 1:
+        return word
+    return word + ("es" if word.endswith("s") else "s")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

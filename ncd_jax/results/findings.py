@@ -1,0 +1,83 @@
+"""What a finished run knows, gathered for the records and the report."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ncd_jax.tuning.proposals import Trial
+
+__all__ = ["Findings", "KCurve", "LatentMap", "Trial"]
+
+
+@dataclass(frozen=True)
+class KCurve:
+    """The validity index over the number of novel classes, on the novel rows.
+
+    Attributes:
+        name: of the index, such as `silhouette`.
+        ks: `i[m]`, numbers tried.
+        index: `f[m]`, mean over refits.
+        spread: `f[m]`, standard deviation over refits.
+        chosen: the number that was used.
+    """
+
+    name: str
+    ks: np.ndarray
+    index: np.ndarray
+    spread: np.ndarray
+    chosen: int
+
+
+@dataclass(frozen=True)
+class LatentMap:
+    """A two-dimensional picture of the latent space, for at most a few thousand rows.
+
+    Attributes:
+        xy: `f[p, 2]`.
+        row: `i[p]`, row number in the table.
+        label: the known class or `novel_i` of each point.
+        is_novel: `bool[p]`, whether the row was unlabelled.
+        truth: true class of each point where it is known, else none. For eyes only.
+    """
+
+    xy: np.ndarray
+    row: np.ndarray
+    label: tuple[str, ...]
+    is_novel: np.ndarray
+    truth: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the records and the report are made from.
+
+    Attributes:
+        config: the resolved configuration as written to `config.json`.
+        metrics: the content of `metrics.json`.
+        classes: names of the known classes.
+        n_columns: columns of the table.
+        hidden: names of the classes that each fold hid.
+        trials: every candidate, in order of number.
+        best: number of the trial that won.
+        rows: `i[u]`, row numbers of the unlabelled rows.
+        labels: `i[u]`, index of the novel class of each; 0 is the largest class.
+        confidence: `f[u]`, between 0 and 1.
+        k_curve: none where the number of novel classes was given.
+        latent_map: the picture.
+        loss: `f[epochs]`, training loss of the refit that gave the answer.
+    """
+
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    classes: tuple[str, ...]
+    n_columns: int
+    hidden: tuple[tuple[str, ...], ...]
+    trials: tuple[Trial, ...]
+    best: int
+    rows: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+    k_curve: KCurve | None
+    latent_map: LatentMap
+    loss: np.ndarray

@@ -1,0 +1,1 @@
+"""Training, cross-validation by hidden classes, and the search over candidates."""

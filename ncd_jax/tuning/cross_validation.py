@@ -1,0 +1,151 @@
+"""Cross-validation by hidden classes: folds x candidates x seeds as one compiled program.
+
+Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Tabular Data",
+2024, arXiv 2311.05440, section 4.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from ncd_jax.clustering.kmeans import kmeans
+from ncd_jax.clustering.metrics import clustering_scores, contingency
+from ncd_jax.clustering.n_clusters import estimate_n_clusters
+from ncd_jax.data.folds import Folds
+from ncd_jax.tuning.devices import spread_over_devices
+from ncd_jax.tuning.train import train
+from ncd_jax.types import Array, Method, NCDData, PyTree, RunResult, Scores
+
+__all__ = ["Protocol", "cross_validate", "one_run"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The static facts of a cross-validation run.
+
+    Attributes:
+        epochs: passes over all rows.
+        batch_size: most rows in a step.
+        n_hidden: classes hidden in a fold.
+        k_known: whether hidden rows are clustered into `n_hidden` clusters, or into as many
+            as the validity index says.
+        max_clusters: largest number of clusters considered.
+        index_restarts: k-means restarts for each number considered.
+        index_rows: rows the index is measured on at most.
+        restarts: k-means restarts of the clustering that is scored.
+        lanes: most runs side by side; bounds memory.
+    """
+
+    epochs: int
+    batch_size: int
+    n_hidden: int
+    k_known: bool
+    max_clusters: int
+    index_restarts: int = 2
+    index_rows: int = 1000
+    restarts: int = 5
+    lanes: int = 40
+
+
+def one_run(
+    key: Array, method: Method, x: Array, fold: Folds, hparams: PyTree, protocol: Protocol
+) -> RunResult:
+    """Trains on one fold, finds its hidden classes, and scores what was found.
+
+    A run whose loss or latents are not finite has diverged: it scores 0, less than any
+    clustering can, and its NaNs go no further.
+    """
+    key_train, key_index, key_cluster = jax.random.split(key, 3)
+    state, info = train(
+        key_train,
+        method,
+        NCDData(x, fold.y),
+        hparams,
+        epochs=protocol.epochs,
+        batch_size=protocol.batch_size,
+    )
+    z = method.represent(state, x[fold.hidden_rows], hparams)
+    finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
+    z = jnp.where(finite, z, 0.0)
+
+    if protocol.k_known:
+        slots, k = protocol.n_hidden, jnp.int32(protocol.n_hidden)
+    else:
+        slots = protocol.max_clusters
+        estimate = estimate_n_clusters(
+            key_index,
+            z,
+            max_clusters=slots,
+            mask=fold.hidden_mask,
+            restarts=protocol.index_restarts,
+            max_rows=protocol.index_rows,
+        )
+        k = estimate.k
+    clusters = kmeans(
+        key_cluster,
+        z,
+        k,
+        max_clusters=slots,
+        mask=fold.hidden_mask,
+        restarts=protocol.restarts,
+    )
+    table = contingency(
+        clusters.labels,
+        fold.hidden_y,
+        n_labels=slots,
+        n_classes=protocol.n_hidden,
+        mask=fold.hidden_mask,
+    )
+    scores = clustering_scores(table)
+
+    logits = method.known_logits(state, x[fold.held_out_rows], hparams)
+    right = (jnp.argmax(logits, axis=1) == fold.held_out_y) & fold.held_out_mask
+    known_accuracy = jnp.sum(right) / jnp.sum(fold.held_out_mask)
+
+    worst_if_diverged = functools.partial(jnp.where, finite)
+    return RunResult(
+        scores=Scores(*(worst_if_diverged(s, 0.0) for s in scores)),
+        k=k,
+        known_accuracy=worst_if_diverged(known_accuracy, 0.0),
+        diverged=~finite,
+        loss=info["loss"],
+    )
+
+
+def cross_validate(
+    keys: Array, method: Method, x: Array, folds: Folds, hparams: PyTree, protocol: Protocol
+) -> RunResult:
+    """Runs every candidate on every fold from every seed.
+
+    All candidates and folds share the seeds, and with them initial weights, data order and
+    noise, so that their differences are their own. Candidates are spread over all devices
+    and taken a few at a time, so that at most `protocol.lanes` runs share a device.
+
+    Args:
+        keys: random keys `[S]`, one a seed.
+        method: the method.
+        x: `f32[n, d]`, shared by all.
+        folds: all of them; they share the rows `x`, only labels and masks differ.
+        hparams: stacked on a leading axis `[A]`.
+        protocol: static facts.
+
+    Returns:
+        Results with leading axes `[A, F, S]`.
+    """
+
+    def seeds(fold: Folds, hparams: PyTree) -> RunResult:
+        run = functools.partial(one_run, protocol=protocol)
+        return jax.vmap(run, in_axes=(0, None, None, None, None))(keys, method, x, fold, hparams)
+
+    def candidate(hparams: PyTree) -> RunResult:
+        return jax.vmap(seeds, in_axes=(0, None))(folds, hparams)
+
+    runs_each = len(keys) * len(folds.y)
+
+    def candidates(hparams: PyTree) -> RunResult:
+        side_by_side = max(1, protocol.lanes // runs_each)
+        return jax.lax.map(candidate, hparams, batch_size=side_by_side)
+
+    return spread_over_devices(candidates, hparams)

@@ -1,0 +1,154 @@
+"""The vocabulary of the package. Read this file first.
+
+Three kinds of data are kept apart everywhere:
+
+* **static**: frozen, hashable facts that shape the program (widths, counts). A new
+  value is a new compilation.
+* **hparams**: a pytree of traced scalars (learning rate, loss weight, latent size).
+  Give every leaf a leading axis and the same program sweeps over it.
+* **state**: what the next training step needs, a pytree that a method owns.
+
+Shapes are written `[n, d]`: `n` rows, `d` columns, `C` known classes, `L` latent
+columns, `K` cluster slots. Ragged things have a fixed shape and a boolean mask.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+
+__all__ = [
+    "UNLABELLED",
+    "Array",
+    "Interval",
+    "KEstimate",
+    "KMeansResult",
+    "Method",
+    "NCDData",
+    "PyTree",
+    "RunResult",
+    "Scores",
+]
+
+Array = jax.Array
+PyTree = Any
+
+UNLABELLED = -1
+"""The class code of a row without a label."""
+
+
+class NCDData(NamedTuple):
+    """A problem of novel class discovery, or a batch of its rows.
+
+    Attributes:
+        x: `f32[n, d]`, standardised columns.
+        y: `i32[n]`, the code of a known class in `0..C-1`, or `UNLABELLED`. Novel
+            labels are not representable here, so nothing that takes `NCDData` can see one.
+    """
+
+    x: Array
+    y: Array
+
+
+class Scores(NamedTuple):
+    """Agreement of a clustering with the true classes, each a scalar, 1 is perfect.
+
+    Attributes:
+        acc: clustering accuracy under the best one-to-one match of clusters to classes.
+        nmi: normalised mutual information (arithmetic mean).
+        ari: adjusted Rand index.
+    """
+
+    acc: Array
+    nmi: Array
+    ari: Array
+
+
+class KMeansResult(NamedTuple):
+    """The best of several k-means restarts.
+
+    Attributes:
+        centroids: `f32[K, d]`; slots at and above the number of clusters are zero.
+        labels: `i32[n]`, the nearest centroid of every row, masked rows included.
+        inertia: scalar, sum of squared distances of the unmasked rows to their centroid.
+        n_iter: scalar, Lloyd iterations of the restart that won.
+        converged: scalar bool, whether that restart stopped before its iteration limit.
+    """
+
+    centroids: Array
+    labels: Array
+    inertia: Array
+    n_iter: Array
+    converged: Array
+
+
+class KEstimate(NamedTuple):
+    """The number of clusters that a validity index prefers.
+
+    Attributes:
+        k: scalar i32, the preferred number.
+        ks: `i32[m]`, the numbers that were tried.
+        index: `f32[m]`, the index at each of them.
+    """
+
+    k: Array
+    ks: Array
+    index: Array
+
+
+class RunResult(NamedTuple):
+    """What one cross-validation run reports; sweeps stack it on leading axes.
+
+    Attributes:
+        scores: clustering quality on the rows of the hidden classes.
+        k: scalar i32, the number of clusters used on them.
+        known_accuracy: scalar, accuracy on known rows whose label was held out.
+        diverged: scalar bool; a diverged run has all scores 0.
+        loss: `f32[epochs]`, mean training loss of each epoch.
+    """
+
+    scores: Scores
+    k: Array
+    known_accuracy: Array
+    diverged: Array
+    loss: Array
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The range of one tuned hyperparameter, both ends included.
+
+    Attributes:
+        low: smallest value.
+        high: largest value.
+        log: whether the search is uniform on the logarithm.
+        integer: whether only whole numbers are allowed.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+
+
+class Method(NamedTuple):
+    """A method of novel class discovery as a record of pure functions.
+
+    Every function is safe under `jit` and `vmap` over `key` and `hparams`, and over the
+    labels of the data while its rows are shared.
+
+    Attributes:
+        init: `(key, data, hparams) -> state`, a named tuple. What only training needs is in
+            its field `opt`; the rest is the model that is stored.
+        step: `(key, state, batch, hparams) -> (state, info)`; `info` is a dict of scalars
+            for people and has at least `loss`.
+        represent: `(state, x, hparams) -> f32[n, L]`, the space in which novel rows are
+            clustered.
+        known_logits: `(state, x, hparams) -> f32[n, C]`, for telling known classes apart.
+    """
+
+    init: Callable[[Array, NCDData, PyTree], PyTree]
+    step: Callable[[Array, PyTree, NCDData, PyTree], tuple[PyTree, dict[str, Array]]]
+    represent: Callable[[PyTree, Array, PyTree], Array]
+    known_logits: Callable[[PyTree, Array, PyTree], Array]

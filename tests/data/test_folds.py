@@ -1,0 +1,126 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from ncd_jax.data.folds import make_folds
+from ncd_jax.errors import UserError
+
+
+def labels_of(sizes, n_novel=11, seed=0):
+    y = np.repeat([*range(len(sizes)), -1], [*sizes, n_novel])
+    return np.random.default_rng(seed).permutation(y).astype(np.int32)
+
+
+CASES = [
+    labels_of([5, 9, 30]),
+    labels_of([1, 1, 1]),
+    labels_of([1, 40, 2, 7]),
+    labels_of([20] * 5),
+    labels_of([3, 1, 50, 12, 8, 2, 30]),
+    labels_of([10] * 19, n_novel=0),
+]
+
+
+@pytest.mark.parametrize("held_out", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("y", CASES)
+def test_every_row_is_in_its_place(y, held_out):
+    """Says again, by sets of rows, what each fold must hold."""
+    folds = make_folds(y, 5, 3, held_out)
+    n_classes = y.max() + 1
+    n_folds = len(folds.y)
+    assert n_folds == min(5, math.comb(n_classes, max(2, round(n_classes / 3))))
+    for f in range(n_folds):
+        hidden = set(np.flatnonzero(folds.hidden[f]))
+        assert len(hidden) == max(2, round(n_classes / 3)) < n_classes
+
+        mask = folds.hidden_mask[f]
+        rows = folds.hidden_rows[f][mask]
+        assert sorted(rows) == [i for i in range(len(y)) if y[i] in hidden]
+        codes = sorted(hidden)
+        assert [codes[c] for c in folds.hidden_y[f][mask]] == list(y[rows])
+
+        held_mask = folds.held_out_mask[f]
+        held = folds.held_out_rows[f][held_mask]
+        assert len(set(held)) == len(held)
+        np.testing.assert_array_equal(folds.held_out_y[f][held_mask], y[held])
+        for c in set(range(n_classes)) - hidden:
+            size = np.sum(y == c)
+            wanted = max(1, round(held_out * size)) if held_out else 0
+            assert np.sum(y[held] == c) == min(wanted, size - 1)
+            assert np.sum(folds.y[f] == c) == size - min(wanted, size - 1) >= 1
+        assert not hidden & set(y[held])
+
+        expected = y.copy()
+        expected[list(rows) + list(held)] = -1
+        np.testing.assert_array_equal(folds.y[f], expected)
+        assert not hidden & set(folds.y[f])
+
+    for rows, mask, codes in [
+        (folds.hidden_rows, folds.hidden_mask, folds.hidden_y),
+        (folds.held_out_rows, folds.held_out_mask, folds.held_out_y),
+    ]:
+        assert rows.shape == mask.shape == codes.shape
+        assert not rows[~mask].any()
+        assert not codes[~mask].any()
+        assert rows.shape[1] == mask.sum(axis=1).max()
+    for name, value in folds._asdict().items():
+        assert value.dtype == (bool if name in ("hidden", "hidden_mask", "held_out_mask") else "i4")
+
+
+@pytest.mark.parametrize("n_classes", [3, 4, 5, 6, 9, 14, 26])
+@pytest.mark.parametrize("n_folds", [1, 2, 5, 9, 30])
+def test_subsets_are_distinct_and_classes_take_turns(n_classes, n_folds):
+    for seed in range(5):
+        hidden = make_folds(np.arange(n_classes), n_folds, seed, 0.0).hidden
+        assert len({tuple(row) for row in hidden}) == len(hidden)
+        times = hidden.sum(axis=0)
+        assert times.max() - times.min() <= 2
+
+
+def test_classes_take_turns_exactly_where_nothing_stands_in_the_way():
+    for seed in range(20):
+        times = make_folds(np.arange(12), 6, seed, 0.0).hidden.sum(axis=0)
+        np.testing.assert_array_equal(times, 2)
+
+
+@pytest.mark.parametrize("n_folds", [10, 11, 1000])
+def test_all_choices_are_taken_where_there_are_no_more(n_folds):
+    folds = make_folds(np.arange(5), n_folds, 0, 0.0)
+    subsets = {tuple(np.flatnonzero(row)) for row in folds.hidden}
+    assert subsets == set(itertools.combinations(range(5), 2))
+    assert len(folds.hidden) == 10
+
+
+def test_all_choices_but_one():
+    hidden = make_folds(np.arange(5), 9, 0, 0.0).hidden
+    assert len({tuple(row) for row in hidden}) == 9
+
+
+def test_number_of_hidden_classes_can_be_given():
+    folds = make_folds(np.arange(6), 4, 0, 0.0, n_hidden=4)
+    np.testing.assert_array_equal(folds.hidden.sum(axis=1), 4)
+
+
+def test_seed_decides():
+    y = labels_of([30] * 8)
+    first, again, other = (make_folds(y, 5, seed, 0.2) for seed in (7, 7, 8))
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first.hidden, other.hidden)
+    assert not np.array_equal(first.y, other.y)
+
+
+def test_input_is_left_alone():
+    y = labels_of([5, 5, 5])
+    before = y.copy()
+    make_folds(y, 3, 0, 0.3)
+    np.testing.assert_array_equal(y, before)
+
+
+@pytest.mark.parametrize("y", [[], [-1, -1], [0, 1, -1], [0]])
+def test_fewer_than_three_classes_is_a_mistake_of_the_user(y):
+    with pytest.raises(UserError, match="at least 3") as caught:
+        make_folds(np.array(y, np.int32), 5, 0, 0.1)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,166 @@
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from conftest import make_findings
+
+from ncd_jax.results.findings import Findings
+from ncd_jax.results.report import render_report
+
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    '<img src=x onerror="alert(2)">',
+    "<b>bold</b> & {{ 7 * 7 }}",
+    "'\"><svg onload=alert(3)>",
+    "%{x} \u2028 <a href='https://example.org'>link</a>",
+)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+class Page(HTMLParser):
+    """Text, elements and scripts of a document."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.tags, self.scripts = "", [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] == "script" and self.cdata_elem == "script":
+            self.scripts[-1] += data
+        else:
+            self.text += data
+
+    @property
+    def figures(self) -> dict:
+        return json.loads(self.scripts[1])
+
+
+def squeeze(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.fixture(scope="module")
+def page(findings: Findings) -> Page:
+    return Page(render_report(findings))
+
+
+@pytest.fixture(scope="module")
+def hostile_html() -> str:
+    return render_report(make_findings(HOSTILE, n_trials=4))
+
+
+def test_the_headline_answers_the_question(page: Page):
+    assert "5 novel classes among 890 unlabelled rows" in page.text
+
+
+def test_sections_and_figures_belong_together(page: Page):
+    shown = [attrs["data-figure"] for _, attrs in page.tags if "data-figure" in attrs]
+    assert sorted(shown) == sorted(page.figures)
+    assert len(shown) == 7
+
+
+def test_the_numbers_are_in_it(page: Page, findings: Findings):
+    best = findings.trials[findings.best]
+    text = squeeze(page.text)
+    assert f"{best.score:.1%}" in text
+    for name, value in best.hparams.items():
+        assert name in text
+        assert f"{value:.4g}" in text
+    for size in findings.metrics["novel_sizes"]:
+        assert str(size) in text
+    assert "Scored against the truth" in text
+    assert "87.3%" in text
+    assert '"max": 20' in text
+    assert "3 of 165 trainings diverged" in text
+
+
+def test_the_least_run_has_a_report(least_findings: Findings):
+    page = Page(render_report(least_findings))
+    assert "1 novel class among 1 unlabelled row" in page.text
+    assert "Scored against the truth" not in page.text
+    assert "was given in the configuration" in squeeze(page.text)
+    assert sorted(page.figures) == ["folds", "loss", "map", "sizes"]
+    assert "None" not in page.text
+    assert "nan" not in page.text
+
+
+def test_nothing_is_loaded_from_anywhere(page: Page):
+    for tag, attrs in page.tags:
+        assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
+        for name in ("src", "href", "srcset", "data", "action"):
+            assert name not in attrs, (tag, attrs)
+    policy = next(a["content"] for t, a in page.tags if a.get("http-equiv"))
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+
+
+def test_hostile_names_stay_text(hostile_html: str):
+    page = Page(hostile_html)
+    assert len(page.scripts) == 3
+    assert {tag for tag, _ in page.tags}.isdisjoint({"img", "svg", "a", "b"})
+    for name in HOSTILE:
+        assert squeeze(name) in squeeze(page.text)
+    # Inside figures Plotly would read tags, so there are none but its own line breaks.
+    assert "<" not in json.dumps(page.figures).replace("<br>", "").replace("<extra></extra>", "")
+
+
+def find_browser() -> str:
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no Chromium or Chrome on PATH")
+
+
+def browse(html: str, folder: Path) -> tuple[str, str]:
+    """The document after its scripts ran, and what they wrote to the console."""
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    command = [
+        find_browser(),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--virtual-time-budget=20000",
+        f"--user-data-dir={folder / 'profile'}",
+        "--dump-dom",
+        (folder / "report.html").as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, timeout=240, check=True)
+    log = done.stderr.decode(errors="replace")
+    return done.stdout.decode(), "\n".join(x for x in log.splitlines() if "CONSOLE" in x)
+
+
+@pytest.mark.parametrize("kind", ["usual", "least", "hostile"])
+def test_a_browser_draws_it_without_complaint(
+    kind: str, findings, least_findings, hostile_html: str, tmp_path: Path
+):
+    html = hostile_html if kind == "hostile" else ""
+    html = html or render_report(findings if kind == "usual" else least_findings)
+    dom, console = browse(html, tmp_path)
+    assert console == ""
+    drawn = Page(dom)
+    plots = [a for _, a in drawn.tags if "data-figure" in a]
+    assert plots
+    assert all("js-plotly-plot" in a.get("class", "") for a in plots)
+    assert sum(a.get("class") == "main-svg" for _, a in drawn.tags) >= len(plots)
+    if kind == "hostile":
+        assert not [a for t, a in drawn.tags if t in {"img", "a"} or "onload" in a]
+        # Names of hidden classes, under the folds, read as they were written.
+        assert "</script><" in drawn.text
+        assert "<b>bold</b> &" in drawn.text
