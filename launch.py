@@ -35,10 +35,10 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise UserError(f"{argv[1]!r} is not a flag; flags are written --name=value")
     config = run_config.parse(_CONFIG.value)
-    if (_TABLE.value is None) != (_LABEL.value is None):
-        raise UserError("--table and --label belong together; give both")
-    if _TABLE.value is not None:
+    if _TABLE.value and _LABEL.value:
         table, truth = read_csv_table(Path(_TABLE.value), _LABEL.value), None
+    elif _TABLE.value or _LABEL.value:
+        raise UserError("--table and --label belong together; give both")
     else:
         data_dir = Path(_DATA_DIR.value) if _DATA_DIR.value else None
         table, truth = load_dataset(config.dataset, data_dir)

@@ -1,0 +1,1 @@
+"""Novel class discovery in tables, on JAX."""

@@ -159,7 +159,7 @@ def _fingerprint(table: Table) -> dict[str, Any]:
     """What makes this table this one: a run may only be continued on the same."""
     digest = hashlib.sha256()
     for array in (table.x, table.y):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).tobytes())
     digest.update("\0".join((*table.columns, "", *table.classes)).encode())
     return {"name": table.name, "sha256": digest.hexdigest()}
 
@@ -230,7 +230,7 @@ def _k_curve(config: RunConfig, refits: Refits, answer: Answer) -> KCurve | None
     if refits.estimate is None:
         return None
     finite = np.asarray(refits.finite)
-    index = np.asarray(refits.estimate.index)[finite]
+    index = np.asarray(refits.estimate.values)[finite]
     return KCurve(
         name=config.k.index,
         ks=np.asarray(refits.estimate.ks[0]),

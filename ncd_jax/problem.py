@@ -46,7 +46,7 @@ class Problem(NamedTuple):
     config: RunConfig
     scaler: Standardiser
     data: NCDData
-    folds: Folds
+    folds: Folds[np.ndarray]
     method: Method
     space: dict[str, Interval]
     n_novel: int | None
@@ -218,7 +218,7 @@ def choose(problem: Problem, refits: Refits) -> Answer:
         k = problem.n_novel
     else:
         assert refits.estimate is not None
-        index = np.asarray(refits.estimate.index)[finite].mean(axis=0)
+        index = np.asarray(refits.estimate.values)[finite].mean(axis=0)
         k = int(refits.estimate.ks[0][index.argmax()])
     clusters = partitions(problem, refits, np.full(len(finite), k))
 

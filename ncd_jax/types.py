@@ -89,12 +89,12 @@ class KEstimate(NamedTuple):
     Attributes:
         k: scalar i32, the preferred number.
         ks: `i32[m]`, the numbers that were tried.
-        index: `f32[m]`, the index at each of them.
+        values: `f32[m]`, the index at each of them.
     """
 
     k: Array
     ks: Array
-    index: Array
+    values: Array
 
 
 class RunResult(NamedTuple):

@@ -9,7 +9,7 @@ and masks differ, so folds can be one batch axis of a compiled program.
 
 import itertools
 import math
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,8 +19,13 @@ from ncd_jax.types import UNLABELLED
 __all__ = ["Folds", "make_folds"]
 
 
-class Folds(NamedTuple):
-    """`F` folds over a table of `n` rows and `C` known classes, as host arrays.
+A = TypeVar("A")
+
+
+class Folds(NamedTuple, Generic[A]):
+    """`F` folds over a table of `n` rows and `C` known classes.
+
+    `make_folds` gives NumPy arrays, `Folds[np.ndarray]`; the sweep takes the same on the device.
 
     Row lists are padded with row 0 to the length of the longest fold; their mask is false
     and their class 0 there.
@@ -37,19 +42,19 @@ class Folds(NamedTuple):
         held_out_y: `i32[F, q]`, their known class.
     """
 
-    y: np.ndarray
-    hidden: np.ndarray
-    hidden_rows: np.ndarray
-    hidden_mask: np.ndarray
-    hidden_y: np.ndarray
-    held_out_rows: np.ndarray
-    held_out_mask: np.ndarray
-    held_out_y: np.ndarray
+    y: A
+    hidden: A
+    hidden_rows: A
+    hidden_mask: A
+    hidden_y: A
+    held_out_rows: A
+    held_out_mask: A
+    held_out_y: A
 
 
 def make_folds(
     y: np.ndarray, n_folds: int, seed: int, held_out: float, n_hidden: int | None = None
-) -> Folds:
+) -> Folds[np.ndarray]:
     """Draws folds, no two of which hide the same classes.
 
     Args:

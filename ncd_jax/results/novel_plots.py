@@ -38,7 +38,7 @@ def k_plot(curve: KCurve) -> go.Figure:
         y=index,
         mode="lines+markers",
         line={"color": ACCENT},
-        name="mean over repeats",
+        name="mean over refits",
         customdata=spread,
         hovertemplate="k = %{x}: %{y:.3f} ± %{customdata:.3f}<extra></extra>",
     )

@@ -100,6 +100,7 @@ def fold_plot(trials: Sequence[Trial], best: int, hidden: Sequence[Sequence[str]
     figure.update_xaxes(
         tickvals=folds,
         ticktext=[_stacked(names) for names in hidden],
+        ticklabeloverflow="allow",  # or the last fold may lose its names
         range=[-0.5, len(folds) - 0.5],
     )
     return figure

@@ -50,7 +50,7 @@ class Protocol:
 
 
 def one_run(
-    key: Array, method: Method, x: Array, fold: Folds, hparams: PyTree, protocol: Protocol
+    key: Array, method: Method, x: Array, fold: Folds[Array], hparams: PyTree, protocol: Protocol
 ) -> RunResult:
     """Trains on one fold, finds its hidden classes, and scores what was found.
 
@@ -104,18 +104,20 @@ def one_run(
     right = (jnp.argmax(logits, axis=1) == fold.held_out_y) & fold.held_out_mask
     known_accuracy = jnp.sum(right) / jnp.sum(fold.held_out_mask)
 
-    worst_if_diverged = functools.partial(jnp.where, finite)
+    def worst_if_diverged(value: Array) -> Array:
+        return jnp.where(finite, value, 0.0)
+
     return RunResult(
-        scores=Scores(*(worst_if_diverged(s, 0.0) for s in scores)),
+        scores=Scores(*(worst_if_diverged(s) for s in scores)),
         k=k,
-        known_accuracy=worst_if_diverged(known_accuracy, 0.0),
+        known_accuracy=worst_if_diverged(known_accuracy),
         diverged=~finite,
         loss=info["loss"],
     )
 
 
 def cross_validate(
-    keys: Array, method: Method, x: Array, folds: Folds, hparams: PyTree, protocol: Protocol
+    keys: Array, method: Method, x: Array, folds: Folds[Array], hparams: PyTree, protocol: Protocol
 ) -> RunResult:
     """Runs every candidate on every fold from every seed.
 
@@ -135,7 +137,7 @@ def cross_validate(
         Results with leading axes `[A, F, S]`.
     """
 
-    def seeds(fold: Folds, hparams: PyTree) -> RunResult:
+    def seeds(fold: Folds[Array], hparams: PyTree) -> RunResult:
         run = functools.partial(one_run, protocol=protocol)
         return jax.vmap(run, in_axes=(0, None, None, None, None))(keys, method, x, fold, hparams)
 

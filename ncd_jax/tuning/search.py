@@ -36,7 +36,7 @@ def search(
     method: Method,
     make_hparams: Callable[[dict[str, np.ndarray]], PyTree],
     x: Array,
-    folds: Folds,
+    folds: Folds[np.ndarray],
     proposals: Proposals,
     protocol: Protocol,
     *,
@@ -62,7 +62,7 @@ def search(
         on_batch: called with all trials so far, after each batch.
     """
     batch = min(batch, candidates)
-    folds = jax.tree.map(jnp.asarray, folds)
+    on_device: Folds[Array] = jax.tree.map(jnp.asarray, folds)
     evaluate, seconds = None, 0.0
     while (missing := candidates - len(trials := proposals.finished())) > 0:
         asked = proposals.ask(min(batch, missing))
@@ -74,9 +74,9 @@ def search(
                     keys, method, x, folds, hparams, protocol
                 )
             )
-            evaluate = program.lower(keys, x, folds, hparams).compile()
+            evaluate = program.lower(keys, x, on_device, hparams).compile()
             seconds = time.perf_counter() - start
-        result = jax.tree.map(np.asarray, evaluate(keys, x, folds, hparams))
+        result = jax.tree.map(np.asarray, evaluate(keys, x, on_device, hparams))
         for i, proposal in enumerate(asked):
             proposals.tell(_trial(proposal, jax.tree.map(lambda a, i=i: a[i], result)))
         on_batch(proposals.finished())

@@ -141,7 +141,7 @@ def browse(html: str, folder: Path) -> tuple[str, str]:
         "--dump-dom",
         (folder / "report.html").as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, timeout=240, check=True)
+    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
     log = done.stderr.decode(errors="replace")
     return done.stdout.decode(), "\n".join(x for x in log.splitlines() if "CONSOLE" in x)
 

@@ -1,0 +1,206 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_digits
+from sklearn.metrics import adjusted_rand_score
+
+from ncd_jax.clustering.kmeans import kmeans, nearest, squared_distances
+
+K = 6
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def fit(count_traces):
+    """k-means into at most `K` clusters, compiled once for each shape of the rows."""
+    counted = count_traces(functools.partial(kmeans, max_clusters=K, restarts=4))
+    compiled = jax.jit(counted)
+
+    def run(x, k, mask=None, key=KEY):
+        x = jnp.asarray(x)
+        return compiled(key, x, k, mask=jnp.ones(len(x), bool) if mask is None else mask)
+
+    run.counted = counted
+    return run
+
+
+def check_consistent(x, k, mask, result, rtol):
+    """What must hold for any input, said again with loops and float64."""
+    x, centroids = np.asarray(x, np.float64), np.asarray(result.centroids, np.float64)
+    labels = np.asarray(result.labels)
+    assert np.isfinite(centroids).all()
+    np.testing.assert_array_equal(centroids[k:], 0)
+    assert labels.min() >= 0
+    assert labels.max() < k
+    distances = cdist(x, centroids[:k], "sqeuclidean")
+    chosen = distances[np.arange(len(x)), labels]
+    scale = np.square(x - x.mean(axis=0)).sum(axis=1).max() + 1e-6
+    np.testing.assert_allclose(chosen, distances.min(axis=1), rtol=rtol, atol=10 * rtol * scale)
+    expected = chosen[mask].sum()
+    np.testing.assert_allclose(result.inertia, expected, rtol=10 * rtol, atol=rtol * scale)
+
+
+def test_as_good_as_scikit_learn_for_every_k_in_one_compilation(count_traces, rtol):
+    x = load_digits().data[:400].astype(np.float32)
+    counted = count_traces(functools.partial(kmeans, max_clusters=20, restarts=10))
+    fit = jax.jit(counted)
+    for k in (1, 2, 5, 10, 20):
+        ours = fit(jax.random.key(k), x, k)
+        theirs = KMeans(k, n_init=10, random_state=0).fit(x)
+        assert ours.inertia <= 1.01 * theirs.inertia_
+        check_consistent(x, k, np.full(len(x), True), ours, rtol)
+        assert ours.converged
+        assert 1 <= ours.n_iter < 100
+    assert counted.traces == 1
+
+
+def test_masked_equals_subset(fit, blobs, rtol):
+    x, classes = blobs([30, 20, 40, 25], 3)
+    rng = np.random.default_rng(1)
+    junk = rng.normal(50, 30, (45, 3)).astype(np.float32)
+    order = rng.permutation(len(x) + len(junk))
+    rows = np.concatenate([x, junk])[order]
+    mask = (np.arange(len(rows)) < len(x))[order]
+    masked = fit(rows, 4, mask)
+    subset = fit(rows[mask], 4)
+    theirs = KMeans(4, n_init=10, random_state=0).fit(x)
+
+    assert adjusted_rand_score(masked.labels[mask], subset.labels) == 1
+    assert (
+        adjusted_rand_score(masked.labels[mask], np.concatenate([classes, junk[:, 0]])[order][mask])
+        == 1
+    )
+    np.testing.assert_allclose(masked.inertia, subset.inertia, rtol=10 * rtol)
+    np.testing.assert_allclose(masked.inertia, theirs.inertia_, rtol=1e-3)
+    for result in (masked.centroids[:4], theirs.cluster_centers_):
+        apart = cdist(subset.centroids[:4], result)
+        np.testing.assert_allclose(apart.min(axis=0), 0, atol=1e-3)
+        np.testing.assert_allclose(apart.min(axis=1), 0, atol=1e-3)
+    check_consistent(rows, 4, mask, masked, rtol)
+
+
+def test_masked_rows_have_no_influence(fit, blobs):
+    """Whatever a masked row holds, the result is the same to the last bit."""
+    x, _ = blobs([30, 20, 40, 25], 3)
+    mask = np.arange(len(x)) % 3 > 0
+    other = np.where(mask[:, None], x, -x[::-1] * 7)
+    a, b = fit(x, 5, mask), fit(other, 5, mask)
+    np.testing.assert_array_equal(a.centroids, b.centroids)
+    np.testing.assert_array_equal(a.inertia, b.inertia)
+    np.testing.assert_array_equal(a.labels[mask], b.labels[mask])
+
+
+def test_the_restart_with_the_lowest_inertia_wins():
+    """Groups of unequal size in a line: a single start often ends in a poor optimum."""
+    rng = np.random.default_rng(0)
+    centres = np.repeat([0.0, 4.0, 5.0, 9.0, 9.6], [40, 5, 40, 10, 30])
+    x = (centres + rng.normal(0, 0.15, len(centres)))[:, None].astype(np.float32)
+    once = jax.jit(jax.vmap(lambda key: kmeans(key, x, 5, max_clusters=5, restarts=1).inertia))
+    often = jax.jit(lambda key: kmeans(key, x, 5, max_clusters=5, restarts=30).inertia)
+    single = once(jax.random.split(KEY, 60))
+    assert np.mean(single > 1.2 * single.min()) > 0.25, "the data must be hard"
+    assert often(KEY) <= single.min() * 1.001
+
+
+def test_jit_equals_no_jit(rtol):
+    x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    run = functools.partial(kmeans, max_clusters=3, restarts=2, max_iter=5)
+    compiled = jax.jit(run)(KEY, x, 2)
+    with jax.disable_jit():
+        plain = run(KEY, jnp.asarray(x), 2)
+    np.testing.assert_array_equal(compiled.labels, plain.labels)
+    np.testing.assert_array_equal(compiled.n_iter, plain.n_iter)
+    np.testing.assert_allclose(compiled.centroids, plain.centroids, rtol=rtol, atol=1e-6)
+    np.testing.assert_allclose(compiled.inertia, plain.inertia, rtol=rtol)
+
+
+def test_vmap_equals_loop(fit, blobs, rtol):
+    """Lanes differ in key, number of clusters and mask, and stop after unequal iterations."""
+    x, _ = blobs([30, 20, 40, 25], 3, spread=2.0)
+    keys = jax.random.split(KEY, 4)
+    ks = jnp.array([1, 3, 6, 4])
+    masks = np.random.default_rng(0).random((4, len(x))) < [[0.3], [0.6], [0.9], [1.0]]
+    run = functools.partial(kmeans, max_clusters=K, restarts=4)
+    lanes = jax.jit(jax.vmap(run, in_axes=(0, None, 0)))
+    together = lanes(keys, x, ks, mask=masks)
+    for i in range(4):
+        alone = fit(x, ks[i], masks[i], keys[i])
+        np.testing.assert_array_equal(together.n_iter[i], alone.n_iter)
+        np.testing.assert_array_equal(together.labels[i], alone.labels)
+        np.testing.assert_allclose(together.inertia[i], alone.inertia, rtol=rtol)
+        np.testing.assert_allclose(together.centroids[i], alone.centroids, rtol=rtol, atol=1e-5)
+
+
+def test_says_when_it_did_not_converge():
+    x = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    run = jax.jit(functools.partial(kmeans, max_clusters=8, restarts=2, max_iter=1))
+    result = run(KEY, x, 8)
+    assert not result.converged
+    assert result.n_iter == 1
+
+
+def test_the_lowest_index_wins_a_tie_among_active_centroids():
+    x = jnp.array([[0.0, 0.0], [2.0, 0.0]])
+    centroids = jnp.array([[9.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 0.0], [0.0, 0.0]])
+    first_four = jnp.array([True, True, True, True, False])
+    np.testing.assert_array_equal(nearest(x, centroids, first_four), [1, 3])
+    np.testing.assert_array_equal(nearest(x, centroids, first_four.at[3].set(False)), [1, 1])
+
+
+def test_squared_distances_against_scipy(rtol):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(7, 5)), rng.normal(size=(4, 5))
+    y[1] = x[3]
+    ours = squared_distances(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32))
+    np.testing.assert_allclose(ours, cdist(x, y, "sqeuclidean"), rtol=rtol, atol=1e-5)
+    assert ours.min() >= 0
+
+
+DEGENERATE = {
+    "empty mask": (np.eye(8, 2), 3, np.zeros(8, bool), 0.0),
+    "one row": (np.arange(16.0).reshape(8, 2), 3, np.arange(8) == 5, 0.0),
+    "more clusters than rows": (np.arange(16.0).reshape(8, 2), 6, np.arange(8) < 3, 0.0),
+    "more clusters than distinct rows": (np.repeat(np.eye(2), 4, 0), 5, np.ones(8, bool), 0.0),
+    "identical rows": (np.full((8, 2), 3.7), 4, np.ones(8, bool), 0.0),
+    "constant column": (np.stack([np.arange(8) % 2, np.full(8, 5)], 1), 2, np.ones(8, bool), 0.0),
+    "one cluster": (np.stack([np.arange(8), np.zeros(8)], 1), 1, np.ones(8, bool), 42.0),
+}
+
+
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_degenerate(case, fit, rtol):
+    x, k, mask, inertia = DEGENERATE[case]
+    result = fit(x.astype(np.float32), k, mask)
+    check_consistent(x, k, mask, result, rtol)
+    np.testing.assert_allclose(result.inertia, inertia, rtol=rtol, atol=1e-5)
+    assert result.converged
+    if mask.any():
+        # Empty clusters too lie where rows are.
+        centroids = np.asarray(result.centroids)[:k]
+        assert (centroids >= x[mask].min(axis=0) - 1e-5).all()
+        assert (centroids <= x[mask].max(axis=0) + 1e-5).all()
+
+
+def test_one_cluster_has_the_mean_as_centroid(fit, blobs, rtol):
+    x, _ = blobs([30, 20, 40, 25], 3)
+    np.testing.assert_allclose(fit(x, 1).centroids[0], x.mean(axis=0), rtol=rtol)
+
+
+def test_far_from_the_origin(fit, blobs):
+    x, classes = blobs([30, 20, 40, 25], 3)
+    near, far = fit(x, 4), fit(x + np.float32(1e3), 4)
+    assert adjusted_rand_score(classes, far.labels) == 1
+    np.testing.assert_allclose(far.inertia, near.inertia, rtol=1e-2)
+
+
+def test_the_order_of_rows_does_not_matter(fit, blobs, rtol):
+    x, _ = blobs([30, 20, 40, 25], 3)
+    order = np.random.default_rng(0).permutation(len(x))
+    a, b = fit(x, 4), fit(x[order], 4)
+    np.testing.assert_allclose(a.inertia, b.inertia, rtol=10 * rtol)
+    assert adjusted_rand_score(a.labels[order], b.labels) == 1

@@ -1,0 +1,88 @@
+import functools
+
+import jax
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score, silhouette_score
+
+from ncd_jax.clustering.kmeans import kmeans
+from ncd_jax.clustering.n_clusters import estimate_n_clusters
+
+N, MAX = 120, 10
+KEY = jax.random.key(1)
+
+
+@pytest.fixture(scope="module")
+def counted(count_traces):
+    return count_traces(functools.partial(estimate_n_clusters, max_clusters=MAX, restarts=4))
+
+
+@pytest.fixture(scope="module")
+def estimate(counted):
+    """One compilation for every table of `N` rows and four columns."""
+    compiled = jax.jit(counted)
+    return lambda x, mask=None: compiled(KEY, x, mask=np.ones(N, bool) if mask is None else mask)
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 8])
+def test_counts_blobs(k, estimate, counted, blobs):
+    x, _ = blobs([N // k] * (k - 1) + [N - N // k * (k - 1)], 4, seed=k)
+    result = estimate(x)
+    assert result.k == k
+    np.testing.assert_array_equal(result.ks, np.arange(2, MAX + 1))
+    assert result.values.shape == result.ks.shape
+    assert counted.traces == 1
+
+
+def test_index_is_the_silhouette_of_the_blobs(estimate, blobs, rtol):
+    x, classes = blobs([50, 40, 30], 4)
+    index = estimate(x).values
+    np.testing.assert_allclose(index[1], silhouette_score(x, classes), rtol=10 * rtol)
+    assert index.argmax() == 1
+
+
+def test_masked_rows_do_not_count(estimate, blobs):
+    """Eight blobs in all; the rows of five of them are masked away."""
+    x, classes = blobs([15] * 8, 4)
+    mask = classes < 3
+    result = estimate(x, mask)
+    assert result.k == 3
+    other = np.where(mask[:, None], x, 100 - 3 * x)
+    np.testing.assert_array_equal(estimate(other, mask).index, result.index)
+
+
+def test_fewer_rows_than_clusters(estimate, blobs):
+    """Three pairs; as many clusters as rows, or more, are no clustering."""
+    x, classes = blobs([40, 40, 40], 4, spread=0.01)
+    mask = np.zeros(N, bool)
+    for c in range(3):
+        mask[np.flatnonzero(classes == c)[:2]] = True
+    result = estimate(x, mask)
+    assert result.k == 3
+    np.testing.assert_array_equal(result.index[result.ks >= 6], -1)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, N])
+def test_nothing_to_tell_apart(rows, estimate):
+    result = estimate(np.full((N, 4), 1.5, np.float32), np.arange(N) < rows)
+    np.testing.assert_array_equal(result.index, -1)
+    assert 2 <= result.k <= MAX
+
+
+def test_sample_of_many_rows(blobs):
+    """A third of the unmasked rows tell the number; masked ones are not drawn for it."""
+    x, classes = blobs([60] * 6, 4)
+    mask = classes < 4
+    run = jax.jit(functools.partial(estimate_n_clusters, max_clusters=MAX, restarts=4, max_rows=80))
+    result = run(KEY, x, mask=mask)
+    assert result.k == 4
+    assert result.values.max() > 0.8
+    few = run(KEY, x, mask=mask & (np.arange(len(x)) < 60))
+    assert few.k == 4
+
+
+def test_clusters_of_the_estimate_are_the_blobs(estimate, blobs):
+    x, classes = blobs([30, 50, 40], 4)
+    k = estimate(x).k
+    labels = jax.jit(functools.partial(kmeans, max_clusters=MAX))(KEY, x, k).labels
+    assert adjusted_rand_score(classes, labels) == 1

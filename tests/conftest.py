@@ -1,0 +1,50 @@
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+# Two devices, so that work which is spread over devices is spread in the tests too.
+jax.config.update("jax_num_cpu_devices", 2)
+
+
+@pytest.fixture(scope="session")
+def rtol():
+    """What float32 reductions may differ by; accelerators multiply matrices more coarsely."""
+    return 1e-5 if jax.default_backend() == "cpu" else 1e-3
+
+
+class _CountTraces:
+    """A function that knows how often it was traced or called by Python."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self._function = function
+        self.traces = 0
+
+    def __call__(self, *args, **kwargs):
+        self.traces += 1
+        return self._function(*args, **kwargs)
+
+
+@pytest.fixture(scope="session")
+def count_traces():
+    """`count_traces(f)` is `f` with a counter `traces`; under `jit` it counts compilations."""
+    return _CountTraces
+
+
+@pytest.fixture(scope="session")
+def blobs():
+    """`blobs(sizes, n_columns)` gives rows `f32[n, d]` around distant centres, and their class."""
+
+    def make(sizes, n_columns, seed=0, spread=0.3):
+        rng = np.random.default_rng(seed)
+        # Corners of a simplex and its multiples: every two centres are at least 4 apart.
+        corner = np.arange(len(sizes))
+        centres = np.zeros((len(sizes), n_columns))
+        centres[corner, corner % n_columns] = 4.0 * (1 + corner // n_columns)
+        classes = rng.permutation(np.repeat(corner, sizes))
+        x = centres[classes] + spread * rng.normal(size=(len(classes), n_columns))
+        return x.astype(np.float32), classes.astype(np.int32)
+
+    return make
