@@ -21,9 +21,9 @@ from ncd_jax.errors import UserError
 from ncd_jax.experiment import run
 from ncd_jax.results.console import make_reporter, summary
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", str(Path(__file__).parent / "configs" / "default.py"), "File with the configuration."
-)
+_DEFAULT_CONFIG = Path(__file__).parent / "configs" / "default.py"
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "File with the configuration.")
 _TABLE = flags.DEFINE_string("table", None, "CSV file with a table of your own.")
 _LABEL = flags.DEFINE_string("label", None, "Its column with class names; empty = unlabelled.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run [runs/NAME_OF_THE_TABLE].")
@@ -49,10 +49,22 @@ def main(argv: list[str]) -> None:
 
 def parse_flags(argv: list[str]) -> list[str]:
     """Parses the command line; whatever is wrong with it becomes one line."""
+    # A default of the flag itself would be read, and fail, before there is anybody to catch it.
+    if not any(arg.lstrip("-").split("=")[0] == "config" for arg in argv[1:]):
+        argv = [argv[0], f"--config={_DEFAULT_CONFIG}", *argv[1:]]
     try:
-        return flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise UserError(" ".join(str(error).split())) from error
+        positional = flags.FLAGS(argv)
+        _CONFIG.value.keys()  # a file that could not be read says so only when it is used
+        return positional
+    except OSError as error:
+        path = config_flags.get_config_filename(flags.FLAGS["config"])
+        raise UserError(f"config file {path!r} cannot be read; check --config") from error
+    except (AttributeError, KeyError) as error:
+        reason = error.args[0]
+        reason = reason.args[0] if isinstance(reason, KeyError) else reason
+        raise UserError(f"there is no such config key: {reason}") from error
+    except Exception as error:  # a config file is the user's code and may raise anything
+        raise UserError(str(error)) from error
 
 
 def start() -> None:

@@ -1,4 +1,9 @@
-"""scikit-learn's embedded digits: 1797 x 64, known classes 1 2 7 8 9, five to be found."""
+"""The table that scikit-learn embeds: 1797 digits, 64 pixels; 1 2 7 8 9 known, five to find.
+
+python launch.py
+
+Expect 5 novel classes, @@.
+"""
 
 import ml_collections
 

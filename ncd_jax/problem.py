@@ -191,7 +191,7 @@ def refit_all(problem: Problem, hparams: Mapping[str, float]) -> Refits:
     return refits
 
 
-def partitions(problem: Problem, refits: Refits, k: np.ndarray) -> KMeansResult:
+def _partitions(problem: Problem, refits: Refits, k: np.ndarray) -> KMeansResult:
     """Clusters the novel rows in the latents of every refit, into `k[S]` classes each."""
     config = problem.config
     n_rows = len(problem.novel_rows)
@@ -220,7 +220,7 @@ def choose(problem: Problem, refits: Refits) -> Answer:
         assert refits.estimate is not None
         index = np.asarray(refits.estimate.values)[finite].mean(axis=0)
         k = int(refits.estimate.ks[0][index.argmax()])
-    clusters = partitions(problem, refits, np.full(len(finite), k))
+    clusters = _partitions(problem, refits, np.full(len(finite), k))
 
     votes = np.flatnonzero(finite)
     best, stability = int(votes[0]), None

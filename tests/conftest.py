@@ -3,9 +3,17 @@ import functools
 import jax
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 # Two devices, so that work which is spread over devices is spread in the tests too.
 jax.config.update("jax_num_cpu_devices", 2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_openmp_thread():
+    """Scikit-learn's threads spin while they wait for JAX's: twenty times as slow on two cores."""
+    with threadpool_limits(1, user_api="openmp"):
+        yield
 
 
 @pytest.fixture(scope="session")

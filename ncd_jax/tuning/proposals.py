@@ -93,12 +93,23 @@ class Proposals:
             load_if_exists=True,
         )
 
-    def ask(self, n: int) -> list[Proposal]:
-        """Up to `n` candidates: first those that an earlier process left without a score."""
-        waiting = self._study.get_trials(states=(TrialState.RUNNING,))[:n]
-        proposals = [Proposal(t.number, self._complete(t.params)) for t in waiting]
+    def ask(self, n: int, batch: int) -> list[Proposal]:
+        """Up to `n` candidates: first those that an earlier process left without a score.
+
+        None beyond the next multiple of `batch`: the candidates of a batch are proposed without
+        each other's scores, also when a kill came in the middle of it.
+        """
+        proposals: list[Proposal] = []
+        for waiting in self._study.get_trials(states=(TrialState.RUNNING,)):
+            if waiting.params.keys() != self._space.keys():
+                # Killed before all of its hyperparameters were drawn.
+                self._study.tell(waiting.number, state=TrialState.FAIL)
+            elif len(proposals) < n:
+                proposals.append(Proposal(waiting.number, self._complete(waiting.params)))
         while len(proposals) < n:
             number = len(self._study.get_trials(deepcopy=False))
+            if proposals and number % batch == 0:
+                break
             self._study.sampler = self._make_sampler(number)
             trial = self._study.ask(self._space)
             proposals.append(Proposal(trial.number, self._complete(trial.params)))

@@ -65,7 +65,7 @@ def search(
     on_device: Folds[Array] = jax.tree.map(jnp.asarray, folds)
     evaluate, seconds = None, 0.0
     while (missing := candidates - len(trials := proposals.finished())) > 0:
-        asked = proposals.ask(min(batch, missing))
+        asked = proposals.ask(min(batch, missing), batch)
         hparams = make_hparams(_stack(asked, batch))
         if evaluate is None:
             start = time.perf_counter()

@@ -50,12 +50,13 @@ def test_as_good_as_scikit_learn_for_every_k_in_one_compilation(count_traces, rt
     counted = count_traces(functools.partial(kmeans, max_clusters=20, restarts=10))
     fit = jax.jit(counted)
     for k in (1, 2, 5, 10, 20):
-        ours = fit(jax.random.key(k), x, k)
-        theirs = KMeans(k, n_init=10, random_state=0).fit(x)
-        assert ours.inertia <= 1.01 * theirs.inertia_
-        check_consistent(x, k, np.full(len(x), True), ours, rtol)
-        assert ours.converged
-        assert 1 <= ours.n_iter < 100
+        ours = [fit(jax.random.key(seed), x, k) for seed in range(4)]
+        theirs = [KMeans(k, n_init=10, random_state=seed).fit(x).inertia_ for seed in range(4)]
+        assert np.mean([result.inertia for result in ours]) <= 1.01 * np.mean(theirs)
+        for result in ours:
+            check_consistent(x, k, np.full(len(x), True), result, rtol)
+            assert result.converged
+            assert 1 <= result.n_iter < 100
     assert counted.traces == 1
 
 

@@ -104,13 +104,6 @@ def test_vmap_equals_loop(scores, rtol):
             np.testing.assert_allclose(a[i], b, rtol=rtol, atol=1e-6)
 
 
-def test_jit_equals_no_jit(scores, rtol):
-    table = tables((2, 6), n=1)[:1]
-    with jax.disable_jit():
-        plain = clustering_scores(jnp.asarray(table[0]))
-    np.testing.assert_allclose(np.stack(scores(table))[:, 0], np.stack(plain), rtol=rtol, atol=1e-6)
-
-
 DEGENERATE = {
     "one cluster, one class": ([2] * 6, [4] * 6),
     "one cluster, many classes": ([0] * 6, [0, 1, 2, 0, 1, 2]),

@@ -48,7 +48,7 @@ def test_masked_rows_do_not_count(estimate, blobs):
     result = estimate(x, mask)
     assert result.k == 3
     other = np.where(mask[:, None], x, 100 - 3 * x)
-    np.testing.assert_array_equal(estimate(other, mask).index, result.index)
+    np.testing.assert_array_equal(estimate(other, mask).values, result.values)
 
 
 def test_fewer_rows_than_clusters(estimate, blobs):
@@ -59,13 +59,13 @@ def test_fewer_rows_than_clusters(estimate, blobs):
         mask[np.flatnonzero(classes == c)[:2]] = True
     result = estimate(x, mask)
     assert result.k == 3
-    np.testing.assert_array_equal(result.index[result.ks >= 6], -1)
+    np.testing.assert_array_equal(result.values[result.ks >= 6], -1)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, N])
 def test_nothing_to_tell_apart(rows, estimate):
     result = estimate(np.full((N, 4), 1.5, np.float32), np.arange(N) < rows)
-    np.testing.assert_array_equal(result.index, -1)
+    np.testing.assert_array_equal(result.values, -1)
     assert 2 <= result.k <= MAX
 
 

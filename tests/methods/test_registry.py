@@ -1,0 +1,219 @@
+"""One battery for every method of the registry: a new one joins by being there."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ncd_jax.methods import METHODS, Spec
+from ncd_jax.problem import make_hparams
+from ncd_jax.types import NCDData
+
+N, D, C, STEPS = 24, 3, 4, 4
+ABSENT = 3
+KEY = jax.random.key(0)
+
+
+def make_data():
+    """Known classes 0 to 2 and unlabelled rows; class 3 is hidden, as in a fold."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(N, D)).astype(np.float32)
+    y = rng.permutation(np.arange(N, dtype=np.int32) % 4)
+    return NCDData(jnp.asarray(x), jnp.asarray(np.where(y == ABSENT, -1, y)))
+
+
+DATA = make_data()
+
+
+def folds(n):
+    """The data with `n` sets of labels: each hides another class of those that are left."""
+    hidden = jnp.arange(n)[:, None] % 3
+    return DATA._replace(y=jnp.where(DATA.y == hidden, -1, DATA.y))
+
+
+class Case:
+    """A method, its hyperparameters, and a few steps of it as one compiled program."""
+
+    def __init__(self, name, count_traces):
+        self.name = name
+        self.entry = METHODS[name]
+        self.space = self.entry.space(D)
+        width = int(self.space["latent_dim"].high)
+        self.method = self.entry.make(Spec(n_features=D, n_known=C, latent_width=width))
+        self.counted = count_traces(self.run)
+        self.train = jax.jit(self.counted)
+        # As a sweep does: the rows are shared, labels and hyperparameters are not.
+        self.train_many = jax.jit(jax.vmap(self.run, in_axes=(None, NCDData(None, 0), 0)))
+        self.represent = jax.jit(self.method.represent)
+        self.known_logits = jax.jit(self.method.known_logits)
+
+    def run(self, key, data, hparams):
+        """State and info after some steps, and what the method then says about the rows."""
+        key_init, key_steps = jax.random.split(key)
+
+        def step(state, key):
+            return self.method.step(key, state, data, hparams)
+
+        state = self.method.init(key_init, data, hparams)
+        state, info = jax.lax.scan(step, state, jax.random.split(key_steps, STEPS))
+        z = self.method.represent(state, data.x, hparams)
+        return state, info, z, self.method.known_logits(state, data.x, hparams)
+
+    def middle(self, **changes):
+        """Hyperparameters in the middle of their ranges."""
+        values = {
+            name: (i.low * i.high) ** 0.5 if i.log else (i.low + i.high) / 2
+            for name, i in self.space.items()
+        } | changes
+        return {n: round(v) if self.space[n].integer else v for n, v in values.items()}
+
+    def corners(self, **changes):
+        """Each hyperparameter at either end of its range, the others in the middle."""
+        return [
+            self.middle(**{name: end, **changes})
+            for name, i in self.space.items()
+            for end in (i.low, i.high)
+        ]
+
+    def hparams(self, values):
+        return make_hparams(self.name, values)
+
+    def stack(self, many):
+        return self.hparams({name: np.array([v[name] for v in many]) for name in self.space})
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def case(request, count_traces):
+    return Case(request.param, count_traces)
+
+
+@pytest.fixture(scope="module")
+def trained(case):
+    return case.train(KEY, DATA, case.hparams(case.middle()))
+
+
+def check_finite(tree):
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
+
+
+def check_close(a, b, rtol, atol):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), a, b)
+
+
+def check_equal(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_shapes(case, trained):
+    state, info, z, logits = trained
+    assert z.shape == (N, case.space["latent_dim"].high)
+    assert logits.shape == (N, C)
+    assert z.dtype == logits.dtype == jnp.float32
+    assert {name: value.shape for name, value in info.items()} == dict.fromkeys(info, (STEPS,))
+    assert "loss" in info
+    assert "opt" in state._fields
+
+
+def test_step_keeps_the_form_of_the_state(case):
+    """Else no scan could carry it."""
+    hparams = case.hparams(case.middle())
+    before = jax.eval_shape(case.method.init, KEY, DATA, hparams)
+    after, _ = jax.eval_shape(case.method.step, KEY, before, DATA, hparams)
+    assert before == after
+
+
+def test_stays_finite_at_every_end_of_the_space(case):
+    many = case.corners()
+    check_finite(case.train_many(KEY, folds(len(many)), case.stack(many)))
+
+
+def test_stays_finite_under_heavy_dropout(case):
+    if "dropout" in case.space:
+        check_finite(case.train(KEY, DATA, case.hparams(case.middle(dropout=0.9))))
+
+
+def test_stays_finite_without_a_labelled_row(case):
+    nothing = DATA._replace(y=jnp.full(N, -1, jnp.int32))
+    check_finite(case.train(KEY, nothing, case.hparams(case.middle())))
+
+
+def test_stays_finite_on_constant_rows(case):
+    same = DATA._replace(x=jnp.zeros_like(DATA.x))
+    check_finite(case.train(KEY, same, case.hparams(case.middle())))
+
+
+def test_steps_change_the_state(case, trained):
+    hparams = case.hparams(case.middle())
+    state = jax.jit(case.method.init)(jax.random.split(KEY)[0], DATA, hparams)
+    assert not np.allclose(case.represent(state, DATA.x, hparams), trained[2])
+
+
+def test_the_key_decides(case, trained):
+    hparams = case.hparams(case.middle())
+    check_equal(case.train(KEY, DATA, hparams), trained)
+    other = case.train(jax.random.key(1), DATA, hparams)
+    assert not np.allclose(other[2], trained[2])
+
+
+def test_jit_equals_no_jit(case, trained, rtol):
+    """A single step; without `jit` Python runs its operations one by one."""
+    state, hparams = trained[0], case.hparams(case.middle(lr=1e-4))
+    compiled, info = jax.jit(case.method.step)(KEY, state, DATA, hparams)
+    plain, plain_info = case.method.step(KEY, state, DATA, hparams)
+    check_close(info, plain_info, 100 * rtol, 1e-4)
+    check_close(compiled._replace(opt=None), plain._replace(opt=None), 100 * rtol, 1e-3)
+
+
+def test_vmap_over_labels_and_hparams_equals_loop(case, rtol):
+    """At a small learning rate: training amplifies what other orders of summation differ by."""
+    many = case.corners(lr=1e-5)
+    data = folds(len(many))
+    together = case.train_many(KEY, data, case.stack(many))
+    for i, values in enumerate(many):
+        alone = case.train(KEY, data._replace(y=data.y[i]), case.hparams(values))
+        lane = jax.tree.map(lambda leaf, i=i: leaf[i], together)
+        check_close(lane[1:], alone[1:], 100 * rtol, 1e-3)
+
+
+def test_hparams_are_no_new_compilation(case, trained):
+    before = case.counted.traces
+    for values in case.corners():
+        case.train(KEY, DATA, case.hparams(values))
+    assert case.counted.traces == before
+
+
+def test_the_model_is_the_state_without_opt(case, trained):
+    state, _, z, logits = trained
+    hparams, model = case.hparams(case.middle()), state._replace(opt=None)
+    check_close(case.represent(model, DATA.x, hparams), z, 1e-4, 1e-5)
+    check_close(case.known_logits(model, DATA.x, hparams), logits, 1e-4, 1e-4)
+
+
+def test_evaluation_looks_at_each_row_alone(case, trained):
+    state, hparams = trained[0], case.hparams(case.middle())
+    others = DATA.x.at[N // 2 :].set(7.0)
+    for function in (case.represent, case.known_logits):
+        a, b = function(state, DATA.x, hparams), function(state, others, hparams)
+        check_close(a[: N // 2], b[: N // 2], 1e-4, 1e-5)
+        check_equal(function(state, DATA.x, hparams), a)
+
+
+def test_a_hidden_class_is_never_predicted(trained):
+    *_, logits = trained
+    assert (logits.argmax(axis=1) != ABSENT).all()
+    assert (logits[:, ABSENT] < -1e8).all()
+    assert jnp.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 16, 64, 1000])
+def test_space_is_valid_for_tables_of_any_width(case, n_features):
+    space = case.entry.space(n_features)
+    assert list(space) == list(case.space)
+    assert sorted(space) == sorted(case.entry.hparams._fields)
+    for interval in space.values():
+        assert interval.low < interval.high
+        if interval.log:
+            assert interval.low > 0
+        if interval.integer:
+            assert interval.low == int(interval.low) >= 1
+            assert interval.high == int(interval.high)

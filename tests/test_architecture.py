@@ -1,0 +1,144 @@
+"""What the source text must keep to: one direction of imports, and few powers."""
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+import tomllib
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# A module may import what stands on a line above it, and its own package.
+LAYERS = [
+    ["errors", "types"],
+    ["clustering", "networks", "data"],
+    ["methods"],
+    ["config"],
+    ["tuning"],
+    ["results", "problem", "scoring"],
+    ["experiment"],
+    ["estimator"],
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+MAY_SEE_THE_TRUTH = {"scoring", "experiment", "data.table", "data.datasets"}
+IMPORT_NAMES = {"absl-py": "absl", "scikit-learn": "sklearn"}
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT / "ncd_jax").with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+FILES = {module_name(path): path for path in sorted((ROOT / "ncd_jax").rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+
+def imports(tree):
+    """Every imported name, with dots: `from a import b` gives `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(name):
+    """Modules of the package that a module imports."""
+    for imported in imports(TREES[name]):
+        if imported.startswith("ncd_jax."):
+            inner = imported.removeprefix("ncd_jax.")
+            yield inner if inner in FILES else inner.rpartition(".")[0]
+
+
+def external_packages(tree):
+    found = {name.partition(".")[0] for name in imports(tree)}
+    return found - {"ncd_jax", "benchmarks", "configs", "launch"} - sys.stdlib_module_names
+
+
+def identifiers(tree):
+    """Names as the program uses them, not words of comments and docstrings."""
+    for node in ast.walk(tree):
+        for field in ("id", "attr", "name", "asname"):
+            if isinstance(value := getattr(node, field, None), str):
+                yield value
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_go_one_way(name):
+    here = name.partition(".")[0]
+    for imported in own_imports(name):
+        there = imported.partition(".")[0]
+        assert name, "the package imports nothing by itself"
+        assert here == there or LEVEL[there] < LEVEL[here], f"{name} imports {imported}"
+
+
+def test_no_imports_in_circles():
+    graph = {name: set(own_imports(name)) - {name} for name in FILES}
+    list(TopologicalSorter(graph).static_order())
+
+
+def test_nobody_imports_the_launcher():
+    for path in [*FILES.values(), *(ROOT / "configs").glob("*.py")]:
+        assert "launch" not in imports(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_few_powers(name):
+    imported = set(imports(TREES[name]))
+    packages = {i.partition(".")[0] for i in imported}
+    if not name.startswith("networks"):
+        assert "flax" not in packages, "only networks know Flax"
+    assert not packages & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+    assert "jax.config" not in imported
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Attribute) and node.attr == "config":
+            owner = node.value.id if isinstance(node.value, ast.Name) else ""
+            assert owner != "jax", "jax.config belongs to the launcher"
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert isinstance(node.value, ast.Constant)
+            assert node.value.value is False
+    if name not in MAY_SEE_THE_TRUTH:
+        assert "Truth" not in set(identifiers(TREES[name]))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_public_names(name):
+    """They exist, are sorted by the linter, and functions and classes say what they are."""
+    module = importlib.import_module(f"ncd_jax.{name}".rstrip("."))
+    assert module.__doc__ or not name
+    if FILES[name].name == "__init__.py" and len(TREES[name].body) <= 1:
+        return
+    assert module.__all__
+    for public in module.__all__:
+        value = getattr(module, public)
+        if inspect.isfunction(value) or inspect.isclass(value):
+            assert value.__doc__, f"{public} has no docstring"
+            assert not value.__doc__.startswith(f"{public}("), f"{public} has a generated docstring"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_modules_are_small(name):
+    assert len(FILES[name].read_text().splitlines()) <= 300
+
+
+def test_what_is_imported_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    def declared(requirements):
+        names = (re.match(r"[\w.-]+", line).group() for line in requirements)
+        return {IMPORT_NAMES.get(name, name) for name in names}
+
+    core = declared(project["dependencies"])
+    extras = core.union(*map(declared, project["optional-dependencies"].values()))
+    launched = [ROOT / "launch.py", *(ROOT / "configs").glob("*.py")]
+    for path in [*FILES.values(), *launched]:
+        missing = external_packages(ast.parse(path.read_text())) - core
+        assert not missing, f"{path.name} imports {missing}"
+    for path in [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        missing = external_packages(ast.parse(path.read_text())) - extras - {"conftest"}
+        assert not missing, f"{path.name} imports {missing}"

@@ -1,0 +1,259 @@
+"""The whole procedure on a small table: what it writes, what it must not see, what it survives."""
+
+import dataclasses
+import errno
+import json
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ncd_jax import experiment
+from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
+from ncd_jax.data.table import Table, Truth
+from ncd_jax.errors import UserError
+from ncd_jax.results.console import Phase, Reporter
+from ncd_jax.results.records import read_model
+from ncd_jax.results.workdir import Workdir
+from ncd_jax.types import UNLABELLED
+
+CONFIG = RunConfig(
+    search=SearchConfig(candidates=4, batch=2, folds=2),
+    train=TrainConfig(epochs=4, batch_size=64, refits=2),
+    k=KConfig(max=4, restarts=2),
+)
+SCORES = {"novel_acc", "novel_nmi", "novel_ari"}
+PRIVATE = SCORES | {"seconds", "test", "compilations"}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Seven blobs in the plane and two columns of noise: four known classes, three novel."""
+    rng = np.random.default_rng(0)
+    centers = 6 * rng.normal(size=(7, 4)) * [1, 1, 0, 0]
+    classes = rng.permuted(np.repeat(np.arange(7), 30))
+    x = centers[classes] + rng.normal(size=(210, 4))
+    known = classes < 4
+    table = Table(
+        name="blobs",
+        x=x,
+        y=np.where(known, classes, UNLABELLED).astype(np.int32),
+        columns=("a", "b", "c", "d"),
+        classes=("w", "x", "y", "z"),
+        x_test=x[:70],
+        y_test=np.where(known, classes, UNLABELLED).astype(np.int32)[:70],
+    )
+    novel = np.where(known, UNLABELLED, classes - 4).astype(np.int32)
+    return table, Truth(classes=("p", "q", "r"), y=novel, y_test=novel[:70])
+
+
+@pytest.fixture(scope="module")
+def finished(problem, tmp_path_factory):
+    """One undisturbed run, which others are compared with."""
+    path = tmp_path_factory.mktemp("run") / "work"
+    return path, experiment.run(CONFIG, *problem, path)
+
+
+def outcome(path):
+    """Everything that a run decided, scores against the truth and times left out."""
+    metrics = json.loads((path / "metrics.json").read_text())
+    arrays, metadata = read_model(Workdir(path))
+    return {
+        "metrics": {k: v for k, v in metrics.items() if k not in PRIVATE},
+        "assignments": (path / "assignments.csv").read_bytes(),
+        "trials": (path / "trials.csv").read_bytes(),
+        "arrays": sorted((k, v.tobytes()) for k, v in flat(arrays)),
+        "metadata": metadata,
+    }
+
+
+def flat(tree, prefix=""):
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value
+
+
+def test_files_and_metrics_keep_the_contract(problem, finished):
+    table, _ = problem
+    path, metrics = finished
+    assert metrics == json.loads((path / "metrics.json").read_text())
+    assert {
+        "method",
+        "n_rows",
+        "n_known_classes",
+        "n_novel_estimated",
+        "hidden_class_score",
+        "known_accuracy",
+        "seconds",
+        "n_novel_true",
+        *SCORES,
+    } <= set(metrics)
+    assert {"compile", "tune", "refit", "discover", "report"} <= set(metrics["seconds"])
+    assert metrics["seconds"]["compile"] < metrics["seconds"]["tune"]
+    assert metrics["compilations"] == 1
+    assert {p.name for p in path.iterdir()} == {
+        "config.json",
+        "search.journal",
+        "trials.csv",
+        "assignments.csv",
+        "metrics.json",
+        "report.html",
+        "model",
+    }
+    assignments = pd.read_csv(path / "assignments.csv")
+    assert assignments["row"].tolist() == np.flatnonzero(table.y == UNLABELLED).tolist()
+    sizes = assignments["label"].value_counts()
+    assert sizes.tolist() == metrics["novel_sizes"]
+    assert set(sizes.index) == {f"novel_{i}" for i in range(metrics["n_novel_estimated"])}
+    assert assignments["confidence"].between(0, 1).all()
+    trials = pd.read_csv(path / "trials.csv")
+    assert len(trials) == 4
+    assert trials["score"].max() == pytest.approx(metrics["hidden_class_score"])
+    assert set(metrics["test"]) == {"known_accuracy", "inductive", "transductive"}
+
+
+def test_accuracy_is_that_of_the_written_assignments(problem, finished):
+    from scipy.optimize import linear_sum_assignment
+
+    _, truth = problem
+    path, metrics = finished
+    assignments = pd.read_csv(path / "assignments.csv")
+    found = assignments["label"].str.removeprefix("novel_").astype(int)
+    table = pd.crosstab(found, truth.y[assignments["row"]]).to_numpy()
+    square = np.zeros((max(table.shape),) * 2)
+    square[: table.shape[0], : table.shape[1]] = table
+    matched = square[linear_sum_assignment(-square)].sum()
+    assert metrics["novel_acc"] == pytest.approx(matched / len(found), abs=1e-6)
+
+
+def test_permuted_novel_labels_change_nothing_but_scores(problem, finished, tmp_path):
+    table, truth = problem
+    path, metrics = finished
+    rng = np.random.default_rng(1)
+    novel = truth.y != UNLABELLED
+    shuffled = truth.y.copy()
+    shuffled[novel] = rng.permutation(shuffled[novel])
+    other = dataclasses.replace(truth, y=shuffled, y_test=shuffled[:70])
+    changed = experiment.run(CONFIG, table, other, tmp_path / "permuted")
+    assert outcome(tmp_path / "permuted") == outcome(path)
+    assert changed["novel_acc"] != metrics["novel_acc"]
+
+
+def test_without_truth_the_answer_is_the_same(problem, finished, tmp_path):
+    table, _ = problem
+    metrics = experiment.run(CONFIG, table, None, tmp_path / "blind")
+    blind, seeing = outcome(tmp_path / "blind"), outcome(finished[0])
+    assert "n_novel_true" not in metrics
+    del seeing["metrics"]["n_novel_true"]
+    assert blind == seeing
+
+
+def test_another_seed_is_another_run(problem, finished, tmp_path):
+    config = dataclasses.replace(CONFIG, seed=1)
+    experiment.run(config, *problem, tmp_path / "seed")
+    assert outcome(tmp_path / "seed")["arrays"] != outcome(finished[0])["arrays"]
+    assert outcome(tmp_path / "seed")["trials"] != outcome(finished[0])["trials"]
+
+
+class KilledAfterFirstBatch(Reporter):
+    """Ends the process, as far as the run can tell, once one batch is on disk."""
+
+    @contextmanager
+    def phase(self, name, detail="", total=None):
+        class Killer(Phase):
+            def advance(self, n=1):
+                raise KeyboardInterrupt
+
+        yield Killer() if name == "tune" else Phase()
+
+
+def test_a_killed_run_goes_on_where_it_was(problem, finished, tmp_path):
+    path = tmp_path / "killed"
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(CONFIG, *problem, path, KilledAfterFirstBatch())
+    assert not (path / "metrics.json").exists()
+    experiment.run(CONFIG, *problem, path)
+    assert outcome(path) == outcome(finished[0])
+
+
+def test_a_full_disk_loses_nothing_finished(problem, finished, tmp_path, monkeypatch):
+    path = tmp_path / "full"
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workdir, "write_text", full)
+        patch.setattr(Workdir, "write_json", Workdir.write_json)
+        with pytest.raises((OSError, UserError)):
+            experiment.run(CONFIG, *problem, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "render_report", full)
+        with pytest.raises(OSError, match="No space"):
+            experiment.run(CONFIG, *problem, path)
+    assert not (path / "metrics.json").exists()
+    metrics = experiment.run(CONFIG, *problem, path)
+    assert metrics["compilations"] == 0
+    assert outcome(path) == outcome(finished[0])
+
+
+def test_a_complete_run_is_not_repeated(problem, finished, monkeypatch):
+    path, metrics = finished
+
+    def forbidden(*_):
+        raise AssertionError("tuned again")
+
+    monkeypatch.setattr(experiment, "tune", forbidden)
+    assert experiment.run(CONFIG, *problem, path) == metrics
+
+
+def test_a_workdir_with_another_run_is_refused(problem, finished):
+    config = dataclasses.replace(CONFIG, k=KConfig(max=5, restarts=2))
+    with pytest.raises(UserError, match=r"different run .*config\.k\.max"):
+        experiment.run(config, *problem, finished[0])
+
+
+def test_a_given_number_of_classes_is_used(problem, tmp_path):
+    config = dataclasses.replace(CONFIG, k=KConfig(n_novel=2, max=4, restarts=2))
+    metrics = experiment.run(config, *problem, tmp_path / "given")
+    assert metrics["n_novel_estimated"] == 2
+
+
+def test_a_known_number_must_be_said_for_ones_own_table(problem, tmp_path):
+    table, _ = problem
+    config = dataclasses.replace(CONFIG, search=SearchConfig(k_known=True))
+    with pytest.raises(UserError, match="n_novel"):
+        experiment.run(config, table, None, tmp_path / "unsaid")
+    assert not (tmp_path / "unsaid").exists()
+
+
+def test_fixed_hyperparameters_are_measured_not_searched(problem, tmp_path):
+    hparams = {"lr": 1e-3, "w": 0.5, "dropout": 0.1, "latent_dim": 8}
+    metrics = experiment.run(
+        dataclasses.replace(CONFIG, hparams=hparams), *problem, tmp_path / "fixed"
+    )
+    trials = pd.read_csv(tmp_path / "fixed" / "trials.csv")
+    assert len(trials) == 1
+    assert trials.iloc[0][list(hparams)].to_dict() == pytest.approx(hparams)
+    assert metrics["hidden_class_score"] > 0
+
+
+def test_a_run_that_diverges_everywhere_says_so(problem, tmp_path):
+    hparams = {"lr": 1e30, "w": 0.5, "dropout": 0.0, "latent_dim": 8}
+    config = dataclasses.replace(CONFIG, hparams=hparams)
+    with pytest.raises(FloatingPointError, match="diverged"):
+        experiment.run(config, *problem, tmp_path / "diverged")
+    assert not (tmp_path / "diverged" / "metrics.json").exists()
+
+
+def test_one_unlabelled_row_is_one_class(problem, tmp_path):
+    table, _ = problem
+    keep = np.flatnonzero(table.y != UNLABELLED).tolist()
+    keep += np.flatnonzero(table.y == UNLABELLED)[:1].tolist()
+    small = dataclasses.replace(table, x=table.x[keep], y=table.y[keep], x_test=None, y_test=None)
+    metrics = experiment.run(CONFIG, small, None, tmp_path / "one")
+    assert metrics["n_novel_estimated"] == 1
+    assert metrics["novel_sizes"] == [1]

@@ -1,0 +1,121 @@
+"""The command line: mistakes end with status 2 and one line, and write nothing."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parent.parent
+QUICK = (
+    "--config.search.candidates=2",
+    "--config.search.folds=2",
+    "--config.train.epochs=2",
+    "--config.train.refits=2",
+    "--config.k.max=4",
+)
+
+
+def launch(*flags, cwd):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "launch.py"), *flags],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def write_table(path, **changes):
+    """A numeric table with four known classes and unlabelled rows; returns its frame."""
+    rng = np.random.default_rng(0)
+    label = np.repeat(["a", "b", "c", "d", ""], 20)
+    x = rng.normal(size=(100, 3)) + 5 * rng.normal(size=(5, 3))[np.repeat(np.arange(5), 20)]
+    frame = pd.DataFrame(x, columns=["p", "q", "r"]).assign(label=label, **changes)
+    frame.to_csv(path, index=False)
+    return frame
+
+
+MISTAKES = {
+    ("--candidats=3",): "candidats",
+    ("--config=missing.py",): "'missing.py'",
+    ("--config=broken.py",): "invalid syntax",
+    ("--config=strange.py",): "tempo",
+    ("--config.search.foldz=3",): 'Did you mean "folds"',
+    ("--config.serch.folds=3",): 'Did you mean "search"',
+    ("--config.search.folds=many",): "--config.search.folds=many",
+    ("--config.search.folds=0",): "at least 1",
+    ("--config.method=pbm",): "pbn",
+    ("--config.dataset=iris",): "digits",
+    ("--config.dataset=pendigits", "--data_dir=empty"): "pendigits.tra",
+    ("--table=t.csv",): "--label",
+    ("--table=missing.csv", "--label=label"): "missing.csv",
+    ("--table=t.csv", "--label=lable"): "'label'",
+    ("--table=labelled.csv", "--label=label"): "unlabelled",
+    ("--table=few.csv", "--label=label"): "three",
+    ("--table=words.csv", "--label=label"): "'q'",
+    ("--table=holes.csv", "--label=label"): "row 7",
+    ("--table=t.csv", "--label=label", "--config.search.k_known=true"): "--config.k.n_novel",
+    ("--table=t.csv", "--label=label", "--workdir=t.csv"): "--workdir",
+    ("--table=t.csv", "--label=label", "--workdir=other"): "different run",
+    ("stray",): "stray",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("launch")
+    good = write_table(folder / "t.csv")
+    write_table(folder / "labelled.csv", label="a")
+    write_table(folder / "few.csv", label=np.repeat(["a", "b", "", "", ""], 20))
+    write_table(folder / "words.csv", q="red")
+    write_table(folder / "holes.csv", q=good["q"].where(good.index != 7))
+    (folder / "broken.py").write_text("def get_config(:\n")
+    (folder / "strange.py").write_text(
+        "from ncd_jax.config import default_config\n"
+        "def get_config():\n"
+        "    config = default_config()\n"
+        "    config.tempo = 3\n"
+        "    return config\n"
+    )
+    (folder / "other").mkdir()
+    (folder / "other" / "config.json").write_text('{"run": {"config": {}, "table": {}}}')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answers(folder):
+    before = {p for p in folder.rglob("*") if "__pycache__" not in str(p)}
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda flags: launch(*flags, cwd=folder), MISTAKES)
+        answers = dict(zip(MISTAKES, results, strict=True))
+    after = {p for p in folder.rglob("*") if "__pycache__" not in str(p)}
+    assert after == before, "a refused command wrote something"
+    return answers
+
+
+@pytest.mark.parametrize("flags", MISTAKES, ids=" ".join)
+def test_a_mistake_is_one_line_and_status_2(answers, flags):
+    answer = answers[flags]
+    assert answer.returncode == 2, answer.stderr
+    assert len(answer.stderr.splitlines()) == 1, answer.stderr
+    assert MISTAKES[flags] in answer.stderr
+    assert answer.stdout == ""
+
+
+def test_a_table_of_ones_own_from_file_to_answer(folder):
+    flags = ("--table=t.csv", "--label=label", "--workdir=mine", *QUICK)
+    first = launch(*flags, cwd=folder)
+    assert first.returncode == 0, first.stderr
+    assert "20 unlabelled rows" in first.stdout
+    assert "mine/report.html" in first.stdout
+    assert "tune" in first.stderr
+    assert len(pd.read_csv(folder / "mine" / "assignments.csv")) == 20
+    before = (folder / "mine" / "metrics.json").read_bytes()
+    again = launch(*flags, cwd=folder)
+    assert again.returncode == 0
+    assert again.stdout == first.stdout
+    assert (folder / "mine" / "metrics.json").read_bytes() == before

@@ -1,0 +1,87 @@
+"""A method small enough to compile in no time, and a table it can be tuned on."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ncd_jax.data.folds import make_folds
+from ncd_jax.types import Method, NCDData
+
+N_KNOWN, N_NOVEL = 5, 2
+
+
+class HParams(NamedTuple):
+    lr: Any
+    noise: Any
+
+
+class State(NamedTuple):
+    scale: Any
+    means: Any
+    present: Any
+    opt: Any
+
+
+def make_toy(n_known=N_KNOWN):
+    """Learns a scale for every column; labels, batches, keys and hyperparameters all matter."""
+
+    def init(key, data, hparams):
+        member = (data.y[:, None] == jnp.arange(n_known)).astype(jnp.float32)
+        size = member.sum(axis=0)[:, None]
+        means = member.T @ data.x / jnp.maximum(size, 1)
+        scale = 1 + 0.1 * jax.random.normal(key, data.x.shape[1:])
+        return State(scale, means, size[:, 0] > 0, jnp.int32(0))
+
+    def step(key, state, batch, hparams):
+        def loss(scale):
+            labelled = jnp.mean(jnp.where(batch.y >= 0, batch.x @ scale - batch.y, 0.0) ** 2)
+            noise = hparams.noise * jax.random.normal(key, scale.shape) @ scale
+            return 0.1 * labelled + jnp.mean((batch.x * scale - batch.x) ** 2) + 0.1 * noise
+
+        value, grad = jax.value_and_grad(loss)(state.scale)
+        scale = state.scale - hparams.lr * grad
+        return state._replace(scale=scale, opt=state.opt + 1), {"loss": value}
+
+    def represent(state, x, hparams):
+        return x * state.scale
+
+    def known_logits(state, x, hparams):
+        apart = (x[:, None] - state.means) * state.scale
+        return jnp.where(state.present, -jnp.sum(apart**2, axis=2), -1e9)
+
+    return Method(init, step, represent, known_logits)
+
+
+@pytest.fixture(scope="session")
+def toy():
+    return make_toy()
+
+
+@pytest.fixture(scope="session")
+def toy_hparams():
+    """Hyperparameters from numbers or arrays by name; the noise is 0.5 unless given."""
+
+    def make(values):
+        lr = jnp.asarray(values["lr"], jnp.float32)
+        noise = values.get("noise", np.full(lr.shape, 0.5))
+        return HParams(lr, jnp.asarray(noise, jnp.float32))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def table(blobs):
+    """Five known classes, two novel ones, of unequal sizes."""
+    x, classes = blobs([9, 12, 10, 8, 11, 14, 9], 4)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    y = np.where(classes < N_KNOWN, classes, -1).astype(np.int32)
+    return NCDData(jnp.asarray(x), jnp.asarray(y)), classes
+
+
+@pytest.fixture(scope="session")
+def folds(table):
+    data, _ = table
+    return make_folds(np.asarray(data.y), 3, 0, 0.2)

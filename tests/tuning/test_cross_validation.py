@@ -1,0 +1,187 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+
+from ncd_jax.tuning.cross_validation import Protocol, cross_validate, one_run
+from ncd_jax.tuning.train import train
+from ncd_jax.types import NCDData
+
+A, F, S, N_HIDDEN = 3, 3, 2, 2
+KEYS = jax.random.split(jax.random.key(0), S)
+LR = [0.001, 0.003, 0.002]
+
+
+def protocol_of(k_known, lanes):
+    return Protocol(
+        epochs=2,
+        batch_size=32,
+        n_hidden=N_HIDDEN,
+        k_known=k_known,
+        max_clusters=4,
+        index_restarts=2,
+        restarts=2,
+        lanes=lanes,
+    )
+
+
+class Sweep:
+    """One compiled cross-validation of the toy method."""
+
+    def __init__(self, toy, table, folds, make_hparams, k_known, lanes):
+        self.data, self.folds, self.make = table[0], jax.tree.map(jnp.asarray, folds), make_hparams
+        self.protocol = protocol_of(k_known, lanes)
+
+        @jax.jit
+        def program(x, folds, hparams):
+            return cross_validate(KEYS, toy, x, folds, hparams, self.protocol)
+
+        self.program = program
+
+    def __call__(self, lr=LR, **changes):
+        folds = self.folds._replace(**changes)
+        return self.program(self.data.x, folds, self.make({"lr": np.array(lr)}))
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["k known", "k unknown"])
+def sweep(request, toy, table, folds, toy_hparams):
+    """Three candidates on two devices, one at a time on each."""
+    return Sweep(toy, table, folds, toy_hparams, request.param, lanes=1)
+
+
+@pytest.fixture(scope="module")
+def result(sweep):
+    return sweep()
+
+
+def check_equal(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def take(tree, *index):
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def test_equals_nested_loops(sweep, result, toy, rtol):
+    run = jax.jit(lambda key, x, fold, hparams: one_run(key, toy, x, fold, hparams, sweep.protocol))
+    for a in range(A):
+        hparams = sweep.make({"lr": LR[a]})
+        for f in range(F):
+            for s in range(S):
+                alone = run(KEYS[s], sweep.data.x, take(sweep.folds, f), hparams)
+                jax.tree.map(
+                    functools.partial(np.testing.assert_allclose, rtol=100 * rtol, atol=1e-5),
+                    take(result, a, f, s),
+                    alone,
+                )
+
+
+def test_shapes(result, sweep):
+    assert result.loss.shape == (A, F, S, sweep.protocol.epochs)
+    for leaf in jax.tree.leaves(result._replace(loss=result.k)):
+        assert leaf.shape == (A, F, S)
+
+
+def test_against_other_implementations(sweep, result, toy):
+    """Scikit-learn clusters, SciPy matches, NumPy counts: from the trained state on."""
+    a, f, s = 1, 2, 0
+    fold, hparams = take(sweep.folds, f), sweep.make({"lr": LR[a]})
+    x, protocol = sweep.data.x, sweep.protocol
+    key_train, *_ = jax.random.split(KEYS[s], 3)
+    run = functools.partial(train, epochs=protocol.epochs, batch_size=protocol.batch_size)
+    state, info = jax.jit(lambda: run(key_train, toy, NCDData(x, fold.y), hparams))()
+    np.testing.assert_allclose(result.loss[a, f, s], info["loss"], rtol=1e-4)
+
+    rows = np.asarray(fold.hidden_rows)[fold.hidden_mask]
+    classes = np.asarray(fold.hidden_y)[fold.hidden_mask]
+    labels = KMeans(2, n_init=5, random_state=0).fit_predict(toy.represent(state, x[rows], hparams))
+    table = np.zeros((2, 2))
+    np.add.at(table, (labels, classes), 1)
+    expected = table[linear_sum_assignment(-table)].sum() / len(rows)
+    assert result.k[a, f, s] == 2
+    np.testing.assert_allclose(result.scores.acc[a, f, s], expected, rtol=1e-6)
+
+    held_out = np.asarray(fold.held_out_rows)[fold.held_out_mask]
+    predicted = toy.known_logits(state, x[held_out], hparams).argmax(axis=1)
+    right = np.mean(predicted == np.asarray(sweep.data.y)[held_out])
+    np.testing.assert_allclose(result.known_accuracy[a, f, s], right, rtol=1e-6)
+
+
+def test_candidates_share_their_noise(sweep):
+    twice = sweep([LR[0], LR[1], LR[0]])
+    check_equal(take(twice, 0), take(twice, 2))
+    assert not np.allclose(twice.loss[0], twice.loss[1])
+
+
+def test_seeds_and_folds_differ(result):
+    assert not np.allclose(result.loss[:, :, 0], result.loss[:, :, 1])
+    assert not np.allclose(result.loss[:, 0], result.loss[:, 1])
+
+
+def test_folds_do_not_touch_each_other(sweep, result):
+    other = sweep(y=sweep.folds.y.at[2].set(-1))
+    check_equal(take(result, slice(None), slice(2)), take(other, slice(None), slice(2)))
+    assert not np.allclose(result.loss[:, 2], other.loss[:, 2])
+
+
+@pytest.mark.parametrize("lr", [1e6, np.inf, np.nan])
+def test_a_candidate_that_diverges_harms_no_other(lr, sweep, result):
+    other = sweep([LR[0], lr, LR[2]])
+    assert other.diverged[1].all()
+    assert not other.diverged[::2].any()
+    assert not result.diverged.any()
+    for score in (*other.scores, other.known_accuracy):
+        np.testing.assert_array_equal(score[1], 0)
+    for a in (0, 2):
+        check_equal(take(result, a), take(other, a))
+
+
+def test_answers_are_for_scoring_only(sweep, result):
+    """Other classes on hidden and held-out rows change the scores, and nothing else."""
+    rng = np.random.default_rng(0)
+    random = {
+        name: jnp.asarray(rng.permuted(np.asarray(getattr(sweep.folds, name)), axis=1))
+        for name in ("hidden_y", "held_out_y")
+    }
+    other = sweep(**random)
+    check_equal(result.loss, other.loss)
+    check_equal(result.k, other.k)
+    assert other.scores.acc.mean() < result.scores.acc.mean()
+    assert other.known_accuracy.mean() < result.known_accuracy.mean()
+
+
+def test_names_of_hidden_classes_do_not_matter(sweep, result):
+    other = sweep(hidden_y=1 - sweep.folds.hidden_y)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), result, other)
+
+
+def test_padding_does_not_matter(sweep, result):
+    """Rows behind the mask may be any."""
+    junk = jnp.where(sweep.folds.hidden_mask, sweep.folds.hidden_rows, 17)
+    held_junk = jnp.where(sweep.folds.held_out_mask, sweep.folds.held_out_rows, 23)
+    assert (junk != sweep.folds.hidden_rows).any()
+    other = sweep(hidden_rows=junk, held_out_rows=held_junk)
+    check_equal(result, other)
+
+
+def test_finds_the_number_of_hidden_blobs(result):
+    assert (result.k == N_HIDDEN).mean() > 0.9
+    assert result.scores.acc.mean() > 0.95
+    assert result.known_accuracy.mean() > 0.9
+
+
+def test_lanes_bound_memory_only(sweep, result, toy, table, folds, toy_hparams, rtol):
+    """Two candidates side by side, and a remainder, give the same as one at a time."""
+    if not sweep.protocol.k_known:
+        pytest.skip("once is enough")
+    wide = Sweep(toy, table, folds, toy_hparams, True, lanes=2 * F * S)
+    lr = [*LR, *LR, LR[0]]
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=100 * rtol, atol=1e-5),
+        take(wide(lr), slice(A)),
+        result,
+    )

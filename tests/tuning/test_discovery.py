@@ -1,0 +1,101 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from ncd_jax.tuning.discovery import KSearch, agreement, confidence, partition, refit
+from ncd_jax.tuning.train import train
+
+S, EPOCHS, SLOTS = 3, 2, 5
+KEYS = jax.random.split(jax.random.key(0), S)
+
+
+@pytest.fixture(scope="module")
+def refits(toy, table, toy_hparams):
+    """Three refits on two devices, with and without a search for the number of classes."""
+    data, classes = table
+    novel_rows = jnp.flatnonzero(data.y == -1)
+
+    def run(lr, k_search):
+        hparams = toy_hparams({"lr": lr})
+        options = {"epochs": EPOCHS, "batch_size": 32, "k_search": k_search}
+        return jax.jit(lambda: refit(KEYS, toy, data, novel_rows, hparams, **options))()
+
+    return run, classes[np.asarray(novel_rows)]
+
+
+@pytest.fixture(scope="module")
+def searched(refits):
+    run, _ = refits
+    return run(0.01, KSearch(max_clusters=SLOTS, restarts=3, max_rows=100))
+
+
+def test_refits_equal_single_trainings(searched, toy, table, toy_hparams, rtol):
+    data, _ = table
+    hparams = toy_hparams({"lr": 0.01})
+    run = jax.jit(lambda key: train(key, toy, data, hparams, epochs=EPOCHS, batch_size=32))
+    for i, key in enumerate(KEYS):
+        state, info = run(jax.random.split(key)[0])
+        np.testing.assert_allclose(searched.state.scale[i], state.scale, rtol=10 * rtol)
+        np.testing.assert_allclose(searched.loss[i], info["loss"], rtol=10 * rtol)
+        z = toy.represent(state, data.x[data.y == -1], hparams)
+        np.testing.assert_allclose(searched.z[i], z, rtol=10 * rtol, atol=1e-6)
+
+
+def test_refits_find_the_number_of_novel_classes(searched, refits):
+    _, novel = refits
+    assert searched.z.shape == (S, len(novel), 4)
+    assert searched.loss.shape == (S, EPOCHS)
+    assert searched.finite.all()
+    np.testing.assert_array_equal(searched.estimate.k, [2] * S)
+    assert searched.estimate.values.shape == searched.estimate.ks.shape == (S, SLOTS - 1)
+
+
+def test_number_that_is_given_is_not_looked_for_and_divergence_is_seen(refits):
+    run, _ = refits
+    result = run(np.inf, None)
+    assert result.estimate is None
+    assert not result.finite.any()
+    np.testing.assert_array_equal(result.z, 0)
+
+
+def test_partition(searched, refits):
+    """Each refit into its own number of clusters."""
+    _, novel = refits
+    run = jax.jit(functools.partial(partition, max_clusters=SLOTS, restarts=3))
+    result = run(jax.random.key(1), searched.z, jnp.array([2, 1, 4]))
+    assert result.labels.shape == (S, len(novel))
+    assert result.centroids.shape == (S, SLOTS, 4)
+    assert [len(np.unique(labels)) for labels in result.labels] == [2, 1, 4]
+    assert adjusted_rand_score(novel, result.labels[0]) == 1
+
+
+def test_agreement_against_scikit_learn(rtol):
+    labels = np.random.default_rng(0).integers(0, 4, (5, 40))
+    labels[1] = (labels[0] + 1) % 4
+    ours = jax.jit(functools.partial(agreement, n_labels=6))(jnp.asarray(labels))
+    expected = [[adjusted_rand_score(a, b) for b in labels] for a in labels]
+    np.testing.assert_allclose(ours, expected, rtol=rtol, atol=1e-6)
+
+
+def test_confidence():
+    """On a centroid, halfway to the border, on the border, and a third centroid far away."""
+    centroids = jnp.array([[0.0, 0.0], [4.0, 0.0], [0.0, 100.0]])
+    z = jnp.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [4.0, 0.0], [-4.0, 0.0]])
+    np.testing.assert_allclose(confidence(z, centroids), [1, 2 / 3, 0, 1, 1 / 2], rtol=1e-6)
+    np.testing.assert_array_equal(confidence(z, centroids[:1]), 1)
+
+
+def test_confidence_is_a_share_for_any_rows():
+    rng = np.random.default_rng(0)
+    z, centroids = rng.normal(size=(50, 3)), rng.normal(size=(6, 3))
+    values = confidence(jnp.asarray(z), jnp.asarray(centroids))
+    distance = np.sort(np.linalg.norm(z[:, None] - centroids, axis=2), axis=1)
+    np.testing.assert_allclose(values, 1 - distance[:, 0] / distance[:, 1], rtol=1e-4, atol=1e-6)
+    assert values.min() >= 0
+    assert values.max() <= 1
+    same = confidence(jnp.zeros((2, 3)), jnp.zeros((2, 3)))
+    np.testing.assert_array_equal(same, 0)

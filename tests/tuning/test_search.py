@@ -1,0 +1,102 @@
+import jax
+import numpy as np
+import pytest
+
+from ncd_jax.tuning.cross_validation import Protocol
+from ncd_jax.tuning.proposals import Proposals
+from ncd_jax.tuning.search import search
+from ncd_jax.types import Interval
+
+SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "noise": Interval(0.0, 1.0)}
+CANDIDATES, BATCH, S = 7, 3, 2
+KEYS = jax.random.split(jax.random.key(0), S)
+PROTOCOL = Protocol(
+    epochs=1, batch_size=40, n_hidden=2, k_known=True, max_clusters=4, restarts=2, lanes=12
+)
+
+
+class Kill(BaseException):
+    pass
+
+
+@pytest.fixture(scope="module")
+def run(toy, toy_hparams, table, folds, count_traces):
+    """Gives the result of a search, and after each batch: the trials so far, and traces."""
+
+    def call(storage=None, candidates=CANDIDATES, on_batch=lambda trials: None, space=SPACE):
+        init = count_traces(toy.init)
+        batches = []
+
+        def after_batch(trials):
+            batches.append((len(trials), init.traces))
+            on_batch(trials)
+
+        result = search(
+            KEYS,
+            toy._replace(init=init),
+            toy_hparams,
+            table[0].x,
+            folds,
+            Proposals(space, {}, "tpe", 0, storage),
+            PROTOCOL,
+            candidates=candidates,
+            batch=BATCH,
+            on_batch=after_batch,
+        )
+        return result, batches
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(run):
+    return run()
+
+
+def test_one_compilation_for_all_batches(uninterrupted):
+    """Seven candidates in three batches, the last of which is not full."""
+    result, batches = uninterrupted
+    trials_so_far, traces = zip(*batches, strict=True)
+    assert trials_so_far == (3, 6, 7)
+    assert len(set(traces)) == 1
+    assert result.compilations == 1
+    assert result.compile_seconds > 0
+
+
+def test_every_candidate_has_its_own_result(uninterrupted):
+    result, _ = uninterrupted
+    assert [trial.number for trial in result.trials] == list(range(CANDIDATES))
+    for trial in result.trials:
+        assert len(trial.fold_scores) == len(trial.fold_k) == 3
+        assert trial.score == pytest.approx(np.mean(trial.fold_scores))
+        assert 0 < trial.score <= 1
+        assert 0 < trial.known_accuracy <= 1
+        assert trial.fold_k == (2, 2, 2)
+        assert trial.diverged == 0
+
+
+def test_continued_search_equals_an_uninterrupted_one(run, uninterrupted, tmp_path):
+    """Killed after its first batch, then in the next, then done; then there is nothing to do."""
+    storage = tmp_path / "search.journal"
+
+    def kill(trials):
+        raise Kill
+
+    with pytest.raises(Kill):
+        run(storage, on_batch=kill)
+    left = Proposals(SPACE, {}, "tpe", 0, storage)
+    assert left.finished() == uninterrupted[0].trials[:BATCH]
+    left.ask(2, BATCH)
+    result, _ = run(storage)
+    assert result.trials == uninterrupted[0].trials
+    again, batches = run(storage)
+    assert again.trials == uninterrupted[0].trials
+    assert (again.compilations, again.compile_seconds, batches) == (0, 0, [])
+
+
+def test_candidates_that_diverge_are_counted_and_score_zero(run):
+    result, _ = run(candidates=2, space={**SPACE, "lr": Interval(1e30, 1e38, log=True)})
+    for trial in result.trials:
+        assert trial.diverged == 3 * S
+        assert trial.score == trial.known_accuracy == 0
+        assert trial.fold_scores == (0, 0, 0)
