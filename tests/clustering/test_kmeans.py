@@ -87,9 +87,9 @@ def test_masked_equals_subset(fit, blobs, rtol):
 
 def test_masked_rows_have_no_influence(fit, blobs):
     """Whatever a masked row holds, the result is the same to the last bit."""
-    x, _ = blobs([30, 20, 40, 25], 3)
+    x, _ = blobs([30, 20, 40, 25], 3, spread=2.0)
     mask = np.arange(len(x)) % 3 > 0
-    other = np.where(mask[:, None], x, -x[::-1] * 7)
+    other = np.where(mask[:, None], x, -x[::-1] * 1000)
     a, b = fit(x, 5, mask), fit(other, 5, mask)
     np.testing.assert_array_equal(a.centroids, b.centroids)
     np.testing.assert_array_equal(a.inertia, b.inertia)
@@ -181,10 +181,10 @@ def test_degenerate(case, fit, rtol):
     np.testing.assert_allclose(result.inertia, inertia, rtol=rtol, atol=1e-5)
     assert result.converged
     if mask.any():
-        # Empty clusters too lie where rows are.
+        # Empty clusters too lie where rows are, as they started there.
         centroids = np.asarray(result.centroids)[:k]
-        assert (centroids >= x[mask].min(axis=0) - 1e-5).all()
-        assert (centroids <= x[mask].max(axis=0) + 1e-5).all()
+        away = cdist(centroids, x[mask]).min(axis=1)
+        np.testing.assert_allclose(away[k == 1 :], 0, atol=1e-5)
 
 
 def test_one_cluster_has_the_mean_as_centroid(fit, blobs, rtol):
@@ -194,7 +194,7 @@ def test_one_cluster_has_the_mean_as_centroid(fit, blobs, rtol):
 
 def test_far_from_the_origin(fit, blobs):
     x, classes = blobs([30, 20, 40, 25], 3)
-    near, far = fit(x, 4), fit(x + np.float32(1e3), 4)
+    near, far = fit(x, 4), fit(x + np.float32(1e4), 4)
     assert adjusted_rand_score(classes, far.labels) == 1
     np.testing.assert_allclose(far.inertia, near.inertia, rtol=1e-2)
 

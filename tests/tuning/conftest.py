@@ -84,4 +84,4 @@ def table(blobs):
 @pytest.fixture(scope="session")
 def folds(table):
     data, _ = table
-    return make_folds(np.asarray(data.y), 3, 0, 0.2)
+    return make_folds(np.asarray(data.y), 3, 0, 0.25)

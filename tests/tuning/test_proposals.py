@@ -107,7 +107,7 @@ def test_killed_within_a_proposal(sampler, tmp_path):
 
 
 def test_records_come_back_as_they_were(sampler, uninterrupted, tmp_path):
-    """From the disk too, a missing accuracy included."""
+    """From the disk, to the last digit."""
     storage = tmp_path / "search.journal"
     proposals = Proposals(SPACE, {}, sampler, 0, storage)
     trial = score(*proposals.ask(1, 1))
@@ -121,10 +121,8 @@ def test_fixed_hyperparameters_are_not_searched(sampler):
     assert len({trial.hparams["lr"] for trial in trials}) == CANDIDATES
 
 
-def test_tpe_learns_and_quasi_random_spreads():
-    """Of 14 even draws about a third are in a third of the range; TPE comes closer to the best."""
-    even = np.array([trial.hparams["w"] for trial in go_on("quasi_random")])
+def test_quasi_random_candidates_are_even():
+    """A share of them in each third of a range, whatever their scores."""
+    even = [trial.hparams["w"] for trial in go_on("quasi_random")]
     counts, _ = np.histogram(even[1:], bins=3, range=(0, 1))
     assert counts.min() >= 3
-    again = [trial.hparams["w"] for trial in go_on("quasi_random", seed=0)]
-    np.testing.assert_array_equal(even, again)
