@@ -3,6 +3,7 @@
 python launch.py                                  # the table that scikit-learn embeds
 python launch.py --config=configs/pendigits.py --workdir=runs/pendigits
 python launch.py --table=customers.csv --label=segment --workdir=runs/customers
+python launch.py --mode=assign --workdir=runs/customers --table=new_rows.csv
 """
 
 import logging
@@ -18,12 +19,17 @@ from ncd_jax import config as run_config
 from ncd_jax.data.csv_table import read_csv_table
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.errors import UserError
-from ncd_jax.experiment import run
+from ncd_jax.experiment import assign_rows, run
 from ncd_jax.results.console import make_reporter, summary
+from ncd_jax.results.workdir import Workdir
 
+_KEPT = "what is finished is kept, the same command goes on"
 _DEFAULT_CONFIG = Path(__file__).parent / "configs" / "default.py"
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "File with the configuration.")
+_MODE = flags.DEFINE_enum(
+    "mode", "discover", ["discover", "assign"], "Find novel classes, or apply those of a run."
+)
 _TABLE = flags.DEFINE_string("table", None, "CSV file with a table of your own.")
 _LABEL = flags.DEFINE_string("label", None, "Its column with class names; empty = unlabelled.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run [runs/NAME_OF_THE_TABLE].")
@@ -31,9 +37,14 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder where benchmark tables
 
 
 def main(argv: list[str]) -> None:
-    """Runs the procedure and prints what it found."""
+    """Does what the mode says and prints where the result lies."""
     if len(argv) > 1:
         raise UserError(f"{argv[1]!r} is not a flag; flags are written --name=value")
+    {"discover": discover, "assign": assign}[_MODE.value]()
+
+
+def discover() -> None:
+    """Finds the novel classes of a table."""
     config = run_config.parse(_CONFIG.value)
     if _TABLE.value and _LABEL.value:
         table, truth = read_csv_table(Path(_TABLE.value), _LABEL.value), None
@@ -45,6 +56,13 @@ def main(argv: list[str]) -> None:
     workdir = Path(_WORKDIR.value or f"runs/{table.name}")
     metrics = run(config, table, truth, workdir, make_reporter())
     summary(metrics, workdir / "report.html")
+
+
+def assign() -> None:
+    """Gives rows that a run has not seen one of its classes, known or novel."""
+    if not (_TABLE.value and _WORKDIR.value):
+        raise UserError("--mode=assign needs the new rows and a run; give --table and --workdir")
+    print(assign_rows(Workdir(Path(_WORKDIR.value)), Path(_TABLE.value)))
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -78,7 +96,12 @@ def start() -> None:
     except UserError as error:
         sys.exit(_say(str(error), 2))
     except (OSError, FloatingPointError) as error:
-        sys.exit(_say(f"{error}; what is finished is kept, the same command goes on", 1))
+        sys.exit(_say(f"{error}; {_KEPT}", 1))
+    except jax.errors.JaxRuntimeError as error:
+        remedy = "where memory ran out, give a smaller --config.search.lanes"
+        sys.exit(_say(f"{str(error).splitlines()[0]}; {remedy}; {_KEPT}", 1))
+    except KeyboardInterrupt:
+        sys.exit(_say(f"interrupted; {_KEPT}", 130))
 
 
 def _say(message: str, status: int) -> int:

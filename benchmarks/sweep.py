@@ -4,7 +4,7 @@ python -m benchmarks.sweep                  # needs the extra `bench`
 
 The sweep is measured as a user gets it: training, clustering and scoring of all 80 runs in one
 compiled program. The peer only trains, one run after the other, with the same network, data,
-batches and optimiser; its trainings are timed before and after the sweep and averaged, so that
+batches and optimiser; its trainings are timed before and after the sweep, and their median counts, so that
 a machine that changes its mind in between does less harm.
 """
 
@@ -42,7 +42,7 @@ def main(_: list[str]) -> None:
     sweeps = {known: _sweep(problem) for known, problem in problems.items()}
     peer += [_peer_seconds(problems[True]) for _ in range(_PEERS.value)]
 
-    eager = float(np.mean(peer))
+    eager = float(np.median(peer))
     rows = [
         {
             "k": "known" if known else "unknown",

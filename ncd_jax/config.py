@@ -12,6 +12,7 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
+from ncd_jax.clustering.validity import INDICES
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS
 
@@ -67,7 +68,8 @@ class KConfig:
 
     Attributes:
         n_novel: the number itself, where the user knows it.
-        index: cluster validity index that chooses it otherwise.
+        index: cluster validity index that chooses it otherwise, in the folds and on the novel
+            rows alike: `silhouette`, `davies_bouldin`, `calinski_harabasz` or `dunn`.
         max: largest number considered.
         restarts: k-means restarts for each number.
         max_rows: rows the index is measured on; a random sample where there are more.
@@ -106,7 +108,7 @@ _CHOICES = {
     "method": tuple(METHODS),
     "representation": ("normalised", "raw"),
     "search.sampler": ("tpe", "quasi_random"),
-    "k.index": ("silhouette",),
+    "k.index": tuple(INDICES),
 }
 _AT_LEAST = {
     "seed": 0,

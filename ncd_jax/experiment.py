@@ -15,20 +15,22 @@ import numpy as np
 
 from ncd_jax.clustering.kmeans import kmeans, nearest
 from ncd_jax.config import RunConfig
+from ncd_jax.data.csv_table import read_csv_rows
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.errors import UserError
+from ncd_jax.model import Model, assign, class_means, load, save
 from ncd_jax.problem import Answer, Problem, choose, make_hparams, prepare, refit_all, tune
 from ncd_jax.results.console import Phase, Reporter
 from ncd_jax.results.findings import Findings, KCurve, LatentMap, Trial
 from ncd_jax.results.latent_map import latent_map
-from ncd_jax.results.records import package_versions, write_model, write_records
+from ncd_jax.results.records import package_versions, write_records
 from ncd_jax.results.report import render_report
 from ncd_jax.results.workdir import Workdir
 from ncd_jax.scoring import score
 from ncd_jax.tuning.discovery import Refits
 from ncd_jax.types import UNLABELLED, PyTree
 
-__all__ = ["run"]
+__all__ = ["assign_rows", "run"]
 
 
 def run(
@@ -72,6 +74,7 @@ def run(
     n_folds = len(problem.folds.y)
     detail = f"{n_candidates} candidates x {n_folds} folds x {config.search.seeds} seeds"
     with seconds("tune"), reporter.phase("tune", detail, n_candidates) as phase:
+        phase.note("compiling, then the first batch")
         found = tune(problem, workdir.path("search.journal"), _tell(phase))
     seconds.add("compile", found.compile_seconds)
     trials = found.trials
@@ -113,15 +116,32 @@ def run(
             latent_map=_map(problem, table, truth, state, hparams, answer),
             loss=np.asarray(refits.loss[answer.refit]),
         )
-        kept = {name: leaf for name, leaf in state._asdict().items() if name != "opt"}
-        arrays = {"state": kept, "centroids": answer.centroids}
-        arrays |= {"scaler": problem.scaler.to_arrays()}
-        write_model(workdir, arrays, _model_metadata(config, table, best, answer))
+        save(workdir, _model(problem, table, best, state, hparams, answer))
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
     metrics["seconds"] = seconds.total()
     write_records(workdir, findings)
     return metrics
+
+
+def assign_rows(workdir: Workdir, path: Path) -> Path:
+    """Applies the model of a finished run to a CSV file of new rows.
+
+    Returns:
+        The file that was written: `assigned/<name of the table>.csv` in the run's folder, with
+        the columns `row,label,confidence`, one line a row.
+
+    Raises:
+        UserError: there is no model, or the table lacks a column of it or is not numeric.
+    """
+    model = load(workdir)
+    x = read_csv_rows(path, model.columns)
+    labels, sure = assign(model, x)
+    lines = zip(range(len(x)), labels.tolist(), sure.tolist(), strict=True)
+    rows = ((row, model.classes[label], f"{value:.4f}") for row, label, value in lines)
+    name = f"assigned/{path.stem}.csv"
+    workdir.write_csv(name, ("row", "label", "confidence"), rows)
+    return workdir.path(name)
 
 
 class _Stopwatch:
@@ -230,12 +250,12 @@ def _k_curve(config: RunConfig, refits: Refits, answer: Answer) -> KCurve | None
     if refits.estimate is None:
         return None
     finite = np.asarray(refits.finite)
-    index = np.asarray(refits.estimate.values)[finite]
+    index = np.ma.masked_invalid(refits.estimate.values)[finite]
     return KCurve(
         name=config.k.index,
         ks=np.asarray(refits.estimate.ks[0]),
-        index=index.mean(axis=0),
-        spread=index.std(axis=0),
+        index=index.mean(axis=0).filled(np.nan),
+        spread=index.std(axis=0).filled(np.nan),
         chosen=answer.k,
     )
 
@@ -261,12 +281,24 @@ def _map(
     return latent_map(z, rows, labels.tolist(), is_novel, true, seed=problem.config.seed)
 
 
-def _model_metadata(config: RunConfig, table: Table, best: Trial, answer: Answer) -> dict[str, Any]:
-    return {
-        "method": config.method,
-        "representation": config.representation,
-        "hparams": best.hparams,
-        "columns": table.columns,
-        "classes": table.classes,
-        "n_novel": answer.k,
-    }
+def _model(
+    problem: Problem,
+    table: Table,
+    best: Trial,
+    state: PyTree,
+    hparams: PyTree,
+    answer: Answer,
+) -> Model:
+    """The answer in a form that can be applied to new rows, known classes included."""
+    z = jax.jit(problem.method.represent)(state, problem.data.x, hparams)
+    known = class_means(z, problem.data.y, len(table.classes))
+    return Model(
+        method=problem.config.method,
+        spec=problem.spec,
+        hparams=best.hparams,
+        state=state,
+        scaler=problem.scaler,
+        columns=table.columns,
+        classes=(*table.classes, *(f"novel_{i}" for i in range(answer.k))),
+        centroids=jnp.concatenate([known, answer.centroids]),
+    )

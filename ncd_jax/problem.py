@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from ncd_jax.clustering.validity import INDICES
 from ncd_jax.config import RunConfig
 from ncd_jax.data.folds import Folds, make_folds
 from ncd_jax.data.preprocess import Standardiser
@@ -37,6 +38,7 @@ class Problem(NamedTuple):
         scaler: from raw columns to `data.x`.
         data: all training rows with the known labels.
         folds: hidden-class folds, as host arrays.
+        spec: static facts of the method.
         method: pure functions for this table's shapes.
         space: ranges of the hyperparameters that are tuned.
         n_novel: the number of novel classes where it is given, else none.
@@ -47,6 +49,7 @@ class Problem(NamedTuple):
     scaler: Standardiser
     data: NCDData
     folds: Folds[np.ndarray]
+    spec: Spec
     method: Method
     space: dict[str, Interval]
     n_novel: int | None
@@ -94,10 +97,12 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
     n_features = table.x.shape[1]
     space = entry.space(n_features)
     latent = space["latent_dim"].high
-    for name in config.hparams:
+    for name, value in config.hparams.items():
         if name not in space:
             raise UserError(f"config.hparams.{name} is not a hyperparameter of {config.method}")
-        del space[name]
+        low, high = space.pop(name).valid
+        if not low <= value <= high:
+            raise UserError(f"config.hparams.{name}={value} must lie in {low:g}..{high:g}")
     spec = Spec(
         n_features=n_features,
         n_known=len(table.classes),
@@ -109,6 +114,7 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
         scaler=scaler,
         data=NCDData(jnp.asarray(scaler.apply(table.x)), jnp.asarray(table.y, jnp.int32)),
         folds=folds,
+        spec=spec,
         method=entry.make(spec),
         space=space,
         n_novel=n_novel,
@@ -139,6 +145,7 @@ def tune(
         n_hidden=int(problem.folds.hidden[0].sum()),
         k_known=problem.n_novel is not None,
         max_clusters=config.k.max,
+        index=config.k.index,
         lanes=config.search.lanes,
     )
     proposals = Proposals(
@@ -167,7 +174,7 @@ def refit_all(problem: Problem, hparams: Mapping[str, float]) -> Refits:
     config = problem.config
     k_search = None
     if problem.n_novel is None:
-        k_search = KSearch(config.k.max, config.k.restarts, config.k.max_rows)
+        k_search = KSearch(config.k.max, config.k.index, config.k.restarts, config.k.max_rows)
 
     @jax.jit
     def program(keys: Array, data: NCDData, novel_rows: Array, hparams: Any) -> Refits:
@@ -211,15 +218,17 @@ def choose(problem: Problem, refits: Refits) -> Answer:
 
     The validity index is averaged over the refits before its best number is taken. Of the
     refits' partitions into that number the answer is the one that agrees best with the
-    others, by mean adjusted Rand index. Refits that diverged have no say.
+    others, by mean adjusted Rand index. Refits that diverged have no say, nor on a number those
+    for which its index is not defined.
     """
     finite = np.asarray(refits.finite)
     if problem.n_novel is not None:
         k = problem.n_novel
     else:
         assert refits.estimate is not None
-        index = np.asarray(refits.estimate.values)[finite].mean(axis=0)
-        k = int(refits.estimate.ks[0][index.argmax()])
+        index = np.ma.masked_invalid(refits.estimate.values)[finite].mean(axis=0)
+        best_k = (INDICES[problem.config.k.index].sign * index).argmax()
+        k = int(refits.estimate.ks[0][best_k])
     clusters = _partitions(problem, refits, np.full(len(finite), k))
 
     votes = np.flatnonzero(finite)

@@ -89,7 +89,7 @@ class KEstimate(NamedTuple):
     Attributes:
         k: scalar i32, the preferred number.
         ks: `i32[m]`, the numbers that were tried.
-        values: `f32[m]`, the index at each of them.
+        values: `f32[m]`, the index at each of them; infinitely bad where it is not defined.
     """
 
     k: Array
@@ -124,12 +124,14 @@ class Interval:
         high: largest value.
         log: whether the search is uniform on the logarithm.
         integer: whether only whole numbers are allowed.
+        valid: smallest and largest value that makes sense where the user fixes one.
     """
 
     low: float
     high: float
     log: bool = False
     integer: bool = False
+    valid: tuple[float, float] = (0.0, 1.0)
 
 
 class Method(NamedTuple):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ncd_jax.clustering.kmeans import kmeans, squared_distances
-from ncd_jax.clustering.validity import silhouette
+from ncd_jax.clustering.validity import INDICES
 from ncd_jax.types import Array, KEstimate
 
 __all__ = ["estimate_n_clusters"]
@@ -15,35 +15,40 @@ def estimate_n_clusters(
     x: Array,
     *,
     max_clusters: int,
+    index: str = "silhouette",
     mask: Array | None = None,
     restarts: int = 10,
     max_rows: int = 2000,
 ) -> KEstimate:
-    """Silhouette of k-means partitions for `k = 2..max_clusters`; the highest mean wins.
+    """Validity of k-means partitions for `k = 2..max_clusters`; the best wins.
 
-    The index needs at least two clusters, so it cannot tell that there is only one.
+    An index needs at least two clusters, so it cannot tell that there is only one.
 
     Args:
         key: random key.
         x: `f32[n, d]`.
         max_clusters: static, the largest number tried.
+        index: static, a name in `ncd_jax.clustering.validity.INDICES`.
         mask: `bool[n]`, rows that count; all by default.
         restarts: k-means restarts for each number.
-        max_rows: static; beyond it a random sample of that many rows is used, since the
-            index needs all pairs of rows.
+        max_rows: static; beyond it a random sample of that many rows is used, since some
+            indices need all pairs of rows.
     """
     mask = jnp.ones(len(x), bool) if mask is None else mask
     key_rows, key_runs = jax.random.split(key)
     if len(x) > max_rows:
         # Unmasked rows come first, in random order.
         rank = jax.random.uniform(key_rows, mask.shape) + mask
-        _, rows = jax.lax.top_k(rank, max_rows)
-        x, mask = x[rows], mask[rows]
-    distances = jnp.sqrt(squared_distances(x, x))
-    distances = jnp.where(jnp.eye(len(x), dtype=bool), 0.0, distances)
+        _, drawn = jax.lax.top_k(rank, max_rows)
+        x, mask = x[drawn], mask[drawn]
+    measure, on_distances, sign = INDICES[index]
+    rows = x
+    if on_distances:
+        rows = jnp.sqrt(squared_distances(x, x))
+        rows = jnp.where(jnp.eye(len(x), dtype=bool), 0.0, rows)
     ks = jnp.arange(2, max_clusters + 1)
 
-    def index_of(k: Array) -> Array:
+    def value_of(k: Array) -> Array:
         clusters = kmeans(
             jax.random.fold_in(key_runs, k),
             x,
@@ -53,10 +58,10 @@ def estimate_n_clusters(
             restarts=restarts,
             max_iter=25,
         )
-        value = silhouette(distances, clusters.labels, max_clusters=max_clusters, mask=mask)
-        return jnp.where(k < jnp.sum(mask), value, -1.0)
+        value = measure(rows, clusters.labels, max_clusters=max_clusters, mask=mask)
+        return jnp.where(k < jnp.sum(mask), value, -sign * jnp.inf)
 
     # One k after the other: starts of equal k need about equally many iterations, under
     # vmap those of different k would all wait for the slowest.
-    index = jax.lax.map(index_of, ks)
-    return KEstimate(ks[jnp.argmax(index)], ks, index)
+    values = jax.lax.map(value_of, ks)
+    return KEstimate(ks[jnp.argmax(sign * values)], ks, values)

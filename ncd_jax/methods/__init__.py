@@ -20,14 +20,16 @@ class Entry(NamedTuple):
     Attributes:
         make: builds the pure functions from static facts.
         hparams: the tuple of its traced hyperparameters.
+        state: the tuple of its state.
         space: `(n_features) -> {name: Interval}`, the ranges that are tuned.
     """
 
     make: Callable[[Spec], Method]
     hparams: Callable[..., Any]
+    state: Callable[..., Any]
     space: Callable[[int], dict[str, Interval]]
 
 
 METHODS: dict[str, Entry] = {
-    "pbn": Entry(pbn.pbn, pbn.HParams, pbn.space),
+    "pbn": Entry(pbn.pbn, pbn.HParams, pbn.State, pbn.space),
 }

@@ -57,12 +57,13 @@ class State(NamedTuple):
 
 def space(n_features: int) -> dict[str, Interval]:
     """Ranges that are searched for a table of `n_features` columns."""
+    widest = min(max(n_features, 32), 512)
     return {
-        "lr": Interval(1e-4, 1e-2, log=True),
+        "lr": Interval(1e-4, 1e-2, log=True, valid=(1e-12, 1e12)),
         "w": Interval(0.0, 1.0),
-        "dropout": Interval(0.0, 0.6),
+        "dropout": Interval(0.0, 0.6, valid=(0.0, 0.99)),
         "latent_dim": Interval(
-            min(8, n_features), min(max(n_features, 32), 512), log=True, integer=True
+            min(8, n_features), widest, log=True, integer=True, valid=(1, 10_000)
         ),
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ncd_jax.clustering.validity import INDICES
 from ncd_jax.tuning.proposals import Trial
 
 __all__ = ["Findings", "KCurve", "LatentMap", "Trial"]
@@ -15,10 +16,10 @@ class KCurve:
     """The validity index over the number of novel classes, on the novel rows.
 
     Attributes:
-        name: of the index, such as `silhouette`.
+        name: of the index in `ncd_jax.clustering.validity.INDICES`.
         ks: `i[m]`, numbers tried.
-        index: `f[m]`, mean over refits.
-        spread: `f[m]`, standard deviation over refits.
+        index: `f[m]`, mean over refits; NaN where the index is not defined.
+        spread: `f[m]`, standard deviation over refits, NaN at the same places.
         chosen: the number that was used.
     """
 
@@ -27,6 +28,16 @@ class KCurve:
     index: np.ndarray
     spread: np.ndarray
     chosen: int
+
+    @property
+    def title(self) -> str:
+        """The name as people write it."""
+        return self.name.replace("_", "-").title()
+
+    @property
+    def sign(self) -> int:
+        """1 where larger is better, -1 where smaller is."""
+        return INDICES[self.name].sign
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,10 @@ __all__ = ["k_plot", "map_plot", "size_plot"]
 
 def k_plot(curve: KCurve) -> go.Figure:
     """The validity index over the number of novel classes, the chosen one marked."""
-    ks, index, spread = (np.asarray(a) for a in (curve.ks, curve.index, curve.spread))
-    figure = new_figure("number of novel classes k", f"{display_name(curve.name)} index (best 1)")
+    defined = np.isfinite(curve.index)
+    ks, index, spread = (a[defined] for a in (curve.ks, curve.index, curve.spread))
+    better = "higher" if curve.sign > 0 else "lower"
+    figure = new_figure("number of novel classes k", f"{curve.title} index ({better} is better)")
     figure.add_scatter(
         x=np.concatenate([ks, ks[::-1]]),
         y=np.concatenate([index + spread, (index - spread)[::-1]]),
@@ -42,7 +44,7 @@ def k_plot(curve: KCurve) -> go.Figure:
         customdata=spread,
         hovertemplate="k = %{x}: %{y:.3f} ± %{customdata:.3f}<extra></extra>",
     )
-    order = np.argsort(-index)
+    order = np.argsort(-curve.sign * index)
     runner_up = next((i for i in order if ks[i] != curve.chosen), None)
     if runner_up is not None:
         figure.add_scatter(
@@ -62,7 +64,7 @@ def k_plot(curve: KCurve) -> go.Figure:
         name=f"chosen: {curve.chosen}",
         hovertemplate="chosen %{x}: %{y:.3f}<extra></extra>",
     )
-    figure.update_xaxes(dtick=-(-len(ks) // 10))  # about ten ticks, all whole numbers
+    figure.update_xaxes(dtick=-(-len(curve.ks) // 10))  # about ten ticks, all whole numbers
     return figure
 
 

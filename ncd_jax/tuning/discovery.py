@@ -23,11 +23,13 @@ class KSearch:
 
     Attributes:
         max_clusters: largest number considered.
+        index: name of the validity index.
         restarts: k-means restarts for each number.
         max_rows: rows the index is measured on at most.
     """
 
     max_clusters: int
+    index: str
     restarts: int
     max_rows: int
 
@@ -86,6 +88,7 @@ def refit(
                 key_k,
                 z,
                 max_clusters=k_search.max_clusters,
+                index=k_search.index,
                 restarts=k_search.restarts,
                 max_rows=k_search.max_rows,
             )

@@ -82,8 +82,9 @@ class Proposals:
         self._sampler = sampler
         self._seed = seed
         # The open lock works on network file systems and Windows too, unlike a symlink.
+        # A folder has one run, so a lock that a killed process left may soon be taken over.
         backend = storage and JournalFileBackend(
-            str(storage), lock_obj=JournalFileOpenLock(str(storage))
+            str(storage), lock_obj=JournalFileOpenLock(str(storage), grace_period=3)
         )
         self._storage = JournalStorage(backend) if backend else InMemoryStorage()
         self._study = optuna.create_study(

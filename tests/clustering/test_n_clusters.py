@@ -7,6 +7,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.n_clusters import estimate_n_clusters
+from ncd_jax.clustering.validity import INDICES
 
 N, MAX = 120, 10
 KEY = jax.random.key(1)
@@ -34,6 +35,22 @@ def test_counts_blobs(k, estimate, counted, blobs):
     assert counted.traces == 1
 
 
+@pytest.mark.parametrize("index", INDICES)
+def test_every_index_counts_blobs(index, blobs):
+    """Three spots too, of which more clusters than spots cannot be made, or than rows be asked."""
+    run = jax.jit(functools.partial(estimate_n_clusters, max_clusters=MAX, restarts=4, index=index))
+    for k in (2, 4, 7):
+        x, _ = blobs([N // k] * (k - 1) + [N - N // k * (k - 1)], 4, seed=k)
+        result = run(KEY, x, mask=np.ones(N, bool))
+        assert result.k == k
+        assert np.isfinite(result.values).all()
+    spots = np.eye(3, 4, dtype=np.float32)[np.arange(N) % 3]
+    result = run(KEY, spots, mask=np.arange(N) < 6)
+    assert result.k == 3
+    worst = -INDICES[index].sign * np.inf
+    np.testing.assert_array_equal(result.values == worst, result.ks >= 6)
+
+
 def test_index_is_the_silhouette_of_the_blobs(estimate, blobs, rtol):
     x, classes = blobs([50, 40, 30], 4)
     index = estimate(x).values
@@ -59,13 +76,13 @@ def test_fewer_rows_than_clusters(estimate, blobs):
         mask[np.flatnonzero(classes == c)[:2]] = True
     result = estimate(x, mask)
     assert result.k == 3
-    np.testing.assert_array_equal(result.values[result.ks >= 6], -1)
+    np.testing.assert_array_equal(result.values[result.ks >= 6], -np.inf)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, N])
 def test_nothing_to_tell_apart(rows, estimate):
     result = estimate(np.full((N, 4), 1.5, np.float32), np.arange(N) < rows)
-    np.testing.assert_array_equal(result.values, -1)
+    np.testing.assert_array_equal(result.values, -np.inf)
     assert 2 <= result.k <= MAX
 
 

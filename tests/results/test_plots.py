@@ -80,6 +80,17 @@ def test_k_curve_marks_choice_and_runner_up():
     assert "runner-up" not in str(k_plot(one).data)
 
 
+def test_k_curve_of_an_index_that_is_minimised():
+    """Numbers without a value are left out, and low is good."""
+    index = np.array([0.4, 0.1, 0.3, np.nan])
+    figure = k_plot(KCurve("davies_bouldin", np.arange(2, 6), index, 0 * index, 3))
+    assert figure.layout.yaxis.title.text == "Davies-Bouldin index (lower is better)"
+    assert list(trace(figure, "mean over refits").x) == [2, 3, 4]
+    assert list(trace(figure, "runner-up: 4").y) == [0.3]
+    nothing = KCurve("dunn", np.arange(2, 6), np.full(4, np.nan), np.full(4, np.nan), 2)
+    assert not len(trace(k_plot(nothing), "mean over refits").x)
+
+
 def switch(figure: go.Figure, i: int) -> list[str]:
     visible = figure.layout.updatemenus[0].buttons[i].args[0]["visible"]
     return [t.name for t, on in zip(figure.data, visible, strict=True) if on]

@@ -30,7 +30,7 @@ def refits(toy, table, toy_hparams):
 @pytest.fixture(scope="module")
 def searched(refits):
     run, _ = refits
-    return run(0.01, KSearch(max_clusters=SLOTS, restarts=3, max_rows=100))
+    return run(0.01, KSearch(max_clusters=SLOTS, index="silhouette", restarts=3, max_rows=100))
 
 
 def test_refits_equal_single_trainings(searched, toy, table, toy_hparams, rtol):

@@ -1,0 +1,81 @@
+"""How the number of novel classes is decided, and with what."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ncd_jax import problem
+from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
+from ncd_jax.data.table import Table
+from ncd_jax.tuning import cross_validation, discovery
+from ncd_jax.tuning.discovery import Refits
+from ncd_jax.types import UNLABELLED, KEstimate
+
+S, KS = 4, np.arange(2, 6)
+
+
+@pytest.fixture(scope="module")
+def table(blobs):
+    """Four known classes and two novel ones."""
+    x, classes = blobs([20] * 6, 4)
+    y = np.where(classes < 4, classes, UNLABELLED).astype(np.int32)
+    return Table("blobs", x, y, tuple("abcd"), tuple("wxyz"))
+
+
+def config_of(index):
+    return RunConfig(
+        search=SearchConfig(folds=1),
+        train=TrainConfig(epochs=1, batch_size=64, refits=S),
+        k=KConfig(index=index, max=5, restarts=1),
+        hparams={"lr": 1e-3, "w": 0.5, "dropout": 0.0, "latent_dim": 4},
+    )
+
+
+def answer_of(index, values, finite, table):
+    """What is chosen where the refits have these values of the index."""
+    ready = problem.prepare(config_of(index), table, None)
+    z = jnp.broadcast_to(ready.data.x[ready.novel_rows], (S, len(ready.novel_rows), 4))
+    ks = jnp.broadcast_to(jnp.asarray(KS), (S, len(KS)))
+    estimate = KEstimate(ks[:, 0], ks, jnp.asarray(values, jnp.float32))
+    return problem.choose(ready, Refits(None, jnp.zeros((S, 1)), z, estimate, jnp.array(finite)))
+
+
+VALUES = [
+    [0.1, 0.5, 0.9, np.inf],
+    [0.9, 0.8, 0.1, np.inf],
+    [np.inf] * 4,
+    [0.0, 0.0, 9.0, 0.0],
+]
+FINITE = [True, True, True, False]
+
+
+@pytest.mark.parametrize("index", ["silhouette", "davies_bouldin"])
+def test_best_mean_over_the_refits_that_have_a_value(index, table):
+    """Means are 0.5, 0.65, 0.5; the third refit collapsed, the last diverged, k = 5 cannot be."""
+    larger_is_better = index == "silhouette"
+    values = np.array(VALUES)
+    if larger_is_better:
+        values = np.where(np.isinf(values), -np.inf, values)
+    assert answer_of(index, values, FINITE, table).k == (3 if larger_is_better else 2)
+
+
+def test_nothing_can_be_told_apart_in_any_refit(table):
+    assert answer_of("dunn", np.full((S, 4), -np.inf), FINITE, table).k == 2
+
+
+def test_folds_and_novel_rows_have_the_same_index(monkeypatch, table):
+    """Each program is traced as far as the estimate, which tells its index and stops."""
+
+    class Told(BaseException):
+        pass
+
+    def tell(*args, index, **kwargs):
+        raise Told(index)
+
+    ready = problem.prepare(config_of("dunn"), table, None)
+    monkeypatch.setattr(cross_validation, "estimate_n_clusters", tell)
+    with pytest.raises(Told, match="dunn"):
+        problem.tune(ready)
+    monkeypatch.setattr(discovery, "estimate_n_clusters", tell)
+    with pytest.raises(Told, match="dunn"):
+        problem.refit_all(ready, ready.config.hparams)
