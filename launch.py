@@ -19,7 +19,8 @@ from ncd_jax import config as run_config
 from ncd_jax.data.csv_table import read_csv_table
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.errors import UserError
-from ncd_jax.experiment import assign_rows, run
+from ncd_jax.experiment import run
+from ncd_jax.model import assign_rows
 from ncd_jax.results.console import make_reporter, summary
 from ncd_jax.results.workdir import Workdir
 

@@ -4,8 +4,8 @@ python -m benchmarks.sweep                  # needs the extra `bench`
 
 The sweep is measured as a user gets it: training, clustering and scoring of all 80 runs in one
 compiled program. The peer only trains, one run after the other, with the same network, data,
-batches and optimiser; its trainings are timed before and after the sweep, and their median counts, so that
-a machine that changes its mind in between does less harm.
+batches and optimiser; its trainings are timed before and after the sweep, and their median
+counts, so that a machine that changes its mind in between does less harm.
 """
 
 import itertools

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.kmeans import kmeans, nearest
 from ncd_jax.config import RunConfig
-from ncd_jax.data.csv_table import read_csv_rows
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.errors import UserError
-from ncd_jax.model import Model, assign, class_means, load, save
+from ncd_jax.model import fitted, save
 from ncd_jax.problem import Answer, Problem, choose, make_hparams, prepare, refit_all, tune
 from ncd_jax.results.console import Phase, Reporter
 from ncd_jax.results.findings import Findings, KCurve, LatentMap, Trial
@@ -26,11 +23,11 @@ from ncd_jax.results.latent_map import latent_map
 from ncd_jax.results.records import package_versions, write_records
 from ncd_jax.results.report import render_report
 from ncd_jax.results.workdir import Workdir
-from ncd_jax.scoring import score
+from ncd_jax.scoring import score, score_test_split
 from ncd_jax.tuning.discovery import Refits
 from ncd_jax.types import UNLABELLED, PyTree
 
-__all__ = ["assign_rows", "run"]
+__all__ = ["run"]
 
 
 def run(
@@ -91,7 +88,7 @@ def run(
     metrics = _metrics(problem, table, trials, best, answer)
     metrics["compilations"] = found.compilations
     if table.x_test is not None:
-        metrics["test"] = _test_split(problem, table, truth, state, hparams, answer)
+        metrics["test"] = score_test_split(problem, table, truth, state, hparams, answer)
     if truth is not None:
         rows = np.asarray(problem.novel_rows)
         metrics["n_novel_true"] = len(truth.classes)
@@ -116,32 +113,12 @@ def run(
             latent_map=_map(problem, table, truth, state, hparams, answer),
             loss=np.asarray(refits.loss[answer.refit]),
         )
-        save(workdir, _model(problem, table, best, state, hparams, answer))
+        save(workdir, fitted(problem, table, best.hparams, state, answer))
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
     metrics["seconds"] = seconds.total()
     write_records(workdir, findings)
     return metrics
-
-
-def assign_rows(workdir: Workdir, path: Path) -> Path:
-    """Applies the model of a finished run to a CSV file of new rows.
-
-    Returns:
-        The file that was written: `assigned/<name of the table>.csv` in the run's folder, with
-        the columns `row,label,confidence`, one line a row.
-
-    Raises:
-        UserError: there is no model, or the table lacks a column of it or is not numeric.
-    """
-    model = load(workdir)
-    x = read_csv_rows(path, model.columns)
-    labels, sure = assign(model, x)
-    lines = zip(range(len(x)), labels.tolist(), sure.tolist(), strict=True)
-    rows = ((row, model.classes[label], f"{value:.4f}") for row, label, value in lines)
-    name = f"assigned/{path.stem}.csv"
-    workdir.write_csv(name, ("row", "label", "confidence"), rows)
-    return workdir.path(name)
 
 
 class _Stopwatch:
@@ -217,34 +194,6 @@ def _metrics(
     }
 
 
-def _test_split(
-    problem: Problem,
-    table: Table,
-    truth: Truth | None,
-    state: PyTree,
-    hparams: PyTree,
-    answer: Answer,
-) -> dict[str, Any]:
-    """Known accuracy and novel scores on the rows of a given test split."""
-    assert table.x_test is not None
-    assert table.y_test is not None
-    x = jnp.asarray(problem.scaler.apply(table.x_test))
-    novel = table.y_test == UNLABELLED
-    logits = jax.jit(problem.method.known_logits)(state, x, hparams)
-    known_right = np.asarray(logits).argmax(axis=1)[~novel] == table.y_test[~novel]
-    result: dict[str, Any] = {"known_accuracy": float(known_right.mean())}
-    if truth is not None and truth.y_test is not None:
-        z = jax.jit(problem.method.represent)(state, x[novel], hparams)
-        in_use = jnp.ones(answer.k, bool)
-        inductive = nearest(z, answer.centroids, in_use)
-        key = jax.random.key(problem.config.seed)
-        restarts = problem.config.k.restarts
-        transductive = kmeans(key, z, answer.k, max_clusters=answer.k, restarts=restarts).labels
-        result["inductive"] = score(np.asarray(inductive), truth.y_test[novel])
-        result["transductive"] = score(np.asarray(transductive), truth.y_test[novel])
-    return result
-
-
 def _k_curve(config: RunConfig, refits: Refits, answer: Answer) -> KCurve | None:
     """The validity index, averaged over the refits that count."""
     if refits.estimate is None:
@@ -279,26 +228,3 @@ def _map(
         true = np.where(is_novel, np.asarray(truth.classes)[truth.y], known).tolist()
     rows = np.arange(len(table.y))
     return latent_map(z, rows, labels.tolist(), is_novel, true, seed=problem.config.seed)
-
-
-def _model(
-    problem: Problem,
-    table: Table,
-    best: Trial,
-    state: PyTree,
-    hparams: PyTree,
-    answer: Answer,
-) -> Model:
-    """The answer in a form that can be applied to new rows, known classes included."""
-    z = jax.jit(problem.method.represent)(state, problem.data.x, hparams)
-    known = class_means(z, problem.data.y, len(table.classes))
-    return Model(
-        method=problem.config.method,
-        spec=problem.spec,
-        hparams=best.hparams,
-        state=state,
-        scaler=problem.scaler,
-        columns=table.columns,
-        classes=(*table.classes, *(f"novel_{i}" for i in range(answer.k))),
-        centroids=jnp.concatenate([known, answer.centroids]),
-    )

@@ -1,6 +1,7 @@
 """What a run has learned, as data: stored without pickle, applied to rows never seen."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -8,16 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.clustering.kmeans import nearest
+from ncd_jax.data.csv_table import read_csv_rows
 from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, Spec
-from ncd_jax.problem import make_hparams
+from ncd_jax.problem import Answer, Problem, make_hparams
 from ncd_jax.results.records import read_model, write_model
 from ncd_jax.results.workdir import Workdir
 from ncd_jax.tuning.discovery import confidence
 from ncd_jax.types import Array, PyTree
 
-__all__ = ["Model", "assign", "class_means", "load", "save"]
+__all__ = ["Model", "assign", "assign_rows", "fitted", "load", "save"]
 
 
 class Model(NamedTuple):
@@ -63,10 +66,24 @@ def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(labels), np.asarray(confidence(z, model.centroids))
 
 
-def class_means(z: Array, y: Array, n_classes: int) -> Array:
-    """Mean latent `f32[C, L]` of the rows of each known class; unlabelled rows do not count."""
-    member = jax.nn.one_hot(y, n_classes)
-    return member.T @ z / jnp.maximum(jnp.sum(member, axis=0)[:, None], 1.0)
+def fitted(
+    problem: Problem, table: Table, hparams: dict[str, float], state: PyTree, answer: Answer
+) -> Model:
+    """The model of an answer: novel centroids as found, known ones the means of their rows."""
+    represent = jax.jit(problem.method.represent)
+    z = represent(state, problem.data.x, make_hparams(problem.config.method, hparams))
+    member = jax.nn.one_hot(problem.data.y, len(table.classes))
+    known = member.T @ z / jnp.sum(member, axis=0)[:, None]
+    return Model(
+        method=problem.config.method,
+        spec=problem.spec,
+        hparams=hparams,
+        state=state,
+        scaler=problem.scaler,
+        columns=table.columns,
+        classes=(*table.classes, *(f"novel_{i}" for i in range(answer.k))),
+        centroids=jnp.concatenate([known, answer.centroids]),
+    )
 
 
 def save(workdir: Workdir, model: Model) -> None:
@@ -105,3 +122,23 @@ def load(workdir: Workdir) -> Model:
         raise UserError(
             f"{workdir.path('model')} is damaged; run again in a new workdir"
         ) from error
+
+
+def assign_rows(workdir: Workdir, path: Path) -> Path:
+    """Applies the model of a finished run to a CSV file of new rows.
+
+    Returns:
+        The file that was written: `assigned/<name of the table>.csv` in the run's folder, with
+        the columns `row,label,confidence`, one line a row.
+
+    Raises:
+        UserError: there is no model, or the table lacks a column of it or is not numeric.
+    """
+    model = load(workdir)
+    x = read_csv_rows(path, model.columns)
+    labels, sure = assign(model, x)
+    lines = zip(range(len(x)), labels.tolist(), sure.tolist(), strict=True)
+    rows = ((row, model.classes[label], f"{value:.4f}") for row, label, value in lines)
+    name = f"assigned/{path.stem}.csv"
+    workdir.write_csv(name, ("row", "label", "confidence"), rows)
+    return workdir.path(name)

@@ -256,5 +256,5 @@ def choose(problem: Problem, refits: Refits) -> Answer:
 
 def _key(config: RunConfig, purpose: str) -> Array:
     """The random key of one purpose, all from the one seed."""
-    purposes = ("search", "refit", "discover", "score")
+    purposes = ("search", "refit", "discover")
     return jax.random.fold_in(jax.random.key(config.seed), purposes.index(purpose))

@@ -1,4 +1,5 @@
 import functools
+import tempfile
 
 import jax
 import numpy as np
@@ -7,6 +8,10 @@ from threadpoolctl import threadpool_limits
 
 # Two devices, so that work which is spread over devices is spread in the tests too.
 jax.config.update("jax_num_cpu_devices", 2)
+
+# Runs of one shape share their compiled programs within a session, not between sessions.
+_CACHE = tempfile.TemporaryDirectory()
+jax.config.update("jax_compilation_cache_dir", _CACHE.name)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,7 +19,8 @@ LAYERS = [
     ["methods"],
     ["config"],
     ["tuning"],
-    ["results", "problem", "scoring"],
+    ["results", "problem"],
+    ["scoring", "model"],
     ["experiment"],
     ["estimator"],
 ]

@@ -13,6 +13,9 @@ from ncd_jax import experiment
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.errors import UserError
+from ncd_jax.methods import METHODS
+from ncd_jax.model import assign, assign_rows, load
+from ncd_jax.problem import make_hparams
 from ncd_jax.results.console import Phase, Reporter
 from ncd_jax.results.records import read_model
 from ncd_jax.results.workdir import Workdir
@@ -186,11 +189,6 @@ def test_a_full_disk_loses_nothing_finished(problem, finished, tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Workdir, "write_text", full)
-        patch.setattr(Workdir, "write_json", Workdir.write_json)
-        with pytest.raises((OSError, UserError)):
-            experiment.run(CONFIG, *problem, path)
-    with monkeypatch.context() as patch:
         patch.setattr(experiment, "render_report", full)
         with pytest.raises(OSError, match="No space"):
             experiment.run(CONFIG, *problem, path)
@@ -257,3 +255,48 @@ def test_one_unlabelled_row_is_one_class(problem, tmp_path):
     metrics = experiment.run(CONFIG, small, None, tmp_path / "one")
     assert metrics["n_novel_estimated"] == 1
     assert metrics["novel_sizes"] == [1]
+
+
+def test_the_stored_model_gives_the_training_rows_their_class(problem, finished):
+    """Unlabelled rows get the novel class of `assignments.csv` wherever no known one is nearer."""
+    table, _ = problem
+    path, metrics = finished
+    model = load(Workdir(path))
+    labels, confidence = assign(model, table.x)
+    assert model.classes == (
+        *table.classes,
+        *(f"novel_{i}" for i in range(metrics["n_novel_estimated"])),
+    )
+    assert ((confidence >= 0) & (confidence <= 1)).all()
+    assignments = pd.read_csv(path / "assignments.csv")
+    given = np.asarray(model.classes)[labels[assignments["row"]]]
+    novel = np.char.startswith(given, "novel_")
+    assert novel.any()
+    np.testing.assert_array_equal(given[novel], assignments["label"][novel])
+
+
+def test_class_centroids_are_the_means_of_their_rows(problem, finished):
+    table, _ = problem
+    model = load(Workdir(finished[0]))
+    method = METHODS[model.method].make(model.spec)
+    hparams = make_hparams(model.method, model.hparams)
+    z = np.asarray(method.represent(model.state, model.scaler.apply(table.x), hparams))
+    means = [z[table.y == c].mean(axis=0) for c in range(4)]
+    np.testing.assert_allclose(model.centroids[:4], means, rtol=1e-4, atol=1e-5)
+
+
+def test_new_rows_may_have_their_columns_in_any_order(problem, finished, tmp_path):
+    table, _ = problem
+    frame = pd.DataFrame(table.x, columns=table.columns)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    frame[["d", "b", "a", "c"]].assign(extra="text").to_csv(tmp_path / "turned.csv", index=False)
+    workdir = Workdir(finished[0])
+    straight = assign_rows(workdir, tmp_path / "rows.csv").read_text()
+    assert assign_rows(workdir, tmp_path / "turned.csv").read_text() == straight
+    assert straight.startswith("row,label,confidence\n0,")
+    assert len(straight.splitlines()) == 1 + len(table.x)
+    frame.drop(columns="c").to_csv(tmp_path / "short.csv", index=False)
+    with pytest.raises(UserError, match="'c'"):
+        assign_rows(workdir, tmp_path / "short.csv")
+    with pytest.raises(UserError, match="no model"):
+        assign_rows(Workdir(tmp_path), tmp_path / "rows.csv")

@@ -62,6 +62,12 @@ MISTAKES = {
     ("--table=t.csv", "--label=label", "--workdir=t.csv"): "--workdir",
     ("--table=t.csv", "--label=label", "--workdir=other"): "different run",
     ("stray",): "stray",
+    ("--mode=asign",): "discover",
+    ("--mode=assign", "--table=t.csv"): "--workdir",
+    ("--mode=assign", "--table=t.csv", "--workdir=other"): "no model",
+    ("--config.hparams.dropout=1.5",): "0..0.99",
+    ("--config.hparams.lr=quick",): "--config.hparams.lr=quick",
+    ("--config.k.index=elbow",): "silhouette",
 }
 
 
@@ -119,3 +125,7 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     assert again.returncode == 0
     assert again.stdout == first.stdout
     assert (folder / "mine" / "metrics.json").read_bytes() == before
+    new = launch("--mode=assign", "--table=t.csv", "--workdir=mine", cwd=folder)
+    assert new.returncode == 0, new.stderr
+    assert new.stdout.strip() == "mine/assigned/t.csv"
+    assert len(pd.read_csv(folder / "mine" / "assigned" / "t.csv")) == 100
