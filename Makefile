@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 run: $(VENV)/ready
 	$(BIN)/python launch.py $(ARGS)
 
-test: $(VENV)/ready
+test: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -21,5 +21,9 @@ clean:
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/ready-test: $(VENV)/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@

@@ -6,6 +6,7 @@ python launch.py --table=customers.csv --label=segment --workdir=runs/customers
 python launch.py --mode=assign --workdir=runs/customers --table=new_rows.csv
 """
 
+import dataclasses
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import jax
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from ncd_jax import config as run_config
 from ncd_jax.data.csv_table import read_csv_table
@@ -48,12 +49,13 @@ def discover() -> None:
     """Finds the novel classes of a table."""
     config = run_config.parse(_CONFIG.value)
     if _TABLE.value and _LABEL.value:
+        config = dataclasses.replace(config, dataset="")
         table, truth = read_csv_table(Path(_TABLE.value), _LABEL.value), None
     elif _TABLE.value or _LABEL.value:
         raise UserError("--table and --label belong together; give both")
     else:
         data_dir = Path(_DATA_DIR.value) if _DATA_DIR.value else None
-        table, truth = load_dataset(config.dataset, data_dir)
+        table, truth = load_dataset(config.dataset, data_dir, _say_downloaded)
     workdir = Path(_WORKDIR.value or f"runs/{table.name}")
     metrics = run(config, table, truth, workdir, make_reporter())
     summary(metrics, workdir / "report.html")
@@ -73,6 +75,8 @@ def parse_flags(argv: list[str]) -> list[str]:
         argv = [argv[0], f"--config={_DEFAULT_CONFIG}", *argv[1:]]
     try:
         positional = flags.FLAGS(argv)
+        if not isinstance(_CONFIG.value, ConfigDict):
+            raise UserError("get_config in the config file must return a ConfigDict")
         _CONFIG.value.keys()  # a file that could not be read says so only when it is used
         return positional
     except OSError as error:
@@ -91,18 +95,26 @@ def start() -> None:
     # Backends that are not installed are nobody's concern.
     logging.getLogger("jax").setLevel(logging.WARNING)
     # One device a core: XLA's own threads split a training worse than trainings split.
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    affinity = getattr(os, "sched_getaffinity", None)
+    jax.config.update("jax_num_cpu_devices", len(affinity(0)) if affinity else os.cpu_count() or 1)
     try:
         app.run(main, flags_parser=parse_flags)
     except UserError as error:
         sys.exit(_say(str(error), 2))
-    except (OSError, FloatingPointError) as error:
+    except FloatingPointError as error:
+        sys.exit(_say(f"{error}, in a new --workdir", 1))
+    except OSError as error:
         sys.exit(_say(f"{error}; {_KEPT}", 1))
     except jax.errors.JaxRuntimeError as error:
         remedy = "where memory ran out, give a smaller --config.search.lanes"
         sys.exit(_say(f"{str(error).splitlines()[0]}; {remedy}; {_KEPT}", 1))
     except KeyboardInterrupt:
         sys.exit(_say(f"interrupted; {_KEPT}", 130))
+
+
+def _say_downloaded(done: int, total: int | None) -> None:
+    of_total = f" of {total / 1e6:.1f}" if total else ""
+    print(f"\rdownloading, {done / 1e6:.1f}{of_total} MB", end="", file=sys.stderr)
 
 
 def _say(message: str, status: int) -> int:

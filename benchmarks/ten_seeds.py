@@ -12,7 +12,6 @@ clusters silhouette estimates too.
 
 import json
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from ncd_jax.data.datasets import load_dataset
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.problem import Answer, Problem, choose, make_hparams, prepare, refit_all, tune
-from ncd_jax.results.records import package_versions
+from ncd_jax.results.records import describe_environment
 from ncd_jax.scoring import score
 from ncd_jax.tuning.discovery import Refits
 from ncd_jax.types import UNLABELLED, Array
@@ -59,12 +58,8 @@ def main(_: list[str]) -> None:
     rows = [row for name in _DATASETS.value for row in measure(name)]
     mode = "published" if _PUBLISHED.value else "own_tuning"
     path = Path(_OUT.value) / f"ten_seeds_{mode}_{_REPRESENTATION.value}.json"
-    environment = {
-        "versions": package_versions(),
-        "python": platform.python_version(),
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-    }
-    path.write_text(json.dumps({"environment": environment, "rows": rows}, indent=1) + "\n")
+    figures = {"environment": describe_environment(), "rows": rows}
+    path.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def measure(name: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ Config files and flags speak `ml_collections.ConfigDict`; `parse` turns that int
 
 import dataclasses
 import difflib
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +29,8 @@ class SearchConfig:
         batch: candidates that are proposed, trained and scored together; one program call.
         folds: times some known classes are hidden; fewer where fewer choices exist.
         seeds: trainings of each candidate on each fold, averaged.
-        k_known: whether the number of hidden (and novel) classes is given; when not, it is
-            estimated in every fold as it is on the novel rows.
+        k_known: whether the number of hidden (and novel) classes is given; when not, the same
+            index estimates it in every fold, there with fewer restarts and rows (`Protocol`).
         sampler: `tpe` (learns from earlier candidates) or `quasi_random`.
         held_out: share of the rows of the remaining known classes that lose their label in a
             fold, so that the accuracy on known classes can be measured.
@@ -67,12 +68,12 @@ class KConfig:
     """The number of novel classes.
 
     Attributes:
-        n_novel: the number itself, where the user knows it.
+        n_novel: the number itself, where the user knows it; implies `search.k_known`.
         index: cluster validity index that chooses it otherwise, in the folds and on the novel
             rows alike: `silhouette`, `davies_bouldin`, `calinski_harabasz` or `dunn`.
         max: largest number considered.
-        restarts: k-means restarts for each number.
-        max_rows: rows the index is measured on; a random sample where there are more.
+        restarts: k-means restarts for each number, on the novel rows.
+        max_rows: novel rows the index is measured on; a random sample where there are more.
     """
 
     n_novel: int | None = None
@@ -126,6 +127,15 @@ _AT_LEAST = {
     "k.restarts": 1,
     "k.max_rows": 10,
 }
+_AT_MOST = {
+    "seed": 2**32 - 1,
+    "search.candidates": 100_000,
+    "search.folds": 1000,
+    "search.held_out": 0.9,
+    "train.refits": 1000,
+    "k.max": 1000,
+    "k.n_novel": 1000,
+}
 _HPARAMS = {
     name: int if interval.integer else float
     for method in METHODS.values()
@@ -159,8 +169,10 @@ def parse(config: ml_collections.ConfigDict) -> RunConfig:
         value = _get(parsed, key)
         if value is not None and value < least:
             raise UserError(f"config.{key}={value} is too small; give at least {least}")
-    if parsed.search.held_out >= 1:
-        raise UserError(f"config.search.held_out={parsed.search.held_out} must be below 1")
+    for key, most in _AT_MOST.items():
+        value = _get(parsed, key)
+        if value is not None and value > most:
+            raise UserError(f"config.{key}={value} is too large; give at most {most}")
     return parsed
 
 
@@ -182,13 +194,15 @@ def _build(kind: type, raw: dict[str, Any], prefix: str) -> Any:
 
 
 def _typed(value: Any, current: Any, key: str) -> Any:
-    if current is None or value is None:
+    if current is None:
         return value
     wanted = type(current)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not wanted:
         raise UserError(f"config.{key}={value!r} has the wrong type; give a {wanted.__name__}")
+    if wanted is float and not math.isfinite(value):
+        raise UserError(f"config.{key}={value} is not finite; give a number")
     return value
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +19,12 @@ from ncd_jax.problem import Answer, Problem, choose, make_hparams, prepare, refi
 from ncd_jax.results.console import Phase, Reporter
 from ncd_jax.results.findings import Findings, KCurve, LatentMap, Trial
 from ncd_jax.results.latent_map import latent_map
-from ncd_jax.results.records import package_versions, write_records
+from ncd_jax.results.records import describe_environment, write_records
 from ncd_jax.results.report import render_report
 from ncd_jax.results.workdir import Workdir
 from ncd_jax.scoring import score, score_test_split
 from ncd_jax.tuning.discovery import Refits
-from ncd_jax.types import UNLABELLED, PyTree
+from ncd_jax.types import UNLABELLED
 
 __all__ = ["run"]
 
@@ -58,12 +57,7 @@ def run(
     with seconds("prepare"):
         problem = prepare(config, table, _given_number(config, truth))
     identity = {"config": dataclasses.asdict(config), "table": _fingerprint(table)}
-    environment = {
-        "versions": package_versions(),
-        "python": platform.python_version(),
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-    }
-    workdir = Workdir.open(path, identity, environment)
+    workdir = Workdir.open(path, identity, environment := describe_environment())
     if workdir.is_complete:
         return workdir.read_json("metrics.json")
 
@@ -84,6 +78,7 @@ def run(
         answer = choose(problem, refits)
         hparams = make_hparams(config.method, best.hparams)
         state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
+        z = jax.jit(problem.method.represent)(state, problem.data.x, hparams)
 
     metrics = _metrics(problem, table, trials, best, answer)
     metrics["compilations"] = found.compilations
@@ -110,10 +105,10 @@ def run(
             labels=answer.labels,
             confidence=answer.confidence,
             k_curve=_k_curve(config, refits, answer),
-            latent_map=_map(problem, table, truth, state, hparams, answer),
+            latent_map=_map(config, table, truth, np.asarray(z), answer),
             loss=np.asarray(refits.loss[answer.refit]),
         )
-        save(workdir, fitted(problem, table, best.hparams, state, answer))
+        save(workdir, fitted(problem, table, best.hparams, state, z, answer))
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
     metrics["seconds"] = seconds.total()
@@ -155,9 +150,10 @@ def _given_number(config: RunConfig, truth: Truth | None) -> int | None:
 def _fingerprint(table: Table) -> dict[str, Any]:
     """What makes this table this one: a run may only be continued on the same."""
     digest = hashlib.sha256()
-    for array in (table.x, table.y):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update("\0".join((*table.columns, "", *table.classes)).encode())
+    for array in (table.x, table.y, table.x_test, table.y_test):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update("\0".join((*table.columns, "", *table.classes, str(table.standardise))).encode())
     return {"name": table.name, "sha256": digest.hexdigest()}
 
 
@@ -210,14 +206,8 @@ def _k_curve(config: RunConfig, refits: Refits, answer: Answer) -> KCurve | None
 
 
 def _map(
-    problem: Problem,
-    table: Table,
-    truth: Truth | None,
-    state: PyTree,
-    hparams: PyTree,
-    answer: Answer,
+    config: RunConfig, table: Table, truth: Truth | None, z: np.ndarray, answer: Answer
 ) -> LatentMap:
-    z = np.asarray(jax.jit(problem.method.represent)(state, problem.data.x, hparams))
     is_novel = table.y == UNLABELLED
     found = np.full(len(table.y), -1)
     found[is_novel] = answer.labels
@@ -227,4 +217,4 @@ def _map(
     if truth is not None:
         true = np.where(is_novel, np.asarray(truth.classes)[truth.y], known).tolist()
     rows = np.arange(len(table.y))
-    return latent_map(z, rows, labels.tolist(), is_novel, true, seed=problem.config.seed)
+    return latent_map(z, rows, labels.tolist(), is_novel, true, seed=config.seed)

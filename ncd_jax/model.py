@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.clustering.kmeans import nearest
+from ncd_jax.clustering.precise import dot
 from ncd_jax.data.csv_table import read_csv_rows
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
@@ -67,13 +68,25 @@ def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fitted(
-    problem: Problem, table: Table, hparams: dict[str, float], state: PyTree, answer: Answer
+    problem: Problem,
+    table: Table,
+    hparams: dict[str, float],
+    state: PyTree,
+    z: Array,
+    answer: Answer,
 ) -> Model:
-    """The model of an answer: novel centroids as found, known ones the means of their rows."""
-    represent = jax.jit(problem.method.represent)
-    z = represent(state, problem.data.x, make_hparams(problem.config.method, hparams))
+    """The model of an answer: novel centroids as found, known ones the means of their rows.
+
+    Args:
+        problem: what was solved.
+        table: its table.
+        hparams: hyperparameters of the refit that gave the answer.
+        state: its state.
+        z: `f32[n, L]`, its latents of all rows.
+        answer: the answer.
+    """
     member = jax.nn.one_hot(problem.data.y, len(table.classes))
-    known = member.T @ z / jnp.sum(member, axis=0)[:, None]
+    known = dot(member.T, z) / jnp.sum(member, axis=0)[:, None]
     return Model(
         method=problem.config.method,
         spec=problem.spec,

@@ -5,6 +5,7 @@ records, and benchmarks call them directly.
 """
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,11 +87,15 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
         n_novel: the number of novel classes where the run may know it.
 
     Raises:
-        UserError: the table has no unlabelled row or fewer than three known classes.
+        UserError: the table has no unlabelled row, fewer than three known classes, or one
+            that is named like a novel class; a fixed hyperparameter is out of range.
     """
     novel_rows = np.flatnonzero(table.y == UNLABELLED)
     if len(novel_rows) == 0:
         raise UserError(f"{table.name} has no unlabelled row; there is nothing to discover")
+    for name in table.classes:
+        if re.fullmatch(r"novel_\d+", name):
+            raise UserError(f"class {name!r} has a name that novel classes get; rename it")
     folds = make_folds(table.y, config.search.folds, config.seed, config.search.held_out)
     scaler = Standardiser.fit(table)
     entry = METHODS[config.method]

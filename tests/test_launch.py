@@ -34,7 +34,7 @@ def write_table(path, **changes):
     rng = np.random.default_rng(0)
     label = np.repeat(["a", "b", "c", "d", ""], 20)
     x = rng.normal(size=(100, 3)) + 5 * rng.normal(size=(5, 3))[np.repeat(np.arange(5), 20)]
-    frame = pd.DataFrame(x, columns=["p", "q", "r"]).assign(label=label, **changes)
+    frame = pd.DataFrame(x, columns=["p", "q", "r"]).assign(**{"label": label, **changes})
     frame.to_csv(path, index=False)
     return frame
 
@@ -48,6 +48,11 @@ MISTAKES = {
     ("--config.serch.folds=3",): 'Did you mean "search"',
     ("--config.search.folds=many",): "--config.search.folds=many",
     ("--config.search.folds=0",): "at least 1",
+    ("--config.seed=5000000000",): "at most",
+    ("--config.k.max=100000000",): "at most",
+    ("--config.search.held_out=nan",): "not finite",
+    ("--config=empty.py",): "ConfigDict",
+    ("--table=taken.csv", "--label=label"): "novel_0",
     ("--config.method=pbm",): "pbn",
     ("--config.dataset=iris",): "digits",
     ("--config.dataset=pendigits", "--data_dir=empty"): "pendigits.tra",
@@ -79,6 +84,8 @@ def folder(tmp_path_factory):
     write_table(folder / "few.csv", label=np.repeat(["a", "b", "", "", ""], 20))
     write_table(folder / "words.csv", q="red")
     write_table(folder / "holes.csv", q=good["q"].where(good.index != 7))
+    write_table(folder / "taken.csv", label=np.repeat(["a", "b", "novel_0", "c", ""], 20))
+    (folder / "empty.py").write_text("def get_config():\n    pass\n")
     (folder / "broken.py").write_text("def get_config(:\n")
     (folder / "strange.py").write_text(
         "from ncd_jax.config import default_config\n"
@@ -87,6 +94,7 @@ def folder(tmp_path_factory):
         "    config.tempo = 3\n"
         "    return config\n"
     )
+    (folder / "empty" / "pendigits").mkdir(parents=True)
     (folder / "other").mkdir()
     (folder / "other" / "config.json").write_text('{"run": {"config": {}, "table": {}}}')
     return folder

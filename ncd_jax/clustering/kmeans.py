@@ -4,26 +4,21 @@ Sources: Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding
 (starts drawn by squared distance); Lloyd, "Least squares quantization in PCM", 1982.
 """
 
-import functools
-
 import chex
 import jax
 import jax.numpy as jnp
 
+from ncd_jax.clustering.precise import dot
 from ncd_jax.types import Array, KMeansResult
 
 __all__ = ["kmeans", "nearest", "squared_distances"]
-
-# Matrix units round float32 operands by default on some accelerators, and a difference of
-# large squares would show it.
-_dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 def squared_distances(x: Array, y: Array) -> Array:
     """Squared Euclidean distances `f32[n, m]` between the rows of `[n, d]` and `[m, d]`."""
     chex.assert_rank([x, y], 2)
     norms = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None, :]
-    return jnp.maximum(norms - 2.0 * _dot(x, y.T), 0.0)
+    return jnp.maximum(norms - 2.0 * dot(x, y.T), 0.0)
 
 
 def nearest(x: Array, centroids: Array, active: Array) -> Array:
@@ -34,7 +29,7 @@ def nearest(x: Array, centroids: Array, active: Array) -> Array:
         centroids: `f32[K, d]`.
         active: `bool[K]`, which centroid slots are in use.
     """
-    score = 0.5 * jnp.sum(centroids**2, axis=1) - _dot(x, centroids.T)
+    score = 0.5 * jnp.sum(centroids**2, axis=1) - dot(x, centroids.T)
     return jnp.argmin(jnp.where(active, score, jnp.inf), axis=1).astype(jnp.int32)
 
 
@@ -68,7 +63,7 @@ def kmeans(
     chex.assert_rank(x, 2)
     weight = jnp.ones(len(x), x.dtype) if mask is None else mask.astype(x.dtype)
     # A mean near the data keeps the differences of squares accurate.
-    center = weight @ x / jnp.maximum(weight.sum(), 1.0)
+    center = dot(weight, x) / jnp.maximum(weight.sum(), 1.0)
     centered = (x - center) * weight[:, None]
     active = jnp.arange(max_clusters) < n_clusters
     variance = jnp.sum(centered**2) / jnp.maximum(weight.sum(), 1.0) / max(x.shape[1], 1)
@@ -124,7 +119,7 @@ def _lloyd(
         i, centroids, _ = carry
         member = (nearest(x, centroids, active)[:, None] == slots) * weight[:, None]
         size = jnp.sum(member, axis=0)[:, None]
-        means = _dot(member.T, x) / jnp.maximum(size, 1.0)
+        means = dot(member.T, x) / jnp.maximum(size, 1.0)
         moved = jnp.where(size > 0, means, centroids)
         return i + 1, moved, jnp.sum(jnp.where(active[:, None], moved - centroids, 0.0) ** 2)
 

@@ -17,6 +17,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from ncd_jax.clustering.precise import dot
 from ncd_jax.types import Array
 
 __all__ = ["INDICES", "Index", "calinski_harabasz", "davies_bouldin", "dunn", "silhouette"]
@@ -49,8 +50,8 @@ def silhouette(distances: Array, labels: Array, *, max_clusters: int, mask: Arra
     """
     chex.assert_shape(distances, (len(labels), len(labels)))
     member, size = _members(labels, max_clusters, mask)
-    total = _dot(distances, member)
-    own_size = member @ size
+    total = dot(distances, member)
+    own_size = dot(member, size)
     within = jnp.sum(total * member, axis=1) / jnp.maximum(own_size - 1.0, 1.0)
     mean_to_others = jnp.where((member == 0) & (size > 0), total / jnp.maximum(size, 1.0), jnp.inf)
     between = jnp.min(mean_to_others, axis=1)
@@ -76,7 +77,7 @@ def davies_bouldin(x: Array, labels: Array, *, max_clusters: int, mask: Array) -
     member, size = _members(labels, max_clusters, mask)
     x, centroids = _centred(x, member, size)
     away = jnp.sqrt(jnp.sum((x - centroids[labels]) ** 2, axis=1))
-    scatter = away @ member / jnp.maximum(size, 1.0)
+    scatter = dot(away, member) / jnp.maximum(size, 1.0)
     apart = jnp.sqrt(jnp.sum((centroids[:, None] - centroids[None]) ** 2, axis=2))
     both = scatter[:, None] + scatter[None]
     ratio = jnp.where(apart > 0, both / jnp.where(apart > 0, apart, 1.0), jnp.inf)
@@ -140,11 +141,6 @@ INDICES: dict[str, Index] = {
 }
 
 
-def _dot(a: Array, b: Array) -> Array:
-    """A product at full precision also on matrix units that would round by default."""
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
-
-
 def _members(labels: Array, max_clusters: int, mask: Array) -> tuple[Array, Array]:
     """Which unmasked row is in which cluster, `f32[n, K]`, and the sizes `f32[K]`."""
     member = jax.nn.one_hot(labels, max_clusters) * mask[:, None]
@@ -162,9 +158,9 @@ def _centred(x: Array, member: Array, size: Array) -> tuple[Array, Array]:
     counts = jnp.sum(member, axis=1)
     # First about a row: so rows on one spot are 0, where their rounded mean is beside them.
     x = (x - x[jnp.argmax(counts)]) * counts[:, None]
-    mean = counts @ x / jnp.maximum(jnp.sum(size), 1.0)
+    mean = dot(counts, x) / jnp.maximum(jnp.sum(size), 1.0)
     x = x - mean
-    return x, _dot(member.T, x) / jnp.maximum(size, 1.0)[:, None]
+    return x, dot(member.T, x) / jnp.maximum(size, 1.0)[:, None]
 
 
 def _ratio(separation: Array, extent: Array) -> Array:

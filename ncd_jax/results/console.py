@@ -1,5 +1,6 @@
 """What a person sees while a run goes on, and at its end."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -191,7 +192,7 @@ def _scores(metrics: Mapping[str, Any]) -> Table:
     percent = {"hidden_class_score", "known_accuracy", "novel_acc"}
     for name, key, meaning in lines:
         value = metrics.get(key)
-        if value is not None:
+        if value is not None and not math.isnan(value):
             table.add_row(name, f"{value:.1%}" if key in percent else f"{value:.2f}", meaning)
     if "n_novel_true" in metrics:
         table.add_row("true number of classes", str(metrics["n_novel_true"]), "")

@@ -4,18 +4,20 @@
 after `write_model` and the report, and a killed run never looks finished.
 """
 
+import platform
 import zipfile
 from collections.abc import Mapping
 from importlib import metadata as distributions
 from typing import Any
 
+import jax
 import numpy as np
 
 from ncd_jax.errors import UserError
 from ncd_jax.results.findings import Findings, Trial
 from ncd_jax.results.workdir import Workdir
 
-__all__ = ["package_versions", "read_model", "write_model", "write_records"]
+__all__ = ["describe_environment", "package_versions", "read_model", "write_model", "write_records"]
 
 _FORMAT_VERSION = 1
 _PACKAGES = ("ncd_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
@@ -76,6 +78,16 @@ def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
     except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{folder} is damaged; run again in a new workdir") from error
     return _unflatten(arrays), metadata
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions and device, which figures depend on and a run's identity does not."""
+    return {
+        "versions": package_versions(),
+        "python": platform.python_version(),
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "machine": platform.platform(),
+    }
 
 
 def package_versions() -> dict[str, str]:

@@ -25,13 +25,15 @@ def spread_over_devices(work: Callable[[PyTree], T], items: PyTree) -> T:
             that axis in front of every output.
         items: a pytree with one leading axis.
     """
-    n_devices = jax.device_count()
+    n = jax.tree.leaves(items)[0].shape[0]
+    n_devices = min(jax.device_count(), n)
     if n_devices == 1:
         return work(items)
-    n = jax.tree.leaves(items)[0].shape[0]
     padding = -n % n_devices
     padded = jax.tree.map(lambda a: jnp.concatenate([a, jnp.repeat(a[-1:], padding, 0)]), items)
-    mesh = jax.make_mesh((n_devices,), ("share",), axis_types=(AxisType.Auto,))
+    mesh = jax.make_mesh(
+        (n_devices,), ("share",), axis_types=(AxisType.Auto,), devices=jax.devices()[:n_devices]
+    )
     share = PartitionSpec("share")
     # Values that `work` closes over are the same everywhere, which the check for varying
     # values cannot see through a scan that starts from them.

@@ -103,6 +103,7 @@ def partition(key: Array, z: Array, k: Array, *, max_clusters: int, restarts: in
     return jax.vmap(cluster)(jax.random.split(key, len(z)), z, k)
 
 
+@functools.partial(jax.jit, static_argnames="n_labels")
 def agreement(labels: Array, n_labels: int) -> Array:
     """Adjusted Rand index `f32[S, S]` between all pairs of partitions `i32[S, u]`."""
 
@@ -112,6 +113,7 @@ def agreement(labels: Array, n_labels: int) -> Array:
     return jax.vmap(jax.vmap(ari, (None, 0)), (0, None))(labels, labels)
 
 
+@jax.jit
 def confidence(z: Array, centroids: Array) -> Array:
     """How clearly each row belongs to its cluster, `f32[u]` between 0 and 1.
 

@@ -34,7 +34,7 @@ class Trial:
         score: hidden-class score: accuracy on hidden classes, mean over folds and seeds.
         fold_scores: the same for each fold.
         fold_k: number of clusters used in each fold, mean over seeds.
-        known_accuracy: accuracy on known rows whose label was held out.
+        known_accuracy: accuracy on known rows whose label was held out; NaN where none was.
         diverged: number of its trainings that diverged; each scored 0.
     """
 

@@ -1,5 +1,6 @@
 """The search: batches of candidates, each evaluated by one call of one compiled program."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -21,8 +22,8 @@ class SearchResult(NamedTuple):
 
     Attributes:
         trials: all candidates in order of number, those of earlier processes included.
-        compilations: programs that this process compiled for them: one or, where nothing
-            was left to do, none.
+        compilations: sweep programs that this process compiled: one or, where nothing was
+            left to do, none.
         compile_seconds: the time that took.
     """
 
@@ -91,6 +92,7 @@ def _stack(asked: list[Proposal], batch: int) -> dict[str, np.ndarray]:
 
 def _trial(proposal: Proposal, result: RunResult) -> Trial:
     """Sums up the runs `[F, S]` of one candidate."""
+    measured = result.known_accuracy[~np.isnan(result.known_accuracy)]
     fold_scores = result.scores.acc.mean(axis=1, dtype=np.float64)
     return Trial(
         number=proposal.number,
@@ -98,6 +100,6 @@ def _trial(proposal: Proposal, result: RunResult) -> Trial:
         score=float(fold_scores.mean()),
         fold_scores=tuple(fold_scores.tolist()),
         fold_k=tuple(result.k.mean(axis=1).tolist()),
-        known_accuracy=float(result.known_accuracy.mean(dtype=np.float64)),
+        known_accuracy=float(measured.mean(dtype=np.float64)) if measured.size else math.nan,
         diverged=int(result.diverged.sum()),
     )
