@@ -14,7 +14,8 @@ from pathlib import Path
 
 import jax
 from absl import app, flags
-from ml_collections import ConfigDict, config_flags
+from absl import logging as absl_logging
+from ml_collections import config_flags
 
 from ncd_jax import config as run_config
 from ncd_jax.data.csv_table import read_csv_table
@@ -75,10 +76,12 @@ def parse_flags(argv: list[str]) -> list[str]:
         argv = [argv[0], f"--config={_DEFAULT_CONFIG}", *argv[1:]]
     try:
         positional = flags.FLAGS(argv)
-        if not isinstance(_CONFIG.value, ConfigDict):
-            raise UserError("get_config in the config file must return a ConfigDict")
+        if _CONFIG.value is None:
+            raise UserError("get_config in the config file returns nothing; return a ConfigDict")
         _CONFIG.value.keys()  # a file that could not be read says so only when it is used
         return positional
+    except UserError:
+        raise
     except OSError as error:
         path = config_flags.get_config_filename(flags.FLAGS["config"])
         raise UserError(f"config file {path!r} cannot be read; check --config") from error
@@ -92,7 +95,8 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 def start() -> None:
     """Sets JAX up, runs, and turns mistakes and faults into one line and an exit status."""
-    # Backends that are not installed are nobody's concern.
+    # Warnings of libraries, and backends that are not installed, are nobody's concern here.
+    absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.WARNING)
     # One device a core: XLA's own threads split a training worse than trainings split.
     affinity = getattr(os, "sched_getaffinity", None)
