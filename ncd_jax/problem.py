@@ -241,7 +241,7 @@ def choose(problem: Problem, refits: Refits) -> Answer:
     if len(votes) > 1:
         agree = np.array(agreement(clusters.labels[votes], clusters.centroids.shape[1]))
         np.fill_diagonal(agree, np.nan)
-        best = int(votes[np.nanmean(agree, axis=1).argmax()])
+        best = int(votes[np.argmax(np.nanmean(agree, axis=1))])
         stability = float(np.nanmean(agree))
 
     # Empty clusters occur where there are fewer distinct rows than classes wanted.
