@@ -203,16 +203,16 @@ def refit_all(problem: Problem, hparams: Mapping[str, float]) -> Refits:
     return refits
 
 
-def _partitions(problem: Problem, refits: Refits, k: np.ndarray) -> KMeansResult:
-    """Clusters the novel rows in the latents of every refit, into `k[S]` classes each."""
+def _partitions(problem: Problem, refits: Refits, k: int) -> KMeansResult:
+    """Clusters the novel rows in the latents of every refit, into `k` classes each."""
     config = problem.config
     n_rows = len(problem.novel_rows)
-    slots = min(max(config.k.max, int(k.max())), n_rows)
+    slots = min(max(config.k.max, k), n_rows)
     program = jax.jit(partition, static_argnames=("max_clusters", "restarts"))
     return program(
         _key(config, "discover"),
         refits.z,
-        jnp.minimum(jnp.asarray(k, jnp.int32), n_rows),
+        jnp.full(len(refits.z), min(k, n_rows), jnp.int32),
         max_clusters=slots,
         restarts=config.k.restarts,
     )
@@ -234,7 +234,7 @@ def choose(problem: Problem, refits: Refits) -> Answer:
         index = np.ma.masked_invalid(refits.estimate.values)[finite].mean(axis=0)
         best_k = (INDICES[problem.config.k.index].sign * index).argmax()
         k = int(refits.estimate.ks[0][best_k])
-    clusters = _partitions(problem, refits, np.full(len(finite), k))
+    clusters = _partitions(problem, refits, k)
 
     votes = np.flatnonzero(finite)
     best, stability = int(votes[0]), None
@@ -244,15 +244,16 @@ def choose(problem: Problem, refits: Refits) -> Answer:
         best = int(votes[np.argmax(np.nanmean(agree, axis=1))])
         stability = float(np.nanmean(agree))
 
+    found = np.asarray(clusters.labels[best])
+    sizes = np.bincount(found, minlength=clusters.centroids.shape[1])
+    by_size = np.argsort(-sizes, kind="stable")
     # Empty clusters occur where there are fewer distinct rows than classes wanted.
-    sizes = np.bincount(np.asarray(clusters.labels[best]), minlength=clusters.centroids.shape[1])
-    order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
-    centroids = clusters.centroids[best][order]
-    rank = np.argsort(np.argsort(-sizes, kind="stable"))
+    in_use = by_size[: np.count_nonzero(sizes)]
+    centroids = clusters.centroids[best][in_use]
     return Answer(
         refit=best,
-        k=len(order),
-        labels=rank[np.asarray(clusters.labels[best])],
+        k=len(in_use),
+        labels=np.argsort(by_size)[found],
         centroids=centroids,
         confidence=np.asarray(confidence(refits.z[best], centroids)),
         stability=stability,
