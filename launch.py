@@ -4,6 +4,8 @@ python launch.py                                  # the table that scikit-learn 
 python launch.py --config=configs/pendigits.py --workdir=runs/pendigits
 python launch.py --table=customers.csv --label=segment --workdir=runs/customers
 python launch.py --mode=assign --workdir=runs/customers --table=new_rows.csv
+python launch.py --mode=compare --workdir=runs/customers --against=runs/last_month
+python launch.py --mode=benchmark --config=configs/benchmark.py
 """
 
 import dataclasses
@@ -18,11 +20,14 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from ncd_jax import config as run_config
-from ncd_jax.data.csv_table import read_csv_table
+from ncd_jax.benchmark.plan import parse_benchmark
+from ncd_jax.benchmark.runner import run_benchmark
 from ncd_jax.data.datasets import load_dataset
+from ncd_jax.data.own_table import read_table
 from ncd_jax.errors import UserError
 from ncd_jax.experiment import run
 from ncd_jax.model import assign_rows
+from ncd_jax.results.comparison import compare_runs, write_comparison
 from ncd_jax.results.console import make_reporter, summary
 from ncd_jax.results.workdir import Workdir
 
@@ -31,10 +36,18 @@ _DEFAULT_CONFIG = Path(__file__).parent / "configs" / "default.py"
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "File with the configuration.")
 _MODE = flags.DEFINE_enum(
-    "mode", "discover", ["discover", "assign"], "Find novel classes, or apply those of a run."
+    "mode",
+    "discover",
+    ["discover", "assign", "compare", "benchmark"],
+    "Find novel classes, apply those of a run, compare two runs, or methods on benchmark tables.",
 )
-_TABLE = flags.DEFINE_string("table", None, "CSV file with a table of your own.")
+_TABLE = flags.DEFINE_string("table", None, "File with a table of your own: CSV, Parquet, ...")
 _LABEL = flags.DEFINE_string("label", None, "Its column with class names; empty = unlabelled.")
+_UNLABELLED = flags.DEFINE_string("unlabelled", None, "A label that means unlabelled as well.")
+_COLUMNS = flags.DEFINE_list("columns", None, "Columns to use [those that say something].")
+_DROP = flags.DEFINE_list("drop", None, "Columns to leave out.")
+_CATEGORIES = flags.DEFINE_list("categories", None, "Columns of numbers that are codes.")
+_AGAINST = flags.DEFINE_string("against", None, "Folder of the run to compare --workdir with.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run [runs/NAME_OF_THE_TABLE].")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder where benchmark tables are cached.")
 
@@ -43,7 +56,8 @@ def main(argv: list[str]) -> None:
     """Does what the mode says and prints where the result lies."""
     if len(argv) > 1:
         raise UserError(f"{argv[1]!r} is not a flag; flags are written --name=value")
-    {"discover": discover, "assign": assign}[_MODE.value]()
+    modes = {"discover": discover, "assign": assign, "compare": compare, "benchmark": benchmark}
+    modes[_MODE.value]()
 
 
 def discover() -> None:
@@ -51,12 +65,19 @@ def discover() -> None:
     config = run_config.parse(_CONFIG.value)
     if _TABLE.value and _LABEL.value:
         config = dataclasses.replace(config, dataset="")
-        table, truth = read_csv_table(Path(_TABLE.value), _LABEL.value), None
+        table = read_table(
+            Path(_TABLE.value),
+            _LABEL.value,
+            unlabelled=_UNLABELLED.value,
+            columns=_COLUMNS.value,
+            drop=_DROP.value or (),
+            categories=_CATEGORIES.value or (),
+        )
+        truth = None
     elif _TABLE.value or _LABEL.value:
         raise UserError("--table and --label belong together; give both")
     else:
-        data_dir = Path(_DATA_DIR.value) if _DATA_DIR.value else None
-        table, truth = load_dataset(config.dataset, data_dir, _say_downloaded)
+        table, truth = load_dataset(config.dataset, _data_dir(), _say_downloaded)
     workdir = Path(_WORKDIR.value or f"runs/{table.name}")
     metrics = run(config, table, truth, workdir, make_reporter())
     summary(metrics, workdir / "report.html")
@@ -67,6 +88,28 @@ def assign() -> None:
     if not (_TABLE.value and _WORKDIR.value):
         raise UserError("--mode=assign needs the new rows and a run; give --table and --workdir")
     print(assign_rows(Workdir(Path(_WORKDIR.value)), Path(_TABLE.value)))
+
+
+def compare() -> None:
+    """Says which rows are in another class in another run on the same table."""
+    if not (_WORKDIR.value and _AGAINST.value):
+        raise UserError("--mode=compare needs two runs; give --workdir and --against")
+    comparison = compare_runs(Path(_WORKDIR.value), Path(_AGAINST.value))
+    page = write_comparison(comparison)
+    print(f"{len(comparison.moves)} rows moved: {page}")
+
+
+def benchmark() -> None:
+    """Compares methods on benchmark tables, and goes on where it was stopped."""
+    config = parse_benchmark(_CONFIG.value)
+    workdir = Path(_WORKDIR.value or "runs/benchmark")
+    records = run_benchmark(config, workdir, _data_dir(), make_reporter())
+    failed = sum("error" in record for record in records)
+    print(f"{len(records) - failed} cells finished, {failed} failed: {workdir / 'benchmark.html'}")
+
+
+def _data_dir() -> Path | None:
+    return Path(_DATA_DIR.value) if _DATA_DIR.value else None
 
 
 def parse_flags(argv: list[str]) -> list[str]:

@@ -21,7 +21,8 @@ from absl import app, flags
 
 from ncd_jax.config import RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
-from ncd_jax.problem import Problem, prepare, tune
+from ncd_jax.problem import Problem, prepare
+from ncd_jax.procedure import tune
 from ncd_jax.results.records import describe_environment
 
 _CANDIDATES = flags.DEFINE_integer("candidates", 16, "Candidates of the sweep.")
@@ -101,7 +102,7 @@ def _peer_seconds(problem: Problem) -> float:
     torch.set_num_threads(os.cpu_count() or 1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     x = torch.tensor(np.asarray(problem.data.x), device=device)
-    y = torch.tensor(problem.folds.y[0], dtype=torch.long, device=device)
+    y = torch.tensor(problem.tuning_folds.y[0], dtype=torch.long, device=device)
     n, d = x.shape
 
     def perceptron(*widths: int) -> nn.Sequential:
@@ -113,7 +114,7 @@ def _peer_seconds(problem: Problem) -> float:
 
     encoder = perceptron(d, 3 * d // 4, d // 2, LATENT_DIM).to(device)
     decoder = perceptron(LATENT_DIM, d // 2, 3 * d // 4, d).to(device)
-    classifier = nn.Linear(LATENT_DIM, problem.folds.hidden.shape[1]).to(device)
+    classifier = nn.Linear(LATENT_DIM, problem.tuning_folds.hidden.shape[1]).to(device)
     modules = nn.ModuleList([encoder, decoder, classifier])
     optimiser = torch.optim.AdamW(modules.parameters(), lr=LR, weight_decay=0.01)
 

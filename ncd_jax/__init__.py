@@ -1,1 +1,17 @@
 """Novel class discovery in tables, on JAX."""
+
+import importlib
+from typing import Any
+
+__all__ = ["NovelClassDiscovery"]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what is public on first use, so that importing the package costs nothing."""
+    if name in __all__:
+        return getattr(importlib.import_module("ncd_jax.estimator"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,17 +7,27 @@ Config files and flags speak `ml_collections.ConfigDict`; `parse` turns that int
 import dataclasses
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ml_collections
 from ml_collections import config_dict
 
-from ncd_jax.clustering.validity import INDICES
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS
 
-__all__ = ["KConfig", "RunConfig", "SearchConfig", "TrainConfig", "default_config", "parse"]
+__all__ = [
+    "KConfig",
+    "RunConfig",
+    "SearchConfig",
+    "TrainConfig",
+    "default_config",
+    "method_configs",
+    "parse",
+    "split_names",
+]
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class KConfig:
     Attributes:
         n_novel: the number itself, where the user knows it; implies `search.k_known`.
         index: cluster validity index that chooses it otherwise, in the folds and on the novel
-            rows alike: `silhouette`, `davies_bouldin`, `calinski_harabasz` or `dunn`.
+            rows alike: `silhouette`, `davies_bouldin`, `calinski_harabasz`, `dunn` or `km_acc`.
         max: largest number considered.
         restarts: k-means restarts for each number, on the novel rows.
         max_rows: novel rows the index is measured on; a random sample where there are more.
@@ -89,7 +99,10 @@ class RunConfig:
 
     Attributes:
         dataset: a benchmark table by name; not used with a table of one's own.
-        method: a name in `ncd_jax.methods.METHODS`.
+        method: a name in `ncd_jax.methods.METHODS`, or `auto`: each of `methods` is tuned, and
+            the one with the best hidden-class score gives the answer.
+        methods: names with commas between them, for `auto`; all where it is empty.
+        variant: a static choice inside the method; its first one where it is empty.
         seed: source of all randomness.
         representation: what novel rows are clustered in: `normalised` or `raw` latents.
         hparams: hyperparameters that are fixed instead of tuned.
@@ -97,6 +110,8 @@ class RunConfig:
 
     dataset: str = "digits"
     method: str = "pbn"
+    methods: str = ""
+    variant: str = ""
     seed: int = 0
     representation: str = "normalised"
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -106,10 +121,10 @@ class RunConfig:
 
 
 _CHOICES = {
-    "method": tuple(METHODS),
+    "method": (*METHODS, "auto"),
     "representation": ("normalised", "raw"),
     "search.sampler": ("tpe", "quasi_random"),
-    "k.index": tuple(INDICES),
+    "k.index": tuple(INDEX_SIGNS),
 }
 _AT_LEAST = {
     "seed": 0,
@@ -174,6 +189,50 @@ def parse(config: ml_collections.ConfigDict) -> RunConfig:
         if value is not None and value > most:
             raise UserError(f"config.{key}={value} is too large; give at most {most}")
     return parsed
+
+
+def split_names(
+    names: str, choices: Sequence[str], key: str, default: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Names with commas between them; the default, or all choices, where there is none.
+
+    Raises:
+        UserError: a name that is none of the choices.
+    """
+    wanted = tuple(name.strip() for name in names.split(",") if name.strip())
+    for name in wanted:
+        if name not in choices:
+            raise UserError(f"config.{key}: {name!r} is unknown; choose from {', '.join(choices)}")
+    return tuple(dict.fromkeys(wanted or default or choices))
+
+
+def method_configs(config: RunConfig) -> list[RunConfig]:
+    """One configuration for each method that is tuned: a single one but for `auto`.
+
+    A fixed hyperparameter counts for the methods that have it, a variant for those that
+    have that.
+
+    Raises:
+        UserError: none of the methods has such a hyperparameter or variant.
+    """
+    if config.method != "auto":
+        return [config]
+    names = split_names(config.methods, tuple(METHODS), "methods")
+    spaces = {name: METHODS[name].space(1) for name in names}
+    for hparam in config.hparams:
+        if not any(hparam in space for space in spaces.values()):
+            raise UserError(f"config.hparams.{hparam} is a hyperparameter of none of the methods")
+    if config.variant and not any(config.variant in METHODS[name].variants for name in names):
+        raise UserError(f"config.variant={config.variant!r} is a variant of none of the methods")
+    return [
+        dataclasses.replace(
+            config,
+            method=name,
+            variant=config.variant if config.variant in METHODS[name].variants else "",
+            hparams={key: v for key, v in config.hparams.items() if key in spaces[name]},
+        )
+        for name in names
+    ]
 
 
 def _build(kind: type, raw: dict[str, Any], prefix: str) -> Any:

@@ -11,20 +11,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from ncd_jax.config import RunConfig
+from ncd_jax.config import RunConfig, method_configs
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.errors import UserError
 from ncd_jax.model import fitted, save
-from ncd_jax.problem import Answer, Problem, choose, make_hparams, prepare, refit_all, tune
+from ncd_jax.outcome import Solution, Tuned, find, measure
+from ncd_jax.problem import Problem, make_hparams, prepare
+from ncd_jax.procedure import choose, refit_all, score_on_hidden, tune
+from ncd_jax.rehearsal import rehearse_answers
 from ncd_jax.results.console import Phase, Reporter
-from ncd_jax.results.findings import Findings, KCurve, LatentMap, Trial
-from ncd_jax.results.latent_map import latent_map
+from ncd_jax.results.findings import Trial
 from ncd_jax.results.records import describe_environment, write_records
 from ncd_jax.results.report import render_report
 from ncd_jax.results.workdir import Workdir
-from ncd_jax.scoring import score, score_test_split
-from ncd_jax.tuning.discovery import Refits
-from ncd_jax.types import UNLABELLED
+from ncd_jax.scoring import score, score_test_split, true_names
 
 __all__ = ["run"]
 
@@ -54,34 +54,36 @@ def run(
     """
     reporter = reporter or Reporter()
     seconds = _Stopwatch()
+    n_novel = _given_number(config, truth)
     with seconds("prepare"):
-        problem = prepare(config, table, _given_number(config, truth))
+        problems = [prepare(each, table, n_novel) for each in method_configs(config)]
     identity = {"config": dataclasses.asdict(config), "table": _fingerprint(table)}
     workdir = Workdir.open(path, identity, environment := describe_environment())
     if workdir.is_complete:
         return workdir.read_json("metrics.json")
 
-    n_candidates = config.search.candidates if problem.space else 1
-    n_folds = len(problem.folds.y)
-    detail = f"{n_candidates} candidates x {n_folds} folds x {config.search.seeds} seeds"
-    with seconds("tune"), reporter.phase("tune", detail, n_candidates) as phase:
-        phase.note("compiling, then the first batch")
-        found = tune(problem, workdir.path("search.journal"), _tell(phase))
-    seconds.add("compile", found.compile_seconds)
-    trials = found.trials
-    best = max(trials, key=lambda t: (t.score, -t.number))
+    for note in table.notes:
+        reporter.say(note)
+    with seconds("tune"):
+        tuned = [_tuned(problem, workdir, reporter) for problem in problems]
+    seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
+    winner = max(tuned, key=lambda each: each.on_hidden.score)
+    problem, best = winner.problem, winner.best
 
     detail = f"{config.train.refits} trainings on all known classes"
     with seconds("refit"), reporter.phase("refit", detail):
         refits = jax.block_until_ready(refit_all(problem, best.hparams))
     with seconds("discover"), reporter.phase("discover", "clusters the unlabelled rows"):
         answer = choose(problem, refits)
-        hparams = make_hparams(config.method, best.hparams)
+        hparams = make_hparams(problem.config.method, best.hparams)
         state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
         z = jax.jit(problem.method.represent)(state, problem.data.x, hparams)
+    detail = f"answers for {len(problem.hidden_folds.y)} folds of hidden classes"
+    with seconds("rehearse"), reporter.phase("rehearse", detail):
+        rehearsal = rehearse_answers(problem, best.hparams)
+    solution = Solution(tuned, winner, refits, answer, np.asarray(z), rehearsal)
 
-    metrics = _metrics(problem, table, trials, best, answer)
-    metrics["compilations"] = found.compilations
+    metrics = measure(solution, table)
     if table.x_test is not None:
         metrics["test"] = score_test_split(problem, table, truth, state, hparams, answer)
     if truth is not None:
@@ -91,29 +93,27 @@ def run(
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
-        findings = Findings(
-            config={"run": identity, "environment": environment},
-            metrics=metrics,
-            classes=table.classes,
-            n_columns=table.x.shape[1],
-            hidden=tuple(
-                tuple(np.asarray(table.classes)[hidden].tolist()) for hidden in problem.folds.hidden
-            ),
-            trials=tuple(trials),
-            best=best.number,
-            rows=np.asarray(problem.novel_rows),
-            labels=answer.labels,
-            confidence=answer.confidence,
-            k_curve=_k_curve(config, refits, answer),
-            latent_map=_map(config, table, truth, np.asarray(z), answer),
-            loss=np.asarray(refits.loss[answer.refit]),
-        )
-        save(workdir, fitted(problem, table, best.hparams, state, z, answer))
+        calibration = rehearsal.lone_calibration
+        save(workdir, fitted(problem, table, best.hparams, state, z, answer, calibration))
+        recorded = {"run": identity, "environment": environment}
+        findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
     metrics["seconds"] = seconds.total()
     write_records(workdir, findings)
     return metrics
+
+
+def _tuned(problem: Problem, workdir: Workdir, reporter: Reporter) -> Tuned:
+    config, folds = problem.config, problem.tuning_folds
+    n_candidates = config.search.candidates if problem.space else 1
+    detail = f"{n_candidates} candidates x {len(folds.y)} folds x {config.search.seeds} seeds"
+    with reporter.phase("tune", f"{problem.entry.title}: {detail}", n_candidates) as phase:
+        phase.note("compiling, then the first batch")
+        journal = workdir.path(f"search_{config.method}.journal")
+        found = tune(problem, journal, _tell(phase))
+        best = max(found.trials, key=lambda t: (t.score, -t.number))
+        return Tuned(problem, found, best, score_on_hidden(problem, best))
 
 
 class _Stopwatch:
@@ -168,53 +168,3 @@ def _tell(phase: Phase) -> Any:
         told = len(trials)
 
     return on_batch
-
-
-def _metrics(
-    problem: Problem, table: Table, trials: list[Trial], best: Trial, answer: Answer
-) -> dict[str, Any]:
-    n_folds, n_seeds = len(best.fold_scores), problem.config.search.seeds
-    return {
-        "method": problem.config.method,
-        "n_rows": len(table.y),
-        "n_unlabelled": len(answer.labels),
-        "n_known_classes": len(table.classes),
-        "n_novel_estimated": answer.k,
-        "novel_sizes": np.bincount(answer.labels, minlength=answer.k).tolist(),
-        "hidden_class_score": best.score,
-        "hidden_class_score_std": float(np.std(best.fold_scores)),
-        "known_accuracy": best.known_accuracy,
-        "stability": answer.stability,
-        "diverged_runs": sum(t.diverged for t in trials),
-        "total_runs": len(trials) * n_folds * n_seeds,
-    }
-
-
-def _k_curve(config: RunConfig, refits: Refits, answer: Answer) -> KCurve | None:
-    """The validity index, averaged over the refits that count."""
-    if refits.estimate is None:
-        return None
-    finite = np.asarray(refits.finite)
-    index = np.ma.masked_invalid(refits.estimate.values)[finite]
-    return KCurve(
-        name=config.k.index,
-        ks=np.asarray(refits.estimate.ks[0]),
-        index=index.mean(axis=0).filled(np.nan),
-        spread=index.std(axis=0).filled(np.nan),
-        chosen=answer.k,
-    )
-
-
-def _map(
-    config: RunConfig, table: Table, truth: Truth | None, z: np.ndarray, answer: Answer
-) -> LatentMap:
-    is_novel = table.y == UNLABELLED
-    found = np.full(len(table.y), -1)
-    found[is_novel] = answer.labels
-    known = np.asarray(table.classes)[table.y]
-    labels = np.where(is_novel, np.char.add("novel_", found.astype(str)), known)
-    true = None
-    if truth is not None:
-        true = np.where(is_novel, np.asarray(truth.classes)[truth.y], known).tolist()
-    rows = np.arange(len(table.y))
-    return latent_map(z, rows, labels.tolist(), is_novel, true, seed=config.seed)

@@ -9,16 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.clustering.kmeans import nearest
-from ncd_jax.clustering.precise import dot
-from ncd_jax.data.csv_table import read_csv_rows
+from ncd_jax.data.encode import Encoder
+from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, Spec
-from ncd_jax.problem import Answer, Problem, make_hparams
+from ncd_jax.methods.parts import class_means
+from ncd_jax.problem import Problem, make_hparams
+from ncd_jax.procedure import Answer
 from ncd_jax.results.records import read_model, write_model
 from ncd_jax.results.workdir import Workdir
-from ncd_jax.tuning.discovery import confidence
+from ncd_jax.tuning.calibration import Calibration, calibrate
+from ncd_jax.tuning.discovery import assign_novel, margin
 from ncd_jax.types import Array, PyTree
 
 __all__ = ["Model", "assign", "assign_rows", "fitted", "load", "save"]
@@ -32,39 +35,51 @@ class Model(NamedTuple):
         spec: its static facts.
         hparams: its hyperparameters by name.
         state: its state; `opt` may be none.
-        scaler: from raw columns to what the method takes.
-        columns: names of the columns, in order.
+        encoder: from columns of any kind to numbers; none where they are numbers.
+        scaler: from these to what the method takes.
+        columns: names of the columns, in order, as numbers.
         classes: names of all classes, known ones first.
         centroids: `f32[len(classes), L]`.
+        slots: `i[k]`, the slot that each novel class has in the method.
+        calibration: from margins to confidence.
     """
 
     method: str
     spec: Spec
     hparams: dict[str, float]
     state: PyTree
+    encoder: Encoder | None
     scaler: Standardiser
     columns: tuple[str, ...]
     classes: tuple[str, ...]
     centroids: Array
+    slots: np.ndarray
+    calibration: Calibration
 
 
 def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gives every row the class whose centroid is nearest in the latent space.
+    """Gives every row a class: a known one, or one of the novel ones.
+
+    Whether it is known, and which, says the nearest centroid in the representation; which of
+    the novel classes, the method.
 
     Args:
         model: the model.
-        x: `f[n, d]`, raw columns.
+        x: `f[n, d]`, columns as in `Table.x`.
 
     Returns:
-        Index into `model.classes`, `i[n]`, and the confidence `f32[n]`; see
-        `tuning.discovery.confidence`.
+        Index into `model.classes`, `i[n]`, and the confidence `f64[n]`: the share of rows with
+        such a margin that were sorted right where known classes were hidden.
     """
     method = METHODS[model.method].make(model.spec)
     represent = jax.jit(method.represent)
     hparams = make_hparams(model.method, model.hparams)
     z = represent(model.state, jnp.asarray(model.scaler.apply(x)), hparams)
     labels = nearest(z, model.centroids, jnp.ones(len(model.classes), bool))
-    return np.asarray(labels), np.asarray(confidence(z, model.centroids))
+    n_known, n_slots = model.spec.n_known, model.spec.max_clusters
+    novel = assign_novel(method, model.state, z, model.centroids[n_known:], model.slots, n_slots)
+    labels = jnp.where(labels < n_known, labels, n_known + novel)
+    return np.asarray(labels), calibrate(model.calibration, np.asarray(margin(z, model.centroids)))
 
 
 def fitted(
@@ -74,6 +89,7 @@ def fitted(
     state: PyTree,
     z: Array,
     answer: Answer,
+    calibration: Calibration,
 ) -> Model:
     """The model of an answer: novel centroids as found, known ones the means of their rows.
 
@@ -84,29 +100,35 @@ def fitted(
         state: its state.
         z: `f32[n, L]`, its latents of all rows.
         answer: the answer.
+        calibration: from the margin in the eyes of that refit to confidence.
     """
-    member = jax.nn.one_hot(problem.data.y, len(table.classes))
-    known = dot(member.T, z) / jnp.sum(member, axis=0)[:, None]
+    known = class_means(z, problem.data.y, len(table.classes))
     return Model(
         method=problem.config.method,
         spec=problem.spec,
         hparams=hparams,
         state=state,
+        encoder=table.encoder,
         scaler=problem.scaler,
         columns=table.columns,
         classes=(*table.classes, *(f"novel_{i}" for i in range(answer.k))),
         centroids=jnp.concatenate([known, answer.centroids]),
+        slots=answer.slots,
+        calibration=calibration,
     )
 
 
 def save(workdir: Workdir, model: Model) -> None:
     """Writes the model into the folder `model/` of a run."""
     state = {name: leaf for name, leaf in model.state._asdict().items() if name != "opt"}
-    arrays = {"state": state, "centroids": model.centroids, "scaler": model.scaler.to_arrays()}
+    arrays = {"state": state, "centroids": model.centroids, "slots": model.slots}
+    arrays["scaler"] = model.scaler.to_arrays()
+    arrays["calibration"] = model.calibration._asdict()
     facts: dict[str, Any] = {
         "method": model.method,
         "spec": dataclasses.asdict(model.spec),
         "hparams": model.hparams,
+        "encoder": model.encoder and model.encoder.to_json(),
         "columns": model.columns,
         "classes": model.classes,
     }
@@ -126,10 +148,13 @@ def load(workdir: Workdir) -> Model:
             spec=Spec(**facts["spec"]),
             hparams=facts["hparams"],
             state=METHODS[facts["method"]].state(**arrays["state"], opt=None),
+            encoder=facts["encoder"] and Encoder.from_json(facts["encoder"]),
             scaler=Standardiser.from_arrays(arrays["scaler"]),
             columns=tuple(facts["columns"]),
             classes=tuple(facts["classes"]),
             centroids=jnp.asarray(arrays["centroids"]),
+            slots=arrays["slots"],
+            calibration=Calibration(**arrays["calibration"]),
         )
     except (KeyError, TypeError) as error:
         raise UserError(
@@ -138,17 +163,21 @@ def load(workdir: Workdir) -> Model:
 
 
 def assign_rows(workdir: Workdir, path: Path) -> Path:
-    """Applies the model of a finished run to a CSV file of new rows.
+    """Applies the model of a finished run to a file of new rows.
 
     Returns:
         The file that was written: `assigned/<name of the table>.csv` in the run's folder, with
         the columns `row,label,confidence`, one line a row.
 
     Raises:
-        UserError: there is no model, or the table lacks a column of it or is not numeric.
+        UserError: there is no model, or the table lacks a column of it or has a cell of another
+            kind.
     """
     model = load(workdir)
-    x = read_csv_rows(path, model.columns)
+    if model.encoder is None:
+        x = read_numeric_rows(path, model.columns)
+    else:
+        x = read_rows(path, model.encoder)
     labels, sure = assign(model, x)
     lines = zip(range(len(x)), labels.tolist(), sure.tolist(), strict=True)
     rows = ((row, model.classes[label], f"{value:.4f}") for row, label, value in lines)

@@ -21,6 +21,9 @@ import jax
 __all__ = [
     "UNLABELLED",
     "Array",
+    "Batch",
+    "Clusters",
+    "Goal",
     "Interval",
     "KEstimate",
     "KMeansResult",
@@ -29,6 +32,7 @@ __all__ = [
     "PyTree",
     "RunResult",
     "Scores",
+    "Stage",
 ]
 
 Array = jax.Array
@@ -39,7 +43,7 @@ UNLABELLED = -1
 
 
 class NCDData(NamedTuple):
-    """A problem of novel class discovery, or a batch of its rows.
+    """A problem of novel class discovery.
 
     Attributes:
         x: `f32[n, d]`, standardised columns.
@@ -49,6 +53,48 @@ class NCDData(NamedTuple):
 
     x: Array
     y: Array
+
+
+class Goal(NamedTuple):
+    """What a method is to find: groups among some of the unlabelled rows.
+
+    Attributes:
+        rows: `i32[m]`, the rows to be told apart: the novel ones, or those that a fold hides.
+        mask: `bool[m]`, which of them count.
+        k: scalar i32, the number of groups. Only methods that must know it before they are
+            fitted look at it.
+    """
+
+    rows: Array
+    mask: Array
+    k: Array
+
+
+class Batch(NamedTuple):
+    """Some rows of a problem, as a training step is given them.
+
+    Attributes:
+        x: `f32[b, d]`.
+        y: `i32[b]`, known class or `UNLABELLED`.
+        wanted: `bool[b]`, whether the row is one of the goal's. In a fold the other unlabelled
+            rows are truly novel ones, and known ones whose label is held out.
+    """
+
+    x: Array
+    y: Array
+    wanted: Array
+
+
+class Clusters(NamedTuple):
+    """Groups of rows.
+
+    Attributes:
+        centroids: `f32[K, L]`; slots at and above the number of clusters are zero.
+        labels: `i32[m]`, the cluster of every row, masked rows included.
+    """
+
+    centroids: Array
+    labels: Array
 
 
 class Scores(NamedTuple):
@@ -125,6 +171,7 @@ class Interval:
         log: whether the search is uniform on the logarithm.
         integer: whether only whole numbers are allowed.
         valid: smallest and largest value that makes sense where the user fixes one.
+        meaning: what the hyperparameter does, in a few words for people.
     """
 
     low: float
@@ -132,25 +179,51 @@ class Interval:
     log: bool = False
     integer: bool = False
     valid: tuple[float, float] = (0.0, 1.0)
+    meaning: str = ""
+
+
+def _unchanged(state: PyTree) -> PyTree:
+    return state
+
+
+class Stage(NamedTuple):
+    """One part of a training.
+
+    Attributes:
+        step: `(key, state, batch, hparams) -> (state, info)`; `info` is a dict of scalars for
+            people and has at least `loss`. The state keeps its form.
+        share: of the epochs; those of a method's stages add up to 1.
+        enter: `(state) -> state`, applied once where the stage begins.
+    """
+
+    step: Callable[[Array, PyTree, Batch, PyTree], tuple[PyTree, dict[str, Array]]]
+    share: float = 1.0
+    enter: Callable[[PyTree], PyTree] = _unchanged
 
 
 class Method(NamedTuple):
     """A method of novel class discovery as a record of pure functions.
 
-    Every function is safe under `jit` and `vmap` over `key` and `hparams`, and over the
-    labels of the data while its rows are shared.
+    Every function is safe under `jit` and `vmap` over `key`, `goal` and `hparams`, and over
+    the labels of the data while its rows are shared.
 
     Attributes:
-        init: `(key, data, hparams) -> state`, a named tuple. What only training needs is in
-            its field `opt`; the rest is the model that is stored.
-        step: `(key, state, batch, hparams) -> (state, info)`; `info` is a dict of scalars
-            for people and has at least `loss`.
+        init: `(key, data, goal, hparams) -> state`, a named tuple. What only training needs is
+            in its field `opt`; the rest is the model that is stored. Methods without training
+            are fitted here.
+        stages: of the training, one after the other; none for a method that is not trained.
         represent: `(state, x, hparams) -> f32[n, L]`, the space in which novel rows are
             clustered.
         known_logits: `(state, x, hparams) -> f32[n, C]`, for telling known classes apart.
+        cluster: `(key, state, z, k, *, max_clusters, mask, restarts) -> Clusters`, groups the
+            unmasked rows of `z`, which `represent` made, into `k` of `max_clusters` slots.
+        assign: `(state, z, centroids, active) -> i32[n]`, the cluster of rows that `cluster`
+            did not see, among the slots `active: bool[K]`.
     """
 
-    init: Callable[[Array, NCDData, PyTree], PyTree]
-    step: Callable[[Array, PyTree, NCDData, PyTree], tuple[PyTree, dict[str, Array]]]
+    init: Callable[[Array, NCDData, Goal, PyTree], PyTree]
+    stages: tuple[Stage, ...]
     represent: Callable[[PyTree, Array, PyTree], Array]
     known_logits: Callable[[PyTree, Array, PyTree], Array]
+    cluster: Callable[..., Clusters]
+    assign: Callable[[PyTree, Array, Array, Array], Array]

@@ -62,7 +62,17 @@ MISTAKES = {
     ("--table=labelled.csv", "--label=label"): "filled on every row",
     ("--table=few.csv", "--label=label"): "at least 3",
     ("--table=words.csv", "--label=label"): "'q'",
-    ("--table=holes.csv", "--label=label"): "row 7",
+    ("--table=t.csv", "--label=label", "--drop=qq"): "'qq'",
+    ("--table=t.csv", "--label=label", "--columns=p,zz"): "'zz'",
+    ("--table=t.csv", "--label=label", "--unlabelled=zz"): "'zz'",
+    ("--mode=compare", "--workdir=other"): "--against",
+    ("--mode=compare", "--workdir=other", "--against=empty"): "not finished",
+    ("--mode=benchmark",): "configs/benchmark.py",
+    (
+        "--mode=benchmark",
+        f"--config={ROOT}/configs/benchmark.py",
+        "--config.datasets=iris",
+    ): "letter",
     ("--table=t.csv", "--label=label", "--config.search.k_known=true"): "--config.k.n_novel",
     ("--table=t.csv", "--label=label", "--workdir=t.csv"): "--workdir",
     ("--table=t.csv", "--label=label", "--workdir=other"): "different run",
@@ -82,8 +92,7 @@ def folder(tmp_path_factory):
     good = write_table(folder / "t.csv")
     write_table(folder / "labelled.csv", label="a")
     write_table(folder / "few.csv", label=np.repeat(["a", "b", "", "", ""], 20))
-    write_table(folder / "words.csv", q="red")
-    write_table(folder / "holes.csv", q=good["q"].where(good.index != 7))
+    write_table(folder / "words.csv", q=good["q"].astype(str).where(good.index % 3 > 0, "red"))
     write_table(folder / "taken.csv", label=np.repeat(["a", "b", "novel_0", "c", ""], 20))
     (folder / "empty.py").write_text("def get_config():\n    pass\n")
     (folder / "broken.py").write_text("def get_config(:\n")
@@ -133,7 +142,31 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     assert again.returncode == 0
     assert again.stdout == first.stdout
     assert (folder / "mine" / "metrics.json").read_bytes() == before
+    other = launch(*flags[:2], "--workdir=other_seed", "--config.seed=1", *QUICK, cwd=folder)
+    assert other.returncode == 0, other.stderr
+    compared = launch("--mode=compare", "--workdir=mine", "--against=other_seed", cwd=folder)
+    assert compared.returncode == 0, compared.stderr
+    moved = len(pd.read_csv(folder / "mine" / "moved.csv"))
+    assert compared.stdout.strip() == f"{moved} rows moved: mine/comparison.html"
     new = launch("--mode=assign", "--table=t.csv", "--workdir=mine", cwd=folder)
     assert new.returncode == 0, new.stderr
     assert new.stdout.strip() == "mine/assigned/t.csv"
     assert len(pd.read_csv(folder / "mine" / "assigned" / "t.csv")) == 100
+
+
+def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
+    """What is left out is said; new rows may hold words that were never seen."""
+    rng = np.random.default_rng(1)
+    colour = rng.choice(["red", "green", "blue"], 100)
+    frame = write_table(folder / "any.csv", colour=colour, id=np.arange(100))
+    frame.loc[::7, "p"] = np.nan
+    frame.to_csv(folder / "any.csv", index=False)
+    flags = ("--table=any.csv", "--label=label", "--workdir=any", *QUICK)
+    answer = launch(*flags, "--config.method=kmeans", cwd=folder)
+    assert answer.returncode == 0, answer.stderr
+    assert "'id' left out" in answer.stderr
+    new_rows = frame.drop(columns=["id", "label"]).assign(colour="mauve")
+    new_rows.to_csv(folder / "new.csv", index=False)
+    new = launch("--mode=assign", "--table=new.csv", "--workdir=any", cwd=folder)
+    assert new.returncode == 0, new.stderr
+    assert len(pd.read_csv(folder / "any" / "assigned" / "new.csv")) == 100

@@ -4,6 +4,8 @@ Sources: Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding
 (starts drawn by squared distance); Lloyd, "Least squares quantization in PCM", 1982.
 """
 
+from typing import Literal
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,10 @@ import jax.numpy as jnp
 from ncd_jax.clustering.precise import dot
 from ncd_jax.types import Array, KMeansResult
 
-__all__ = ["kmeans", "nearest", "squared_distances"]
+__all__ = ["Power", "draw_starts", "kmeans", "lloyd", "nearest", "squared_distances"]
+
+Power = Literal[1, 2]
+"""Exponent of the distance, where it weighs a draw or adds up to the inertia."""
 
 
 def squared_distances(x: Array, y: Array) -> Array:
@@ -66,11 +71,14 @@ def kmeans(
     center = dot(weight, x) / jnp.maximum(weight.sum(), 1.0)
     centered = (x - center) * weight[:, None]
     active = jnp.arange(max_clusters) < n_clusters
+    farthest = jnp.full(len(x), jnp.inf, x.dtype)
     variance = jnp.sum(centered**2) / jnp.maximum(weight.sum(), 1.0) / max(x.shape[1], 1)
 
     def start(key: Array) -> KMeansResult:
-        centroids = _plus_plus(key, centered, weight, active)
-        return _lloyd(centered, weight, active, centroids, max_iter, tol * variance)
+        centroids = draw_starts(key, centered, weight, active, farthest)
+        return lloyd(
+            centered, weight, centroids, active, active, max_iter=max_iter, tol=tol * variance
+        )
 
     runs = jax.vmap(start)(jax.random.split(key, restarts))
     best = jax.tree.map(lambda leaf: leaf[jnp.argmin(runs.inertia)], runs)
@@ -79,10 +87,23 @@ def kmeans(
     return best._replace(centroids=centroids, labels=labels)
 
 
-def _plus_plus(key: Array, x: Array, weight: Array, active: Array) -> Array:
-    """Draws starting centroids `f32[K, d]`, each with weight on the squared distance so far."""
+def draw_starts(
+    key: Array, x: Array, weight: Array, active: Array, distance: Array, *, power: Power = 2
+) -> Array:
+    """Draws starting centroids `f32[K, d]`, each with weight on the distance so far.
 
-    def draw(uniform: Array, mass: Array) -> Array:
+    Args:
+        key: random key.
+        x: `f32[n, d]`.
+        weight: `f32[n]`, 1 for rows that may be drawn and 0 for the others.
+        active: `bool[K]`, which slots get a draw of their own.
+        distance: `f32[n]`, squared distance to the nearest of the centroids that are there
+            already; infinite everywhere where there is none.
+        power: static, of the distance in the weight of a draw.
+    """
+
+    def draw(uniform: Array, distance: Array) -> Array:
+        mass = weight * jnp.where(jnp.isfinite(distance), _powered(distance, power), 1.0)
         # Where no row is away from every centroid (too few distinct rows), any row will do.
         mass = jnp.where(jnp.sum(mass) > 0, mass, weight)
         cumulative = jnp.cumsum(mass)
@@ -95,20 +116,38 @@ def _plus_plus(key: Array, x: Array, weight: Array, active: Array) -> Array:
         previous, distance = carry
         uniform, is_active = inputs
         distance = jnp.minimum(distance, jnp.sum((x - previous) ** 2, axis=1))
-        centroid = jnp.where(is_active, draw(uniform, distance * weight), previous)
+        centroid = jnp.where(is_active, draw(uniform, distance), previous)
         return (centroid, distance), centroid
 
     uniforms = jax.random.uniform(key, active.shape)
-    first = draw(uniforms[0], weight)
-    farthest = jnp.full(len(x), jnp.inf, x.dtype)
-    _, others = jax.lax.scan(add, (first, farthest), (uniforms[1:], active[1:]))
+    first = draw(uniforms[0], distance)
+    _, others = jax.lax.scan(add, (first, distance), (uniforms[1:], active[1:]))
     return jnp.concatenate([first[None], others])
 
 
-def _lloyd(
-    x: Array, weight: Array, active: Array, centroids: Array, max_iter: int, tol: Array
+def lloyd(
+    x: Array,
+    weight: Array,
+    centroids: Array,
+    active: Array,
+    moving: Array,
+    *,
+    max_iter: int,
+    tol: Array,
+    power: Power = 2,
 ) -> KMeansResult:
-    """Moves the centroids to the means of their rows until they rest."""
+    """Moves centroids to the means of their rows until they rest.
+
+    Args:
+        x: `f32[n, d]`.
+        weight: `f32[n]`, 1 for rows that count and 0 for the others.
+        centroids: `f32[K, d]`, where they start.
+        active: `bool[K]`, those that rows are assigned to.
+        moving: `bool[K]`, those that move; the others stay where they are.
+        max_iter: iterations at most.
+        tol: they rest once the sum of the squares of their shifts is not above this.
+        power: static, of the distances that add up to the inertia.
+    """
     slots = jnp.arange(len(active))
 
     def unfinished(carry: tuple[Array, Array, Array]) -> Array:
@@ -120,11 +159,17 @@ def _lloyd(
         member = (nearest(x, centroids, active)[:, None] == slots) * weight[:, None]
         size = jnp.sum(member, axis=0)[:, None]
         means = dot(member.T, x) / jnp.maximum(size, 1.0)
-        moved = jnp.where(size > 0, means, centroids)
-        return i + 1, moved, jnp.sum(jnp.where(active[:, None], moved - centroids, 0.0) ** 2)
+        moved = jnp.where((size > 0) & moving[:, None], means, centroids)
+        return i + 1, moved, jnp.sum((moved - centroids) ** 2)
 
     start = (jnp.int32(0), centroids, jnp.asarray(jnp.inf, x.dtype))
     n_iter, centroids, shift = jax.lax.while_loop(unfinished, move, start)
     labels = nearest(x, centroids, active)
-    inertia = jnp.sum(weight * jnp.sum((x - centroids[labels]) ** 2, axis=1))
+    squared = jnp.sum((x - centroids[labels]) ** 2, axis=1)
+    inertia = jnp.sum(weight * _powered(squared, power))
     return KMeansResult(centroids, labels, inertia, n_iter, shift <= tol)
+
+
+def _powered(squared: Array, power: Power) -> Array:
+    """Distances to the given power, from their squares."""
+    return squared if power == 2 else jnp.sqrt(squared)

@@ -7,7 +7,12 @@ from ncd_jax.clustering.kmeans import kmeans, squared_distances
 from ncd_jax.clustering.validity import INDICES
 from ncd_jax.types import Array, KEstimate
 
-__all__ = ["estimate_n_clusters"]
+__all__ = ["INDEX_SIGNS", "KM_ACC", "estimate_n_clusters"]
+
+KM_ACC = "km_acc"
+"""The index that asks the labelled rows; see `known_accuracy`."""
+INDEX_SIGNS = {name: index.sign for name, index in INDICES.items()} | {KM_ACC: 1}
+"""Every index by name: 1 where larger is better, -1 where smaller is."""
 
 
 def estimate_n_clusters(

@@ -16,7 +16,7 @@ import numpy as np
 from ncd_jax.errors import UserError
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["Folds", "make_folds"]
+__all__ = ["Folds", "known_fold", "make_folds"]
 
 
 A = TypeVar("A")
@@ -82,29 +82,56 @@ def make_folds(
         n_hidden = max(2, round(n_classes / 3))
     rng = np.random.default_rng(seed)
     hidden = _draw_hidden(rng, n_folds, n_classes, n_hidden)
+    return _folds(y, hidden, ~hidden, held_out, rng)
 
-    labels, hidden_rows, hidden_y, held_out_rows = [], [], [], []
-    for classes in hidden:
+
+def known_fold(y: np.ndarray, seed: int, held_out: float) -> Folds[np.ndarray]:
+    """One fold that asks for all known classes at once, and hides none.
+
+    For methods that never look at a label: how well the known classes come out as clusters
+    is a score without any class hidden.
+
+    Args:
+        y: `i32[n]`, known class of every row, or `UNLABELLED`.
+        seed: of the draw.
+        held_out: share of the rows of every class that lose their label.
+    """
+    y = np.asarray(y, np.int32)
+    everyone = np.ones((1, int(y.max(initial=UNLABELLED)) + 1), bool)
+    return _folds(y, everyone, everyone, held_out, np.random.default_rng(seed), hide=False)
+
+
+def _folds(
+    y: np.ndarray,
+    wanted: np.ndarray,
+    visible: np.ndarray,
+    held_out: float,
+    rng: np.random.Generator,
+    *,
+    hide: bool = True,
+) -> Folds[np.ndarray]:
+    """Folds that ask for the classes `wanted: bool[F, C]` and hold out rows of the `visible`."""
+    labels, wanted_rows, wanted_y, held_out_rows = [], [], [], []
+    for classes, seen in zip(wanted, visible, strict=True):
         rows = np.flatnonzero((y != UNLABELLED) & classes[y])
-        hidden_rows.append(rows)
-        hidden_y.append((np.cumsum(classes) - 1)[y[rows]])
-        held = [
-            _draw_held_out(rng, np.flatnonzero(y == c), held_out) for c in np.flatnonzero(~classes)
-        ]
+        wanted_rows.append(rows)
+        wanted_y.append((np.cumsum(classes) - 1)[y[rows]])
+        held = [_draw_held_out(rng, np.flatnonzero(y == c), held_out) for c in np.flatnonzero(seen)]
         held_out_rows.append(np.sort(np.concatenate(held)))
-        visible = y.copy()
-        visible[rows] = UNLABELLED
-        visible[held_out_rows[-1]] = UNLABELLED
-        labels.append(visible)
+        shown = y.copy()
+        if hide:
+            shown[rows] = UNLABELLED
+        shown[held_out_rows[-1]] = UNLABELLED
+        labels.append(shown)
 
-    rows, mask = _pad(hidden_rows)
+    rows, mask = _pad(wanted_rows)
     held_rows, held_mask = _pad(held_out_rows)
     return Folds(
         y=np.stack(labels),
-        hidden=hidden,
+        hidden=wanted,
         hidden_rows=rows,
         hidden_mask=mask,
-        hidden_y=_pad(hidden_y)[0],
+        hidden_y=_pad(wanted_y)[0],
         held_out_rows=held_rows,
         held_out_mask=held_mask,
         held_out_y=_pad([y[r] for r in held_out_rows])[0],

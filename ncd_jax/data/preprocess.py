@@ -41,7 +41,10 @@ class Standardiser:
         return cls(mean, np.where(constant, 1.0, scale))
 
     def apply(self, x: np.ndarray) -> np.ndarray:
-        """Raw rows `f64[n, d]` to standardised rows `f32[n, d]`."""
+        """Raw rows `f64[n, d]`, or encoded ones, to standardised rows `f32[n, d]`."""
+        x = np.asarray(x)
+        if x.dtype == np.float32 and not self.mean.any() and (self.scale == 1).all():
+            return x  # encoded already: not a copy more than needed
         return ((x - self.mean) / self.scale).astype(np.float32)
 
     def to_arrays(self) -> dict[str, np.ndarray]:

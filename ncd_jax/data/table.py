@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+
+from ncd_jax.data.encode import Encoder
 
 __all__ = ["Table", "Truth"]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A numeric table with known and unlabelled rows, and no novel label anywhere.
+    """A table as numbers, with known and unlabelled rows, and no novel label anywhere.
 
     Attributes:
         name: for people and for folder names.
-        x: `f64[n, d]`, raw columns, all finite.
+        x: `f64[n, d]`, raw columns, all finite; `f32[n, d]`, encoded, where there is an encoder.
         y: `i32[n]`, index into `classes`, or `UNLABELLED`.
         columns: names of the `d` columns.
         classes: names of the `C` known classes.
@@ -21,6 +24,10 @@ class Table:
         y_test: `i32[m]`, like `y`; truly novel test rows are `UNLABELLED`.
         standardise: whether columns are to be brought to mean 0 and variance 1. Not for
             columns whose common unit means something, such as word counts.
+        encoder: from columns of any kind to `x`; none where the columns are `x` itself.
+        frame: the table as it was read, whatever is left out of it and the labels included;
+            none where the columns are `x` itself.
+        notes: for people: what was left out, and what they may want to look at.
     """
 
     name: str
@@ -31,6 +38,15 @@ class Table:
     x_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
     standardise: bool = True
+    encoder: Encoder | None = None
+    frame: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
+
+    def original(self) -> pd.DataFrame:
+        """The columns in use, as people know them."""
+        if self.frame is not None and self.encoder is not None:
+            return self.frame[list(self.encoder.columns)]
+        return pd.DataFrame(self.x, columns=list(self.columns))
 
 
 @dataclass(frozen=True)

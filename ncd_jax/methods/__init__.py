@@ -1,35 +1,30 @@
 """The methods, one file each, and the registry that names them.
 
-A new method is a file with a factory `(spec) -> Method`, an `HParams` tuple and a
-`space(n_features)`, and one line below.
+A new method is a file with a factory `(spec) -> Method` and an `ENTRY` that describes it, and
+one line below.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
-from ncd_jax.methods import pbn
-from ncd_jax.methods.spec import Spec
-from ncd_jax.types import Interval, Method
+from ncd_jax.methods import (
+    baseline,
+    cr_kd,
+    kmeans,
+    ncd_kmeans,
+    ncd_sc,
+    pbn,
+    sc,
+    tabular_ncd,
+)
+from ncd_jax.methods.spec import Entry, Spec
 
 __all__ = ["METHODS", "Entry", "Spec"]
 
-
-class Entry(NamedTuple):
-    """How the rest of the package meets a method.
-
-    Attributes:
-        make: builds the pure functions from static facts.
-        hparams: the tuple of its traced hyperparameters.
-        state: the tuple of its state.
-        space: `(n_features) -> {name: Interval}`, the ranges that are tuned.
-    """
-
-    make: Callable[[Spec], Method]
-    hparams: Callable[..., Any]
-    state: Callable[..., Any]
-    space: Callable[[int], dict[str, Interval]]
-
-
 METHODS: dict[str, Entry] = {
-    "pbn": Entry(pbn.pbn, pbn.HParams, pbn.State, pbn.space),
+    "kmeans": kmeans.ENTRY,
+    "ncd_kmeans": ncd_kmeans.ENTRY,
+    "sc": sc.ENTRY,
+    "ncd_sc": ncd_sc.ENTRY,
+    "baseline": baseline.ENTRY,
+    "pbn": pbn.ENTRY,
+    "tabular_ncd": tabular_ncd.ENTRY,
+    "cr_kd": cr_kd.ENTRY,
 }

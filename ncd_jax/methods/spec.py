@@ -1,8 +1,12 @@
-"""The static facts that shape a method's program."""
+"""How the rest of the package meets a method: static facts in, a record of its parts out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Spec"]
+from ncd_jax.types import Interval, Method
+
+__all__ = ["Entry", "Spec"]
 
 
 @dataclass(frozen=True)
@@ -12,12 +16,49 @@ class Spec:
     Attributes:
         n_features: columns of the table.
         n_known: known classes.
-        latent_width: latent columns the program has room for; a candidate's `latent_dim`
-            may be anything up to it.
-        normalise: whether novel rows are clustered on latents scaled to norm 1.
+        latent_width: columns of the representation that the program has room for; a
+            candidate may use fewer.
+        max_clusters: most novel classes that the program has room for.
+        normalise: whether learned latents are scaled to norm 1 before they are clustered.
+        variant: one of the method's variants.
     """
 
     n_features: int
     n_known: int
     latent_width: int
+    max_clusters: int = 20
     normalise: bool = True
+    variant: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method as the registry knows it.
+
+    Attributes:
+        title: its name in tables and reports.
+        make: builds the pure functions from static facts.
+        hparams: the tuple of its traced hyperparameters.
+        state: the tuple of its state.
+        space: `(n_features) -> {name: Interval}`, the ranges that are tuned.
+        citation: where it comes from.
+        variants: static choices inside the method, the default first; one empty name where
+            there is none.
+        needs_k: whether it must know the number of clusters before it is fitted. Where nobody
+            knows it, it is estimated in the columns of the table.
+        tuned_on_known: whether its hyperparameters are judged by how well the known classes
+            come out as clusters, without folds: for methods that never look at a label.
+        width: name of the hyperparameter that says how many columns of the representation are
+            in use; none where the method itself knows.
+    """
+
+    title: str
+    make: Callable[[Spec], Method]
+    hparams: Callable[..., Any]
+    state: Callable[..., Any]
+    space: Callable[[int], dict[str, Interval]]
+    citation: str
+    variants: tuple[str, ...] = ("",)
+    needs_k: bool = False
+    tuned_on_known: bool = False
+    width: str | None = "latent_dim"

@@ -1,4 +1,4 @@
-"""The network of PBN: encoder, linear classifier and a decoder that mirrors the encoder.
+"""The networks of the baseline and of PBN: encoder, linear classifier, decoder.
 
 Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Tabular Data",
 2024, arXiv 2311.05440, section 3.4.
@@ -12,11 +12,23 @@ import jax.numpy as jnp
 from ncd_jax.networks.layers import Perceptron, dense
 from ncd_jax.types import Array
 
-__all__ = ["Projection", "ProjectionNet", "unit_rows"]
+__all__ = ["Classification", "ClassifierNet", "Projection", "ProjectionNet", "unit_rows"]
+
+
+class Classification(NamedTuple):
+    """What an encoder with a classifier says about `n` rows.
+
+    Attributes:
+        latent: `f32[n, L]`, before normalisation.
+        logits: `f32[n, C]` over the known classes.
+    """
+
+    latent: Array
+    logits: Array
 
 
 class Projection(NamedTuple):
-    """What the network says about `n` rows.
+    """What the network of PBN says about `n` rows.
 
     Attributes:
         latent: `f32[n, L]`, before normalisation.
@@ -32,6 +44,41 @@ class Projection(NamedTuple):
 def unit_rows(h: Array) -> Array:
     """Rows of `f32[n, L]` scaled to Euclidean norm 1; a zero row stays zero."""
     return h / jnp.sqrt(jnp.maximum(jnp.sum(h**2, axis=-1, keepdims=True), 1e-24))
+
+
+def _hidden(n_features: int) -> tuple[int, int]:
+    """Widths of the encoder's hidden layers; a decoder has them the other way round."""
+    return max(3 * n_features // 4, 1), max(n_features // 2, 1)
+
+
+def _encode(
+    x: Array, latent_width: int, latent_dim: Array, dropout: Array, *, train: bool
+) -> tuple[Array, Array]:
+    """Latents before and after normalisation, by layers of the network that calls this."""
+    d = x.shape[1]
+    latent = Perceptron((*_hidden(d), latent_width))(x, d, dropout, train=train)
+    latent = latent * (jnp.arange(latent_width) < latent_dim)
+    return latent, unit_rows(latent)
+
+
+class ClassifierNet(nn.Module):
+    """Encoder `d -> 3d/4 -> d/2 -> L` and classifier `L -> C` on normalised latents.
+
+    Attributes:
+        n_known: known classes `C`.
+        latent_width: columns `L` of the latent space.
+    """
+
+    n_known: int
+    latent_width: int
+
+    @nn.compact
+    def __call__(
+        self, x: Array, latent_dim: Array, dropout: Array, *, train: bool
+    ) -> Classification:
+        """Runs the network on `f32[n, d]`; arguments as those of `ProjectionNet`."""
+        latent, z = _encode(x, self.latent_width, latent_dim, dropout, train=train)
+        return Classification(latent, dense(self.n_known, latent_dim)(z))
 
 
 class ProjectionNet(nn.Module):
@@ -58,11 +105,8 @@ class ProjectionNet(nn.Module):
             dropout: traced rate.
             train: whether batch statistics and dropout are those of training.
         """
-        d = self.n_features
-        wide, narrow = max(3 * d // 4, 1), max(d // 2, 1)
-        latent = Perceptron((wide, narrow, self.latent_width))(x, d, dropout, train=train)
-        latent = latent * (jnp.arange(self.latent_width) < latent_dim)
-        z = unit_rows(latent)
+        latent, z = _encode(x, self.latent_width, latent_dim, dropout, train=train)
         logits = dense(self.n_known, latent_dim)(z)
-        reconstruction = Perceptron((narrow, wide, d))(z, latent_dim, dropout, train=train)
-        return Projection(latent, logits, reconstruction)
+        wide, narrow = _hidden(self.n_features)
+        mirror = Perceptron((narrow, wide, self.n_features))
+        return Projection(latent, logits, mirror(z, latent_dim, dropout, train=train))

@@ -31,6 +31,9 @@ class Phase:
 class Reporter:
     """Tells of the phases of a run. This one is silent: for library use and tests."""
 
+    def say(self, text: str) -> None:
+        """Says something about the run as a whole."""
+
     @contextmanager
     def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:
         """Announces a phase for as long as the block runs.
@@ -58,6 +61,9 @@ class _LiveReporter(Reporter):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+
+    def say(self, text: str) -> None:
+        self._console.print(Text(text, style="yellow"))
 
     @contextmanager
     def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:
@@ -103,6 +109,9 @@ class _TimeColumn(ProgressColumn):
 class _PlainReporter(Reporter):
     def __init__(self, console: Console) -> None:
         self._console = console
+
+    def say(self, text: str) -> None:
+        self._console.out(text, highlight=False)
 
     @contextmanager
     def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:

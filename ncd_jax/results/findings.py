@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ncd_jax.clustering.validity import INDICES
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS
+from ncd_jax.results.profiles import Profiles
+from ncd_jax.tuning.calibration import ConfidenceCurve
 from ncd_jax.tuning.proposals import Trial
 
-__all__ = ["Findings", "KCurve", "LatentMap", "Trial"]
+__all__ = ["Findings", "KCurve", "LatentMap", "Ranked", "Trial"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class KCurve:
     """The validity index over the number of novel classes, on the novel rows.
 
     Attributes:
-        name: of the index in `ncd_jax.clustering.validity.INDICES`.
+        name: of the index in `ncd_jax.clustering.n_clusters.INDEX_SIGNS`.
         ks: `i[m]`, numbers tried.
         index: `f[m]`, mean over refits; NaN where the index is not defined.
         spread: `f[m]`, standard deviation over refits, NaN at the same places.
@@ -37,7 +39,7 @@ class KCurve:
     @property
     def sign(self) -> int:
         """1 where larger is better, -1 where smaller is."""
-        return INDICES[self.name].sign
+        return INDEX_SIGNS[self.name]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,31 @@ class LatentMap:
 
 
 @dataclass(frozen=True)
+class Ranked:
+    """A method and what its best candidate scored where known classes were hidden.
+
+    Attributes:
+        method: its name in the registry.
+        title: its name for people.
+        fold_scores: share of hidden rows sorted right, for each fold.
+    """
+
+    method: str
+    title: str
+    fold_scores: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        """Mean over folds."""
+        return float(np.mean(self.fold_scores))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over folds."""
+        return float(np.std(self.fold_scores))
+
+
+@dataclass(frozen=True)
 class Findings:
     """Everything the records and the report are made from.
 
@@ -71,12 +98,18 @@ class Findings:
         hidden: names of the classes that each fold hid.
         trials: every candidate, in order of number.
         best: number of the trial that won.
+        rehearsed: trials on the folds of `hidden`: the same, or the winner alone where
+            candidates were scored on the known classes.
+        ranking: the methods that were compared, the best first; one where none was.
         rows: `i[u]`, row numbers of the unlabelled rows.
         labels: `i[u]`, index of the novel class of each; 0 is the largest class.
         confidence: `f[u]`, between 0 and 1.
+        confidence_curve: accuracy on hidden classes by confidence.
+        profiles: what the novel classes are.
         k_curve: none where the number of novel classes was given.
         latent_map: the picture.
-        loss: `f[epochs]`, training loss of the refit that gave the answer.
+        loss: `f[epochs]`, training loss of the refit that gave the answer; empty where nothing is
+            trained.
     """
 
     config: dict[str, Any]
@@ -86,9 +119,18 @@ class Findings:
     hidden: tuple[tuple[str, ...], ...]
     trials: tuple[Trial, ...]
     best: int
+    rehearsed: tuple[Trial, ...]
+    ranking: tuple[Ranked, ...]
     rows: np.ndarray
     labels: np.ndarray
     confidence: np.ndarray
+    confidence_curve: ConfidenceCurve
+    profiles: Profiles
     k_curve: KCurve | None
     latent_map: LatentMap
     loss: np.ndarray
+
+    @property
+    def rehearsed_best(self) -> int:
+        """Number of the winner among `rehearsed`."""
+        return self.best if self.rehearsed == self.trials else self.rehearsed[0].number

@@ -1,32 +1,29 @@
 """The report: one HTML file that explains itself and asks the network for nothing."""
 
 import json
-import math
 from typing import Any
 
-import jinja2
 import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from ncd_jax.methods import METHODS
+from ncd_jax.results.confidence_plots import confidence_plot
 from ncd_jax.results.findings import Findings
 from ncd_jax.results.novel_plots import k_plot, map_plot, size_plot
-from ncd_jax.results.search_plots import fold_plot, hparam_plot, loss_plot, search_plot
+from ncd_jax.results.profile_plots import profile_plot
+from ncd_jax.results.search_plots import (
+    fold_plot,
+    hparam_plot,
+    loss_plot,
+    ranking_plot,
+    search_plot,
+)
+from ncd_jax.results.templating import environment
 
 __all__ = ["render_report"]
 
 _TOP_TRIALS = 10
-_MEANINGS = {
-    "lr": "learning rate",
-    "w": "balance between telling known classes apart and rebuilding the row",
-    "dropout": "share of units that are switched off in training",
-    "latent_dim": "columns of the latent space",
-}
-_CITATIONS = {
-    "pbn": "C. Troisemaine, A. Reiffers-Masson, S. Gosselin, V. Lemaire, S. Vaton: A Practical "
-    "Approach to Novel Class Discovery in Tabular Data. Data Mining and Knowledge Discovery, "
-    "2024. arXiv 2311.05440.",
-}
 
 
 def render_report(findings: Findings) -> str:
@@ -41,32 +38,25 @@ def render_report(findings: Findings) -> str:
     Returns:
         A whole HTML document with Plotly's script, all figures and styles inside.
     """
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("ncd_jax.results"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= {
-        "percent": _percent,
-        "decimals": _decimals,
-        "significant": "{:.4g}".format,
-        "count": "{:,}".format,
-        "plural": _plural,
-    }
     figures = _figures(findings)
-    return templates.get_template("report.html.j2").render(
-        findings=findings,
-        metrics=findings.metrics,
-        best=next(t for t in findings.trials if t.number == findings.best),
-        top=sorted(findings.trials, key=lambda t: (-t.score, t.number))[:_TOP_TRIALS],
-        novel_classes=_novel_classes(findings),
-        meanings=_MEANINGS,
-        citation=_CITATIONS.get(findings.metrics["method"]),
-        run=json.dumps(findings.config["run"], indent=2, ensure_ascii=False),
-        figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
-        plotly_js=get_plotlyjs(),
+    entry = METHODS[findings.metrics["method"]]
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            findings=findings,
+            metrics=findings.metrics,
+            best=next(t for t in findings.trials if t.number == findings.best),
+            top=sorted(findings.trials, key=lambda t: (-t.score, t.number))[:_TOP_TRIALS],
+            profiles=findings.profiles,
+            novel_classes=_novel_classes(findings),
+            title=entry.title,
+            meanings={name: interval.meaning for name, interval in entry.space(1).items()},
+            citation=entry.citation,
+            run=json.dumps(findings.config["run"], indent=2, ensure_ascii=False),
+            figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
+            plotly_js=get_plotlyjs(),
+        )
     )
 
 
@@ -77,10 +67,13 @@ def _figures(findings: Findings) -> dict[str, go.Figure]:
         "sizes": size_plot(findings.metrics["novel_sizes"]),
         "map": map_plot(findings.latent_map),
         "k": k_plot(findings.k_curve) if findings.k_curve else None,
+        "profiles": profile_plot(findings.profiles.grid),
+        "confidence": confidence_plot(findings.confidence_curve),
+        "ranking": ranking_plot(findings.ranking) if len(findings.ranking) > 1 else None,
         "search": search_plot(trials, best) if len(trials) > 1 else None,
-        "folds": fold_plot(trials, best, findings.hidden),
+        "folds": fold_plot(findings.rehearsed, findings.rehearsed_best, findings.hidden),
         "hparams": hparam_plot(trials, best),
-        "loss": loss_plot(findings.loss),
+        "loss": loss_plot(findings.loss) if len(findings.loss) else None,
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
 
@@ -96,19 +89,3 @@ def _novel_classes(findings: Findings) -> list[dict[str, Any]]:
         }
         for i, size in enumerate(findings.metrics["novel_sizes"])
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "-" if _missing(value) else f"{value:.1%}"
-
-
-def _decimals(value: float | None) -> str:
-    return "-" if _missing(value) else f"{value:.2f}"
-
-
-def _missing(value: float | None) -> bool:
-    return value is None or math.isnan(value)
-
-
-def _plural(n: int, word: str, words: str) -> str:
-    return f"{n:,} {word if n == 1 else words}"

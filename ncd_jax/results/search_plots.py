@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ncd_jax.results.findings import Trial
+from ncd_jax.results.findings import Ranked, Trial
 from ncd_jax.results.plot_style import (
     ACCENT,
     AXIS,
@@ -20,7 +20,7 @@ from ncd_jax.results.plot_style import (
     new_figure,
 )
 
-__all__ = ["fold_plot", "hparam_plot", "loss_plot", "search_plot"]
+__all__ = ["fold_plot", "hparam_plot", "loss_plot", "ranking_plot", "search_plot"]
 
 
 def search_plot(trials: Sequence[Trial], best: int) -> go.Figure:
@@ -61,6 +61,35 @@ def search_plot(trials: Sequence[Trial], best: int) -> go.Figure:
         hovertemplate="best, candidate %{x}: %{y:.1%}<br>%{customdata}<extra></extra>",
     )
     figure.update_yaxes(PERCENT)
+    return figure
+
+
+def ranking_plot(ranking: Sequence[Ranked]) -> go.Figure:
+    """Hidden-class score of every method, the best on top, with each of its folds."""
+    titles = [display_name(each.title) for each in ranking]
+    figure = new_figure("hidden-class score", "")
+    figure.add_bar(
+        x=[each.score for each in ranking],
+        y=titles,
+        orientation="h",
+        marker={"color": [BEST if i == 0 else FAINT for i in range(len(ranking))]},
+        text=[f"{each.score:.1%}" for each in ranking],
+        textposition="inside",
+        insidetextanchor="start",
+        name="mean",
+        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[score for each in ranking for score in each.fold_scores],
+        y=[title for title, each in zip(titles, ranking, strict=True) for _ in each.fold_scores],
+        mode="markers",
+        marker={"color": ACCENT, "size": 7, "line": EDGE},
+        name="each fold",
+        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+    )
+    figure.update_xaxes(PERCENT, range=[0, 1.02])
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(height=110 + 34 * len(ranking))
     return figure
 
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.metrics import clustering_scores, contingency
-from ncd_jax.clustering.n_clusters import estimate_n_clusters
 from ncd_jax.data.folds import Folds
 from ncd_jax.tuning.devices import spread_over_devices
+from ncd_jax.tuning.numbers import KSearch, estimate_k
 from ncd_jax.tuning.train import train
-from ncd_jax.types import Array, Method, NCDData, PyTree, RunResult, Scores
+from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult, Scores
 
 __all__ = ["Protocol", "cross_validate", "one_run"]
 
@@ -28,8 +27,8 @@ class Protocol:
         epochs: passes over all rows.
         batch_size: most rows in a step.
         n_hidden: classes hidden in a fold.
-        k_known: whether hidden rows are clustered into `n_hidden` clusters, or into as many
-            as the validity index says.
+        k_given: whether the number of clusters is given with each fold, or as many are made
+            as the validity index says of the representation.
         max_clusters: largest number of clusters considered.
         index: name of the validity index.
         index_restarts: k-means restarts for each number considered.
@@ -41,7 +40,7 @@ class Protocol:
     epochs: int
     batch_size: int
     n_hidden: int
-    k_known: bool
+    k_given: bool
     max_clusters: int
     index: str = "silhouette"
     index_restarts: int = 2
@@ -49,20 +48,34 @@ class Protocol:
     restarts: int = 5
     lanes: int = 40
 
+    def k_search(self, n_known: int) -> KSearch:
+        """How the number of clusters is looked for in a table with `n_known` known classes."""
+        return KSearch(self.max_clusters, n_known, self.index, self.index_restarts, self.index_rows)
+
 
 def one_run(
-    key: Array, method: Method, x: Array, fold: Folds[Array], hparams: PyTree, protocol: Protocol
+    key: Array,
+    method: Method,
+    x: Array,
+    fold: Folds[Array],
+    k: Array,
+    hparams: PyTree,
+    protocol: Protocol,
 ) -> RunResult:
     """Trains on one fold, finds its hidden classes, and scores what was found.
+
+    The scalar `k` is the number of clusters where the protocol says that it is given.
 
     A run whose loss or latents are not finite has diverged: it scores 0, less than any
     clustering can, and its NaNs go no further.
     """
     key_train, key_index, key_cluster = jax.random.split(key, 3)
+    data, goal = NCDData(x, fold.y), Goal(fold.hidden_rows, fold.hidden_mask, k)
     state, info = train(
         key_train,
         method,
-        NCDData(x, fold.y),
+        data,
+        goal,
         hparams,
         epochs=protocol.epochs,
         batch_size=protocol.batch_size,
@@ -71,32 +84,27 @@ def one_run(
     finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
     z = jnp.where(finite, z, 0.0)
 
-    if protocol.k_known:
-        slots, k = protocol.n_hidden, jnp.int32(protocol.n_hidden)
-    else:
-        slots = protocol.max_clusters
-        estimate = estimate_n_clusters(
-            key_index,
-            z,
-            max_clusters=slots,
-            index=protocol.index,
-            mask=fold.hidden_mask,
-            restarts=protocol.index_restarts,
-            max_rows=protocol.index_rows,
-        )
-        k = estimate.k
-    clusters = kmeans(
+    if not protocol.k_given:
+
+        def see(x: Array) -> Array:
+            z = method.represent(state, x, hparams)
+            return jnp.where(jnp.isfinite(z), z, 0.0)
+
+        search = protocol.k_search(fold.hidden.shape[-1])
+        k = estimate_k(key_index, see, data, goal, z, search).k
+    clusters = method.cluster(
         key_cluster,
+        state,
         z,
         k,
-        max_clusters=slots,
+        max_clusters=protocol.max_clusters,
         mask=fold.hidden_mask,
         restarts=protocol.restarts,
     )
     table = contingency(
         clusters.labels,
         fold.hidden_y,
-        n_labels=slots,
+        n_labels=protocol.max_clusters,
         n_classes=protocol.n_hidden,
         mask=fold.hidden_mask,
     )
@@ -119,7 +127,14 @@ def one_run(
 
 
 def cross_validate(
-    keys: Array, method: Method, x: Array, folds: Folds[Array], hparams: PyTree, protocol: Protocol
+    keys: Array,
+    method: Method,
+    x: Array,
+    folds: Folds[Array],
+    ks: Array,
+    hparams: PyTree,
+    protocol: Protocol,
+    n_candidates: int,
 ) -> RunResult:
     """Runs every candidate on every fold from every seed.
 
@@ -132,13 +147,16 @@ def cross_validate(
         method: the method.
         x: `f32[n, d]`, shared by all.
         folds: all of them; they share the rows `x`, only labels and masks differ.
+        ks: `i32[F]`, the number of clusters in each fold, where the protocol says that it is
+            given; any numbers otherwise.
         hparams: stacked on a leading axis `[A]`.
         protocol: static facts.
+        n_candidates: static length `A`, which a method without hyperparameters cannot tell.
 
     Returns:
         Results with leading axes `[A, F, S]`.
     """
-    n_candidates, n_folds = len(jax.tree.leaves(hparams)[0]), len(folds.y)
+    n_folds = len(folds.y)
     pairs = jnp.indices((n_candidates, n_folds)).reshape(2, -1).T
 
     def share(pairs: Array) -> RunResult:
@@ -149,7 +167,7 @@ def cross_validate(
             def run(pair: Array) -> RunResult:
                 candidate = jax.tree.map(lambda leaf: leaf[pair[0]], hparams)
                 fold = jax.tree.map(lambda leaf: leaf[pair[1]], folds)
-                return one_run(key, method, x, fold, candidate, protocol)
+                return one_run(key, method, x, fold, ks[pair[1]], candidate, protocol)
 
             return jax.lax.map(run, pairs, batch_size=side_by_side)
 

@@ -1,37 +1,27 @@
 """From the best candidate to the answer: refits, the number of classes, the partition."""
 
 import functools
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.metrics import clustering_scores, contingency
-from ncd_jax.clustering.n_clusters import estimate_n_clusters
 from ncd_jax.tuning.devices import spread_over_devices
+from ncd_jax.tuning.numbers import KSearch, estimate_k
 from ncd_jax.tuning.train import train
-from ncd_jax.types import Array, KEstimate, KMeansResult, Method, NCDData, PyTree
+from ncd_jax.types import Array, Clusters, Goal, KEstimate, Method, NCDData, PyTree
 
-__all__ = ["KSearch", "Refits", "agreement", "confidence", "partition", "refit"]
-
-
-@dataclass(frozen=True)
-class KSearch:
-    """Static facts of how the number of novel classes is looked for.
-
-    Attributes:
-        max_clusters: largest number considered.
-        index: name of the validity index.
-        restarts: k-means restarts for each number.
-        max_rows: rows the index is measured on at most.
-    """
-
-    max_clusters: int
-    index: str
-    restarts: int
-    max_rows: int
+__all__ = [
+    "Refits",
+    "agreement",
+    "assign_novel",
+    "centroid_distances",
+    "margin",
+    "partition",
+    "refit",
+]
 
 
 class Refits(NamedTuple):
@@ -56,7 +46,7 @@ def refit(
     keys: Array,
     method: Method,
     data: NCDData,
-    novel_rows: Array,
+    goal: Goal,
     hparams: PyTree,
     *,
     epochs: int,
@@ -69,53 +59,100 @@ def refit(
         keys: random keys `[S]`.
         method: the method.
         data: all rows with all known labels.
-        novel_rows: `i32[u]`, the unlabelled rows.
+        goal: the unlabelled rows.
         hparams: of the candidate that won.
         epochs: passes over all rows.
         batch_size: most rows in a step.
-        k_search: how to look for the number; none where it is given.
+        k_search: how to look for the number in the representation; none where it is given.
     """
+    # Without training there is nothing to repeat: all share one state, fitted once.
+    shared_key = None if method.stages else jax.random.split(keys[0])[0]
 
     def one(key: Array) -> Refits:
         key_train, key_k = jax.random.split(key)
-        state, info = train(key_train, method, data, hparams, epochs=epochs, batch_size=batch_size)
-        z = method.represent(state, data.x[novel_rows], hparams)
+        if shared_key is not None:
+            key_train = shared_key
+        state, info = train(
+            key_train, method, data, goal, hparams, epochs=epochs, batch_size=batch_size
+        )
+
+        def see(x: Array) -> Array:
+            z = method.represent(state, x, hparams)
+            return jnp.where(jnp.isfinite(z), z, 0.0)
+
+        z = method.represent(state, data.x[goal.rows], hparams)
         finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
         z = jnp.where(finite, z, 0.0)
-        estimate = None
+        found = None
         if k_search is not None:
-            estimate = estimate_n_clusters(
-                key_k,
-                z,
-                max_clusters=k_search.max_clusters,
-                index=k_search.index,
-                restarts=k_search.restarts,
-                max_rows=k_search.max_rows,
-            )
-        return Refits(state, info["loss"], z, estimate, finite)
+            found = estimate_k(key_k, see, data, goal, z, k_search)
+        return Refits(state, info["loss"], z, found, finite)
 
     return spread_over_devices(jax.vmap(one), keys)
 
 
-def partition(key: Array, z: Array, k: Array, *, max_clusters: int, restarts: int) -> KMeansResult:
-    """Clusters the latents of every refit, `f32[S, u, L]`, into `k[S]` clusters each."""
-    cluster = functools.partial(kmeans, max_clusters=max_clusters, restarts=restarts)
-    return jax.vmap(cluster)(jax.random.split(key, len(z)), z, k)
+def partition(
+    key: Array,
+    method: Method,
+    refits: Refits,
+    k: Array,
+    mask: Array,
+    *,
+    max_clusters: int,
+    restarts: int,
+) -> Clusters:
+    """Groups the unmasked rows in the representation of every refit, into `k` clusters each."""
+
+    def one(key: Array, state: PyTree, z: Array) -> Clusters:
+        return method.cluster(
+            key, state, z, k, max_clusters=max_clusters, mask=mask, restarts=restarts
+        )
+
+    return jax.vmap(one)(jax.random.split(key, len(refits.z)), refits.state, refits.z)
+
+
+def assign_novel(
+    method: Method, state: PyTree, z: Array, centroids: Array, slots: np.ndarray, n_slots: int
+) -> Array:
+    """The novel class `i32[n]` of rows that the partition did not see, none of them known.
+
+    Args:
+        method: the method.
+        state: its state.
+        z: `f32[n, L]`, the rows in its representation.
+        centroids: `f32[k, L]` of the novel classes.
+        slots: `i[k]`, the slot that each novel class has in the method.
+        n_slots: slots of the method.
+    """
+    in_slots = jnp.zeros((n_slots, centroids.shape[1])).at[slots].set(centroids)
+    active = jnp.zeros(n_slots, bool).at[slots].set(True)
+    class_of_slot = jnp.zeros(n_slots, jnp.int32).at[slots].set(jnp.arange(len(slots)))
+    return class_of_slot[method.assign(state, z, in_slots, active)]
 
 
 @functools.partial(jax.jit, static_argnames="n_labels")
-def agreement(labels: Array, n_labels: int) -> Array:
-    """Adjusted Rand index `f32[S, S]` between all pairs of partitions `i32[S, u]`."""
+def agreement(labels: Array, mask: Array, n_labels: int) -> Array:
+    """Adjusted Rand index `f32[S, S]` between all pairs of partitions `i32[S, u]`.
+
+    Only rows count that the mask, `bool[u]`, lets through.
+    """
 
     def ari(a: Array, b: Array) -> Array:
-        return clustering_scores(contingency(a, b, n_labels=n_labels, n_classes=n_labels)).ari
+        table = contingency(a, b, n_labels=n_labels, n_classes=n_labels, mask=mask)
+        return clustering_scores(table).ari
 
     return jax.vmap(jax.vmap(ari, (None, 0)), (0, None))(labels, labels)
 
 
 @jax.jit
-def confidence(z: Array, centroids: Array) -> Array:
-    """How clearly each row belongs to its cluster, `f32[u]` between 0 and 1.
+def centroid_distances(z: Array, centroids: Array) -> Array:
+    """Distances `f32[S, u, k]` of the rows `f32[S, u, L]` to the centroids `f32[S, k, L]`."""
+    return jnp.sqrt(jnp.sum((z[:, :, None] - centroids[:, None]) ** 2, axis=3))
+
+
+@jax.jit
+def margin(z: Array, centroids: Array) -> Array:
+    """How clearly each row belongs to the nearest of its centroids, `f32[u]` between 0 and 1.
 
     One minus the ratio of the distances to the nearest and the second nearest centroid: 0
     on the border between two clusters, 1 on a centroid or where there is one cluster only.

@@ -38,6 +38,7 @@ def search(
     make_hparams: Callable[[dict[str, np.ndarray]], PyTree],
     x: Array,
     folds: Folds[np.ndarray],
+    ks: Array,
     proposals: Proposals,
     protocol: Protocol,
     *,
@@ -56,6 +57,7 @@ def search(
         make_hparams: its hyperparameter tuple from arrays by name.
         x: `f32[n, d]`.
         folds: as host arrays.
+        ks: `i32[F]`, numbers of clusters; see `cross_validate`.
         proposals: where candidates come from and results go.
         protocol: static facts of a run.
         candidates: how many are wanted in all, those of an interrupted search included.
@@ -71,13 +73,13 @@ def search(
         if evaluate is None:
             start = time.perf_counter()
             program = jax.jit(
-                lambda keys, x, folds, hparams: cross_validate(
-                    keys, method, x, folds, hparams, protocol
+                lambda keys, x, folds, ks, hparams: cross_validate(
+                    keys, method, x, folds, ks, hparams, protocol, batch
                 )
             )
-            evaluate = program.lower(keys, x, on_device, hparams).compile()
+            evaluate = program.lower(keys, x, on_device, ks, hparams).compile()
             seconds = time.perf_counter() - start
-        result = jax.tree.map(np.asarray, evaluate(keys, x, on_device, hparams))
+        result = jax.tree.map(np.asarray, evaluate(keys, x, on_device, ks, hparams))
         for i, proposal in enumerate(asked):
             proposals.tell(_trial(proposal, jax.tree.map(lambda a, i=i: a[i], result)))
         on_batch(proposals.finished())

@@ -1,11 +1,16 @@
 """One training as one scan: no Python in the loop."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ncd_jax.types import Array, Method, NCDData, PyTree
+from ncd_jax.types import Array, Batch, Goal, Method, NCDData, PyTree
 
 __all__ = ["epoch_order", "train"]
+
+StepFunction = Callable[[Array, PyTree, Batch, PyTree], tuple[PyTree, dict[str, Array]]]
 
 
 def epoch_order(key: Array, n_rows: int, batch_size: int) -> Array:
@@ -24,32 +29,56 @@ def train(
     key: Array,
     method: Method,
     data: NCDData,
+    goal: Goal,
     hparams: PyTree,
     *,
     epochs: int,
     batch_size: int,
 ) -> tuple[PyTree, dict[str, Array]]:
-    """Trains a method on all rows of `data`.
+    """Trains a method on all rows of `data`, or fits it where it needs no training.
 
     The order of rows and the noise depend on `key` alone. Under `vmap` over candidates and
     folds they are drawn and gathered once for all lanes, which pairs the comparison.
 
+    Args:
+        key: random key.
+        method: the method.
+        data: all rows.
+        goal: which of them are to be told apart.
+        hparams: of the method.
+        epochs: passes over all rows, shared out among the method's stages.
+        batch_size: most rows in a step.
+
     Returns:
-        The last state, and the method's info as `f32[epochs]`, means over the steps.
+        The last state, and the method's info as `f32[epochs]`, means over the steps: what
+        all its stages report, `loss` at least. Without training it is one loss of 0: sweeps
+        cannot stack what has no size.
     """
     key_init, key_order, key_step = jax.random.split(key, 3)
+    state = method.init(key_init, data, goal, hparams)
+    if not method.stages:
+        return state, {"loss": jnp.zeros(1)}
 
-    def epoch(state: PyTree, i: Array) -> tuple[PyTree, dict[str, Array]]:
-        order = epoch_order(jax.random.fold_in(key_order, i), len(data.x), batch_size)
-        keys = jax.random.split(jax.random.fold_in(key_step, i), len(order))
+    wanted = jnp.zeros(len(data.x), bool).at[goal.rows].max(goal.mask)
+    infos = []
+    ends = np.rint(np.cumsum([stage.share for stage in method.stages]) * epochs).astype(int)
+    for stage, begin, end in zip(method.stages, [0, *ends], ends, strict=False):
 
-        def step(state: PyTree, inputs: tuple[Array, Array]) -> tuple[PyTree, dict[str, Array]]:
-            key, rows = inputs
-            batch = NCDData(data.x[rows], data.y[rows])
-            return method.step(key, state, batch, hparams)
+        def epoch(
+            state: PyTree, i: Array, step: StepFunction = stage.step
+        ) -> tuple[PyTree, dict[str, Array]]:
+            order = epoch_order(jax.random.fold_in(key_order, i), len(data.x), batch_size)
+            keys = jax.random.split(jax.random.fold_in(key_step, i), len(order))
 
-        state, info = jax.lax.scan(step, state, (keys, order))
-        return state, jax.tree.map(jnp.mean, info)
+            def one(state: PyTree, inputs: tuple[Array, Array]) -> tuple[PyTree, dict[str, Array]]:
+                key, rows = inputs
+                batch = Batch(data.x[rows], data.y[rows], wanted[rows])
+                return step(key, state, batch, hparams)
 
-    state = method.init(key_init, data, hparams)
-    return jax.lax.scan(epoch, state, jnp.arange(epochs))
+            state, info = jax.lax.scan(one, state, (keys, order))
+            return state, jax.tree.map(jnp.mean, info)
+
+        state, info = jax.lax.scan(epoch, stage.enter(state), jnp.arange(begin, end))
+        infos.append(info)
+    shared = set.intersection(*(set(info) for info in infos))
+    return state, {name: jnp.concatenate([info[name] for info in infos]) for name in shared}

@@ -5,7 +5,7 @@ import pytest
 
 from ncd_jax.methods import Spec
 from ncd_jax.methods.pbn import HParams, pbn
-from ncd_jax.types import NCDData
+from ncd_jax.types import Goal, NCDData
 
 N, D, C, ROOM, LATENT = 12, 5, 3, 6, 4
 LR, W, WEIGHT_DECAY = 1e-3, 0.3, 0.01
@@ -14,6 +14,7 @@ HPARAMS = HParams(
     lr=jnp.float32(LR), w=jnp.float32(W), dropout=jnp.float32(0), latent_dim=jnp.int32(LATENT)
 )
 KEY = jax.random.key(0)
+GOAL = Goal(jnp.arange(2), jnp.ones(2, bool), jnp.int32(2))
 X = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
 Y = np.array([0, 1, 0, 1, -1, -1, 0, 1, -1, -1, 1, 0], np.int32)  # class 2 is hidden
 LAYERS = [
@@ -31,8 +32,8 @@ def ours():
     """States before and after each of two steps, and the losses: the code under test."""
     method = pbn(Spec(n_features=D, n_known=C, latent_width=ROOM))
     data = NCDData(jnp.asarray(X), jnp.asarray(Y))
-    state = jax.jit(method.init)(KEY, data, HPARAMS)
-    step = jax.jit(method.step)
+    state = jax.jit(method.init)(KEY, data, GOAL, HPARAMS)
+    step = jax.jit(method.stages[0].step)
     states, losses = [state], []
     for _ in range(STEPS):
         state, info = step(KEY, state, data, HPARAMS)
@@ -189,9 +190,9 @@ def learnt(blobs):
         hparams = HPARAMS._replace(lr=jnp.float32(1e-2), w=w)
 
         def step(state, key):
-            return method.step(key, state, data, hparams)
+            return method.stages[0].step(key, state, data, hparams)
 
-        state = method.init(KEY, data, hparams)
+        state = method.init(KEY, data, GOAL, hparams)
         state, info = jax.lax.scan(step, state, jax.random.split(KEY, 60))
         logits = method.known_logits(state, data.x, hparams)
         return info, logits, method.represent(state, data.x, hparams)
@@ -216,7 +217,7 @@ def test_representation_is_normalised_unless_told_otherwise(learnt):
     raw = np.linalg.norm(results[0.0][2], axis=1)
     assert raw.std() > 1e-3
     method = pbn(Spec(n_features=D, n_known=C, latent_width=ROOM))
-    state = jax.jit(method.init)(KEY, NCDData(jnp.asarray(X), jnp.asarray(Y)), HPARAMS)
+    state = jax.jit(method.init)(KEY, NCDData(jnp.asarray(X), jnp.asarray(Y)), GOAL, HPARAMS)
     z = jax.jit(method.represent)(state, jnp.asarray(X), HPARAMS)
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(z[:, LATENT:], 0)

@@ -4,10 +4,13 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ncd_jax.results.findings import Findings, KCurve, LatentMap, Trial
+from ncd_jax.results.findings import Findings, KCurve, LatentMap, Ranked, Trial
 from ncd_jax.results.latent_map import latent_map
+from ncd_jax.results.profiles import profile_classes
+from ncd_jax.tuning.calibration import accuracy_by_confidence
 
 HIDDEN = (("0", "3"), ("1", "4"), ("2", "0"), ("3", "1"), ("4", "2"))
 
@@ -72,6 +75,11 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
         "hidden_class_score_std": float(np.std(best.fold_scores)),
         "known_accuracy": 0.962,
         "stability": 0.931,
+        "notes": [],
+        "rehearsed_accuracy": 0.874,
+        "rehearsed_k": [2, 2, 3],
+        "confidence_ranking": 0.79,
+        "confidence_error": 0.06,
         "diverged_runs": 3,
         "total_runs": 165,
         "compilations": 2,
@@ -105,9 +113,15 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
         hidden=tuple(tuple(classes[int(i)] for i in names) for names in HIDDEN),
         trials=trials,
         best=best.number,
+        rehearsed=trials,
+        ranking=(Ranked("pbn", "PBN", best.fold_scores),),
         rows=rng.permutation(1797)[:890],
         labels=labels,
-        confidence=rng.beta(5, 2, 890),
+        confidence=(sure := rng.beta(5, 2, 890)),
+        confidence_curve=accuracy_by_confidence(
+            sure := rng.beta(5, 2, 400), rng.random(400) < sure
+        ),
+        profiles=make_profiles(rng, classes),
         k_curve=KCurve(
             name="silhouette",
             ks=ks,
@@ -118,6 +132,25 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
         latent_map=make_map(rng, classes),
         loss=0.2 + 1.4 * np.exp(-np.arange(200) / 25) + rng.normal(0, 0.008, 200),
     )
+
+
+def make_profiles(rng, classes):
+    """Of two novel classes in a small table, whose column names are as hostile as the classes'."""
+    kind = rng.permuted(np.repeat(np.arange(len(classes) + 2), 30))
+    names = [*classes, "novel_0", "novel_1"]
+    x = rng.normal(size=(len(kind), 3)) + 4 * rng.normal(size=(len(names), 3))[kind]
+    frame = pd.DataFrame(x, columns=[classes[0], "height", "weight"])
+    frame["colour"] = pd.Categorical(np.array(["red", classes[0], "blue"])[kind % 3])
+    is_novel = kind >= len(classes)
+    labels = [names[i] for i in kind]
+    sure = rng.random(is_novel.sum())
+    return profile_classes(frame, labels, is_novel, x, sure, classes, 2)
+
+
+@pytest.fixture(scope="session")
+def findings_of():
+    """Findings with other names of classes, or fewer trials."""
+    return make_findings
 
 
 @pytest.fixture(scope="session")
@@ -145,9 +178,13 @@ def least_findings(findings: Findings) -> Findings:
         hidden=(("0", "3"),),
         trials=(trial,),
         best=trial.number,
+        rehearsed=(trial,),
+        ranking=(Ranked("pbn", "PBN", trial.fold_scores),),
         rows=np.array([4]),
         labels=np.array([0]),
         confidence=np.array([1.0]),
+        confidence_curve=accuracy_by_confidence([0.5], [True]),
+        profiles=dataclasses.replace(findings.profiles, classes=()),
         k_curve=None,
         latent_map=LatentMap(np.zeros((1, 2)), np.array([4]), ("novel_0",), np.array([True]), None),
         loss=np.array([0.7]),

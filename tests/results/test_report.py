@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import shutil
@@ -5,10 +6,10 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import make_findings
 
-from ncd_jax.results.findings import Findings
+from ncd_jax.results.findings import Findings, Ranked
 from ncd_jax.results.report import render_report
 
 HOSTILE = (
@@ -55,8 +56,8 @@ def page(findings: Findings) -> Page:
 
 
 @pytest.fixture(scope="module")
-def hostile_html() -> str:
-    return render_report(make_findings(HOSTILE, n_trials=4))
+def hostile_html(findings_of) -> str:
+    return render_report(findings_of(HOSTILE, n_trials=4))
 
 
 def test_the_headline_answers_the_question(page: Page):
@@ -66,7 +67,7 @@ def test_the_headline_answers_the_question(page: Page):
 def test_sections_and_figures_belong_together(page: Page):
     shown = [attrs["data-figure"] for _, attrs in page.tags if "data-figure" in attrs]
     assert sorted(shown) == sorted(page.figures)
-    assert len(shown) == 7
+    assert len(shown) == 9
 
 
 def test_the_numbers_are_in_it(page: Page, findings: Findings):
@@ -89,7 +90,7 @@ def test_the_least_run_has_a_report(least_findings: Findings):
     assert "1 novel class among 1 unlabelled row" in page.text
     assert "Scored against the truth" not in page.text
     assert "was given in the configuration" in squeeze(page.text)
-    assert sorted(page.figures) == ["folds", "loss", "map", "sizes"]
+    assert sorted(page.figures) == ["confidence", "folds", "loss", "map", "profiles", "sizes"]
     assert "None" not in page.text
     assert "nan" not in page.text
 
@@ -164,3 +165,41 @@ def test_a_browser_draws_it_without_complaint(
         # Names of hidden classes, under the folds, read as they were written.
         assert "</script><" in drawn.text
         assert "<b>bold</b> &" in drawn.text
+
+
+def test_a_choice_of_methods_is_shown(findings: Findings):
+    ranking = (Ranked("pbn", "PBN", (0.9, 0.8)), Ranked("sc", "<b>SC</b>", (0.5, 0.6)))
+    page = Page(render_report(dataclasses.replace(findings, ranking=ranking)))
+    bars, folds = page.figures["ranking"]["data"]
+    assert bars["y"] == ["PBN", "&lt;b&gt;SC&lt;/b&gt;"]
+    assert bars["x"] == pytest.approx([0.85, 0.55])
+    assert folds["x"] == [0.9, 0.8, 0.5, 0.6]
+    assert "Which method" in page.text
+
+
+def test_a_method_tuned_on_known_classes_shows_its_rehearsal(findings: Findings):
+    """Its candidates have one score each; on the hidden classes only the winner was tried."""
+    trials = tuple(
+        dataclasses.replace(t, fold_scores=t.fold_scores[:1], fold_k=t.fold_k[:1])
+        for t in findings.trials
+    )
+    rehearsal = dataclasses.replace(findings.trials[3], number=0)
+    html = render_report(dataclasses.replace(findings, trials=trials, rehearsed=(rehearsal,)))
+    page = Page(html)
+    assert page.figures["folds"]["data"][1]["y"] == list(rehearsal.fold_scores)
+    assert "never looks at a label" in page.text
+
+
+def test_a_method_without_training_and_hyperparameters_has_a_report(findings: Findings):
+    trial = dataclasses.replace(findings.trials[0], hparams={})
+    page = Page(
+        render_report(
+            dataclasses.replace(
+                findings, trials=(trial,), rehearsed=(trial,), best=0, loss=np.zeros(0)
+            )
+        )
+    )
+    assert {"loss", "hparams", "search"}.isdisjoint(page.figures)
+    shown = [attrs["data-figure"] for _, attrs in page.tags if "data-figure" in attrs]
+    assert sorted(shown) == sorted(page.figures)
+    assert "Hyperparameters" not in page.text

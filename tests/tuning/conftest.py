@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ncd_jax.data.folds import make_folds
-from ncd_jax.types import Method, NCDData
+from ncd_jax.methods.parts import assign_to_nearest, cluster_by_kmeans
+from ncd_jax.types import Goal, Method, NCDData, Stage
 
 N_KNOWN, N_NOVEL = 5, 2
 
@@ -28,7 +29,7 @@ class State(NamedTuple):
 def make_toy(n_known=N_KNOWN):
     """Learns a scale for every column; labels, batches, keys and hyperparameters all matter."""
 
-    def init(key, data, hparams):
+    def init(key, data, goal, hparams):
         member = (data.y[:, None] == jnp.arange(n_known)).astype(jnp.float32)
         size = member.sum(axis=0)[:, None]
         means = member.T @ data.x / jnp.maximum(size, 1)
@@ -52,7 +53,8 @@ def make_toy(n_known=N_KNOWN):
         apart = (x[:, None] - state.means) * state.scale
         return jnp.where(state.present, -jnp.sum(apart**2, axis=2), -1e9)
 
-    return Method(init, step, represent, known_logits)
+    stages = (Stage(step),)
+    return Method(init, stages, represent, known_logits, cluster_by_kmeans, assign_to_nearest)
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +87,10 @@ def table(blobs):
 def folds(table):
     data, _ = table
     return make_folds(np.asarray(data.y), 3, 0, 0.25)
+
+
+@pytest.fixture(scope="session")
+def goal(table):
+    """All novel rows."""
+    rows = jnp.flatnonzero(table[0].y == -1)
+    return Goal(rows, jnp.ones(len(rows), bool), jnp.int32(N_NOVEL))

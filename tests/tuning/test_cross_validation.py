@@ -9,19 +9,19 @@ from sklearn.cluster import KMeans
 
 from ncd_jax.tuning.cross_validation import Protocol, cross_validate, one_run
 from ncd_jax.tuning.train import train
-from ncd_jax.types import NCDData
+from ncd_jax.types import Goal, NCDData
 
 A, F, S, N_HIDDEN = 3, 3, 2, 2
 KEYS = jax.random.split(jax.random.key(0), S)
 LR = [0.001, 0.003, 0.002]
 
 
-def protocol_of(k_known, lanes):
+def protocol_of(k_given, lanes):
     return Protocol(
         epochs=2,
         batch_size=32,
         n_hidden=N_HIDDEN,
-        k_known=k_known,
+        k_given=k_given,
         max_clusters=4,
         index_restarts=2,
         restarts=2,
@@ -32,13 +32,14 @@ def protocol_of(k_known, lanes):
 class Sweep:
     """One compiled cross-validation of the toy method."""
 
-    def __init__(self, toy, table, folds, make_hparams, k_known, lanes):
+    def __init__(self, toy, table, folds, make_hparams, k_given, lanes):
         self.data, self.folds, self.make = table[0], jax.tree.map(jnp.asarray, folds), make_hparams
-        self.protocol = protocol_of(k_known, lanes)
+        self.protocol = protocol_of(k_given, lanes)
 
         @jax.jit
         def program(x, folds, hparams):
-            return cross_validate(KEYS, toy, x, folds, hparams, self.protocol)
+            ks, n = jnp.full(F, N_HIDDEN), len(hparams.lr)
+            return cross_validate(KEYS, toy, x, folds, ks, hparams, self.protocol, n)
 
         self.program = program
 
@@ -67,7 +68,11 @@ def take(tree, *index):
 
 
 def test_equals_nested_loops(sweep, result, toy, rtol):
-    run = jax.jit(lambda key, x, fold, hparams: one_run(key, toy, x, fold, hparams, sweep.protocol))
+    run = jax.jit(
+        lambda key, x, fold, hparams: one_run(
+            key, toy, x, fold, jnp.int32(N_HIDDEN), hparams, sweep.protocol
+        )
+    )
     for a in range(A):
         hparams = sweep.make({"lr": LR[a]})
         for f in range(F):
@@ -93,7 +98,8 @@ def test_against_other_implementations(sweep, result, toy):
     x, protocol = sweep.data.x, sweep.protocol
     key_train, *_ = jax.random.split(KEYS[s], 3)
     run = functools.partial(train, epochs=protocol.epochs, batch_size=protocol.batch_size)
-    state, info = jax.jit(lambda: run(key_train, toy, NCDData(x, fold.y), hparams))()
+    goal = Goal(fold.hidden_rows, fold.hidden_mask, N_HIDDEN)
+    state, info = jax.jit(lambda: run(key_train, toy, NCDData(x, fold.y), goal, hparams))()
     np.testing.assert_allclose(result.loss[a, f, s], info["loss"], rtol=1e-4)
 
     rows = np.asarray(fold.hidden_rows)[fold.hidden_mask]

@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "noise": Interval(0.0, 1.0)}
 CANDIDATES, BATCH, S = 7, 3, 2
 KEYS = jax.random.split(jax.random.key(0), S)
 PROTOCOL = Protocol(
-    epochs=1, batch_size=40, n_hidden=2, k_known=True, max_clusters=4, restarts=2, lanes=12
+    epochs=1, batch_size=40, n_hidden=2, k_given=True, max_clusters=4, restarts=2, lanes=12
 )
 
 
@@ -37,6 +38,7 @@ def run(toy, toy_hparams, table, folds, count_traces):
             toy_hparams,
             table[0].x,
             folds,
+            jnp.full(3, 2),
             Proposals(space, {}, "tpe", 0, storage),
             PROTOCOL,
             candidates=candidates,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ncd_jax.tuning.train import epoch_order, train
-from ncd_jax.types import NCDData
+from ncd_jax.types import Batch, Goal, Stage
 
 KEY = jax.random.key(3)
 
@@ -31,25 +31,25 @@ def test_epochs_have_their_own_order():
 
 
 @pytest.fixture(scope="module")
-def trained(toy, table, toy_hparams):
+def trained(toy, table, goal, toy_hparams):
     run = functools.partial(train, epochs=3, batch_size=32)
     hparams = toy_hparams({"lr": 0.05})
-    return jax.jit(lambda data: run(KEY, toy, data, hparams))(table[0]), hparams
+    return jax.jit(lambda data: run(KEY, toy, data, goal, hparams))(table[0]), hparams
 
 
-def test_equals_a_plain_loop(trained, toy, table, rtol):
+def test_equals_a_plain_loop(trained, toy, table, goal, rtol):
     """The same steps, one by one."""
     (state, info), hparams = trained
     data, _ = table
     key_init, key_order, key_step = jax.random.split(KEY, 3)
-    step = jax.jit(toy.step)
-    expected, losses = toy.init(key_init, data, hparams), []
+    step = jax.jit(toy.stages[0].step)
+    expected, losses = toy.init(key_init, data, goal, hparams), []
     for epoch in range(3):
         order = epoch_order(jax.random.fold_in(key_order, epoch), len(data.x), 32)
         keys = jax.random.split(jax.random.fold_in(key_step, epoch), len(order))
         of_epoch = []
         for key, rows in zip(keys, order, strict=True):
-            batch = NCDData(data.x[rows], data.y[rows])
+            batch = Batch(data.x[rows], data.y[rows], data.y[rows] == -1)
             expected, values = step(key, expected, batch, hparams)
             of_epoch.append(values["loss"])
         losses.append(np.mean(of_epoch))
@@ -58,21 +58,72 @@ def test_equals_a_plain_loop(trained, toy, table, rtol):
     np.testing.assert_allclose(info["loss"], losses, rtol=10 * rtol)
 
 
-def test_loss_goes_down(toy, table, toy_hparams):
+def test_loss_goes_down(toy, table, goal, toy_hparams):
     """In every epoch, where a batch holds all rows and there is no noise."""
     hparams = toy_hparams({"lr": 0.05, "noise": 0.0})
     run = functools.partial(train, epochs=8, batch_size=100)
-    _, info = jax.jit(lambda data: run(KEY, toy, data, hparams))(table[0])
+    _, info = jax.jit(lambda data: run(KEY, toy, data, goal, hparams))(table[0])
     assert info["loss"].shape == (8,)
     assert (jnp.diff(info["loss"]) < 0).all()
 
 
-def test_only_labels_that_are_given_matter(trained, toy, table, toy_hparams):
+def test_only_labels_that_are_given_matter(trained, toy, table, goal):
     """Hiding a class changes training; the key does too."""
     (state, _), hparams = trained
     data, _ = table
-    run = jax.jit(lambda key, data: train(key, toy, data, hparams, epochs=3, batch_size=32)[0])
+    options = {"epochs": 3, "batch_size": 32}
+    run = jax.jit(lambda key, data: train(key, toy, data, goal, hparams, **options)[0])
     hidden = data._replace(y=jnp.where(data.y == 1, -1, data.y))
     assert not np.allclose(run(KEY, hidden).scale, state.scale)
     assert not np.allclose(run(jax.random.key(4), data).scale, state.scale)
     np.testing.assert_array_equal(run(KEY, data).scale, state.scale)
+
+
+def test_stages_follow_each_other(toy, table, goal, toy_hparams):
+    """Two stages share the epochs, the second begins with what `enter` makes of the state."""
+
+    def stage(number, share, enter=lambda state: state):
+        def step(key, state, batch, hparams):
+            return state._replace(opt=state.opt + 1), {
+                "loss": jnp.float32(number),
+                f"only_{number}": 0.0,
+            }
+
+        return Stage(step, share, enter)
+
+    stages = (stage(1, 0.3), stage(2, 0.7, lambda state: state._replace(opt=state.opt + 1000)))
+    method = toy._replace(stages=stages)
+    data, _ = table
+    run = jax.jit(
+        lambda hparams: train(KEY, method, data, goal, hparams, epochs=10, batch_size=100)
+    )
+    state, info = run(toy_hparams({"lr": 0.05}))
+    assert state.opt == 10 + 1000
+    assert set(info) == {"loss"}
+    np.testing.assert_array_equal(info["loss"], [1] * 3 + [2] * 7)
+
+
+def test_without_stages_nothing_is_trained(toy, table, goal, toy_hparams):
+    hparams = toy_hparams({"lr": 0.05})
+    method = toy._replace(stages=())
+    state, info = train(KEY, method, table[0], goal, hparams, epochs=10, batch_size=100)
+    expected = toy.init(jax.random.split(KEY, 3)[0], table[0], goal, hparams)
+    np.testing.assert_array_equal(state.scale, expected.scale)
+    np.testing.assert_array_equal(info["loss"], [0])
+
+
+def test_a_step_is_told_which_rows_are_wanted(toy, table, toy_hparams):
+    """Rows of the goal, once each; padding, here a repeated first row, adds none."""
+    data, _ = table
+    rows = jnp.array([3, 5, 8, 3])
+    goal = Goal(rows, jnp.array([False, True, True, False]), jnp.int32(2))
+
+    def step(key, state, batch, hparams):
+        seen = jnp.sum(jnp.where(batch.wanted, batch.x[:, 0], 0.0))
+        return state, {"loss": seen, "n": 1.0 * jnp.sum(batch.wanted)}
+
+    method = toy._replace(stages=(Stage(step),))
+    hparams = toy_hparams({"lr": 0.05})
+    _, info = train(KEY, method, data, goal, hparams, epochs=1, batch_size=len(data.x))
+    assert info["n"] == 2
+    np.testing.assert_allclose(info["loss"], data.x[5, 0] + data.x[8, 0], rtol=1e-5)

@@ -4,10 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax import problem
+from ncd_jax import procedure
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table
-from ncd_jax.tuning import cross_validation, discovery
+from ncd_jax.problem import prepare
+from ncd_jax.tuning import numbers
 from ncd_jax.tuning.discovery import Refits
 from ncd_jax.types import UNLABELLED, KEstimate
 
@@ -33,11 +34,11 @@ def config_of(index):
 
 def answer_of(index, values, finite, table):
     """What is chosen where the refits have these values of the index."""
-    ready = problem.prepare(config_of(index), table, None)
+    ready = prepare(config_of(index), table, None)
     z = jnp.broadcast_to(ready.data.x[ready.novel_rows], (S, len(ready.novel_rows), 4))
     ks = jnp.broadcast_to(jnp.asarray(KS), (S, len(KS)))
     estimate = KEstimate(ks[:, 0], ks, jnp.asarray(values, jnp.float32))
-    return problem.choose(ready, Refits(None, jnp.zeros((S, 1)), z, estimate, jnp.array(finite)))
+    return procedure.choose(ready, Refits(None, jnp.zeros((S, 1)), z, estimate, jnp.array(finite)))
 
 
 VALUES = [
@@ -72,10 +73,9 @@ def test_folds_and_novel_rows_have_the_same_index(monkeypatch, table):
     def tell(*args, index, **kwargs):
         raise Told(index)
 
-    ready = problem.prepare(config_of("dunn"), table, None)
-    monkeypatch.setattr(cross_validation, "estimate_n_clusters", tell)
+    ready = prepare(config_of("dunn"), table, None)
+    monkeypatch.setattr(numbers, "estimate_n_clusters", tell)
     with pytest.raises(Told, match="dunn"):
-        problem.tune(ready)
-    monkeypatch.setattr(discovery, "estimate_n_clusters", tell)
+        procedure.tune(ready)
     with pytest.raises(Told, match="dunn"):
-        problem.refit_all(ready, ready.config.hparams)
+        procedure.refit_all(ready, ready.config.hparams)

@@ -1,0 +1,169 @@
+"""One cell of the benchmark: tuned without novel labels, answered from every seed, scored."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ncd_jax.benchmark.peers import PEERS, estimate_k
+from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, cell_config
+from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.data.table import Table, Truth
+from ncd_jax.problem import Problem, make_hparams, prepare
+from ncd_jax.procedure import Answer, choose, refit_all, score_on_hidden, tune
+from ncd_jax.scoring import score, score_test_split
+from ncd_jax.tuning.discovery import Refits
+from ncd_jax.types import UNLABELLED, PyTree
+
+__all__ = ["run_cell"]
+
+
+def run_cell(
+    config: BenchmarkConfig, cell: Cell, table: Table, truth: Truth, journal: Path
+) -> dict[str, Any]:
+    """Measures one cell.
+
+    Args:
+        config: the benchmark.
+        cell: which one.
+        table: its table.
+        truth: the novel labels, for the scores and, where k is known, its number.
+        journal: where the search is kept, so that it goes on after a kill.
+
+    Returns:
+        `rows`: one for each seed and evaluation, `acc`, `nmi`, `ari` and `known_accuracy` in
+        percent; `hparams`, `fold_scores` on hidden classes, `seconds` of the whole cell.
+    """
+    start = time.perf_counter()
+    n_novel = len(truth.classes) if cell.k_known else None
+    measure = _run_peer if cell.method in PEERS else _run_method
+    result = measure(config, cell, table, truth, n_novel, journal)
+    seconds = round(time.perf_counter() - start, 1)
+    shared = {
+        "dataset": cell.dataset,
+        "method": cell.method,
+        "k_known": cell.k_known,
+        "hyperparameters": cell.hyperparameters,
+    }
+    rows = [{**shared, **row, "seconds": seconds} for row in result.pop("rows")]
+    return {"rows": rows, "n_novel_true": len(truth.classes), "seconds": seconds, **result}
+
+
+def _run_method(
+    config: BenchmarkConfig,
+    cell: Cell,
+    table: Table,
+    truth: Truth,
+    n_novel: int | None,
+    journal: Path,
+) -> dict[str, Any]:
+    problem = prepare(cell_config(config, cell), table, n_novel)
+    result: dict[str, Any] = {}
+    hparams = problem.config.hparams
+    if cell.hyperparameters == "tuned":
+        found = tune(problem, journal)
+        best = max(found.trials, key=lambda t: (t.score, -t.number))
+        rehearsal = score_on_hidden(problem, best)
+        hparams = best.hparams
+        result |= {"hidden_class_score": rehearsal.score, "fold_scores": rehearsal.fold_scores}
+    rows = []
+    for seed, (state, answer) in enumerate(_answers(problem, hparams, config.seeds)):
+        seeded = _seeded(problem, seed)
+        arrays = make_hparams(problem.config.method, hparams)
+        shared = {"seed": seed, "n_novel_estimated": answer.k}
+        if table.x_test is None:
+            novel = np.asarray(problem.novel_rows)
+            rows.append(_row(shared, "transductive", score(answer.labels, truth.y[novel]), None))
+            continue
+        test = score_test_split(seeded, table, truth, state, arrays, answer)
+        for evaluation in ("inductive", "transductive"):
+            rows.append(_row(shared, evaluation, test[evaluation], test["known_accuracy"]))
+    return {**result, "hparams": hparams, "rows": rows}
+
+
+def _answers(
+    problem: Problem, hparams: dict[str, float], n_seeds: int
+) -> list[tuple[PyTree, Answer]]:
+    """One answer of the tool for each seed: the state it comes from, and the partition.
+
+    Trainings of all seeds are one program. Without training there is nothing to average over,
+    and a seed is one fit.
+    """
+    each = problem.config.train.refits
+    if problem.method.stages:
+        everything = dataclasses.replace(
+            problem.config,
+            train=dataclasses.replace(problem.config.train, refits=each * n_seeds),
+        )
+        stacked = refit_all(problem._replace(config=everything), hparams)
+        groups = [
+            jax.tree.map(lambda leaf, i=i: leaf[i * each : (i + 1) * each], stacked)
+            for i in range(n_seeds)
+        ]
+    else:
+        once = dataclasses.replace(problem.config.train, refits=1)
+        problem = problem._replace(config=dataclasses.replace(problem.config, train=once))
+        groups = [refit_all(_seeded(problem, seed), hparams) for seed in range(n_seeds)]
+    return [_answer(_seeded(problem, seed), group) for seed, group in enumerate(groups)]
+
+
+def _answer(problem: Problem, refits: Refits) -> tuple[PyTree, Answer]:
+    answer = choose(problem, refits)
+    return jax.tree.map(lambda leaf: leaf[answer.refit], refits.state), answer
+
+
+def _seeded(problem: Problem, seed: int) -> Problem:
+    """The same problem, from another seed on."""
+    return problem._replace(
+        config=dataclasses.replace(problem.config, seed=problem.config.seed + seed)
+    )
+
+
+def _run_peer(
+    config: BenchmarkConfig,
+    cell: Cell,
+    table: Table,
+    truth: Truth,
+    n_novel: int | None,
+    journal: Path,
+) -> dict[str, Any]:
+    del journal
+    peer, scaler = PEERS[cell.method], Standardiser.fit(table)
+    novel = table.y == UNLABELLED
+    x = scaler.apply(table.x)
+    project = peer.represent(x[~novel], table.y[~novel])
+    z, truth_train = project(x[novel]), truth.y[novel]
+    z_test = truth_test = None
+    if table.x_test is not None and table.y_test is not None and truth.y_test is not None:
+        novel_test = table.y_test == UNLABELLED
+        z_test = project(scaler.apply(table.x_test[novel_test]))
+        truth_test = truth.y_test[novel_test]
+
+    rows, k_config = [], config.run.k
+    for seed in range(config.seeds):
+        k = n_novel or estimate_k(z, k_config.max, k_config.max_rows, seed)
+        shared = {"seed": seed, "n_novel_estimated": k}
+        if z_test is None or truth_test is None:
+            labels, _ = peer.fit(z, k, seed)
+            rows.append(_row(shared, "transductive", score(labels, truth_train), None))
+            continue
+        _, predict = peer.fit(z, k, seed)
+        if predict is not None:
+            rows.append(_row(shared, "inductive", score(predict(z_test), truth_test), None))
+        labels, _ = peer.fit(z_test, k, seed)
+        rows.append(_row(shared, "transductive", score(labels, truth_test), None))
+    return {"hparams": {}, "rows": rows}
+
+
+def _row(
+    shared: dict[str, Any],
+    evaluation: str,
+    scores: dict[str, float],
+    known_accuracy: float | None,
+) -> dict[str, Any]:
+    percent = {name: round(100 * value, 3) for name, value in scores.items()}
+    known = None if known_accuracy is None else round(100 * known_accuracy, 3)
+    return {**shared, "evaluation": evaluation, **percent, "known_accuracy": known}

@@ -1,0 +1,156 @@
+"""What a benchmark measures: its configuration, and the cells that follow from it."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import ml_collections
+
+from ncd_jax.benchmark.peers import PEERS
+from ncd_jax.benchmark.published import published
+from ncd_jax.config import RunConfig, default_config, parse, split_names
+from ncd_jax.data.datasets import DATASETS
+from ncd_jax.errors import UserError
+from ncd_jax.methods import METHODS
+
+__all__ = ["BenchmarkConfig", "Cell", "benchmark_config", "parse_benchmark", "plan"]
+
+_SETTINGS = ("unknown", "known")
+_SOURCES = ("tuned", "published")
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """A benchmark, checked.
+
+    Attributes:
+        datasets: names of benchmark tables.
+        methods: names in the registry or among the peers; `method/variant` where a variant
+            other than the first is meant.
+        k: whether the number of novel classes is `known`, `unknown`, or one after the other.
+        hyperparameters: `tuned` here without novel labels, or `published`: those that the
+            authors of PBN tuned, for the methods and tables they tuned.
+        seeds: answers from different seeds in every cell.
+        run: the configuration that all cells share.
+    """
+
+    datasets: tuple[str, ...]
+    methods: tuple[str, ...]
+    k: tuple[str, ...]
+    hyperparameters: str
+    seeds: int
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one table in one setting; the unit that is resumed.
+
+    Attributes:
+        dataset: name of the table.
+        method: name of the method, with its variant behind a `/` where it is not the first.
+        k_known: whether the number of novel classes is given.
+        hyperparameters: where they come from: `tuned` or `published`.
+    """
+
+    dataset: str
+    method: str
+    k_known: bool
+    hyperparameters: str
+
+    @property
+    def file(self) -> str:
+        """Where its result lies in the benchmark's folder."""
+        setting = _SETTINGS[self.k_known]
+        method = self.method.replace("/", "+")
+        return f"cells/{self.dataset}-{method}-k_{setting}-{self.hyperparameters}.json"
+
+
+def benchmark_config() -> ml_collections.ConfigDict:
+    """The default configuration of a run, and what a benchmark adds to it."""
+    config = default_config()
+    del config.dataset, config.method, config.variant
+    config.datasets = ""
+    config.methods = ""
+    config.k_settings = ",".join(_SETTINGS)
+    config.hyperparameters = "tuned"
+    config.seeds = 10
+    return config
+
+
+def parse_benchmark(config: ml_collections.ConfigDict) -> BenchmarkConfig:
+    """Checks a ConfigDict and freezes it.
+
+    Raises:
+        UserError: an unknown key or name, or a value out of range.
+    """
+    raw = config.to_dict()
+    missing = {"datasets", "methods", "k_settings", "hyperparameters", "seeds"} - set(raw)
+    if missing:
+        raise UserError(
+            "this is no configuration of a benchmark; give --config=configs/benchmark.py"
+        )
+    source, seeds = raw.pop("hyperparameters"), raw.pop("seeds")
+    if source not in _SOURCES:
+        raise UserError(
+            f"config.hyperparameters={source!r} is unknown; choose {' or '.join(_SOURCES)}"
+        )
+    if not 1 <= seeds <= 1000:
+        raise UserError(f"config.seeds={seeds} must lie in 1..1000")
+    return BenchmarkConfig(
+        datasets=split_names(raw.pop("datasets"), tuple(DATASETS), "datasets"),
+        methods=split_names(
+            raw.pop("methods"), _all_methods(), "methods", default=_default_methods()
+        ),
+        k=split_names(raw.pop("k_settings"), _SETTINGS, "k_settings"),
+        hyperparameters=source,
+        seeds=seeds,
+        run=parse(ml_collections.ConfigDict(raw)),
+    )
+
+
+def plan(config: BenchmarkConfig) -> list[Cell]:
+    """The cells of a benchmark, table by table.
+
+    With published hyperparameters: the methods that have some for the table, and those that
+    need none.
+    """
+    cells = [
+        Cell(dataset, method, setting == "known", config.hyperparameters)
+        for dataset in config.datasets
+        for method in config.methods
+        for setting in config.k
+    ]
+    if config.hyperparameters == "tuned":
+        return cells
+    return [cell for cell in cells if _has_published(cell)]
+
+
+def cell_config(config: BenchmarkConfig, cell: Cell) -> RunConfig:
+    """The configuration of one cell, hyperparameters included where they are published."""
+    method, _, variant = cell.method.partition("/")
+    changes: dict[str, Any] = {"dataset": cell.dataset, "method": method, "variant": variant}
+    if cell.hyperparameters == "published":
+        changes["hparams"] = published(method, cell.dataset, k_known=cell.k_known)
+    return dataclasses.replace(config.run, **changes)
+
+
+def _has_published(cell: Cell) -> bool:
+    method = cell.method.partition("/")[0]
+    if method in PEERS or not METHODS[method].space(1):
+        return True
+    return bool(published(method, cell.dataset, k_known=cell.k_known))
+
+
+def _default_methods() -> tuple[str, ...]:
+    return (*METHODS, *PEERS)
+
+
+def _all_methods() -> tuple[str, ...]:
+    variants = [
+        f"{name}/{variant}"
+        for name, entry in METHODS.items()
+        for variant in entry.variants
+        if variant
+    ]
+    return (*_default_methods(), *variants)

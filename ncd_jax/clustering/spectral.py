@@ -1,0 +1,215 @@
+"""Spectral embedding of rows, with landmarks for many rows and a formula for new ones.
+
+Rows are the nodes of a graph. Two rows are joined by the affinity `exp(-|x-y|^2 / (2 sigma^2))`,
+a row with itself by none. The leading eigenvectors of `D^-1/2 A D^-1/2`, the first left out, are
+the smallest of the normalised Laplacian. The width `sigma` is chosen such that the longest edge
+of the minimum spanning tree keeps an affinity of `min_dist`, so that the graph is connected.
+
+`sigma^2 = -max_MST(d^2) / (2 ln min_dist)`. The authors' published values leave out the 2: a
+`min_dist` of theirs is the square of ours.
+
+Beyond a fixed number of rows a random sample, the landmarks, is decomposed, and all other rows
+are placed by the Nystroem extension, as are new ones.
+
+Sources: von Luxburg, "A tutorial on spectral clustering", 2007; Troisemaine et al., "A Practical
+Approach to Novel Class Discovery in Tabular Data", 2024, arXiv 2311.05440, section 3.3; Fowlkes et
+al., "Spectral grouping using the Nystroem method", 2004; Bengio et al., "Out-of-sample extensions
+for LLE, Isomap, MDS, Eigenmaps, and spectral clustering", 2003.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from ncd_jax.clustering.eigenvectors import leading_eigenpairs
+from ncd_jax.clustering.kmeans import squared_distances
+from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.spanning_tree import longest_spanning_edge
+from ncd_jax.types import Array
+
+__all__ = ["SpectralFit", "SpectralMap", "draw_landmarks", "extend", "fit_spectral", "kernel_width"]
+
+# A kernel of float32 entries does not tell smaller eigenvalues from zero.
+_SMALLEST = 1e-8
+_NEVER = -1e30
+
+
+class SpectralMap(NamedTuple):
+    """What places rows in a spectral embedding.
+
+    Attributes:
+        landmarks: `f32[m, d]`, the rows whose graph was decomposed.
+        active: `bool[m]`, which of them count.
+        degrees: `f32[m]`, sum of each landmark's affinities; that to itself is 1 in a sample and
+            0 else.
+        vectors: `f32[m, w]`, eigenvectors of the random walk `D^-1 A`, one a column: those of
+            `D^-1/2 A D^-1/2`, of norm 1, divided by the square root of the degrees. Columns that
+            are not in use are zero.
+        weights: `f32[w]`, eigenvalues of the kernel with its diagonal; at least 0.
+        width: scalar, `sigma^2`.
+    """
+
+    landmarks: Array
+    active: Array
+    degrees: Array
+    vectors: Array
+    weights: Array
+    width: Array
+
+
+class SpectralFit(NamedTuple):
+    """A spectral embedding, and how exact it is.
+
+    Attributes:
+        map: what places rows.
+        rows: `i32[m]`, which rows the landmarks are.
+        values: `f32[w]`, eigenvalues of the affinity, falling; 0 where a column is not in use.
+        residuals: `f32[w]`, their error bounds.
+        n_iter: scalar, rounds of the eigenvector iteration.
+        converged: scalar bool, whether all columns in use have converged.
+    """
+
+    map: SpectralMap
+    rows: Array
+    values: Array
+    residuals: Array
+    n_iter: Array
+    converged: Array
+
+
+def kernel_width(longest_edge: Array, min_dist: Array) -> Array:
+    """`sigma^2` at which an edge of that squared length has affinity `min_dist`, in (0, 1)."""
+    # Rows that are all the same are joined by affinity 1 at any width.
+    edge = jnp.where(longest_edge > 0, longest_edge, 1.0)
+    return -edge / (2.0 * jnp.log(min_dist))
+
+
+def draw_landmarks(key: Array, mask: Array, max_landmarks: int) -> tuple[Array, Array]:
+    """Indices `i32[m]` of a random sample of the unmasked rows, and which count, `bool[m]`.
+
+    All rows in their order where there are no more than `max_landmarks`.
+    """
+    if len(mask) <= max_landmarks:
+        return jnp.arange(len(mask)), mask
+    _, rows = jax.lax.top_k(jax.random.uniform(key, mask.shape) + mask, max_landmarks)
+    return rows, mask[rows]
+
+
+def fit_spectral(
+    key: Array,
+    x: Array,
+    mask: Array,
+    min_dist: Array | float,
+    n_components: Array | int,
+    *,
+    width: int,
+    max_landmarks: int = 2000,
+    max_tree_rows: int = 20_000,
+) -> SpectralFit:
+    """Decomposes the graph of the unmasked rows, or of a sample of them.
+
+    What depends on the rows alone, distances and spanning tree, is computed once for all lanes
+    where `min_dist` and `n_components` are batched and the rest is not.
+
+    Args:
+        key: random key.
+        x: `f32[n, d]`.
+        mask: `bool[n]`, rows that count.
+        min_dist: scalar in (0, 1), the affinity of the longest edge of the spanning tree.
+        n_components: scalar, columns in use, at most `width`.
+        width: static number of columns.
+        max_landmarks: static, rows that are decomposed at most. A run holds a few matrices of
+            `4 max_landmarks^2` bytes.
+        max_tree_rows: static, rows of the spanning tree at most. More than landmarks: its longest
+            edge hangs on few rows, and would differ much from sample to sample.
+    """
+    chex.assert_rank([x, mask], [2, 1])
+    key_tree, key_rows, key_vectors = jax.random.split(key, 3)
+    in_tree, tree_mask = draw_landmarks(key_tree, mask, max_tree_rows)
+    longest = longest_spanning_edge(x[in_tree], tree_mask)
+    rows, active = draw_landmarks(key_rows, mask, max_landmarks)
+    landmarks = jnp.where(active[:, None], x[rows], 0.0)
+    centred = landmarks - _centre(landmarks, active)
+    distances = squared_distances(centred, centred)
+    joined = active[:, None] & active[None, :] & ~jnp.eye(len(rows), dtype=bool)
+
+    sigma2 = kernel_width(longest, jnp.asarray(min_dist))
+    # A landmark of a sample stands for many rows, which are joined with each other, so it is with
+    # itself. Else the small eigenvalues would be ruled by what the diagonal lacks.
+    sampled = jnp.sum(mask) > len(rows)
+    affinity = jnp.where(joined, jnp.exp(-distances / (2.0 * sigma2)), 0.0)
+    affinity = affinity + jnp.diag((active & sampled).astype(affinity.dtype))
+    degrees = jnp.sum(affinity, axis=1)
+    inverse_root = jnp.where(degrees > 0, jax.lax.rsqrt(jnp.where(degrees > 0, degrees, 1.0)), 0.0)
+    total = jnp.sum(degrees)
+    stationary = jnp.sqrt(degrees / jnp.where(total > 0, total, 1.0))
+    pairs = leading_eigenpairs(
+        key_vectors,
+        affinity * inverse_root[:, None] * inverse_root[None, :],
+        stationary,
+        active,
+        n_components,
+        width=width,
+    )
+    used = jnp.arange(width) < n_components
+    vectors = jnp.where(used, pairs.vectors, 0.0)
+    # With ones on its diagonal the kernel has no negative eigenvalue. Those of the affinity pass
+    # through zero, and an extension that divides by them is nothing but noise there.
+    weights = pairs.values + jnp.where(sampled, 0.0, dot(inverse_root**2, vectors**2))
+    return SpectralFit(
+        SpectralMap(
+            landmarks,
+            active,
+            degrees,
+            vectors * inverse_root[:, None],
+            jnp.where(used, jnp.maximum(weights, 0.0), 0.0),
+            sigma2,
+        ),
+        rows,
+        jnp.where(used, pairs.values, 0.0),
+        jnp.where(used, pairs.residuals, 0.0),
+        pairs.n_iter,
+        pairs.converged,
+    )
+
+
+def extend(fitted: SpectralMap, x: Array, *, chunk: int = 1024) -> tuple[Array, Array]:
+    """Places rows: their values `f32[n, w]` of the eigenvectors of `D^-1 A`, and degrees `f32[n]`.
+
+    A row equal to a landmark gets what the landmark has. Any other gets the mean of the landmarks'
+    values, weighted by affinity and divided by the eigenvalue. Times the square root of the
+    degree these are the eigenvectors of `D^-1/2 A D^-1/2`.
+
+    Args:
+        fitted: from `fit_spectral`.
+        x: `f32[n, d]`.
+        chunk: static, rows side by side; bounds memory.
+    """
+    centre = _centre(fitted.landmarks, fitted.active)
+    landmarks = fitted.landmarks - centre
+    norms = jnp.sum(landmarks**2, axis=1)
+    scaled = fitted.vectors / jnp.maximum(fitted.weights, _SMALLEST)
+
+    def place(row: Array) -> tuple[Array, Array]:
+        centred = row - centre
+        squared = norms + jnp.sum(centred**2) - 2.0 * dot(landmarks, centred)
+        nearest = jnp.argmin(jnp.where(fitted.active, squared, jnp.inf))
+        same = jnp.all(row == fitted.landmarks[nearest]) & fitted.active[nearest]
+        exponent = -jnp.maximum(squared, 0.0) / (2.0 * fitted.width)
+        exponent = jnp.where(fitted.active, exponent, _NEVER)
+        values = dot(jax.nn.softmax(exponent), scaled)
+        degree = jnp.sum(jnp.exp(exponent))
+        return (
+            jnp.where(same, fitted.vectors[nearest], values),
+            jnp.where(same, fitted.degrees[nearest], degree),
+        )
+
+    return jax.lax.map(place, x, batch_size=min(chunk, max(len(x), 1)))
+
+
+def _centre(x: Array, mask: Array) -> Array:
+    """Mean of the unmasked rows: distances from products are accurate near the origin."""
+    weight = mask.astype(x.dtype)
+    return dot(weight, x) / jnp.maximum(jnp.sum(weight), 1.0)

@@ -1,0 +1,230 @@
+"""A column of any kind as numbers of one scale, and the record of how, for rows that come later.
+
+What is measured is measured by scikit-learn, on all rows of the training table and never on a
+label: `SimpleImputer(strategy="median")`, `StandardScaler` and `OneHotEncoder(max_categories,
+handle_unknown="infrequent_if_exist")`. What they found is kept as numbers and words, and applied
+here with the same arithmetic, so a model is stored without pickle and does not depend on the
+release of scikit-learn that reads it.
+
+What becomes of a column:
+
+* numeric: empty cells get the median; then mean 0 and variance 1. Where cells were empty in
+  training, a pair of columns says whether one was.
+* date: the time itself and, as sine and cosine, the day in the year, in the week and the time
+  of day, less what does not vary. Together they have variance 1.
+* boolean and category: a column for each word, for empty cells if there were any, and one for
+  all words that are less frequent than the first `MAX_CATEGORIES - 1`. New words count as
+  such an infrequent one; where there is none, all columns are 0. The column that is set holds
+  `ONE_HOT`, so rows with different words are as far apart as rows whose numbers differ by one
+  standard deviation, and rare words do not outweigh everything else.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from ncd_jax.data.cells import days, distinct, numbers, truths
+from ncd_jax.data.columns import Column
+
+__all__ = ["MAX_CATEGORIES", "ONE_HOT", "Block", "NumberCode", "WordCode"]
+
+MAX_CATEGORIES = 20
+"""Most columns that a category becomes, with those for empty cells and infrequent words."""
+
+ONE_HOT = float(np.sqrt(0.5))
+"""What an encoded column of a category holds where it is set.
+
+Two rows with different words are then at distance 1. No value was best everywhere: by the score
+of k-means on hidden classes, a variance of 1 for each category was better on soybean (ARI 0.68
+against 0.64), and much worse on penguins (0.33 against 0.82) and eucalyptus (0.09 against 0.17).
+"""
+
+_LIMIT = 1e6
+"""Furthest that a new row can be out, in standard deviations. Training rows never are."""
+
+_YEAR, _WEEK = 365.25, 7.0
+
+
+class Block(NamedTuple):
+    """Encoded columns that belong together.
+
+    Attributes:
+        column: name of the column that they come from.
+        kind: `numeric`, or `categorical`: at most one of the columns is set, to `ONE_HOT`.
+        start: the first encoded column.
+        stop: the first one behind.
+    """
+
+    column: str
+    kind: Literal["numeric", "categorical"]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class WordCode:
+    """How a boolean or a category is encoded.
+
+    Attributes:
+        column: the column.
+        words: those with an encoded column of their own.
+        missing: whether empty cells have one.
+        infrequent: whether all other words have one.
+    """
+
+    column: Column
+    words: tuple[str, ...]
+    missing: bool
+    infrequent: bool
+
+    @classmethod
+    def fit(cls, column: Column, cells: pd.Series) -> "WordCode":
+        """Measures a column of the training table."""
+        codes, words = truths(cells) if column.kind == "boolean" else distinct(cells)
+        missing = bool((codes < 0).any())
+        # Empty cells come last, as in scikit-learn, which is given codes: they are compared faster.
+        codes = np.where(codes < 0, len(words), codes)[:, None]
+        onehot = OneHotEncoder(
+            max_categories=MAX_CATEGORIES, handle_unknown="infrequent_if_exist"
+        ).fit(codes)
+        rare = onehot.infrequent_categories_[0]
+        kept = np.setdiff1d(onehot.categories_[0], [] if rare is None else rare)
+        return cls(
+            column,
+            tuple(words[code] for code in kept if code < len(words)),
+            missing and len(words) in kept,
+            rare is not None,
+        )
+
+    def blocks(self, start: int) -> list[Block]:
+        """What it is encoded as, from column `start` on."""
+        return [Block(self.column.name, "categorical", start, start + len(self.names()))]
+
+    def names(self) -> list[str]:
+        """Names of the encoded columns."""
+        rest = ["(missing)"] * self.missing + ["(infrequent)"] * self.infrequent
+        return [f"{self.column.name}={word}" for word in (*self.words, *rest)]
+
+    def apply(self, cells: pd.Series, out: np.ndarray) -> None:
+        """Writes rows `[n]` into the encoded columns `out: f32[n, len(names())]`."""
+        codes, words = truths(cells) if self.column.kind == "boolean" else distinct(cells)
+        other = len(self.words) + self.missing if self.infrequent else -1
+        position = {word: i for i, word in enumerate(self.words)}
+        empty = len(self.words) if self.missing else other
+        at = np.array([*(position.get(word, other) for word in words), empty])[codes]
+        _write_one_hot(out, at)
+
+
+@dataclass(frozen=True)
+class NumberCode:
+    """How a number or a date is encoded.
+
+    Attributes:
+        column: the column.
+        fill: what empty cells get: the median.
+        parts: what of the value is encoded.
+        mean: of each part.
+        scale: of each part; what it is divided by.
+        missing: whether a pair of columns says if the cell is empty.
+    """
+
+    column: Column
+    fill: float
+    parts: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    missing: bool
+
+    @classmethod
+    def fit(cls, column: Column, cells: pd.Series) -> "NumberCode":
+        """Measures a column of the training table, which has at least one cell that is filled."""
+        values = _values(column, cells)
+        empty = np.isnan(values)
+        # Squares of large numbers may overflow. A power of two changes no digit.
+        unit = 2.0 ** (np.frexp(np.nanmax(np.abs(values)))[1] - 1)
+        imputer = SimpleImputer(strategy="median").fit((values / unit)[:, None])
+        fill = float(imputer.statistics_[0] * unit)
+        values = _filled(values, empty, fill)
+        parts, mean, scale = [], [], []
+        for name in ("value",) if column.kind == "numeric" else _DATE_PARTS:
+            part = _part(name, values)
+            if name != "value" and np.ptp(part) == 0:
+                continue
+            scaler = StandardScaler().fit((part / unit)[:, None])
+            parts.append(name)
+            mean.append(float(scaler.mean_[0] * unit))
+            scale.append(float(scaler.scale_[0] * unit))
+        weight = np.sqrt(len(parts))
+        return cls(
+            column,
+            fill,
+            tuple(parts),
+            tuple(mean),
+            tuple(float(s * weight) for s in scale),
+            bool(empty.any()),
+        )
+
+    def blocks(self, start: int) -> list[Block]:
+        """What it is encoded as, from column `start` on."""
+        stop = start + len(self.parts)
+        blocks = [Block(self.column.name, "numeric", start, stop)]
+        if self.missing:
+            blocks.append(Block(self.column.name, "categorical", stop, stop + 2))
+        return blocks
+
+    def names(self) -> list[str]:
+        """Names of the encoded columns."""
+        name = self.column.name
+        names = [name if p == "value" else f"{name}:{p}" for p in self.parts]
+        return names + [f"{name}=(given)", f"{name}=(missing)"] * self.missing
+
+    def apply(self, cells: pd.Series, out: np.ndarray) -> None:
+        """Writes rows `[n]` into the encoded columns `out: f32[n, len(names())]`."""
+        values = _values(self.column, cells)
+        empty = np.isnan(values)
+        values = _filled(values, empty, self.fill)
+        facts = zip(self.parts, self.mean, self.scale, strict=True)
+        with np.errstate(over="ignore"):
+            for i, (name, mean, scale) in enumerate(facts):
+                out[:, i] = np.clip((_part(name, values) - mean) / scale, -_LIMIT, _LIMIT)
+        if self.missing:
+            _write_one_hot(out[:, len(self.parts) :], empty.astype(np.int64))
+
+
+_DATE_PARTS = ("time", "year_sin", "year_cos", "week_sin", "week_cos", "day_sin", "day_cos")
+
+
+def _values(column: Column, cells: pd.Series) -> np.ndarray:
+    """Numbers, or days since 1970; not to be written to, as they may be the table itself."""
+    return days(cells) if column.kind == "date" else numbers(cells, column.spelling)
+
+
+def _filled(values: np.ndarray, empty: np.ndarray, fill: float) -> np.ndarray:
+    return np.where(empty, fill, values) if empty.any() else values
+
+
+def _part(name: str, values: np.ndarray) -> np.ndarray:
+    """A part of dates, given as days since 1970."""
+    if name in ("value", "time"):
+        return values
+    date = np.floor(values)
+    if name.startswith("year"):
+        day = date.astype("datetime64[D]")
+        turn = (day - day.astype("datetime64[Y]")).astype(np.float64) / _YEAR
+    elif name.startswith("week"):
+        turn = (date + 3) % _WEEK / _WEEK  # 1970 began on a Thursday
+    else:
+        turn = values - date
+    angle = 2 * np.pi * turn
+    return np.sin(angle) if name.endswith("sin") else np.cos(angle)
+
+
+def _write_one_hot(out: np.ndarray, at: np.ndarray) -> None:
+    """Sets column `at` of each row and clears the others; where it is negative, clears all."""
+    out[:] = 0
+    rows = np.flatnonzero(at >= 0)
+    out[rows, at[rows]] = ONE_HOT

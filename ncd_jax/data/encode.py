@@ -1,0 +1,90 @@
+"""Tables of columns of any kind as one matrix, and the record of how, stored without pickle."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ncd_jax.data.column_codes import Block, NumberCode, WordCode
+from ncd_jax.data.columns import Column
+from ncd_jax.data.names import find_name
+
+__all__ = ["Encoder"]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """From a table with columns of any kind to the numbers that methods take.
+
+    Attributes:
+        codes: how each column is encoded.
+    """
+
+    codes: tuple[NumberCode | WordCode, ...]
+
+    @classmethod
+    def fit(cls, frame: pd.DataFrame, columns: Sequence[Column]) -> "Encoder":
+        """Measures all rows of the training table, known and unlabelled alike."""
+        return cls(tuple(_fit(column, frame[column.name]) for column in columns))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that are read, in order."""
+        return tuple(code.column.name for code in self.codes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the `d` encoded columns: `age`, `city=Paris`, `born:year_sin`."""
+        return tuple(name for code in self.codes for name in code.names())
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The encoded columns in blocks, in order and without gaps."""
+        blocks: list[Block] = []
+        for code in self.codes:
+            blocks += code.blocks(blocks[-1].stop if blocks else 0)
+        return tuple(blocks)
+
+    def apply(self, frame: pd.DataFrame) -> np.ndarray:
+        """Encodes rows: `f32[n, d]`. Columns may come in any order; others are ignored.
+
+        Raises:
+            UserError: a column is missing, or a cell is not of the column's kind.
+        """
+        given = list(frame)
+        names = [find_name(name, given) for name in self.columns]
+        x = np.empty((len(frame), len(self.names)), np.float32)
+        start = 0
+        for name, code in zip(names, self.codes, strict=True):
+            stop = start + len(code.names())
+            code.apply(frame[name], x[:, start:stop])
+            start = stop
+        return x
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The encoder as JSON can say it; numbers keep every digit."""
+        return [dataclasses.asdict(code) for code in self.codes]
+
+    @classmethod
+    def from_json(cls, facts: Sequence[Mapping[str, Any]]) -> "Encoder":
+        """Undoes `to_json`.
+
+        Raises:
+            KeyError, TypeError: the facts are not those of an encoder.
+        """
+        return cls(tuple(_code(fact) for fact in facts))
+
+
+def _fit(column: Column, cells: pd.Series) -> NumberCode | WordCode:
+    if column.kind in ("boolean", "category"):
+        return WordCode.fit(column, cells)
+    return NumberCode.fit(column, cells)
+
+
+def _code(fact: Mapping[str, Any]) -> NumberCode | WordCode:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fact.items()}
+    fields["column"] = Column(**fact["column"])
+    return WordCode(**fields) if "words" in fields else NumberCode(**fields)

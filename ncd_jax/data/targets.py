@@ -1,0 +1,125 @@
+"""Labels as scikit-learn's users hold them: any type, with marks for rows without one."""
+
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from ncd_jax.data.cells import as_text
+from ncd_jax.data.columns import describe
+from ncd_jax.data.encode import Encoder
+from ncd_jax.data.table import Table
+from ncd_jax.types import UNLABELLED
+
+__all__ = ["Targets", "make_table", "read_targets", "with_novel"]
+
+
+class Targets(NamedTuple):
+    """The labels of `n` rows.
+
+    Attributes:
+        classes: `[C]`, the known classes, sorted, of the type in which they were given.
+        codes: `i32[n]`, index into them, or `UNLABELLED`.
+    """
+
+    classes: np.ndarray
+    codes: np.ndarray
+
+
+def read_targets(y: Any) -> Targets:
+    """Reads labels: text, whole numbers or truth values.
+
+    A row is unlabelled where the label is NaN, None, `pd.NA` or -1. NumPy turns these into text
+    where they stand among text, so the text `-1` counts as well, and `nan` in arrays of text.
+
+    Args:
+        y: `[n]`, an array, list, or pandas series; a single column is taken with a warning.
+
+    Raises:
+        ValueError: there is no label, or labels are of several kinds, fractions or infinite.
+    """
+    values = np.array(y, object) if isinstance(y, list | tuple) else np.asarray(y)
+    values = column_or_1d(values, warn=True)
+    labelled = ~np.asarray(pd.isna(values), bool)
+    if values.dtype.kind == "U":
+        labelled &= values != "nan"
+    labelled[labelled] = [value != -1 and value != "-1" for value in values[labelled].tolist()]
+    known = _of_one_kind(values[labelled])
+    if not len(known):
+        raise ValueError("y has no labelled row; label rows of the known classes")
+    classes, codes = np.unique(known, return_inverse=True)
+    if classes.dtype.kind in "OU":
+        for name in classes.tolist():
+            if isinstance(name, str) and re.fullmatch(r"novel_\d+", name):
+                raise ValueError(f"class {name!r} has a name that novel classes get; rename it")
+    all_codes = np.full(len(values), UNLABELLED, np.int32)
+    all_codes[labelled] = codes
+    return Targets(classes, all_codes)
+
+
+def with_novel(classes: np.ndarray, k: int) -> np.ndarray:
+    """The known classes and, behind them, `k` novel ones.
+
+    Numbers go on behind the largest known class, and from 0 on at the least; text and truth
+    values get `novel_0`, `novel_1`, ...
+    """
+    if not k:
+        return classes
+    if classes.dtype.kind in "iuf":
+        first = max(int(classes.max()), -1) + 1
+        novel = np.arange(first, first + k)
+        fits = np.can_cast(np.min_scalar_type(first + k), classes.dtype)
+        return np.concatenate([classes, novel.astype(classes.dtype) if fits else novel])
+    names = [f"novel_{i}" for i in range(k)]
+    if classes.dtype.kind == "U":
+        return np.concatenate([classes, np.array(names)])
+    return np.array([*classes.tolist(), *names], object)
+
+
+def make_table(frame: pd.DataFrame, targets: Targets, wanted: bool) -> Table:
+    """The rows, encoded by the rules for tables of one's own.
+
+    Args:
+        frame: the rows.
+        targets: their labels.
+        wanted: whether columns are used even if they look like identifiers, as those of arrays,
+            whose columns somebody has chosen already.
+    """
+    columns = list(frame.columns)
+    kinds, notes = describe(frame, columns, wanted=columns if wanted else ())
+    encoder = Encoder.fit(frame, kinds)
+    return Table(
+        "table",
+        encoder.apply(frame),
+        targets.codes,
+        encoder.names,
+        tuple(as_text(name) for name in targets.classes.tolist()),
+        standardise=False,
+        encoder=encoder,
+        frame=frame,
+        notes=notes,
+    )
+
+
+def _of_one_kind(known: np.ndarray) -> np.ndarray:
+    if known.dtype.kind == "O":
+        kinds = {type(value) for value in known.tolist()}
+        if all(issubclass(kind, str) for kind in kinds):
+            return known
+        numbers = all(issubclass(kind, int | float | np.number) for kind in kinds)
+        if (bool in kinds and len(kinds) > 1) or not (numbers or kinds <= {np.bool_}):
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise ValueError(
+                f"Unknown label type: {names}; give labels that are all text, all whole numbers,"
+                " or all truth values"
+            )
+        known = np.array(known.tolist())
+    if known.dtype.kind not in "biufU":
+        raise ValueError(f"Unknown label type: {known.dtype}; give text or whole numbers")
+    if known.dtype.kind == "f" and np.isinf(known).any():
+        raise ValueError("Input y contains infinity or a value too large for its type.")
+    check_classification_targets(known)
+    return known

@@ -1,0 +1,54 @@
+"""A model as bytes that need nothing but JAX to run."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.export
+import jax.numpy as jnp
+
+from ncd_jax.apply import apply
+from ncd_jax.methods import METHODS
+from ncd_jax.model import Model
+from ncd_jax.problem import make_hparams
+from ncd_jax.tuning.discovery import margin
+from ncd_jax.types import Array
+
+__all__ = ["export_assign"]
+
+
+def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> bytes:
+    """`model.assign` for encoded rows as a program that any process with JAX can load.
+
+    `jax.export.deserialize(data).call(x)` takes `x: f32[n, d]`, any number of rows, encoded
+    by `Model.encoder` and scaled by `Model.scaler`. It gives the index into `Model.classes`,
+    `i32[n]`, and the confidence, `f32[n]`. The weights are inside; neither this package nor
+    Flax is needed. JAX reads what releases of up to six months ago wrote.
+
+    Args:
+        model: the model.
+        platforms: where it may run.
+    """
+    method = METHODS[model.method].make(model.spec)
+    hparams = make_hparams(model.method, model.hparams)
+    state = jax.tree.map(jnp.asarray, model.state._replace(opt=None))
+    centroids = jnp.asarray(model.centroids)
+    margins, sure = (jnp.asarray(knots, jnp.float32) for knots in model.calibration)
+
+    @jax.jit
+    @jax.vmap  # methods may ask for the length of a table, which is open here; of one row it is 1
+    def assign(row: Array) -> tuple[Array, Array]:
+        z, _, labels = apply(
+            method,
+            state,
+            hparams,
+            centroids,
+            model.slots,
+            row[None],
+            n_slots=model.spec.max_clusters,
+        )
+        return labels[0].astype(jnp.int32), jnp.interp(margin(z, centroids)[0], margins, sure)
+
+    (n,) = jax.export.symbolic_shape("n")
+    rows = jax.ShapeDtypeStruct((n, model.spec.n_features), jnp.float32)
+    exported = jax.export.export(assign, platforms=platforms)(rows)
+    return bytes(exported.serialize())

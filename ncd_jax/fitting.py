@@ -1,0 +1,191 @@
+"""A table and a configuration in, a model out: the procedure as the estimator needs it.
+
+Either the whole run, in a folder that is gone when it is over; or, where too few classes are
+known to hide some, where no row is unlabelled or where nobody wants it, no tuning.
+"""
+
+import csv
+import dataclasses
+import functools
+import math
+import tempfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ncd_jax.config import RunConfig
+from ncd_jax.data.folds import Folds
+from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.data.table import Table
+from ncd_jax.errors import UserError
+from ncd_jax.experiment import run
+from ncd_jax.methods import METHODS, Spec
+from ncd_jax.model import Model, fitted, load
+from ncd_jax.problem import Problem, make_hparams, purpose_key
+from ncd_jax.procedure import Answer, choose, refit_all
+from ncd_jax.results.console import Reporter
+from ncd_jax.results.workdir import Workdir
+from ncd_jax.tuning.calibration import Calibration
+from ncd_jax.tuning.train import train
+from ncd_jax.types import UNLABELLED, Goal, Interval, NCDData
+
+__all__ = ["Found", "fit_tuned", "fit_untuned", "middle"]
+
+
+class Found(NamedTuple):
+    """What fitting ends with, however it was done.
+
+    Attributes:
+        model: the model.
+        novel: `i[u]`, the novel class of every unlabelled row.
+        hidden_class_score: mean over folds; NaN without tuning.
+        stability: mean adjusted Rand index between refits; NaN where there is one.
+        report: the page, compressed; none without tuning.
+    """
+
+    model: Model
+    novel: np.ndarray
+    hidden_class_score: float
+    stability: float
+    report: bytes | None
+
+
+_make = functools.lru_cache(maxsize=64)(lambda name, spec: METHODS[name].make(spec))
+"""The same functions for equal shapes, so that programs are compiled once."""
+
+_TRAIN = jax.jit(train, static_argnames=("method", "epochs", "batch_size"))
+_AS_IT_IS = Calibration(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+"""Without hidden classes nothing says what a margin is worth."""
+_NOTHING = np.zeros((0, 0), np.int32)
+_NO_FOLDS = Folds(*(_NOTHING,) * len(Folds._fields))
+
+
+def middle(space: Mapping[str, Interval]) -> dict[str, float]:
+    """The middle of every range; that of the logarithms where the search is uniform on them."""
+    values = {}
+    for name, range_ in space.items():
+        low, high = range_.low, range_.high
+        value = float(np.sqrt(low * high)) if range_.log else (low + high) / 2
+        values[name] = round(value) if range_.integer else value
+    return values
+
+
+def fit_tuned(config: RunConfig, table: Table, reporter: Reporter) -> Found:
+    """Does all that a run does, and keeps the model and the report.
+
+    Raises:
+        UserError: the table or the configuration cannot be used.
+        FloatingPointError: every refit diverged.
+    """
+    with tempfile.TemporaryDirectory(prefix="ncd_jax_") as folder:
+        workdir = Workdir(Path(folder))
+        metrics = run(config, table, None, workdir.root, reporter)
+        with workdir.path("assignments.csv").open(encoding="utf-8", newline="") as file:
+            names = [line["label"] for line in csv.DictReader(file)]
+        return Found(
+            load(workdir),
+            np.array([int(name.removeprefix("novel_")) for name in names]),
+            metrics["hidden_class_score"],
+            _or_nan(metrics["stability"]),
+            zlib.compress(workdir.path("report.html").read_bytes()),
+        )
+
+
+def fit_untuned(config: RunConfig, table: Table) -> Found:
+    """Fits a method with the hyperparameters in `config`, the others in the middle of their range.
+
+    Without an unlabelled row it is a model of the known classes, trained once.
+
+    Raises:
+        UserError: a hyperparameter or a variant does not exist or is out of range.
+        FloatingPointError: the training diverged.
+    """
+    entry, n_features = METHODS[config.method], table.x.shape[1]
+    space = entry.space(n_features)
+    for name, value in config.hparams.items():
+        if name not in space:
+            raise UserError(f"config.hparams.{name} is not a hyperparameter of {config.method}")
+        low, high = space[name].valid
+        if not low <= value <= high:
+            raise UserError(f"config.hparams.{name}={value} must lie in {low:g}..{high:g}")
+    if config.variant and config.variant not in entry.variants:
+        raise UserError(f"{config.method} has no variant {config.variant!r}")
+    hparams = middle(space) | config.hparams
+    novel_rows = np.flatnonzero(table.y == UNLABELLED)
+    most = (config.k.n_novel or config.k.max) if len(novel_rows) else 1
+    spec = Spec(
+        n_features=n_features,
+        n_known=len(table.classes),
+        latent_width=int(hparams[entry.width]) if entry.width else n_features,
+        # Without novel rows, methods that look for groups are given the known classes.
+        max_clusters=max(most, len(table.classes), 2),
+        normalise=config.representation == "normalised",
+        variant=config.variant or entry.variants[0],
+    )
+    scaler = Standardiser.fit(table)
+    problem = Problem(
+        config=dataclasses.replace(config, hparams=hparams),
+        scaler=scaler,
+        data=NCDData(jnp.asarray(scaler.apply(table.x)), jnp.asarray(table.y, jnp.int32)),
+        hidden_folds=_NO_FOLDS,
+        tuning_folds=_NO_FOLDS,
+        entry=entry,
+        spec=spec,
+        method=_make(config.method, spec),
+        space={},
+        n_novel=config.k.n_novel,
+        novel_rows=jnp.asarray(novel_rows, jnp.int32),
+    )
+    if len(novel_rows):
+        refits = refit_all(problem, hparams)
+        answer = choose(problem, refits)
+        state: Any = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
+    else:
+        state = _train_on_known(problem, hparams)
+        answer = _nothing_novel()
+    z = jax.jit(problem.method.represent)(
+        state, problem.data.x, make_hparams(config.method, hparams)
+    )
+    if not len(novel_rows):
+        answer = answer._replace(centroids=jnp.zeros((0, z.shape[1])))
+    if not bool(jnp.isfinite(z).all()):
+        raise FloatingPointError(f"{config.method} diverged; give a smaller hparams lr")
+    model = fitted(problem, table, hparams, state, z, answer, _AS_IT_IS)
+    return Found(model, answer.labels, math.nan, _or_nan(answer.stability), None)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _train_on_known(problem: Problem, hparams: Mapping[str, float]) -> Any:
+    config, x = problem.config, problem.data.x
+    goal = Goal(jnp.arange(len(x)), jnp.ones(len(x), bool), jnp.int32(problem.spec.n_known))
+    state, _ = _TRAIN(
+        purpose_key(config, "refit"),
+        problem.method,
+        problem.data,
+        goal,
+        make_hparams(config.method, hparams),
+        epochs=config.train.epochs,
+        batch_size=config.train.batch_size,
+    )
+    return state
+
+
+def _nothing_novel() -> Answer:
+    none = np.zeros(0, np.int32)
+    return Answer(
+        refit=0,
+        k=0,
+        labels=none,
+        centroids=jnp.zeros((0, 0)),
+        slots=none,
+        margin=np.zeros(0),
+        stability=None,
+    )

@@ -1,0 +1,135 @@
+"""Random points between a row and one of its neighbours, with a memory of earlier rows.
+
+Neighbours are the most cosine-similar rows of the same kind, labelled or unlabelled. They are
+found without sorting: distances become whole numbers, and the one of a given rank is found bit
+by bit, by counting. That is one cheap pass over the matrix a bit, for any traced rank; and
+as the matrix says nothing of labels, all lanes of a sweep share it.
+
+Sources: Troisemaine et al., "A Method for Discovering Novel Classes in Tabular Data", 2022,
+arXiv 2209.01217; Chawla et al., "SMOTE: synthetic minority over-sampling technique", 2002.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from ncd_jax.networks.projection import unit_rows
+from ncd_jax.types import Array
+
+__all__ = ["FAR", "Memory", "augment", "distance_levels", "empty_memory", "level_of_rank", "push"]
+
+BITS = 15
+FAR = 2**BITS - 1
+"""The level of a pair of rows that is no pair of neighbours."""
+
+
+class Memory(NamedTuple):
+    """The last rows that were seen, the oldest first; slots fill up from the end.
+
+    Attributes:
+        x: `f32[m, d]`.
+        labelled: `bool[m]`.
+        filled: `bool[m]`, slots that hold a row.
+    """
+
+    x: Array
+    labelled: Array
+    filled: Array
+
+
+def empty_memory(n_slots: int, n_features: int) -> Memory:
+    """A memory without a row in it."""
+    nothing = jnp.zeros(n_slots, bool)
+    return Memory(jnp.zeros((n_slots, n_features)), nothing, nothing)
+
+
+def push(memory: Memory, x: Array, labelled: Array) -> Memory:
+    """Adds rows `f32[n, d]` and forgets as many of the oldest: first in, first out."""
+    chex.assert_equal_shape([memory.x[:1], x[:1]])
+    n_slots = len(memory.x)
+    pool = _pool(memory, x, labelled)
+    return jax.tree.map(lambda leaf: leaf[len(leaf) - n_slots :], pool)
+
+
+def distance_levels(x: Array, y: Array) -> Array:
+    """Distances between the directions of rows as whole numbers, `i16[n, m]` below `FAR`.
+
+    The distance `sqrt(2 - 2 cos)` is a 16383rd part a level, so it orders rows as the cosine
+    does, up to a difference that float32 can hardly say of two cosines near 1.
+    """
+    squared = 2.0 - 2.0 * jnp.matmul(unit_rows(x), unit_rows(y).T, precision="highest")
+    level = jnp.sqrt(jnp.clip(squared, 0.0, 4.0)) * (FAR // 2)
+    return jnp.round(level).astype(jnp.int16)
+
+
+def level_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> Array:
+    """The level `i16[n]` of the row that has a given rank in each column, nearest first.
+
+    Only rows of the column's own kind count. It is `FAR` where there are fewer than `rank`,
+    and 0 for a rank below 1.
+
+    Args:
+        levels: `i16[p, n]`.
+        rank: `i32[n]`, or one for all columns; 1 is the nearest.
+        kind: `bool[p]`, kind of each row.
+        own_kind: `bool[n]`, kind of each column.
+    """
+    chex.assert_shape(levels, (len(kind), len(own_kind)))
+    # Vectors of 16 bits hold twice as many numbers as those of 32.
+    count_type = jnp.int16 if len(kind) <= FAR else jnp.int32
+
+    def add_bit(i: Array, level: Array) -> Array:
+        above = level + (jnp.int16(1) << (BITS - 1 - i).astype(jnp.int16))
+        # Nothing is below 0: a limit of 0 leaves out the rows of the other kind.
+        of_true, of_false = jnp.where(own_kind, above, 0), jnp.where(own_kind, 0, above)
+        limit = jnp.where(kind[:, None], of_true, of_false)
+        nearer = jnp.sum(levels < limit, axis=0, dtype=count_type)
+        return jnp.where(nearer < rank, above, level)
+
+    return jax.lax.fori_loop(0, BITS, add_bit, jnp.zeros(len(own_kind), jnp.int16))
+
+
+def augment(key: Array, x: Array, labelled: Array, memory: Memory, k_neighbors: Array) -> Array:
+    """Moves each row of `f32[n, d]` a random part of the way to a random neighbour.
+
+    The neighbour is any of the `k_neighbors` most similar rows of its kind in the batch and
+    the memory, the part of the way uniform. An earlier visit of the same row counts as a
+    neighbour, as in the authors' code. A row without any stays where it is. What is drawn
+    depends on the key alone.
+
+    Args:
+        key: random key.
+        x: rows of the batch.
+        labelled: `bool[n]`, the kind of each row.
+        memory: earlier rows.
+        k_neighbors: traced scalar, at least 1; all of them where there are fewer.
+    """
+    chex.assert_rank([x, labelled], [2, 1])
+    key_rank, key_part = jax.random.split(key)
+    pool = _pool(memory, x, labelled)
+    p, n = len(pool.x), len(x)
+    itself = jnp.arange(p)[:, None] == jnp.arange(p - n, p)
+    levels = distance_levels(pool.x, x)
+    levels = jnp.where(itself | ~pool.filled[:, None], FAR, levels)
+
+    n_labelled = jnp.sum(pool.labelled & pool.filled)
+    n_unlabelled = jnp.sum(~pool.labelled & pool.filled)
+    choices = jnp.minimum(jnp.where(labelled, n_labelled, n_unlabelled) - 1, k_neighbors)
+    rank = 1 + jnp.floor(jax.random.uniform(key_rank, (n,)) * choices).astype(jnp.int32)
+    rank = jnp.minimum(rank, choices)
+    level = level_of_rank(levels, rank, pool.labelled, labelled)
+    # The latest row of that level. A maximum of indices is many times faster than an argmax.
+    chosen = (levels == level) & (pool.labelled[:, None] == labelled)
+    index_type = jnp.int16 if p <= FAR else jnp.int32
+    index = jnp.arange(p, dtype=index_type)[:, None]
+    neighbour = pool.x[jnp.max(jnp.where(chosen, index, 0), axis=0)]
+    part = jnp.where(choices > 0, jax.random.uniform(key_part, (n,)), 0.0)
+    return x + part[:, None] * (neighbour - x)
+
+
+def _pool(memory: Memory, x: Array, labelled: Array) -> Memory:
+    """The memory with all rows of a batch behind it."""
+    rows = Memory(x, labelled, jnp.ones(len(x), bool))
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), memory, rows)

@@ -1,0 +1,129 @@
+"""The network of TabularNCD: an encoder, a classification head and a clustering head.
+
+Sources: Troisemaine et al., "A Method for Discovering Novel Classes in Tabular Data", 2022,
+arXiv 2209.01217; and, for the widths, "A Practical Approach to Novel Class Discovery in
+Tabular Data", 2024, arXiv 2311.05440.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from ncd_jax.networks.layers import Dropout, dense
+from ncd_jax.types import Array
+
+__all__ = ["TabularNCDNet", "TabularNCDOutput"]
+
+MOMENTUM = 0.9
+
+
+class TabularNCDOutput(NamedTuple):
+    """What the network says about `n` rows.
+
+    Attributes:
+        latent: `f32[n, L]`, not normalised.
+        logits: `f32[n, C + 1]` over the known classes and "some novel class".
+        clusters: `f32[n, K]`, logits of all cluster slots.
+    """
+
+    latent: Array
+    logits: Array
+    clusters: Array
+
+
+class _NormApart(nn.Module):
+    """BatchNorm that takes the statistics of each kind of rows apart.
+
+    In training a row is normalised by the mean and variance of its own kind. In evaluation all
+    are by running statistics, which follow those of the first kind.
+    """
+
+    @nn.compact
+    def __call__(self, h: Array, kinds: Array, *, train: bool) -> Array:
+        width = h.shape[1]
+        scale = self.param("scale", nn.initializers.ones, (width,))
+        bias = self.param("bias", nn.initializers.zeros, (width,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (width,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (width,))
+        if not train:
+            mean, var = running_mean.value, running_var.value
+        else:
+            share = kinds / jnp.maximum(jnp.sum(kinds, axis=0), 1.0)
+            means = jnp.matmul(share.T, h, precision="highest")
+            mean = jnp.matmul(kinds, means, precision="highest")
+            variances = jnp.matmul(share.T, (h - mean) ** 2, precision="highest")
+            var = jnp.matmul(kinds, variances, precision="highest")
+            running_mean.value += (1.0 - MOMENTUM) * (means[0] - running_mean.value)
+            running_var.value += (1.0 - MOMENTUM) * (variances[0] - running_var.value)
+        return (h - mean) / jnp.sqrt(var + 1e-5) * scale + bias
+
+
+class _Encoder(nn.Module):
+    """A `Perceptron` whose BatchNorm takes each kind of rows apart."""
+
+    widths: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, h: Array, kinds: Array, rate: Array, *, train: bool) -> Array:
+        *hidden, last = self.widths
+        for width in hidden:
+            h = nn.relu(dense(width, h.shape[1])(h))
+            h = _NormApart()(h, kinds, train=train)
+            h = Dropout()(h, rate, train=train)
+        return dense(last, h.shape[1])(h)
+
+
+class _Head(nn.Module):
+    """A linear layer whose fan-in is said where it is called."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, z: Array, fan_in: Array | float) -> Array:
+        return dense(self.width, fan_in)(z)
+
+
+class TabularNCDNet(nn.Module):
+    """Encoder `d -> 3d/4 -> d/2 -> L`, and linear heads `L -> C + 1` and `L -> K`.
+
+    Attributes:
+        n_features: columns `d` of the table.
+        n_known: known classes `C`.
+        latent_width: columns `L` of the latent space.
+        max_clusters: cluster slots `K`.
+    """
+
+    n_features: int
+    n_known: int
+    latent_width: int
+    max_clusters: int
+
+    def setup(self) -> None:
+        """Names the parts, so that the clustering head can be asked alone."""
+        d = self.n_features
+        self.encoder = _Encoder((max(3 * d // 4, 1), max(d // 2, 1), self.latent_width))
+        self.classification = _Head(self.n_known + 1)
+        self.clustering = _Head(self.max_clusters)
+
+    def __call__(
+        self, x: Array, kinds: Array, latent_dim: Array, dropout: Array, *, train: bool
+    ) -> TabularNCDOutput:
+        """Runs the network on `f32[n, d]`.
+
+        Args:
+            x: rows.
+            kinds: `f32[n, G]`, 1 for the kind of each row and 0 for the others. In training
+                BatchNorm takes them apart; the running statistics are those of the first.
+            latent_dim: traced scalar; latent columns from here on are zero.
+            dropout: traced rate.
+            train: whether batch statistics and dropout are those of training.
+        """
+        latent = self.encoder(x, kinds, dropout, train=train)
+        latent = latent * (jnp.arange(self.latent_width) < latent_dim)
+        classes = self.classification(latent, latent_dim)
+        return TabularNCDOutput(latent, classes, self.clustering(latent, latent_dim))
+
+    def clusters(self, latent: Array) -> Array:
+        """Logits `f32[n, K]` of all cluster slots from latents `f32[n, L]`."""
+        return self.clustering(latent, 1.0)

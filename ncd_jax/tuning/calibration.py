@@ -1,0 +1,181 @@
+"""From a margin to a confidence: the share of rows with such a margin that were right.
+
+Whether a row of a novel class was sorted right cannot be known. For known classes that a fold
+hid it can, and what is learned on their rows turns the margin of a novel row into a
+probability. It holds as far as novel classes are as hard to tell apart as hidden ones.
+
+Sources: Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass
+probability estimates", 2002 (isotonic regression); Naeini, Cooper, Hauskrecht, "Obtaining
+well calibrated probabilities using Bayesian binning", 2015 (expected calibration error).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import rankdata
+from sklearn.isotonic import IsotonicRegression
+
+__all__ = [
+    "Calibration",
+    "ConfidenceCurve",
+    "accuracy_by_confidence",
+    "calibrate",
+    "calibration_error",
+    "fit_calibration",
+    "held_out_confidence",
+    "is_right",
+    "ranking_quality",
+]
+
+_MOST_KNOTS = 50
+_FEWEST_ROWS = 20
+"""Rows behind each value of a calibration; fewer would call luck a certainty."""
+
+
+class Calibration(NamedTuple):
+    """A map from margin to confidence, linear between its knots and level outside.
+
+    Attributes:
+        x: `f64[m]`, margins in ascending order.
+        y: `f64[m]`, confidence at each, never falling.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+class ConfidenceCurve(NamedTuple):
+    """Accuracy of rows of like confidence, `b` bins of about equally many rows.
+
+    Attributes:
+        confidence: `f64[b]`, mean of each bin, ascending.
+        accuracy: `f64[b]`, share of its rows that are right.
+        n_rows: `i64[b]`.
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    n_rows: np.ndarray
+
+
+def is_right(labels: ArrayLike, classes: ArrayLike) -> np.ndarray:
+    """Rows `bool[n]` whose cluster is the one that stands for their class.
+
+    Clusters and classes are matched one to one for the most right rows, as for the clustering
+    accuracy, of which this is the mean; rows of clusters without a class are wrong.
+
+    Args:
+        labels: `i[n]`, clusters from 0.
+        classes: `i[n]`, true classes from 0.
+    """
+    labels, classes = np.asarray(labels), np.asarray(classes)
+    if not labels.size:
+        return np.zeros(0, bool)
+    table = np.zeros((labels.max() + 1, classes.max() + 1))
+    np.add.at(table, (labels, classes), 1)
+    stands_for = np.full(len(table), -1)
+    clusters, of_class = linear_sum_assignment(-table)
+    stands_for[clusters] = of_class
+    return np.asarray(stands_for[labels] == classes)
+
+
+def fit_calibration(margin: ArrayLike, right: ArrayLike) -> Calibration:
+    """Learns how often rows of each margin are right.
+
+    Isotonic regression on bins of at least 20 rows where there are that many.
+
+    Args:
+        margin: `f[n]`, at least one row; larger means surer.
+        right: `bool[n]`.
+    """
+    bins = _bins(np.asarray(margin, np.float64), _MOST_KNOTS, _FEWEST_ROWS)
+    found = _curve(bins, margin, right)
+    rising = IsotonicRegression(y_min=0.0, y_max=1.0)
+    rising.fit(found.confidence, found.accuracy, sample_weight=found.n_rows)
+    return Calibration(found.confidence, rising.predict(found.confidence))
+
+
+def calibrate(calibration: Calibration, margin: ArrayLike) -> np.ndarray:
+    """The confidence `f64[n]` of rows with margins `f[n]`."""
+    return np.interp(np.asarray(margin, np.float64), calibration.x, calibration.y)
+
+
+def held_out_confidence(margin: ArrayLike, right: ArrayLike, fold: ArrayLike) -> np.ndarray:
+    """Confidence `f64[n]` of the rows of every fold, learned from the other folds.
+
+    What a calibration says of the rows it was learned from is right by construction; this is
+    how well it carries over to classes it has not seen. With one fold that is all there is.
+
+    Args:
+        margin: `f[n]`.
+        right: `bool[n]`.
+        fold: `i[n]`, which fold hid the row's class.
+    """
+    margin, right, fold = np.asarray(margin), np.asarray(right), np.asarray(fold)
+    confidence = np.zeros(len(margin))
+    folds = np.unique(fold)
+    for held_out in folds:
+        there = fold == held_out
+        learned = ~there if len(folds) > 1 else there
+        confidence[there] = calibrate(
+            fit_calibration(margin[learned], right[learned]), margin[there]
+        )
+    return confidence
+
+
+def accuracy_by_confidence(
+    confidence: ArrayLike, right: ArrayLike, n_bins: int = 10
+) -> ConfidenceCurve:
+    """The reliability curve: how often rows of each confidence are right.
+
+    Rows of one confidence stay in one bin, so there may be fewer bins than asked for.
+
+    Args:
+        confidence: `f[n]`, at least one row.
+        right: `bool[n]`.
+        n_bins: most bins.
+    """
+    bins = _bins(np.asarray(confidence, np.float64), n_bins, 1)
+    return _curve(bins, confidence, right)
+
+
+def ranking_quality(confidence: ArrayLike, right: ArrayLike) -> float:
+    """How well confidence tells right from wrong rows: the area under the ROC curve.
+
+    The share of pairs of a right and a wrong row in which the right one is the surer: 1 is
+    perfect, 0.5 is chance. NaN where all rows are right, or all wrong.
+    """
+    right = np.asarray(right, bool)
+    n_right, n_wrong = int(right.sum()), int((~right).sum())
+    if not n_right or not n_wrong:
+        return float("nan")
+    ranks = rankdata(np.asarray(confidence))[right].sum()
+    return float((ranks - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
+
+
+def calibration_error(confidence: ArrayLike, right: ArrayLike, n_bins: int = 10) -> float:
+    """Expected calibration error: mean gap of confidence and accuracy, bins of equal counts."""
+    curve = accuracy_by_confidence(confidence, right, n_bins)
+    gaps = np.abs(curve.confidence - curve.accuracy)
+    return float(np.average(gaps, weights=curve.n_rows))
+
+
+def _bins(values: np.ndarray, most: int, fewest_rows: int) -> list[np.ndarray]:
+    """Rows in ascending order of value, in about equal parts that no value is split over."""
+    order = np.argsort(values, kind="stable")
+    n_bins = max(1, min(most, len(values) // fewest_rows))
+    wanted = np.linspace(0, len(values), n_bins + 1)[1:-1].astype(int)
+    # A cut inside a run of equal values moves to its beginning.
+    cuts = np.unique(np.searchsorted(values[order], values[order][wanted]))
+    return np.split(order, cuts[cuts > 0])
+
+
+def _curve(bins: list[np.ndarray], values: ArrayLike, right: ArrayLike) -> ConfidenceCurve:
+    values, right = np.asarray(values, np.float64), np.asarray(right, np.float64)
+    return ConfidenceCurve(
+        np.array([values[rows].mean() for rows in bins]),
+        np.array([right[rows].mean() for rows in bins]),
+        np.array([len(rows) for rows in bins], np.int64),
+    )

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from ncd_jax.benchmark.cells import run_cell
+from ncd_jax.benchmark.plan import Cell
+
+COLUMNS = {
+    "dataset",
+    "method",
+    "k_known",
+    "hyperparameters",
+    "seed",
+    "evaluation",
+    "acc",
+    "nmi",
+    "ari",
+    "n_novel_estimated",
+    "known_accuracy",
+    "seconds",
+}
+
+
+@pytest.fixture(scope="module", params=["pbn", "kmeans", "sklearn_kmeans", "lda_kmeans"])
+def result(request, tiny, make_plan, tmp_path_factory):
+    cell = Cell("digits", request.param, k_known=False, hyperparameters="tuned")
+    journal = tmp_path_factory.mktemp("cell") / "search.journal"
+    return request.param, run_cell(make_plan(request.param), cell, *tiny, journal)
+
+
+def test_a_row_for_every_seed_and_evaluation(result):
+    _, record = result
+    assert len(record["rows"]) == 2 * 2
+    keys = {(row["seed"], row["evaluation"]) for row in record["rows"]}
+    assert keys == {(s, e) for s in range(2) for e in ("inductive", "transductive")}
+    for row in record["rows"]:
+        assert set(row) == COLUMNS
+        assert row["acc"] > 70, "blobs are easy to find"
+        assert row["n_novel_estimated"] == 2
+
+
+def test_hidden_class_score_only_where_something_is_rehearsed(result):
+    method, record = result
+    assert ("hidden_class_score" in record) == (method in {"pbn", "kmeans"})
+    assert record["n_novel_true"] == 2
+    assert (method == "pbn") == bool(record["hparams"])
+
+
+def test_published_values_are_not_tuned(tiny, make_plan, tmp_path):
+    cell = Cell("pendigits", "pbn", k_known=True, hyperparameters="published")
+    record = run_cell(make_plan("pbn"), cell, *tiny, tmp_path / "search.journal")
+    assert record["hparams"]["latent_dim"] == 11
+    assert "hidden_class_score" not in record
+    assert not list(tmp_path.iterdir())
+
+
+def test_novel_labels_decide_nothing_but_scores(tiny, make_plan, tmp_path):
+    """Other novel labels: the same hyperparameters, number of classes and known accuracy."""
+    table, truth = tiny
+    rng = np.random.default_rng(1)
+    mixed = truth.__class__(
+        truth.classes,
+        np.where(truth.y < 0, -1, rng.integers(0, 2, len(truth.y))).astype(np.int32),
+        np.where(truth.y_test < 0, -1, rng.integers(0, 2, len(truth.y_test))).astype(np.int32),
+    )
+    cell = Cell("digits", "pbn", k_known=False, hyperparameters="tuned")
+    a, b = (
+        run_cell(make_plan("pbn"), cell, table, t, tmp_path / f"{i}.journal")
+        for i, t in enumerate((truth, mixed))
+    )
+    scores = {"acc", "nmi", "ari", "seconds"}
+
+    def decided(record):
+        rows = [{k: v for k, v in row.items() if k not in scores} for row in record["rows"]]
+        return rows, record["hparams"], record["fold_scores"]
+
+    assert decided(a) == decided(b)
+    assert np.mean([r["acc"] for r in b["rows"]]) < np.mean([r["acc"] for r in a["rows"]])

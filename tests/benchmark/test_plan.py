@@ -1,0 +1,77 @@
+import math
+
+import pytest
+
+from ncd_jax.benchmark.plan import Cell, benchmark_config, cell_config, parse_benchmark, plan
+from ncd_jax.benchmark.published import published
+from ncd_jax.config import default_config
+from ncd_jax.data.datasets import DATASETS
+from ncd_jax.errors import UserError
+
+
+def parsed(**changes):
+    config = benchmark_config()
+    config.update(changes)
+    return parse_benchmark(config)
+
+
+def test_cells_are_all_combinations():
+    config = parsed(datasets="letter, pendigits", methods="kmeans,pbn", seeds=3)
+    cells = plan(config)
+    assert len(cells) == len(set(cells)) == 2 * 2 * 2
+    assert cells[0] == Cell("letter", "kmeans", k_known=False, hyperparameters="tuned")
+    assert len({cell.file for cell in cells}) == len(cells)
+
+
+def test_by_default_everything_is_compared():
+    config = parsed()
+    assert config.datasets == tuple(DATASETS)
+    assert {"pbn", "kmeans", "ncd_sc", "sklearn_kmeans", "lda_kmeans"} <= set(config.methods)
+    assert not any("/" in name for name in config.methods)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"datasets": "iris"}, "pendigits"),
+        ({"methods": "pbn,pbm"}, "'pbm'"),
+        ({"hyperparameters": "guessed"}, "published"),
+        ({"seeds": 0}, "1..1000"),
+        ({"k_settings": "maybe"}, "known"),
+    ],
+)
+def test_mistakes_are_named(changes, said):
+    with pytest.raises(UserError, match=said):
+        parsed(**changes)
+
+
+def test_a_configuration_of_a_run_is_none_of_a_benchmark():
+    with pytest.raises(UserError, match=r"configs/benchmark\.py"):
+        parse_benchmark(default_config())
+
+
+def test_published_values_are_in_our_definitions():
+    assert published("pbn", "pendigits", k_known=True)["latent_dim"] == 11
+    assert published("ncd_sc", "letter", k_known=True)["min_dist"] == pytest.approx(
+        math.sqrt(0.9855)
+    )
+    assert published("cr_kd", "letter", k_known=True) == {}
+    assert "n_novel" not in published("tabular_ncd", "letter", k_known=False)
+
+
+def test_published_cells_are_those_that_can_be():
+    """Methods without hyperparameters need none; of the others the authors tuned some tables."""
+    cells = plan(parsed(datasets="pendigits,digits", hyperparameters="published"))
+    assert {cell.method for cell in cells if cell.dataset == "pendigits"} >= {"pbn", "kmeans"}
+    assert "pbn" not in {cell.method for cell in cells if cell.dataset == "digits"}
+    assert "cr_kd" not in {cell.method for cell in cells}
+    config = cell_config(parsed(), Cell("letter", "pbn", True, "published"))
+    assert config.hparams["latent_dim"] == 13
+    assert (config.method, config.dataset) == ("pbn", "letter")
+
+
+def test_a_variant_is_part_of_the_name():
+    config = parsed(datasets="letter", methods="ncd_kmeans,ncd_kmeans/both_all")
+    first, second = (cell_config(config, cell) for cell in plan(config)[::2])
+    assert (first.method, first.variant) == ("ncd_kmeans", "")
+    assert (second.method, second.variant) == ("ncd_kmeans", "both_all")

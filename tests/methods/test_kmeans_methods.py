@@ -1,0 +1,134 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestCentroid
+
+from ncd_jax.clustering.kmeans import kmeans
+from ncd_jax.clustering.ncd_kmeans import ncd_kmeans
+from ncd_jax.methods import kmeans as plain
+from ncd_jax.methods import ncd_kmeans as ncd
+from ncd_jax.methods.spec import Spec
+from ncd_jax.types import Goal, NCDData
+
+C, K, D = 3, 4, 3
+KEY = jax.random.key(0)
+NAMES = [("k-means", ""), *(("NCD k-means", variant) for variant in ncd.ENTRY.variants)]
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Rows and classes 0 to 4: 0 and 1 are known, 2 is known and hidden, 3 and 4 are novel."""
+    rng = np.random.default_rng(0)
+    classes = rng.permutation(np.repeat(np.arange(5), [20, 25, 15, 30, 20]))
+    centres = 1.5 * rng.normal(size=(5, D))
+    return (centres[classes] + rng.normal(size=(len(classes), D))).astype(np.float32), classes
+
+
+def make(name, variant):
+    entry = {"k-means": plain.ENTRY, "NCD k-means": ncd.ENTRY}[name]
+    assert entry.title == name
+    return entry.make(Spec(n_features=D, n_known=C, latent_width=D, variant=variant))
+
+
+def fold(table):
+    x, classes = table
+    y = np.where(classes < 2, classes, -1).astype(np.int32)
+    rows = np.flatnonzero(classes >= 2)
+    padded = np.concatenate([rows, np.zeros(5, int)])
+    goal = Goal(jnp.asarray(padded), jnp.arange(len(padded)) < len(rows), jnp.int32(3))
+    return NCDData(jnp.asarray(x), jnp.asarray(y)), goal
+
+
+def discover(method, data, goal):
+    """What the package does with a method without training, up to the clusters."""
+    state = method.init(KEY, data, goal, plain.HParams())
+    z = method.represent(state, data.x[goal.rows], plain.HParams())
+    options = {"max_clusters": K, "mask": goal.mask, "restarts": 3}
+    return state, z, method.cluster(KEY, state._replace(opt=None), z, goal.k, **options)
+
+
+@pytest.mark.parametrize(("name", "variant"), NAMES)
+def test_clusters_are_those_of_the_algorithm(name, variant, table):
+    """With the means and the rows of the classes that are labelled in this fold."""
+    x, classes = table
+    data, goal = fold(table)
+    state, z, clusters = jax.jit(functools.partial(discover, make(name, variant)))(data, goal)
+    np.testing.assert_array_equal(z, x[goal.rows])
+    options = {"max_clusters": K, "mask": goal.mask, "restarts": 3}
+    if name == "k-means":
+        expected = jax.jit(functools.partial(kmeans, max_clusters=K, restarts=3))(
+            KEY, z, 3, mask=goal.mask
+        )
+    else:
+        means = np.stack([x[classes == c].mean(axis=0) for c in range(2)])
+        labelled = x[classes < 2]
+        expected = jax.jit(functools.partial(ncd_kmeans, variant=variant, **options))(
+            KEY, z, 3, means, np.ones(2, bool), labelled=labelled
+        )
+    np.testing.assert_allclose(clusters.centroids, expected.centroids, atol=1e-4)
+    np.testing.assert_array_equal(clusters.labels, expected.labels)
+    # The table is stored with the model only where centroids move on labelled rows.
+    if name == "NCD k-means":
+        assert len(state.rows) == (len(x) if variant.endswith("all") else 0)
+
+
+@pytest.mark.parametrize(("name", "variant"), NAMES[:2])
+def test_new_rows_join_the_nearest_cluster_in_use(name, variant, table):
+    data, goal = fold(table)
+    method = make(name, variant)
+    state, z, clusters = jax.jit(functools.partial(discover, method))(data, goal)
+    active = jnp.arange(K) < goal.k
+    np.testing.assert_array_equal(
+        method.assign(state, z, clusters.centroids, active), clusters.labels
+    )
+    new = np.random.default_rng(1).normal(0, 3, (50, D)).astype(np.float32)
+    expected = cdist(new, clusters.centroids[:3]).argmin(axis=1)
+    z = method.represent(state, jnp.asarray(new), plain.HParams())
+    np.testing.assert_array_equal(method.assign(state, z, clusters.centroids, active), expected)
+
+
+@pytest.mark.parametrize(("name", "variant"), NAMES[:2])
+def test_known_classes_by_nearest_mean(name, variant, table):
+    x, classes = table
+    data, goal = fold(table)
+    method = make(name, variant)
+    state = method.init(KEY, data, goal, plain.HParams())
+    logits = method.known_logits(state, data.x, plain.HParams())
+    theirs = NearestCentroid().fit(x[classes < 2], classes[classes < 2])
+    np.testing.assert_array_equal(logits.argmax(axis=1), theirs.predict(x))
+    np.testing.assert_array_equal(logits[:, 2], np.float32(-1e9))
+
+
+@pytest.mark.parametrize("variant", ["novel_unlabelled", "both_all"])
+def test_folds_side_by_side_equal_a_loop(variant, table):
+    """Another class is hidden in each; the rows are shared."""
+    x, classes = table
+    method = make("NCD k-means", variant)
+    data = jnp.stack([jnp.where((classes < 3) & (classes != c), classes, -1) for c in range(3)])
+    rows = jnp.arange(len(x))
+    masks = np.stack([(classes == c) | (classes == 3) for c in range(3)])
+
+    def one(y, mask):
+        goal = Goal(rows, mask, jnp.int32(2))
+        return discover(method, NCDData(jnp.asarray(x), y), goal)[2]
+
+    together = jax.jit(jax.vmap(one))(data, masks)
+    alone = jax.jit(one)
+    for i in range(3):
+        expected = alone(data[i], masks[i])
+        np.testing.assert_array_equal(together.labels[i], expected.labels)
+        np.testing.assert_allclose(together.centroids[i], expected.centroids, atol=1e-4)
+    assert np.abs(together.centroids[0] - together.centroids[1]).max() > 0.1
+
+
+def test_nothing_is_tuned():
+    for entry in (plain.ENTRY, ncd.ENTRY):
+        assert entry.space(D) == {}
+        assert entry.hparams._fields == ()
+        assert entry.width is None
+        assert make(entry.title, "").stages == ()
+    assert ncd.ENTRY.variants[0] == "novel_unlabelled"

@@ -1,0 +1,128 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from ncd_jax.methods import ncd_sc, sc
+from ncd_jax.methods.spec import Spec
+from ncd_jax.types import Goal, NCDData
+
+KEY = jax.random.key(0)
+N, SLOTS, WIDTH = 96, 5, 12
+
+
+def make_data():
+    """Four groups: two known classes and two novel ones."""
+    rng = np.random.default_rng(0)
+    group = rng.permutation(np.arange(N) % 4)
+    centres = np.array([[0.0, 4.0], [0.0, -4.0], [-2.0, 0.0], [2.0, 0.0]])
+    x = centres[group] + 0.6 * rng.normal(size=(N, 2))
+    y = np.where(group < 2, group, -1)
+    return NCDData(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.int32)), group - 2
+
+
+DATA, TRUTH = make_data()
+NOVEL = np.flatnonzero(DATA.y == -1)
+GOAL = Goal(jnp.asarray(NOVEL), jnp.ones(len(NOVEL), bool), jnp.int32(2))
+SPEC = Spec(n_features=2, n_known=3, latent_width=WIDTH, max_clusters=SLOTS)
+METHODS = {"sc": (sc.sc(SPEC), sc.HParams()), "ncd_sc": (ncd_sc.ncd_sc(SPEC), None)}
+
+
+def hparams(min_dist=0.3, n_components=3):
+    return ncd_sc.HParams(jnp.float32(min_dist), jnp.int32(n_components))
+
+
+def discover(key, data, goal, h, *, method):
+    state = method.init(key, data, goal, h)
+    model = state._replace(opt=None)
+    z = method.represent(model, data.x[goal.rows], h)
+    clusters = method.cluster(key, model, z, goal.k, max_clusters=SLOTS, mask=goal.mask, restarts=5)
+    active = jnp.arange(SLOTS) < goal.k
+    assigned = method.assign(model, z, clusters.centroids, active)
+    return state, z, clusters, assigned, method.known_logits(model, data.x, h)
+
+
+RUN = {
+    name: jax.jit(functools.partial(discover, method=found)) for name, (found, _) in METHODS.items()
+}
+
+
+@pytest.fixture(params=METHODS)
+def method(request):
+    """A method as one compiled program, and its hyperparameters."""
+    h = METHODS[request.param][1]
+    return RUN[request.param], hparams() if h is None else h
+
+
+def test_clusters_and_known_classes(method):
+    run, h = method
+    _, z, clusters, assigned, logits = run(KEY, DATA, GOAL, h)
+    assert clusters.centroids.shape == (SLOTS, z.shape[1])
+    assert adjusted_rand_score(TRUTH[NOVEL], clusters.labels) == 1
+    np.testing.assert_array_equal(assigned, clusters.labels)
+    known = np.asarray(DATA.y) >= 0
+    np.testing.assert_array_equal(logits.argmax(axis=1)[known], DATA.y[known])
+    assert (logits[:, 2] < -1e8).all(), "class 2 has no labelled row"
+
+
+def test_padding_changes_nothing(method):
+    """Rows of the goal that do not count: SC must not see them, NCD SC embeds them anyway."""
+    run, h = method
+    state, _, clusters, *_ = run(KEY, DATA, GOAL, h)
+    rows = jnp.concatenate([GOAL.rows, jnp.zeros(30, jnp.int32)])
+    padded = Goal(rows, jnp.arange(len(rows)) < len(NOVEL), GOAL.k)
+    other, _, found, *_ = run(KEY, DATA, padded, h)
+    labels = found.labels[: len(NOVEL)]
+    assert adjusted_rand_score(labels, clusters.labels) == 1
+    np.testing.assert_allclose(other.embedding["width"], state.embedding["width"], rtol=1e-6)
+
+
+def test_sc_uses_as_many_columns_as_clusters():
+    for k in (2, 4):
+        goal = GOAL._replace(k=jnp.int32(k))
+        _, z, clusters, *_ = RUN["sc"](KEY, DATA, goal, sc.HParams())
+        assert z.shape == (len(NOVEL), SLOTS)
+        np.testing.assert_array_equal(z[:, k:], 0)
+        assert (np.abs(z[:, :k]).max(axis=0) > 0).all()
+        np.testing.assert_allclose(z[:, :k].T @ z[:, :k], np.eye(k), atol=1e-3)
+        assert set(np.asarray(clusters.labels)) == set(range(k))
+
+
+def test_sc_does_not_look_at_known_rows():
+    other = DATA._replace(x=jnp.where((DATA.y >= 0)[:, None], 7.0, DATA.x))
+    a, b = (RUN["sc"](KEY, data, GOAL, sc.HParams())[1] for data in (DATA, other))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_ncd_sc_embeds_without_labels():
+    z = RUN["ncd_sc"](KEY, DATA, GOAL, hparams())[1]
+    assert z.shape == (len(NOVEL), WIDTH)
+    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(z[:, 3:], 0)
+    unlabelled = DATA._replace(y=jnp.full(N, -1, jnp.int32))
+    np.testing.assert_array_equal(z, RUN["ncd_sc"](KEY, unlabelled, GOAL, hparams())[1])
+
+
+def test_sc_keeps_the_restart_with_the_lowest_sum_of_distances():
+    """Three rows far out: by squares they would have a cluster, and two groups share one."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat([0.0, 1.0], 200)
+    z = np.stack([groups, np.zeros(400)], 1) + rng.normal(0, 0.1, (400, 2))
+    z = np.concatenate([z, [[0.5, 12.0]] * 3]).astype(np.float32)
+    found, _ = METHODS["sc"]
+    clusters = jax.jit(
+        lambda z: found.cluster(KEY, None, z, 2, max_clusters=SLOTS, mask=None, restarts=20)
+    )(z)
+    assert adjusted_rand_score(groups, clusters.labels[:400]) > 0.9
+
+
+def test_vmap_over_candidates_equals_loop():
+    run = RUN["ncd_sc"]
+    many = ncd_sc.HParams(jnp.array([0.2, 0.5, 0.8]), jnp.array([2, 5, 3]))
+    together = jax.jit(jax.vmap(lambda h: run(KEY, DATA, GOAL, h)[1]))(many)
+    for i in range(3):
+        one = run(KEY, DATA, GOAL, jax.tree.map(lambda leaf, i=i: leaf[i], many))[1]
+        np.testing.assert_allclose(together[i], one, atol=2e-3)

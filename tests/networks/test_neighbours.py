@@ -1,0 +1,182 @@
+from collections import deque
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import chisquare
+
+from ncd_jax.networks.neighbours import (
+    FAR,
+    Memory,
+    augment,
+    distance_levels,
+    empty_memory,
+    level_of_rank,
+    push,
+)
+
+KEY = jax.random.key(0)
+N, D, SLOTS, FILLED = 40, 4, 60, 25
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, D)).astype(np.float32)
+LABELLED = RNG.random(N) < 0.4
+EARLIER = RNG.normal(size=(FILLED, D)).astype(np.float32)
+EARLIER_LABELLED = RNG.random(FILLED) < 0.6
+# A level is this much of a distance; both distances of a comparison may be off by half of it.
+LEVEL = 1 / (FAR // 2)
+
+
+@pytest.fixture(scope="module")
+def memory():
+    return push(empty_memory(SLOTS, D), jnp.asarray(EARLIER), jnp.asarray(EARLIER_LABELLED))
+
+
+@pytest.fixture(scope="module")
+def moved():
+    return jax.jit(augment)
+
+
+def cosine_distances(a, b):
+    unit = [np.float64(x) / np.linalg.norm(np.float64(x), axis=1, keepdims=True) for x in (a, b)]
+    return cdist(*unit)
+
+
+def test_levels_are_distances_between_directions():
+    levels = distance_levels(jnp.asarray(X), jnp.asarray(10 * X))
+    assert levels.dtype == jnp.int16
+    away = ~np.eye(N, dtype=bool)
+    np.testing.assert_allclose((levels * LEVEL)[away], cosine_distances(X, X)[away], atol=LEVEL)
+
+
+def test_levels_of_opposite_equal_and_zero_rows():
+    x = jnp.array([[1.0, 2.0], [-1.0, -2.0], [0.0, 0.0]])
+    levels = distance_levels(x, x[:1])
+    # A cosine of 1 rounds to one beside it, and its distance to some levels.
+    np.testing.assert_allclose(levels[:2, 0], [0, 2 * (FAR // 2)], atol=8)
+    assert levels.max() < FAR
+    assert levels.min() >= 0
+
+
+@pytest.mark.parametrize("highest", [5, 300, FAR])
+def test_level_of_rank_against_sorting(highest):
+    """Few levels make ties, and `FAR` is where a rank leads that no row has."""
+    rng = np.random.default_rng(highest)
+    levels = rng.integers(0, highest + 1, size=(70, 30)).astype(np.int16)
+    kind, own_kind = rng.random(70) < 0.3, rng.random(30) < 0.5
+    find = jax.jit(level_of_rank)
+    for rank in (0, 1, 2, 10, 20, 69, 1000):
+        found = find(jnp.asarray(levels), rank, jnp.asarray(kind), jnp.asarray(own_kind))
+        for column in range(30):
+            own = np.sort(levels[kind == own_kind[column], column])
+            expected = 0 if rank == 0 else FAR if rank > len(own) else own[rank - 1]
+            assert found[column] == expected
+
+
+def test_ranks_may_differ_between_columns():
+    levels = jnp.asarray(np.random.default_rng(1).permutation(50)[:, None].repeat(50, 1), jnp.int16)
+    one = jnp.ones(50, bool)
+    found = level_of_rank(levels, 1 + jnp.arange(50), one, one)
+    np.testing.assert_array_equal(found, np.arange(50))
+
+
+def test_more_rows_than_16_bits_can_count():
+    p = FAR + 100
+    levels = jnp.arange(p).clip(0, FAR - 1).astype(jnp.int16)[:, None]
+    kinds = jnp.ones(p, bool), jnp.ones(1, bool)
+    assert level_of_rank(levels, FAR - 5, *kinds) == FAR - 6
+
+
+@pytest.mark.parametrize("batch", [3, 7, 10, 23])
+def test_memory_forgets_first_what_came_first(batch):
+    """Against a queue of the standard library, until it has turned over more than twice."""
+    queue, memory, step = deque(maxlen=10), empty_memory(10, 2), jax.jit(push)
+    rng = np.random.default_rng(0)
+    for _ in range(-(-25 // batch)):
+        x, labelled = rng.normal(size=(batch, 2)).astype(np.float32), rng.random(batch) < 0.5
+        memory = step(memory, jnp.asarray(x), jnp.asarray(labelled))
+        queue.extend(zip(x.tolist(), labelled.tolist(), strict=True))
+        assert int(memory.filled.sum()) == len(queue)
+        assert memory.filled[10 - len(queue) :].all()
+        rows, kinds = zip(*queue, strict=True)
+        np.testing.assert_array_equal(memory.x[10 - len(queue) :], np.float32(rows))
+        np.testing.assert_array_equal(memory.labelled[10 - len(queue) :], kinds)
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 1000])
+def test_moved_rows_lie_between_a_row_and_a_near_one_of_its_kind(k, memory, moved):
+    """Against sorted distances of all rows of the same kind; empty slots are no rows."""
+    pool = np.concatenate([EARLIER, X])
+    kinds = np.concatenate([EARLIER_LABELLED, LABELLED])
+    distances = cosine_distances(X, pool)
+    for seed in range(10):
+        result = np.asarray(moved(jax.random.key(seed), X, LABELLED, memory, k))
+        for i, point in enumerate(result):
+            allowed = np.flatnonzero(kinds == LABELLED[i])
+            allowed = allowed[allowed != FILLED + i]
+            by_distance = allowed[np.argsort(distances[i, allowed])]
+            farthest = distances[i, by_distance[:k][-1]] + LEVEL
+            step, ways = point - X[i], pool[by_distance] - X[i]
+            part = ways @ step / (ways**2).sum(axis=1)
+            off = np.linalg.norm(step - part[:, None] * ways, axis=1)
+            on_segment = (off < 1e-4) & (part > -1e-4) & (part < 1 + 1e-4)
+            assert (on_segment & (distances[i, by_distance] <= farthest)).any()
+
+
+def test_all_near_rows_are_drawn_equally_often_and_all_parts_of_the_way(memory):
+    """One row, moved by 4000 keys; five neighbours, so that the expected counts are 800."""
+    keys = jax.random.split(KEY, 4000)
+    many = jax.jit(jax.vmap(augment, in_axes=(0, None, None, None, None)))
+    result = np.asarray(many(keys, X, LABELLED, memory, 5))[:, 0]
+    pool, kinds = np.concatenate([EARLIER, X]), np.concatenate([EARLIER_LABELLED, LABELLED])
+    allowed = np.flatnonzero(kinds == LABELLED[0])
+    near = pool[allowed[np.argsort(cosine_distances(X[:1], pool[allowed])[0])][1:6]]
+    ways, steps = near - X[0], result - X[0]
+    direction = (steps / np.linalg.norm(steps, axis=1, keepdims=True)) @ (
+        ways / np.linalg.norm(ways, axis=1, keepdims=True)
+    ).T
+    chosen = direction.argmax(axis=1)
+    np.testing.assert_allclose(direction.max(axis=1), 1, atol=1e-3)
+    assert chisquare(np.bincount(chosen, minlength=5)).pvalue > 1e-3
+    part = np.linalg.norm(steps, axis=1) / np.linalg.norm(ways, axis=1)[chosen]
+    assert chisquare(np.histogram(part, bins=10, range=(0, 1))[0]).pvalue > 1e-3
+
+
+def test_a_row_alone_in_its_kind_stays(moved):
+    labelled = jnp.arange(N) == 3
+    result = moved(KEY, jnp.asarray(X), labelled, empty_memory(SLOTS, D), 5)
+    np.testing.assert_array_equal(result[3], X[3])
+    assert (np.delete(result, 3, axis=0) != np.delete(X, 3, axis=0)).any(axis=1).all()
+
+
+def test_rows_of_the_other_kind_are_none_where_all_directions_are_the_same(moved):
+    """Cosine says nothing, so all rows tie; labelled ones are short and unlabelled ones long."""
+    x = jnp.where(jnp.asarray(LABELLED)[:, None], 1.0, 10.0) * jnp.linspace(1, 2, N)[:, None]
+    x = x * jnp.eye(1, D)
+    lengths = moved(KEY, x, jnp.asarray(LABELLED), empty_memory(SLOTS, D), 100)[:, 0]
+    np.testing.assert_array_equal(lengths <= 2, LABELLED)
+    np.testing.assert_array_equal(lengths >= 10, ~LABELLED)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_one_kind_only(labelled, memory, moved):
+    kinds = jnp.full(N, labelled)
+    assert jnp.isfinite(moved(KEY, jnp.asarray(X), kinds, memory, 5)).all()
+
+
+def test_lanes_equal_a_loop_and_share_the_distances(memory, moved):
+    ks = jnp.array([1, 4, 30])
+    labelled = jnp.stack([jnp.asarray(LABELLED), ~LABELLED, jnp.ones(N, bool)])
+    axes = (None, None, 0, Memory(None, None, None), 0)
+    many = jax.vmap(augment, in_axes=axes)
+    together = jax.jit(many)(KEY, X, labelled, memory, ks)
+    for i in range(3):
+        alone = moved(KEY, X, labelled[i], memory, ks[i])
+        np.testing.assert_allclose(together[i], alone, atol=1e-6)
+    products = [
+        e
+        for e in jax.make_jaxpr(many)(KEY, X, labelled, memory, ks).eqns
+        if e.primitive.name == "dot_general"
+    ]
+    assert [e.outvars[0].aval.shape for e in products] == [(SLOTS + N, N)]

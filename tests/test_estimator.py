@@ -1,0 +1,282 @@
+"""The estimator: scikit-learn's own checks, and what it answers beside them."""
+
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
+
+from ncd_jax import NovelClassDiscovery, experiment
+from ncd_jax.apply import Applied, fit_temperature
+from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
+from ncd_jax.data.own_table import read_table
+from ncd_jax.fitting import middle
+from ncd_jax.methods import METHODS
+from ncd_jax.types import Interval
+
+SMALL = {"n_candidates": 2, "n_folds": 2, "epochs": 3, "n_refits": 2, "k_max": 4}
+NOT_APPLICABLE = {
+    "check_classifiers_classes": "its last step has a class named -1, which means unlabelled here "
+    "as for scikit-learn's own semi-supervised classifiers; test_classes_keep_type has the rest",
+}
+ignore_untuned = pytest.mark.filterwarnings("ignore:y has:UserWarning")
+
+
+@ignore_untuned
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@estimator_checks.parametrize_with_checks(
+    [NovelClassDiscovery(method="kmeans", **SMALL | {"k_max": 2})],
+    expected_failed_checks=lambda estimator: NOT_APPLICABLE,
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@ignore_untuned
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_methods_subset_invariance,
+        estimator_checks.check_transformer_general,
+    ],
+)
+def test_scikit_learn_checks_of_a_trained_method(check):
+    check("NovelClassDiscovery", NovelClassDiscovery(method="pbn", **SMALL))
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Five classes in columns of every kind with gaps; three of them are known by name."""
+    rng = np.random.default_rng(0)
+    true = rng.permutation(np.repeat(np.arange(5), 40))
+    X = pd.DataFrame(
+        {
+            "size": np.where(rng.random(200) < 0.1, np.nan, 4.0 * true + rng.normal(size=200)),
+            "colour": np.array(["red", "green", "blue", "red", "blue"])[true],
+            "ready": true % 2 == 0,
+            "bought": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, 200), "D"),
+        },
+        index=rng.permutation(200),
+    )
+    X.loc[X.index[:5], "colour"] = None
+    y = np.array(["cat", "dog", "emu", None, None], object)[true]
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def fitted(mixed):
+    return NovelClassDiscovery(method="pbn", random_state=0, **SMALL).fit(*mixed)
+
+
+def test_what_is_found_in_a_frame(fitted, mixed, tmp_path):
+    X, y = mixed
+    novel = fitted.classes_[3:].tolist()
+    assert fitted.classes_.tolist() == ["cat", "dog", "emu", *novel]
+    assert novel == [f"novel_{i}" for i in range(fitted.n_novel_)]
+    known = pd.notna(y)
+    assert (fitted.labels_[known] == y[known]).all()
+    assert set(fitted.labels_[~known]) == set(novel)
+    assert fitted.report(tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    assert fitted.predict(X.iloc[:3]).shape == (3,)
+    assert 0 <= fitted.hidden_class_score_ <= 1
+    assert fitted.hparams_.keys() == {"lr", "w", "dropout", "latent_dim"}
+
+
+def test_it_answers_as_a_run_does(fitted, mixed, tmp_path):
+    X, y = mixed
+    config = RunConfig(
+        search=SearchConfig(candidates=2, folds=2),
+        train=TrainConfig(epochs=3, refits=2),
+        k=KConfig(max=4),
+    )
+    table = read_table(X.assign(label=y), "label")
+    metrics = experiment.run(config, table, None, tmp_path / "run")
+    assert fitted.hidden_class_score_ == metrics["hidden_class_score"]
+    assert fitted.n_novel_ == metrics["n_novel_estimated"]
+    labels = pd.read_csv(tmp_path / "run" / "assignments.csv")["label"]
+    assert fitted.labels_[pd.isna(y)].tolist() == labels.tolist()
+
+
+def test_shares_and_latents(fitted, mixed):
+    X, _ = mixed
+    shares = fitted.predict_proba(X)
+    assert shares.shape == (200, len(fitted.classes_))
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    assert (fitted.classes_[shares.argmax(axis=1)] == fitted.predict(X)).all()
+    z = fitted.transform(X)
+    assert z.shape == (200, fitted.hparams_["latent_dim"])
+    assert (z[:, -1] != 0).any()  # columns that are not in use are left out
+    frame = clone(fitted).set_output(transform="pandas")
+    frame.__dict__ |= {k: v for k, v in fitted.__dict__.items() if k != "_sklearn_output_config"}
+    out = frame.transform(X)
+    assert out.index.equals(X.index)
+    assert out.columns.tolist() == fitted.get_feature_names_out().tolist()
+
+
+def test_new_rows_of_a_frame(fitted, mixed):
+    X, _ = mixed
+    assert fitted.feature_names_in_.tolist() == list(X.columns)
+    new = X.iloc[:4].assign(colour=["red", "never seen", None, "blue"], size=[1.0, None, 1e9, -1])
+    assert set(fitted.predict(new)) <= set(fitted.classes_)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(new), fitted.predict_proba(new))
+    with pytest.raises(ValueError, match="same order"):
+        fitted.predict(new[["ready", "size", "colour", "bought"]])
+    with pytest.raises(ValueError, match=r"'size', row 1 is 'two', not a number"):
+        fitted.predict(new.assign(size=["1", "two", "3", "4"]))
+
+
+@pytest.mark.parametrize(
+    ("names", "dtype"), [((10, 20, 30), int), ((0.0, 1.0, 2.0), float), (("b", "c", "a"), object)]
+)
+def test_classes_keep_type(blobs, names, dtype):
+    x, true = blobs([20] * 3, 4)
+    y = np.array(names, dtype)[true]
+    with pytest.warns(UserWarning, match=r"no unlabelled row.*kmeans is fitted without tuning"):
+        ncd = NovelClassDiscovery(method="kmeans").fit(x, y)
+    assert ncd.n_novel_ == 0
+    assert np.isnan(ncd.hidden_class_score_)
+    assert ncd.classes_.dtype == y.dtype
+    assert ncd.classes_.tolist() == sorted(names)
+    assert ncd.labels_.tolist() == y.tolist()
+    scaled = make_pipeline(StandardScaler(), NearestCentroid()).fit(x, true)
+    new = x + np.random.default_rng(0).normal(size=x.shape)
+    assert ncd.predict(new).tolist() == np.array(names, dtype)[scaled.predict(new)].tolist()
+    with pytest.raises(ValueError, match="no report"):
+        ncd.report("r.html")
+
+
+def test_too_few_known_classes_to_hide_some(blobs):
+    x, true = blobs([20] * 4, 4)
+    ncd = NovelClassDiscovery(method="auto", hparams={"w": 0.25}, n_novel=2, epochs=2, n_refits=1)
+    with pytest.warns(UserWarning, match=r"2 known class.*pbn is fitted without tuning"):
+        ncd.fit(x, np.where(true < 2, true, -1))
+    expected = middle(METHODS["pbn"].space(4)) | {"w": 0.25}
+    assert (ncd.method_, ncd.hparams_) == ("pbn", expected)
+    assert ncd.classes_.tolist() == list(range(2 + ncd.n_novel_))
+
+
+def test_middle_of_a_range():
+    space = {
+        "a": Interval(0.0, 0.6),
+        "b": Interval(1e-4, 1e-2, log=True),
+        "c": Interval(8, 32, log=True, integer=True),
+    }
+    assert middle(space) == pytest.approx({"a": 0.3, "b": 1e-3, "c": 16})
+    assert isinstance(middle(space)["c"], int)
+
+
+@pytest.fixture(scope="module")
+def plain(blobs):
+    """k-means on five far blobs, two of them novel, in a pipeline and without a word."""
+    x, true = blobs([30, 30, 30, 25, 20], 5)
+    ncd = NovelClassDiscovery(
+        method="kmeans", n_candidates=0, n_novel=np.int64(2), n_refits=1, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return make_pipeline(StandardScaler(), ncd).fit(x, np.where(true < 3, true, -1)), x, true
+
+
+def test_novel_classes_of_numbers_are_numbers(plain):
+    pipeline, x, true = plain
+    # The larger novel class comes first, and goes on behind the known ones.
+    assert pipeline.predict(x).tolist() == true.tolist()
+    assert pipeline[-1].labels_.tolist() == true.tolist()
+    assert np.isnan(pipeline[-1].stability_)
+    assert pipeline.score(x, true) == 1
+
+
+def test_the_method_may_say_the_class_by_other_means_than_distance(plain, monkeypatch):
+    pipeline, x, _ = plain
+    before = pipeline.predict_proba(x[:1])[0]
+    said = Applied(np.zeros((1, 5)), np.arange(5.0)[None] ** 2, np.array([3]))
+    monkeypatch.setattr("ncd_jax.estimator.look", lambda model, x: said)
+    shares = pipeline.predict_proba(x[:1])[0]
+    assert shares.argmax() == 3
+    assert shares[0] < shares[1]
+    assert shares.sum() == pytest.approx(before.sum())
+    tie = said._replace(squared=np.ones((1, 5)))
+    monkeypatch.setattr("ncd_jax.estimator.look", lambda model, x: tie)
+    assert pipeline.predict_proba(x[:1])[0].argmax() == 3
+
+
+def test_temperature_is_the_likeliest():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 400)
+    centroids = 2.0 * np.eye(3, 8)
+    z = centroids[y] + rng.normal(size=(400, 8))
+    squared = ((z[:, None] - centroids) ** 2).sum(axis=2)
+
+    def likelihood(temperature):
+        shares = np.exp(-(squared - squared.min(axis=1, keepdims=True)) / temperature)
+        return np.log(shares[np.arange(400), y] / shares.sum(axis=1)).mean()
+
+    grid = np.linspace(0.5, 20, 2000)
+    best = grid[np.argmax([likelihood(t) for t in grid])]
+    assert fit_temperature(squared, y, 8) == pytest.approx(best, rel=0.02)
+    # Of rows that cannot be mistaken every temperature is as likely as the lowest.
+    far = squared + 1e4 * (np.arange(3) != y[:, None])
+    own = squared[np.arange(400), y].mean()
+    assert fit_temperature(far, y, 8) >= 2 * own / 8 * 0.999
+    assert fit_temperature(np.zeros((4, 1)), np.zeros(4, int), 8) > 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_candidates": -1}, "^n_candidates=-1 is too small"),
+        ({"n_folds": 0}, "^n_folds=0 is too small"),
+        ({"method": "pnb"}, "^method='pnb' is unknown; choose"),
+        ({"k_max": "ten"}, "^k_max='ten' has the wrong type"),
+        ({"n_novel": "some"}, "^n_novel='some' has the wrong type"),
+        ({"random_state": -5}, "^random_state=-5 is too small"),
+        ({"hparams": {"rate": 1.0}}, r"hparams\[rate\] is not a hyperparameter"),
+        ({"hparams": {"dropout": 2.0}}, r"hparams\[dropout\]=2.0 must lie in"),
+    ],
+)
+@pytest.mark.parametrize("n_classes", [3, 5])
+@ignore_untuned
+def test_mistakes_are_value_errors_in_the_words_of_the_estimator(
+    blobs, parameters, message, n_classes
+):
+    """With three classes and with five: without tuning and with it."""
+    x, true = blobs([10] * n_classes, 5)
+    y = np.where(true < n_classes - 1, true, -1)
+    with pytest.raises(ValueError, match=message):
+        NovelClassDiscovery(**parameters).fit(x, y)
+
+
+def test_what_is_refused(blobs):
+    x, true = blobs([10] * 3, 3)
+    frame = pd.DataFrame(x, columns=list("abc"))
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0)
+    with pytest.raises(NotFittedError):
+        ncd.report("r.html")
+    with pytest.raises(ValueError, match="no labelled row"):
+        ncd.fit(x, [-1] * 30)
+    with pytest.raises(ValueError, match="not a finite number"):
+        ncd.fit(frame.assign(a=np.inf), true)
+    with pytest.raises(ValueError, match="Complex"):
+        ncd.fit(frame * 1j, true)
+    with pytest.raises(ValueError, match="sample"):
+        ncd.fit(frame[:1], true[:1])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        ncd.fit(frame, true[:-1])
+
+
+def test_importing_the_package_is_cheap():
+    program = (
+        "import sys, ncd_jax; assert not {'jax', 'numpy'} & set(sys.modules); "
+        "assert 'NovelClassDiscovery' in dir(ncd_jax); assert not hasattr(ncd_jax, 'nothing')"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,101 @@
+"""Exported models: the same answers, in a process that knows nothing but JAX."""
+
+import dataclasses
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ncd_jax.apply import look, on_host
+from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.export import export_assign
+from ncd_jax.fitting import middle
+from ncd_jax.methods import METHODS, Spec
+from ncd_jax.model import Model, assign
+from ncd_jax.problem import make_hparams
+from ncd_jax.tuning.calibration import Calibration
+from ncd_jax.types import Goal, NCDData
+
+pytest.importorskip("flatbuffers", reason="jax.export writes with it")
+READER = """
+import sys
+sys.modules["ncd_jax"] = sys.modules["flax"] = sys.modules["sklearn"] = None
+import jax.export, numpy as np
+folder = sys.argv[1]
+program = jax.export.deserialize(bytearray(open(folder + "/model.bin", "rb").read()))
+with np.load(folder + "/rows.npz") as rows:
+    for name in rows.files:
+        labels, sure = program.call(rows[name])
+        np.savez(f"{folder}/{name}.npz", labels=labels, sure=sure)
+"""
+
+
+def make_model(name):
+    """An untrained model of three known and two novel classes, with slots out of order."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(40, 6)), jnp.float32)
+    entry = METHODS[name]
+    hparams = middle(entry.space(6))
+    width = int(hparams[entry.width]) if entry.width else 6
+    spec = Spec(n_features=6, n_known=3, latent_width=width, max_clusters=4)
+    spec = dataclasses.replace(spec, variant=entry.variants[0])
+    y = jnp.where(jnp.arange(40) < 30, jnp.arange(40) % 3, -1)
+    goal = Goal(jnp.arange(30, 40), jnp.ones(10, bool), jnp.int32(3))
+    method, values = entry.make(spec), make_hparams(name, hparams)
+
+    @jax.jit
+    def fit(key, x, y):
+        state = method.init(key, NCDData(x, y), goal, values)
+        return state, method.represent(state, x, values)
+
+    state, z = fit(jax.random.key(0), x, y)
+    return on_host(
+        Model(
+            method=name,
+            spec=spec,
+            hparams=hparams,
+            state=state,
+            encoder=None,
+            scaler=Standardiser(np.zeros(6), np.ones(6)),
+            columns=tuple("abcdef"),
+            classes=("a", "b", "c", "novel_0", "novel_1"),
+            centroids=z[jnp.array([0, 1, 2, 30, 31])],
+            slots=np.array([2, 0]),
+            calibration=Calibration(np.array([0.1, 0.9]), np.array([0.3, 0.8])),
+        )
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_same_answers_as_the_model(name):
+    model = make_model(name)
+    x = np.random.default_rng(1).normal(size=(600, 6)).astype(np.float32)
+    labels, sure = assign(model, x)
+    assert len(set(labels)) > 2
+    program = jax.export.deserialize(bytearray(export_assign(model)))
+    found, found_sure = program.call(x)
+    np.testing.assert_array_equal(found, labels)
+    np.testing.assert_allclose(found_sure, sure, atol=1e-4)
+    assert found.dtype == np.int32
+    assert found_sure.dtype == np.float32
+    assert program.platforms == ("cpu", "cuda")
+    seen = look(model, x)
+    np.testing.assert_array_equal(seen.labels, labels)
+    # A row does not depend on those beside it, to the last digit.
+    np.testing.assert_array_equal(look(model, x[550:553]).z, seen.z[550:553])
+
+
+def test_a_process_with_jax_alone(tmp_path):
+    model = make_model("pbn")
+    x = np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
+    (tmp_path / "model.bin").write_bytes(export_assign(model, platforms=["cpu"]))
+    np.savez(tmp_path / "rows.npz", all=x, one=x[4:5])
+    subprocess.run([sys.executable, "-c", READER, tmp_path], check=True)
+    for name, rows in (("all", x), ("one", x[4:5])):
+        labels, sure = assign(model, rows)
+        with np.load(tmp_path / f"{name}.npz") as read:
+            np.testing.assert_array_equal(read["labels"], labels)
+            np.testing.assert_allclose(read["sure"], sure, atol=1e-5)
