@@ -145,5 +145,5 @@ def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
 
 def purpose_key(config: RunConfig, purpose: str) -> Array:
     """The random key of one purpose, all from the one seed."""
-    purposes = ("search", "refit", "discover", "columns")
+    purposes = ("search", "refit", "discover", "columns", "indices")
     return jax.random.fold_in(jax.random.key(config.seed), purposes.index(purpose))

@@ -1,4 +1,5 @@
 import functools
+import gc
 import tempfile
 
 import jax
@@ -19,6 +20,14 @@ def _one_openmp_thread():
     """Scikit-learn's threads spin while they wait for JAX's: twenty times as slow on two cores."""
     with threadpool_limits(1, user_api="openmp"):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_are_forgotten():
+    """Every compiled program holds memory maps; thousands meet the kernel's limit and crash."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,9 @@ import errno
 import json
 from contextlib import contextmanager
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from ncd_jax import experiment
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
@@ -316,17 +314,6 @@ def test_auto_takes_the_method_with_the_best_hidden_class_score(problem, tmp_pat
     assert (tmp_path / "auto" / "model" / "model.json").is_file()
 
 
-@pytest.fixture
-def no_compilation_cache():
-    """Every program is compiled once here, and writing large ones was seen to crash in XLA."""
-    compilation_cache.reset_cache()
-    jax.config.update("jax_enable_compilation_cache", False)
-    yield
-    jax.config.update("jax_enable_compilation_cache", True)
-    compilation_cache.reset_cache()
-
-
-@pytest.mark.usefixtures("no_compilation_cache")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_a_whole_run_and_a_model_for_new_rows(method, problem, tmp_path):
     table, _ = problem

@@ -1,22 +1,27 @@
 """One cell of the benchmark: tuned without novel labels, answered from every seed, scored."""
 
 import dataclasses
+import functools
 import time
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.benchmark.peers import PEERS, estimate_k
+from ncd_jax.benchmark.peers import PEERS
+from ncd_jax.benchmark.peers import estimate_k as estimate_with_sklearn
 from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, cell_config
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.problem import Problem, make_hparams, prepare
+from ncd_jax.problem import Problem, make_hparams, prepare, purpose_key
 from ncd_jax.procedure import Answer, choose, refit_all, score_on_hidden, tune
 from ncd_jax.scoring import score, score_test_split
 from ncd_jax.tuning.discovery import Refits
-from ncd_jax.types import UNLABELLED, PyTree
+from ncd_jax.tuning.numbers import KSearch, estimate_k
+from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
 
 __all__ = ["run_cell"]
 
@@ -35,7 +40,8 @@ def run_cell(
 
     Returns:
         `rows`: one for each seed and evaluation, `acc`, `nmi`, `ari` and `known_accuracy` in
-        percent; `hparams`, `fold_scores` on hidden classes, `seconds` of the whole cell.
+        percent; `hparams`, `fold_scores` on hidden classes, `k_by_index` with a number for each
+        seed where the method looks for it, `seconds` of the whole cell.
     """
     start = time.perf_counter()
     n_novel = len(truth.classes) if cell.k_known else None
@@ -70,9 +76,12 @@ def _run_method(
         hparams = best.hparams
         result |= {"hidden_class_score": rehearsal.score, "fold_scores": rehearsal.fold_scores}
     rows = []
-    for seed, (state, answer) in enumerate(_answers(problem, hparams, config.seeds)):
+    arrays = make_hparams(problem.config.method, hparams)
+    answers = _answers(problem, hparams, config.seeds)
+    if n_novel is None and not problem.entry.needs_k:
+        result["k_by_index"] = _k_by_index(problem, [state for state, _ in answers], arrays)
+    for seed, (state, answer) in enumerate(answers):
         seeded = _seeded(problem, seed)
-        arrays = make_hparams(problem.config.method, hparams)
         shared = {"seed": seed, "n_novel_estimated": answer.k}
         if table.x_test is None:
             novel = np.asarray(problem.novel_rows)
@@ -82,6 +91,30 @@ def _run_method(
         for evaluation in ("inductive", "transductive"):
             rows.append(_row(shared, evaluation, test[evaluation], test["known_accuracy"]))
     return {**result, "hparams": hparams, "rows": rows}
+
+
+def _k_by_index(problem: Problem, states: list[PyTree], hparams: PyTree) -> dict[str, list[int]]:
+    """What every index says of the number of classes in the representation of each answer."""
+    config, rows = problem.config, problem.novel_rows
+    goal = Goal(rows, jnp.ones(len(rows), bool), jnp.int32(0))
+
+    @functools.partial(jax.jit, static_argnames="index")
+    def number(key: Array, state: PyTree, data: NCDData, hparams: PyTree, index: str) -> Array:
+        def see(x: Array) -> Array:
+            return problem.method.represent(state, x, hparams)
+
+        k = config.k
+        how = KSearch(k.max, problem.spec.n_known, index, k.restarts, k.max_rows)
+        return estimate_k(key, see, data, goal, see(data.x[goal.rows]), how).k
+
+    keys = jax.random.split(purpose_key(config, "indices"), len(states))
+    return {
+        index: [
+            int(number(key, state, problem.data, hparams, index))
+            for key, state in zip(keys, states, strict=True)
+        ]
+        for index in INDEX_SIGNS
+    }
 
 
 def _answers(
@@ -144,7 +177,7 @@ def _run_peer(
 
     rows, k_config = [], config.run.k
     for seed in range(config.seeds):
-        k = n_novel or estimate_k(z, k_config.max, k_config.max_rows, seed)
+        k = n_novel or estimate_with_sklearn(z, k_config.max, k_config.max_rows, seed)
         shared = {"seed": seed, "n_novel_estimated": k}
         if z_test is None or truth_test is None:
             labels, _ = peer.fit(z, k, seed)

@@ -3,6 +3,7 @@ import pytest
 
 from ncd_jax.benchmark.cells import run_cell
 from ncd_jax.benchmark.plan import Cell
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KM_ACC
 
 COLUMNS = {
     "dataset",
@@ -43,6 +44,20 @@ def test_hidden_class_score_only_where_something_is_rehearsed(result):
     assert ("hidden_class_score" in record) == (method in {"pbn", "kmeans"})
     assert record["n_novel_true"] == 2
     assert (method == "pbn") == bool(record["hparams"])
+
+
+def test_every_index_says_how_many_there_are_in_each_answer(result):
+    """Blobs are told apart by any of them that looks at the novel rows alone."""
+    method, record = result
+    if method not in {"pbn", "kmeans"}:
+        assert "k_by_index" not in record
+        return
+    assert set(record["k_by_index"]) == set(INDEX_SIGNS)
+    for index, ks in record["k_by_index"].items():
+        assert len(ks) == 2
+        assert all(1 <= k <= 4 for k in ks)
+        if method == "kmeans" and index != KM_ACC:
+            assert ks == [2, 2]
 
 
 def test_published_values_are_not_tuned(tiny, make_plan, tmp_path):
