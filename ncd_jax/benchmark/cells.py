@@ -16,7 +16,7 @@ from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, cell_config
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.problem import Problem, make_hparams, prepare, purpose_key
+from ncd_jax.problem import Problem, fold_protocol, make_hparams, prepare, purpose_key
 from ncd_jax.procedure import Answer, choose, refit_all, score_on_hidden, tune
 from ncd_jax.scoring import score, score_test_split
 from ncd_jax.tuning.discovery import Refits
@@ -94,23 +94,25 @@ def _run_method(
 
 
 def _k_by_index(problem: Problem, states: list[PyTree], hparams: PyTree) -> dict[str, list[int]]:
-    """What every index says of the number of classes in the representation of each answer."""
-    config, rows = problem.config, problem.novel_rows
-    goal = Goal(rows, jnp.ones(len(rows), bool), jnp.int32(0))
+    """What every index says of the number of classes in the representation of each answer.
 
-    @functools.partial(jax.jit, static_argnames="index")
-    def number(key: Array, state: PyTree, data: NCDData, hparams: PyTree, index: str) -> Array:
+    With the restarts and rows of the folds, which are fewer than those of an answer.
+    """
+    rows = problem.novel_rows
+    goal = Goal(rows, jnp.ones(len(rows), bool), jnp.int32(0))
+    how = fold_protocol(problem, problem.hidden_folds).k_search(problem.spec.n_known)
+
+    @functools.partial(jax.jit, static_argnames="how")
+    def number(key: Array, state: PyTree, data: NCDData, hparams: PyTree, how: KSearch) -> Array:
         def see(x: Array) -> Array:
             return problem.method.represent(state, x, hparams)
 
-        k = config.k
-        how = KSearch(k.max, problem.spec.n_known, index, k.restarts, k.max_rows)
         return estimate_k(key, see, data, goal, see(data.x[goal.rows]), how).k
 
-    keys = jax.random.split(purpose_key(config, "indices"), len(states))
+    keys = jax.random.split(purpose_key(problem.config, "indices"), len(states))
     return {
         index: [
-            int(number(key, state, problem.data, hparams, index))
+            int(number(key, state, problem.data, hparams, dataclasses.replace(how, index=index)))
             for key, state in zip(keys, states, strict=True)
         ]
         for index in INDEX_SIGNS
