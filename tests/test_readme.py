@@ -38,3 +38,15 @@ def test_the_estimator_example_runs(tmp_path, monkeypatch):
     code = code.replace('"pbn"', '"kmeans"').replace("n_candidates=24", "n_candidates=1")
     exec(code, {"frame": frame, "labels": labels, "new_rows": frame[:5]})
     assert (tmp_path / "report.html").stat().st_size > 1e6
+
+
+def test_the_walk_through_runs(tmp_path, monkeypatch):
+    (tmp_path / "tests").symlink_to(Path(__file__).parent)
+    monkeypatch.chdir(tmp_path)
+    code = next(c for c in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "penguins" in c)
+    assert len([line for line in code.splitlines() if line.strip()]) < 10
+    names = {}
+    exec(code.replace("random_state=0", "method='kmeans', n_candidates=1"), names)
+    assert names["ncd"].n_novel_ >= 2
+    assert names["kind"].str.startswith("Gentoo").sum() == 119
+    assert (tmp_path / "penguins.html").stat().st_size > 1e6
