@@ -32,6 +32,12 @@ _UNUSED = -4.0
 _ROUNDING = 5e-6
 
 
+# One lane after the other: LAPACK's batches wait for threads of the pool that they themselves run
+# in, and where as many devices as it has threads do so, they wait for ever.
+_qr = jax.custom_batching.sequential_vmap(jnp.linalg.qr)
+_eigh = jax.custom_batching.sequential_vmap(jnp.linalg.eigh)
+
+
 class Eigenpairs(NamedTuple):
     """Approximate eigenpairs in the order of falling eigenvalues.
 
@@ -162,7 +168,7 @@ def _orthonormal(w: Array, remove: Callable[[Array], Array]) -> Array:
     """Orthonormal columns for `w` without what `remove` removes; dependent ones become zero."""
     for _ in range(2):  # the second pass takes out what rounding left
         size = jnp.linalg.norm(w, axis=0)
-        q, r = jnp.linalg.qr(remove(w / jnp.where(size > 0, size, 1.0)))
+        q, r = _qr(remove(w / jnp.where(size > 0, size, 1.0)))
         # Where a column is dependent `q` has an arbitrary one, and those after it have a part of
         # that. The second pass removes it, and has the dependent ones last.
         dependent = jnp.abs(jnp.diagonal(r)) < _DEPENDENT
@@ -194,7 +200,7 @@ def _rayleigh_ritz(grown: _Round, n_kept: int) -> _Round:
     small = dot(grown.basis.T, grown.image)
     unused = 1.0 - jnp.round(jnp.sum(grown.basis**2, axis=0))
     small = 0.5 * (small + small.T) + _UNUSED * jnp.diag(unused)
-    values, coordinates = jnp.linalg.eigh(small)
+    values, coordinates = _eigh(small)
     values, coordinates = values[::-1][:n_kept], coordinates[:, ::-1][:, :n_kept]
     vectors, products = dot(grown.basis, coordinates), dot(grown.image, coordinates)
     residuals = jnp.linalg.norm(products - vectors * values, axis=0)
