@@ -300,6 +300,12 @@ def test_rows_as_far_away_as_the_last_neighbour_count_too():
     assert words.argmax(axis=1).tolist() == [2] * len(words)
 
 
+def test_a_row_has_no_vote_of_its_own():
+    """Also where it is given more neighbours than there are; else it would be two against two."""
+    words, _ = elected_for_the_first(line([0, 3, 4, 5], [0, 0, 1, 1]), 1000)
+    np.testing.assert_array_equal(words, np.tile([0, 1, 0], (len(words), 1)))
+
+
 def test_where_no_neighbour_has_a_category_a_row_keeps_its_own():
     """Code 3 is no word at all."""
     words, _ = elected_for_the_first(line([0, 3, 4, 5], [1, 3, 3, 3]), 3)
