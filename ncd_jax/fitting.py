@@ -126,6 +126,7 @@ def fit_untuned(config: RunConfig, table: Table) -> Found:
         max_clusters=max(most, len(table.classes), 2),
         normalise=config.representation == "normalised",
         variant=config.variant or entry.variants[0],
+        blocks=table.categories,
     )
     scaler = Standardiser.fit(table)
     problem = Problem(

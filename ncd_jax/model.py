@@ -145,7 +145,7 @@ def load(workdir: Workdir) -> Model:
     try:
         return Model(
             method=facts["method"],
-            spec=Spec(**facts["spec"]),
+            spec=_spec(facts["spec"]),
             hparams=facts["hparams"],
             state=METHODS[facts["method"]].state(**arrays["state"], opt=None),
             encoder=facts["encoder"] and Encoder.from_json(facts["encoder"]),
@@ -160,6 +160,11 @@ def load(workdir: Workdir) -> Model:
         raise UserError(
             f"{workdir.path('model')} is damaged; run again in a new workdir"
         ) from error
+
+
+def _spec(facts: dict[str, Any]) -> Spec:
+    """Static facts from JSON, which has no tuples; models before there were blocks have none."""
+    return Spec(**facts | {"blocks": tuple(map(tuple, facts.get("blocks", ())))})
 
 
 def assign_rows(workdir: Workdir, path: Path) -> Path:

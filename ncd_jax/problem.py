@@ -101,6 +101,7 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
         max_clusters=max(most, int(hidden.hidden[0].sum())),
         normalise=config.representation == "normalised",
         variant=config.variant or entry.variants[0],
+        blocks=table.categories,
     )
     scaler = Standardiser.fit(table)
     return Problem(

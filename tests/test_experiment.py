@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import shutil
 from contextlib import contextmanager
 
 import numpy as np
@@ -312,6 +313,14 @@ def test_auto_takes_the_method_with_the_best_hidden_class_score(problem, tmp_pat
     assert metrics["hidden_class_score"] == max(scores.values()) == scores[metrics["method"]]
     assert len(list((tmp_path / "auto").glob("search_*.journal"))) == 2
     assert (tmp_path / "auto" / "model" / "model.json").is_file()
+
+
+def test_models_before_there_were_blocks_can_be_read(finished, tmp_path):
+    shutil.copytree(finished[0] / "model", tmp_path / "model")
+    stored = json.loads((tmp_path / "model" / "model.json").read_text())
+    del stored["metadata"]["spec"]["blocks"]
+    (tmp_path / "model" / "model.json").write_text(json.dumps(stored))
+    assert load(Workdir(tmp_path)).spec == load(Workdir(finished[0])).spec
 
 
 @pytest.mark.parametrize("method", METHODS)

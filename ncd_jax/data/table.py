@@ -42,6 +42,12 @@ class Table:
     frame: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def categories(self) -> tuple[tuple[int, int], ...]:
+        """Columns of `x` that are one category together: the first one and the one behind."""
+        blocks = self.encoder.blocks if self.encoder is not None else ()
+        return tuple((b.start, b.stop) for b in blocks if b.kind == "categorical")
+
     def original(self) -> pd.DataFrame:
         """The columns in use, as people know them."""
         if self.frame is not None and self.encoder is not None:

@@ -168,7 +168,7 @@ def cr_kd(spec: Spec) -> Method:
             out, batch_stats = apply(params, state, batch.x, hparams, key, "describe")
             _, known, reconstruction = out
             cross_entropy = known_cross_entropy(known / TEMPERATURE, batch.y, state.present)
-            rebuild = reconstruction_error(reconstruction, batch.x)
+            rebuild = reconstruction_error(reconstruction, batch.x, spec.blocks)
             total = cross_entropy + hparams.reconstruction * rebuild
             info = {"loss": total, "cross_entropy": cross_entropy, "reconstruction": rebuild}
             return total, (info, batch_stats)
@@ -186,7 +186,7 @@ def cr_kd(spec: Spec) -> Method:
         key: Array, state: State, batch: Batch, hparams: HParams
     ) -> tuple[State, dict[str, Array]]:
         key_views, key_dropout = jax.random.split(key)
-        views = two_views(key_views, batch.x, hparams.mask_rate, hparams.noise)
+        views = two_views(key_views, batch.x, hparams.mask_rate, hparams.noise, spec.blocks)
         x = views.reshape(-1, spec.n_features)
         labelled = batch.y != UNLABELLED
         wanted = ~labelled & batch.wanted
@@ -200,7 +200,8 @@ def cr_kd(spec: Spec) -> Method:
             )
             swapped = masked_mean(jnp.mean(each, axis=0), labelled | wanted)
             relation = jnp.mean(relation)
-            rebuild = reconstruction_error(out.reconstruction, jnp.tile(batch.x, (2, 1)))
+            rows = jnp.tile(batch.x, (2, 1))
+            rebuild = reconstruction_error(out.reconstruction, rows, spec.blocks)
             total = swapped + hparams.alpha * relation + hparams.reconstruction * rebuild
             info = {
                 "loss": total,

@@ -47,7 +47,7 @@ def pbn(spec: Spec) -> Method:
 
     def loss(out: Projection, batch: Batch, present: Array, hparams: HParams) -> dict[str, Array]:
         known = known_cross_entropy(out.logits, batch.y, present)
-        rebuild = reconstruction_error(out.reconstruction, batch.x)
+        rebuild = reconstruction_error(out.reconstruction, batch.x, spec.blocks)
         total = hparams.w * known + (1.0 - hparams.w) * rebuild
         return {"loss": total, "cross_entropy": known, "reconstruction": rebuild}
 

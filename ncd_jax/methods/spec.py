@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ncd_jax.networks.categories import Blocks
 from ncd_jax.types import Interval, Method
 
 __all__ = ["Entry", "Spec"]
@@ -21,6 +22,8 @@ class Spec:
         max_clusters: most novel classes that the program has room for.
         normalise: whether learned latents are scaled to norm 1 before they are clustered.
         variant: one of the method's variants.
+        blocks: encoded columns of each category; see `networks.categories`. Methods that rebuild
+            rows or make new ones look at them, all others treat them as numbers.
     """
 
     n_features: int
@@ -29,6 +32,7 @@ class Spec:
     max_clusters: int = 20
     normalise: bool = True
     variant: str = ""
+    blocks: Blocks = ()
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def tabular_ncd(spec: Spec) -> Method:
         key_move, key_dropout = jax.random.split(key)
         labelled = batch.y != UNLABELLED
         memory = state.opt.memory
-        moved = augment(key_move, batch.x, labelled, memory, hparams.k_neighbors)
+        moved = augment(key_move, batch.x, labelled, memory, hparams.k_neighbors, spec.blocks)
         both = jnp.concatenate([batch.x, moved])
         kinds = _kinds(labelled)
 

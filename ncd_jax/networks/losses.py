@@ -1,12 +1,16 @@
 """Losses as pure functions of network outputs and labels.
 
-Source of both: Troisemaine et al., 2024, arXiv 2311.05440, section 3.4.
+Source of both: Troisemaine et al., 2024, arXiv 2311.05440, section 3.4. That categories are
+rebuilt by cross-entropy is ours; their tables have none.
 """
 
 import chex
+import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from ncd_jax.networks.categories import Blocks, block_of_column, largest, leading
 from ncd_jax.types import UNLABELLED, Array
 
 __all__ = ["known_cross_entropy", "reconstruction_error"]
@@ -28,7 +32,34 @@ def known_cross_entropy(logits: Array, y: Array, present: Array) -> Array:
     return jnp.sum(jnp.where(labelled, each, 0.0)) / jnp.maximum(jnp.sum(labelled), 1)
 
 
-def reconstruction_error(reconstruction: Array, x: Array) -> Array:
-    """Squared error of `f32[n, d]`, summed over columns, mean over rows."""
+def reconstruction_error(reconstruction: Array, x: Array, blocks: Blocks = ()) -> Array:
+    """How badly rows are rebuilt: summed over columns, mean over rows.
+
+    A number costs its squared error. A category costs the softmax cross-entropy of its block,
+    divided by the logarithm of the number of its words. Either then costs 1 where nothing is
+    known: a number of variance 1 that is guessed to be 0, and a category whose words are all
+    held equally likely. The division takes no notice of how often the words are: a category
+    that nearly always has the same word is cheaper, as it is in squared errors of one-hot columns.
+
+    Args:
+        reconstruction: `f32[n, d]`; logits in the columns of blocks.
+        x: `f32[n, d]`. A block in which a row has no category costs that row nothing.
+        blocks: columns of each category; see `networks.categories`.
+    """
     chex.assert_equal_shape([reconstruction, x])
-    return jnp.mean(jnp.sum((reconstruction - x) ** 2, axis=1))
+    squared = (reconstruction - x) ** 2
+    if not blocks:
+        return jnp.mean(jnp.sum(squared, axis=1))
+    owner = block_of_column(blocks, x.shape[1])
+    # A block of one column has nothing to tell and no logarithm to be divided by.
+    weight = 1.0 / np.log([max(stop - start, 2) for start, stop in blocks])
+    target = leading(x, blocks)
+    # Softmax does not change with what is subtracted, so no gradient goes through it.
+    top = jax.lax.stop_gradient(largest(reconstruction, blocks))
+    logits = jnp.where(owner >= 0, reconstruction - top[:, owner], 0.0)
+    in_block = jnp.asarray(owner[:, None] == np.arange(len(blocks)), jnp.float32)
+    total = jnp.matmul(jnp.exp(logits), in_block, precision="highest")
+    given = jnp.matmul(target.astype(jnp.float32), in_block)
+    surprise = jnp.sum(given * jnp.log(total) * weight, axis=1)
+    surprise -= jnp.sum(jnp.where(target, logits, 0.0) * weight[owner], axis=1)
+    return jnp.mean(jnp.sum(jnp.where(owner >= 0, 0.0, squared), axis=1) + surprise)

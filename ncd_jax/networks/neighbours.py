@@ -1,12 +1,16 @@
 """Random points between a row and one of its neighbours, with a memory of earlier rows.
 
+What is no number has nothing between: as in SMOTE-NC, a category becomes the most frequent one
+of the neighbours.
+
 Neighbours are the most cosine-similar rows of the same kind, labelled or unlabelled. They are
 found without sorting: distances become whole numbers, and the one of a given rank is found bit
 by bit, by counting. That is one cheap pass over the matrix a bit, for any traced rank; and
 as the matrix says nothing of labels, all lanes of a sweep share it.
 
 Sources: Troisemaine et al., "A Method for Discovering Novel Classes in Tabular Data", 2022,
-arXiv 2209.01217; Chawla et al., "SMOTE: synthetic minority over-sampling technique", 2002.
+arXiv 2209.01217; Chawla et al., "SMOTE: synthetic minority over-sampling technique", 2002, section
+6.1 on categories. Distances stay those of encoded rows, without its median of deviations.
 """
 
 from typing import NamedTuple
@@ -14,7 +18,9 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from ncd_jax.networks.categories import Blocks, block_of_column, largest, leading, members, packed
 from ncd_jax.networks.projection import unit_rows
 from ncd_jax.types import Array
 
@@ -94,7 +100,14 @@ def level_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> A
     return jax.lax.fori_loop(0, BITS, add_bit, jnp.zeros(len(own_kind), jnp.int16))
 
 
-def augment(key: Array, x: Array, labelled: Array, memory: Memory, k_neighbors: Array) -> Array:
+def augment(
+    key: Array,
+    x: Array,
+    labelled: Array,
+    memory: Memory,
+    k_neighbors: Array,
+    blocks: Blocks = (),
+) -> Array:
     """Moves each row of `f32[n, d]` a random part of the way to a random neighbour.
 
     The neighbour is any of the `k_neighbors` most similar rows of its kind in the batch and
@@ -102,12 +115,17 @@ def augment(key: Array, x: Array, labelled: Array, memory: Memory, k_neighbors: 
     neighbour, as in the authors' code. A row without any stays where it is. What is drawn
     depends on the key alone.
 
+    A category is not moved: it becomes the most frequent one among the `k_neighbors`, and rows as
+    far away as the last of them count too. Of several the one that the random neighbour has, else
+    the one whose column is first. A row stays what it is where none of them has a category.
+
     Args:
         key: random key.
         x: rows of the batch.
         labelled: `bool[n]`, the kind of each row.
         memory: earlier rows.
         k_neighbors: traced scalar, at least 1; all of them where there are fewer.
+        blocks: columns of each category; see `networks.categories`.
     """
     chex.assert_rank([x, labelled], [2, 1])
     key_rank, key_part = jax.random.split(key)
@@ -129,7 +147,41 @@ def augment(key: Array, x: Array, labelled: Array, memory: Memory, k_neighbors: 
     index = jnp.arange(p, dtype=index_type)[:, None]
     neighbour = pool.x[jnp.max(jnp.where(chosen, index, 0), axis=0)]
     part = jnp.where(choices > 0, jax.random.uniform(key_part, (n,)), 0.0)
-    return x + part[:, None] * (neighbour - x)
+    moved = x + part[:, None] * (neighbour - x)
+    if not blocks:
+        return moved
+    farthest = level_of_rank(levels, choices, pool.labelled, labelled)
+    near = (levels <= farthest) & (pool.labelled[:, None] == labelled)
+    return _with_categories(moved, x, pool, near, neighbour, blocks)
+
+
+def _with_categories(
+    moved: Array, x: Array, pool: Memory, near: Array, neighbour: Array, blocks: Blocks
+) -> Array:
+    """Moved rows `f32[n, d]` with the categories that most of their neighbours have.
+
+    Args:
+        moved: rows whose numbers are moved.
+        x: the same rows before that.
+        pool: `p` rows, some of which may be none.
+        near: `bool[p, n]`, the neighbours of each row.
+        neighbour: `f32[n, d]`, the one that each row is moved to.
+        blocks: at least one.
+    """
+    columns, blocks = members(blocks), packed(blocks)
+    rows = pool.x[:, columns]
+    # Zeros and ones, and sums below 2^24, are exact on any matrix unit.
+    votes = near.T.astype(jnp.float32) @ leading(rows, blocks).astype(jnp.float32)
+    # Half a vote decides between equals only. A row alone in its kind has a neighbour in name.
+    votes += 0.5 * (leading(neighbour[:, columns], blocks) & (votes > 0))
+    # A column has one value where it is set and one where it is not. Zero, as in empty slots, is
+    # neither above the first nor below the second, however columns are shifted and scaled.
+    held = jnp.where(leading(votes, blocks), jnp.max(rows, axis=0), jnp.min(rows, axis=0))
+    elected = largest(votes, blocks)[:, block_of_column(blocks, len(columns))] > 0
+    held = jnp.where(elected, held, x[:, columns])
+    place = np.full(x.shape[1], -1)
+    place[columns] = np.arange(len(columns))
+    return jnp.where(place >= 0, held[:, place], moved)
 
 
 def _pool(memory: Memory, x: Array, labelled: Array) -> Memory:

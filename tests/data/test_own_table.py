@@ -68,6 +68,12 @@ def test_mixed_columns_from_file_and_from_pandas(write):
         ("sex", "categorical"),
         ("born", "numeric"),
     ]
+    assert own.categories == ((0, 3), (4, 6), (6, 9))
+    assert [own.columns[start] for start, _ in own.categories] == [
+        "island=Biscoe",
+        "bill=(given)",
+        "sex=female",
+    ]
     assert own.classes == ("Adelie", "Chinstrap", "Gentoo")
     frame = pd.read_csv(path, parse_dates=["born"], index_col="island").reset_index()
     again = read_table(frame.set_index("bill", drop=False), "species")
@@ -88,6 +94,7 @@ def test_a_frame_is_neither_copied_nor_changed():
     )
     pd.testing.assert_frame_equal(frame, before)
     assert own.encoder.columns == tuple(frame.columns[:3])
+    assert own.categories == ()
 
 
 @pytest.mark.parametrize(

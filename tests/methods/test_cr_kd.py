@@ -8,6 +8,9 @@ from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.methods.cr_kd import ENTRY, HParams
 from ncd_jax.methods.spec import Spec
+from ncd_jax.networks.joint_heads import JointHeadsNet
+from ncd_jax.networks.losses import reconstruction_error
+from ncd_jax.networks.views import two_views
 from ncd_jax.types import UNLABELLED, Batch, Goal, NCDData
 
 D, C, ROOM, LATENT, SLOTS = 6, 4, 10, 8, 5
@@ -25,8 +28,8 @@ VARIANTS = pytest.mark.parametrize("variant", ENTRY.variants)
 
 
 @functools.cache
-def method(variant="relaxed"):
-    return ENTRY.make(Spec(D, C, ROOM, max_clusters=SLOTS, variant=variant))
+def method(variant="relaxed", blocks=()):
+    return ENTRY.make(Spec(D, C, ROOM, max_clusters=SLOTS, variant=variant, blocks=blocks))
 
 
 @functools.cache
@@ -174,6 +177,29 @@ def test_the_reconstruction_weight_is_its_share_of_the_loss(begun, problem):
         np.testing.assert_allclose(
             parts[1]["loss"] - parts[0]["loss"], 2 * parts[0]["reconstruction"], rtol=1e-4
         )
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_categories_are_mixed_and_rebuilt_as_a_whole(begun, problem, stage):
+    """What is rebuilt is told from the row as it was, and seen in views that keep to blocks."""
+    blocks, batch = ((1, 3), (3, 6)), whole(*problem[:2])
+    _, info = jax.jit(method(blocks=blocks).stages[stage].step)(KEY, begun, batch, HPARAMS)
+    key_views, key_dropout = jax.random.split(KEY)
+    views = two_views(key_views, batch.x, HPARAMS.mask_rate, HPARAMS.noise, blocks)
+    x, part = ((batch.x, "describe"), (views.reshape(-1, D), "__call__"))[stage]
+    out, _ = JointHeadsNet(D, C, ROOM, SLOTS).apply(
+        {"params": begun.params, "batch_stats": begun.batch_stats},
+        x,
+        LATENT,
+        0.0,
+        train=True,
+        method=part,
+        rngs={"dropout": key_dropout},
+        mutable=["batch_stats"],
+    )
+    rows = jnp.tile(batch.x, (1 + stage, 1))
+    expected = reconstruction_error(out[-1], rows, blocks)
+    np.testing.assert_allclose(info["reconstruction"], expected, rtol=1e-4)
 
 
 def test_free_slots_take_no_part(begun, problem):

@@ -46,7 +46,7 @@ def float64(params):
     return jax.tree.map(lambda leaf: np.array(leaf, np.float64), params)
 
 
-def numpy_loss(params):
+def numpy_loss(params, x=X, blocks=()):
     """PBN's loss in training, dropout 0, again from its definition; float64."""
 
     def perceptron(h, layers):
@@ -58,13 +58,19 @@ def numpy_loss(params):
                 h = h * params[group][norm]["scale"] + params[group][norm]["bias"]
         return h
 
-    latent = perceptron(X, LAYERS[:3]) * (np.arange(ROOM) < LATENT)
+    latent = perceptron(x, LAYERS[:3]) * (np.arange(ROOM) < LATENT)
     z = latent / np.linalg.norm(latent, axis=1, keepdims=True)
     logits = (z @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"])[:, :2]
     log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     labelled = np.flatnonzero(Y >= 0)
     cross_entropy = -log_softmax[labelled, Y[labelled]].mean()
-    reconstruction = np.square(perceptron(z, LAYERS[3:]) - X).sum(axis=1).mean()
+    rebuilt = perceptron(z, LAYERS[3:])
+    cost = np.square(rebuilt - x)
+    for start, stop in blocks:
+        part = rebuilt[:, start:stop]
+        log_p = part - np.log(np.exp(part).sum(axis=1, keepdims=True))
+        cost[:, start:stop] = -log_p * (x[:, start:stop] > 0) / np.log(stop - start)
+    reconstruction = cost.sum(axis=1).mean()
     return W * cross_entropy + (1 - W) * reconstruction, cross_entropy, reconstruction
 
 
@@ -90,6 +96,19 @@ def test_loss_is_its_definition(ours, rtol):
         np.testing.assert_allclose(info["loss"], total, rtol=10 * rtol)
         np.testing.assert_allclose(info["cross_entropy"], cross_entropy, rtol=10 * rtol)
         np.testing.assert_allclose(info["reconstruction"], reconstruction, rtol=10 * rtol)
+
+
+def test_loss_with_categories_is_its_definition(rtol):
+    blocks, x = ((0, 2), (3, 5)), X.copy()
+    for i, (start, stop) in enumerate(blocks):
+        x[:, start:stop] = 0.7 * np.eye(2)[(np.arange(N) + i) // 3 % 2]
+    method = pbn(Spec(n_features=D, n_known=C, latent_width=ROOM, blocks=blocks))
+    data = NCDData(jnp.asarray(x), jnp.asarray(Y))
+    state = jax.jit(method.init)(KEY, data, GOAL, HPARAMS)
+    _, info = jax.jit(method.stages[0].step)(KEY, state, data, HPARAMS)
+    expected = numpy_loss(float64(state.params), x, blocks)
+    for name, value in zip(("loss", "cross_entropy", "reconstruction"), expected, strict=True):
+        np.testing.assert_allclose(info[name], value, rtol=10 * rtol, err_msg=name)
 
 
 def test_gradient_and_adamw_against_finite_differences(ours, rtol):

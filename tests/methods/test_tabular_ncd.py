@@ -32,8 +32,8 @@ BATCH = Batch(*DATA, jnp.zeros(N, bool).at[NOVEL].set(True))
 GOAL = Goal(jnp.asarray(NOVEL), jnp.ones(len(NOVEL), bool), jnp.int32(K))
 
 
-def make(max_clusters=SLOTS, variant="fraction"):
-    return tabular_ncd(Spec(D, C, ROOM, max_clusters=max_clusters, variant=variant))
+def make(max_clusters=SLOTS, variant="fraction", blocks=()):
+    return tabular_ncd(Spec(D, C, ROOM, max_clusters=max_clusters, variant=variant, blocks=blocks))
 
 
 METHOD = make()
@@ -111,6 +111,17 @@ def test_loss_is_its_definition(variant, top_k, n_nearest, state, rtol):
     names = ("loss", "cross_entropy", "pairs", "steady_classes", "steady_clusters")
     for name, value in zip(names, expected, strict=True):
         np.testing.assert_allclose(info[name], value, rtol=100 * rtol, err_msg=name)
+
+
+def test_moved_rows_keep_to_the_categories(state, rtol):
+    """The loss is that of rows moved with their blocks, and of no others."""
+    blocks = ((0, 2), (3, 5))
+    _, info = jax.jit(make(blocks=blocks).stages[0].step)(KEY, state, BATCH, HPARAMS)
+    arguments = DATA.x, jnp.asarray(Y != -1), state.opt.memory, HPARAMS.k_neighbors
+    for kind, same in ((blocks, True), ((), False)):
+        moved = augment(jax.random.split(KEY)[0], *arguments, kind)
+        total, *_ = numpy_loss(float64(state.params), np.asarray(moved), 3)
+        assert np.isclose(info["loss"], total, rtol=100 * rtol) == same
 
 
 def test_masked_slots_equal_a_head_without_them(state, rtol):

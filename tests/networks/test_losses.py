@@ -60,6 +60,91 @@ def test_reconstruction_error_by_hand():
     assert reconstruction_error(reconstruction, x) == 7
 
 
+def test_without_blocks_it_is_the_squared_error_bit_by_bit():
+    rng = np.random.default_rng(0)
+    r, x = (jnp.asarray(rng.normal(size=(300, 40)), jnp.float32) for _ in range(2))
+
+    def squared(r, x):
+        return jnp.mean(jnp.sum((r - x) ** 2, axis=1))
+
+    for mode in (jax.jit, lambda f: f):
+        assert mode(reconstruction_error)(r, x) == mode(squared)(r, x)
+        found, expected = (mode(jax.grad(f))(r, x) for f in (reconstruction_error, squared))
+        np.testing.assert_array_equal(found, expected)
+    found, expected = (str(jax.make_jaxpr(f)(r, x)) for f in (reconstruction_error, squared))
+    assert found.replace("reconstruction_error", "squared") == expected
+
+
+BLOCKS = ((1, 4), (5, 7))
+
+
+def rebuild_by_blocks(r, x, blocks=BLOCKS):
+    return jax.jit(lambda r: reconstruction_error(r, jnp.asarray(x), blocks))(jnp.asarray(r))
+
+
+def test_reconstruction_of_categories_by_hand(rtol):
+    """Numbers off by 1 and 2; softmax (1/2, 1/4, 1/4) and (1/9, 8/9), then (1/3,) * 3 and none."""
+    x = [[3.0, 0.7, 0.0, 0.0, 5.0, 0.7, 0.0], [3.0, 0.0, 0.0, 0.7, 5.0, 0.0, 0.0]]
+    r = [[4.0, *LOG([2.0, 1.0, 1.0]), 7.0, 0.0, LOG(8.0)], [3.0, 6.0, 6.0, 6.0, 5.0, -4.0, 9.0]]
+    first = 1 + LOG(2) / LOG(3) + 4 + LOG(9) / LOG(2)
+    found = rebuild_by_blocks(r, x)
+    np.testing.assert_allclose(found, (first + 1) / 2, rtol=rtol)
+
+
+def rows_with_blocks(scale=3.0):
+    rng = np.random.default_rng(0)
+    r = (scale * rng.normal(size=(50, 8))).astype(np.float32)
+    x = rng.normal(size=(50, 8)).astype(np.float32)
+    for start, stop in BLOCKS:
+        x[:, start:stop] = 0.7 * np.eye(stop - start)[rng.integers(0, stop - start, 50)]
+    x[:4, 5:7] = 0
+    return r, x
+
+
+@pytest.mark.parametrize("scale", [3.0, 1e4])
+def test_reconstruction_and_its_gradient_against_float64(scale, rtol):
+    """The gradient is probability minus target; also for logits whose exponentials overflow."""
+    r, x = rows_with_blocks(scale)
+    loss, grad = jax.value_and_grad(rebuild_by_blocks)(r, x)
+    cost, expected = (np.float64(r) - x) ** 2, 2 * (np.float64(r) - x)
+    for start, stop in BLOCKS:
+        logits, target = np.float64(r[:, start:stop]), x[:, start:stop] > 0
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        total = p.sum(axis=1, keepdims=True)
+        log_p = logits - logits.max(axis=1, keepdims=True) - np.log(total)
+        given, weight = target.any(axis=1, keepdims=True), 1 / LOG(stop - start)
+        cost[:, start:stop] = -log_p * target * weight
+        expected[:, start:stop] = (p / total - target) * given * weight
+    np.testing.assert_allclose(loss, cost.sum(axis=1).mean(), rtol=rtol)
+    np.testing.assert_allclose(grad, expected / 50, rtol=10 * rtol, atol=1e-7)
+
+
+def test_a_category_costs_as_much_as_a_number_where_nothing_is_known(rtol):
+    """Whatever the number of words; a number of variance 1, guessed to be its mean."""
+    number = np.array([1.0, -1.0] * 6)
+    for words in (2, 3, 6):
+        x = np.column_stack([number, 0.7 * np.eye(words)[np.arange(12) % words]])
+        found = rebuild_by_blocks(np.zeros_like(x), x, ((1, 1 + words),))
+        np.testing.assert_allclose(found, 1 + 1, rtol=rtol)
+
+
+def test_the_scale_of_columns_does_not_change_what_a_category_costs(rtol):
+    r, x = rows_with_blocks()
+    x = x[4:]
+    other = x.copy()
+    for start, stop in BLOCKS:
+        part = x[:, start:stop]
+        other[:, start:stop] = (part - part.mean(axis=0)) / part.std(axis=0)
+    np.testing.assert_allclose(
+        rebuild_by_blocks(r[4:], other), rebuild_by_blocks(r[4:], x), rtol=rtol
+    )
+
+
+def test_a_category_of_one_word_costs_nothing():
+    x = np.array([[0.7, 1.0], [0.7, 2.0]])
+    assert rebuild_by_blocks([[-5.0, 1.0], [5.0, 2.0]], x, ((0, 1),)) == 0
+
+
 def test_shapes_are_checked():
     with pytest.raises(AssertionError):
         reconstruction_error(jnp.ones((2, 3)), jnp.ones((2, 1)))

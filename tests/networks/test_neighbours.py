@@ -1,3 +1,4 @@
+import functools
 from collections import deque
 
 import jax
@@ -180,3 +181,155 @@ def test_lanes_equal_a_loop_and_share_the_distances(memory, moved):
         if e.primitive.name == "dot_general"
     ]
     assert [e.outvars[0].aval.shape for e in products] == [(SLOTS + N, N)]
+
+
+BLOCKS = ((1, 4), (6, 8), (8, 14))
+WIDTH = 15
+NUMBERS = [0, 4, 5, 14]
+
+
+def mixed_rows(rng, n, words=6):
+    """Rows of numbers and blocks; few words leave columns of the blocks that are never set."""
+    x = rng.normal(size=(n, WIDTH)).astype(np.float32)
+    for start, stop in BLOCKS:
+        codes = rng.integers(0, min(stop - start, words), n)
+        x[:, start:stop] = np.sqrt(0.5) * np.eye(stop - start)[codes]
+    return x
+
+
+def mixed_problem(seed=0, **options):
+    """Rows, their kinds, and a memory with free slots."""
+    rng = np.random.default_rng(seed)
+    x, earlier = mixed_rows(rng, N, **options), mixed_rows(rng, FILLED, **options)
+    memory = push(empty_memory(SLOTS, WIDTH), jnp.asarray(earlier), jnp.asarray(EARLIER_LABELLED))
+    return x, memory, np.concatenate([earlier, x]), np.concatenate([EARLIER_LABELLED, LABELLED])
+
+
+def neighbours_of(x, pool, kinds, i, k):
+    """Indices of the rows no farther than the k-th of their kind, by sorting."""
+    levels = np.asarray(distance_levels(jnp.asarray(pool), jnp.asarray(x[i : i + 1])))[:, 0]
+    allowed = np.flatnonzero(kinds == LABELLED[i])
+    allowed = allowed[allowed != len(pool) - N + i]
+    farthest = np.sort(levels[allowed])[:k][-1]
+    return allowed[levels[allowed] <= farthest]
+
+
+def votes_of(pool, near):
+    """How many of the neighbours have each word, block by block."""
+    return [(pool[near, start:stop] > 0).sum(axis=0) for start, stop in BLOCKS]
+
+
+@pytest.fixture(scope="module")
+def moved_mixed():
+    return jax.jit(functools.partial(augment, blocks=BLOCKS))
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 12, 1000])
+@pytest.mark.parametrize("rare", [False, True])
+def test_categories_are_the_most_frequent_of_the_neighbours(k, rare, moved_mixed):
+    """By counting one by one; where two are as frequent, it is one of them."""
+    x, memory, pool, kinds = mixed_problem(words=2 if rare else 6)
+    for seed in range(3):
+        result = np.asarray(moved_mixed(jax.random.key(seed), x, LABELLED, memory, k))
+        for i, row in enumerate(result):
+            near = neighbours_of(x, pool, kinds, i, k)
+            for (start, stop), votes in zip(BLOCKS, votes_of(pool, near), strict=True):
+                elected = np.flatnonzero(row[start:stop])
+                assert len(elected) == 1
+                assert votes[elected[0]] == votes.max()
+
+
+def test_blocks_of_a_moved_row_are_those_of_some_row(moved_mixed):
+    """To the last bit, also where columns were shifted and scaled one by one."""
+    x, memory, pool, _ = mixed_problem()
+    for scaled in (False, True):
+        mean, scale = (pool.mean(axis=0), pool.std(axis=0)) if scaled else (0, 1)
+        rows, earlier = ((part - mean) / scale for part in (x, pool[:FILLED]))
+        stored = push(empty_memory(SLOTS, WIDTH), jnp.asarray(earlier), memory.labelled[-FILLED:])
+        result = np.asarray(moved_mixed(KEY, jnp.asarray(rows), LABELLED, stored, 7))
+        known = np.concatenate([earlier, rows]).astype(np.float32)
+        for start, stop in BLOCKS:
+            words = {row.tobytes() for row in known[:, start:stop]}
+            assert {row.tobytes() for row in result[:, start:stop]} <= words
+        assert not np.isin(result[:, NUMBERS], known).any()
+
+
+@pytest.mark.parametrize("k", [1, 3, 1000])
+def test_numbers_do_not_notice_that_others_are_categories(k, moved, moved_mixed):
+    x, memory, *_ = mixed_problem()
+    plain, mixed = (np.asarray(f(KEY, x, LABELLED, memory, k)) for f in (moved, moved_mixed))
+    np.testing.assert_array_equal(mixed[:, NUMBERS], plain[:, NUMBERS])
+    assert (mixed != plain).any()
+
+
+def line(numbers, codes):
+    """Rows whose directions turn with their number, and one category of three words."""
+    angles = np.asarray(numbers) / 100
+    rows = 100 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return jnp.asarray(np.concatenate([rows, np.eye(4)[codes][:, :3]], axis=1), jnp.float32)
+
+
+def elected_for_the_first(x, k, n_keys=200):
+    """Words of the first row, and the way it goes, over many keys; all rows are of one kind."""
+    keys = jax.random.split(KEY, n_keys)
+    kinds, memory = jnp.ones(len(x), bool), empty_memory(1, 5)
+    many = jax.vmap(functools.partial(augment, blocks=((2, 5),)), (0, None, None, None, None))
+    result = np.asarray(jax.jit(many)(keys, x, kinds, memory, k))[:, 0]
+    return result[:, 2:], result[:, 1] > 0
+
+
+def test_the_neighbour_it_moves_to_decides_between_equals():
+    """One neighbour on either side, with a word each."""
+    words, up = elected_for_the_first(line([0, 3, -4, 40, 50], [0, 1, 2, 0, 0]), 2)
+    np.testing.assert_array_equal(words, np.where(up[:, None], [0, 1, 0], [0, 0, 1]))
+    assert 0.3 < up.mean() < 0.7
+
+
+def test_the_first_of_equals_where_the_neighbour_has_none_of_them():
+    """Two neighbours below with either of two words, and one above with the first word."""
+    x = line([0, -3, -4, -5, -6, 7, 40], [0, 2, 1, 2, 1, 0, 0])
+    words, up = elected_for_the_first(x, 5)
+    np.testing.assert_array_equal(words[up], np.tile([0, 1, 0], (up.sum(), 1)))
+    assert {tuple(row) for row in words[~up]} == {(0, 1, 0), (0, 0, 1)}
+
+
+def test_rows_as_far_away_as_the_last_neighbour_count_too():
+    """Five rows alike, of which two would do; three of them have one word, two the other."""
+    words, _ = elected_for_the_first(line([0, 5, 5, 5, 5, 5], [0, 1, 2, 2, 2, 1]), 2)
+    # The word is part of the direction, and here it is small beside the numbers.
+    assert words.argmax(axis=1).tolist() == [2] * len(words)
+
+
+def test_a_row_has_no_vote_of_its_own():
+    """Also where it is given more neighbours than there are; else it would be two against two."""
+    words, _ = elected_for_the_first(line([0, 3, 4, 5], [0, 0, 1, 1]), 1000)
+    np.testing.assert_array_equal(words, np.tile([0, 1, 0], (len(words), 1)))
+
+
+def test_where_no_neighbour_has_a_category_a_row_keeps_its_own():
+    """Code 3 is no word at all."""
+    words, _ = elected_for_the_first(line([0, 3, 4, 5], [1, 3, 3, 3]), 3)
+    np.testing.assert_array_equal(words, np.tile([0, 1, 0], (len(words), 1)))
+    words, _ = elected_for_the_first(line([0, 3, 4, 5], [3, 3, 3, 2]), 3)
+    np.testing.assert_array_equal(words, np.tile([0, 0, 1], (len(words), 1)))
+
+
+def test_a_row_alone_in_its_kind_keeps_its_categories(moved_mixed):
+    """Whatever the others are: an empty slot, or a row of the other kind, in front."""
+    x, _, pool, _ = mixed_problem()
+    others = push(empty_memory(FILLED, WIDTH), jnp.asarray(pool[:FILLED]), jnp.zeros(FILLED, bool))
+    assert (others.x[0] != x[3])[jnp.asarray([1, 2, 3, 6, 7])].any()
+    for memory in (empty_memory(FILLED, WIDTH), others):
+        result = moved_mixed(KEY, x, np.arange(N) == 3, memory, 5)
+        np.testing.assert_array_equal(result[3], x[3])
+
+
+def test_lanes_with_categories_equal_a_loop(moved_mixed):
+    x, memory, *_ = mixed_problem()
+    ks = jnp.array([1, 4, 30])
+    labelled = jnp.stack([jnp.asarray(LABELLED), ~LABELLED, jnp.ones(N, bool)])
+    many = jax.vmap(moved_mixed, in_axes=(None, None, 0, Memory(None, None, None), 0))
+    together = many(KEY, x, labelled, memory, ks)
+    for i in range(3):
+        alone = moved_mixed(KEY, x, labelled[i], memory, ks[i])
+        np.testing.assert_allclose(together[i], alone, atol=1e-6)

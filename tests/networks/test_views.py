@@ -49,6 +49,30 @@ def test_columns_come_from_different_rows(view):
         np.testing.assert_array_equal(np.sort(made[:, column]), X[:, column])
 
 
+BLOCKS, ALONE = ((1, 3), (3, 6)), [0]
+
+
+def test_a_category_is_replaced_as_a_whole_and_has_no_noise():
+    made = np.asarray(jax.jit(lambda k: two_views(k, jnp.asarray(X), 0.4, 0.3, BLOCKS))(KEY))
+    rows = np.floor(made)
+    for start, stop in BLOCKS:
+        block = made[..., start:stop]
+        assert np.isin(block, X).all()
+        np.testing.assert_array_equal(rows[..., start:stop].min(axis=-1), rows[..., stop - 1])
+        replaced = rows[..., start] != np.arange(N)
+        assert abs(replaced.mean() - 0.4) < 0.1
+    first, second = (rows[..., start] for start, _ in BLOCKS)
+    assert (first != second).mean() > 0.5
+    assert not np.isin(made[..., ALONE], X).any()
+
+
+def test_numbers_do_not_notice_that_others_are_categories():
+    arguments = KEY, jnp.asarray(X), 0.4, 0.3
+    made, plain = two_views(*arguments, BLOCKS), two_views(*arguments)
+    np.testing.assert_array_equal(made[..., ALONE], plain[..., ALONE])
+    assert (made != plain).any()
+
+
 def test_noise_is_in_units_of_the_column(view):
     scale = np.array([1.0, 10.0, 0.1, 3.0, 0.0, 1.0], np.float32)
     x = scale * np.random.default_rng(0).normal(size=(2000, D)).astype(np.float32)
