@@ -6,7 +6,6 @@ known to hide some, where no row is unlabelled or where nobody wants it, no tuni
 
 import csv
 import dataclasses
-import functools
 import math
 import tempfile
 import zlib
@@ -26,7 +25,7 @@ from ncd_jax.errors import UserError
 from ncd_jax.experiment import run
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.model import Model, fitted, load
-from ncd_jax.problem import Problem, make_hparams, purpose_key
+from ncd_jax.problem import Problem, make_hparams, make_method, purpose_key
 from ncd_jax.procedure import Answer, choose, refit_all
 from ncd_jax.results.console import Reporter
 from ncd_jax.results.workdir import Workdir
@@ -54,9 +53,6 @@ class Found(NamedTuple):
     stability: float
     report: bytes | None
 
-
-_make = functools.lru_cache(maxsize=64)(lambda name, spec: METHODS[name].make(spec))
-"""The same functions for equal shapes, so that programs are compiled once."""
 
 _TRAIN = jax.jit(train, static_argnames=("method", "epochs", "batch_size"))
 _AS_IT_IS = Calibration(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
@@ -136,7 +132,7 @@ def fit_untuned(config: RunConfig, table: Table) -> Found:
         tuning_folds=_NO_FOLDS,
         entry=entry,
         spec=spec,
-        method=_make(config.method, spec),
+        method=make_method(config.method, spec),
         space={},
         n_novel=config.k.n_novel,
         novel_rows=jnp.asarray(novel_rows, jnp.int32),
@@ -147,15 +143,10 @@ def fit_untuned(config: RunConfig, table: Table) -> Found:
         state: Any = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
     else:
         state = _train_on_known(problem, hparams)
-        answer = _nothing_novel()
-    z = jax.jit(problem.method.represent)(
-        state, problem.data.x, make_hparams(config.method, hparams)
-    )
-    if not len(novel_rows):
-        answer = answer._replace(centroids=jnp.zeros((0, z.shape[1])))
-    if not bool(jnp.isfinite(z).all()):
+        answer = _nothing_novel(problem, state, hparams)
+    model = fitted(problem, table, hparams, state, answer, _AS_IT_IS)
+    if not bool(jnp.isfinite(model.centroids).all()):
         raise FloatingPointError(f"{config.method} diverged; give a smaller hparams lr")
-    model = fitted(problem, table, hparams, state, z, answer, _AS_IT_IS)
     return Found(model, answer.labels, math.nan, _or_nan(answer.stability), None)
 
 
@@ -178,13 +169,14 @@ def _train_on_known(problem: Problem, hparams: Mapping[str, float]) -> Any:
     return state
 
 
-def _nothing_novel() -> Answer:
-    none = np.zeros(0, np.int32)
+def _nothing_novel(problem: Problem, state: Any, hparams: Mapping[str, float]) -> Answer:
+    arrays, none = make_hparams(problem.config.method, hparams), np.zeros(0, np.int32)
+    z = jax.eval_shape(problem.method.represent, state, problem.data.x, arrays)
     return Answer(
         refit=0,
         k=0,
         labels=none,
-        centroids=jnp.zeros((0, 0)),
+        centroids=jnp.zeros((0, z.shape[1])),
         slots=none,
         margin=np.zeros(0),
         stability=None,

@@ -4,6 +4,7 @@
 benchmarks call them directly.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from ncd_jax.methods import METHODS, Entry, Spec
 from ncd_jax.tuning.cross_validation import Protocol
 from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
 
-__all__ = ["Problem", "fold_protocol", "make_hparams", "prepare", "purpose_key"]
+__all__ = ["Problem", "fold_protocol", "make_hparams", "make_method", "prepare", "purpose_key"]
 
 
 class Problem(NamedTuple):
@@ -111,11 +112,17 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
         tuning_folds=tuning,
         entry=entry,
         spec=spec,
-        method=entry.make(spec),
+        method=make_method(config.method, spec),
         space=space,
         n_novel=n_novel,
         novel_rows=jnp.asarray(novel_rows, jnp.int32),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def make_method(name: str, spec: Spec) -> Method:
+    """The method for these shapes; the same object for equal ones, as programs are kept by it."""
+    return METHODS[name].make(spec)
 
 
 def make_hparams(method: str, values: Mapping[str, ArrayLike]) -> PyTree:

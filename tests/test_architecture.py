@@ -23,7 +23,6 @@ LAYERS = [
     ["procedure"],
     ["rehearsal"],
     ["scoring", "model", "outcome"],
-    ["apply"],
     ["experiment", "benchmark", "export"],
     ["parameters"],
     ["fitting"],

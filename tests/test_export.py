@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.apply import look, on_host
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.export import export_assign
 from ncd_jax.fitting import middle
 from ncd_jax.methods import METHODS, Spec
-from ncd_jax.model import Model, assign
+from ncd_jax.model import Model, assign, look, on_host
 from ncd_jax.problem import make_hparams
 from ncd_jax.tuning.calibration import Calibration
 from ncd_jax.types import Goal, NCDData
@@ -57,7 +56,7 @@ def make_model(name):
             method=name,
             spec=spec,
             hparams=hparams,
-            state=state,
+            state=state._replace(opt=None),
             encoder=None,
             scaler=Standardiser(np.zeros(6), np.ones(6)),
             columns=tuple("abcdef"),
