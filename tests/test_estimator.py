@@ -18,9 +18,9 @@ from sklearn.utils import estimator_checks
 from ncd_jax import NovelClassDiscovery, experiment
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.own_table import read_table
-from ncd_jax.fitting import middle
 from ncd_jax.methods import METHODS
 from ncd_jax.model import Applied
+from ncd_jax.problem import middle
 from ncd_jax.types import Interval
 
 SMALL = {"n_candidates": 2, "n_folds": 2, "epochs": 3, "n_refits": 2, "k_max": 4}
@@ -221,6 +221,7 @@ def test_the_method_may_say_the_class_by_other_means_than_distance(plain, monkey
         ({"random_state": -5}, "^random_state=-5 is too small"),
         ({"hparams": {"rate": 1.0}}, r"hparams\[rate\] is not a hyperparameter"),
         ({"hparams": {"dropout": 2.0}}, r"hparams\[dropout\]=2.0 must lie in"),
+        ({"variant": "fast"}, "has no variant 'fast'; choices: none"),
     ],
 )
 @pytest.mark.parametrize("n_classes", [3, 5])
@@ -251,6 +252,8 @@ def test_what_is_refused(blobs):
         ncd.fit(frame[:1], true[:1])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         ncd.fit(frame, true[:-1])
+    with pytest.raises(ValueError, match="'novel_0' has a name that novel classes get"):
+        ncd.fit(frame, np.array(["a", "novel_0", None], object)[true])
 
 
 def test_importing_the_package_is_cheap():

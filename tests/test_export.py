@@ -11,10 +11,9 @@ import pytest
 
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.export import export_assign
-from ncd_jax.fitting import middle
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.model import Model, assign, look, on_host
-from ncd_jax.problem import make_hparams
+from ncd_jax.problem import make_hparams, middle
 from ncd_jax.tuning.calibration import Calibration
 from ncd_jax.types import Goal, NCDData
 
