@@ -27,6 +27,7 @@ LAYERS = [
     ["parameters"],
     ["fitting"],
     ["estimator"],
+    ["startup"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MAY_SEE_THE_TRUTH = {
@@ -110,7 +111,7 @@ def test_few_powers(name):
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.Attribute) and node.attr == "config":
             owner = node.value.id if isinstance(node.value, ast.Name) else ""
-            assert owner != "jax", "jax.config belongs to the launcher"
+            assert owner != "jax" or name == "startup", "a library leaves jax.config alone"
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             assert isinstance(node.value, ast.Constant)
             assert node.value.value is False
