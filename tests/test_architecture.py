@@ -83,10 +83,12 @@ def identifiers(tree):
 
 @pytest.mark.parametrize("name", FILES)
 def test_imports_go_one_way(name):
+    if not name:  # for type checkers alone; that importing it is cheap is tested elsewhere
+        assert set(own_imports(name)) == {"estimator"}
+        return
     here = name.partition(".")[0]
     for imported in own_imports(name):
         there = imported.partition(".")[0]
-        assert name, "the package imports nothing by itself"
         assert here == there or LEVEL[there] < LEVEL[here], f"{name} imports {imported}"
 
 
