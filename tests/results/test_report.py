@@ -64,6 +64,29 @@ def test_the_headline_answers_the_question(page: Page):
     assert "5 novel classes among 890 unlabelled rows" in page.text
 
 
+@pytest.mark.parametrize(
+    ("second", "spread", "said"),
+    [
+        (0.416, 0.0, "to 100, the chosen one, it gets 98 (index 0.416 against 0.42)."),
+        (0.416, 0.0, "That is close: 5 is a good guess"),
+        (0.416, 0.0, "with --config.k.n_novel=7"),
+        (0.37, 0.06, "start moves the index by more than that difference. That is close"),
+        (0.32, 0.06, "it gets 50 (index"),
+        (0.32, 0.06, "by less than that difference. That is a clear lead."),
+        (0.42, 0.0, "it gets 100 (index 0.42 against 0.42). That is close"),
+    ],
+)
+def test_the_second_best_number_is_named(findings: Findings, second, spread, said):
+    ks = findings.k_curve.ks
+    index = np.where(ks == 7, second, np.where(ks == 5, 0.42, 0.22))
+    curve = dataclasses.replace(findings.k_curve, index=index, spread=np.full(len(ks), spread))
+    text = squeeze(Page(render_report(dataclasses.replace(findings, k_curve=curve))).text)
+    assert "Second best: 7 classes." in text
+    assert said in text
+    close = "close" if "a clear lead" not in text else "clearly"
+    assert f"Second best: 7, {close} behind." in text
+
+
 def test_sections_and_figures_belong_together(page: Page):
     shown = [attrs["data-figure"] for _, attrs in page.tags if "data-figure" in attrs]
     assert sorted(shown) == sorted(page.figures)
