@@ -151,7 +151,7 @@ def _fingerprint(table: Table) -> dict[str, Any]:
     digest = hashlib.sha256()
     for array in (table.x, table.y, table.x_test, table.y_test):
         if array is not None:
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     digest.update("\0".join((*table.columns, "", *table.classes, str(table.standardise))).encode())
     return {"name": table.name, "sha256": digest.hexdigest()}
 

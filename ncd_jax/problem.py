@@ -137,10 +137,11 @@ def _problem(
         variant=config.variant or entry.variants[0],
     )
     scaler = Standardiser.fit(table)
+    x = jax.device_put(scaler.apply(table.x))  # `asarray` would need room for a second copy
     return Problem(
         config=config,
         scaler=scaler,
-        data=NCDData(jnp.asarray(scaler.apply(table.x)), jnp.asarray(table.y, jnp.int32)),
+        data=NCDData(x, jnp.asarray(table.y, jnp.int32)),
         hidden_folds=hidden,
         tuning_folds=tuning,
         entry=entry,
