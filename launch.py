@@ -10,7 +10,6 @@ python launch.py --mode=benchmark --config=configs/benchmark.py
 
 import dataclasses
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from ncd_jax.model import assign_rows
 from ncd_jax.results.comparison import compare_runs, write_comparison
 from ncd_jax.results.console import make_reporter, summary
 from ncd_jax.results.workdir import Workdir
+from ncd_jax.startup import one_device_per_core
 
 _KEPT = "what is finished is kept, the same command goes on"
 _DEFAULT_CONFIG = Path(__file__).parent / "configs" / "default.py"
@@ -141,9 +141,7 @@ def start() -> None:
     # Warnings of libraries, and backends that are not installed, are nobody's concern here.
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.WARNING)
-    # One device a core: XLA's own threads split a training worse than trainings split.
-    affinity = getattr(os, "sched_getaffinity", None)
-    jax.config.update("jax_num_cpu_devices", len(affinity(0)) if affinity else os.cpu_count() or 1)
+    one_device_per_core()
     try:
         app.run(main, flags_parser=parse_flags)
     except UserError as error:

@@ -26,6 +26,7 @@ from ncd_jax.data.datasets import DATASETS, load_dataset
 from ncd_jax.data.own_table import read_table
 from ncd_jax.experiment import run
 from ncd_jax.scoring import score
+from ncd_jax.startup import one_device_per_core
 from ncd_jax.tuning.calibration import is_right
 from ncd_jax.types import UNLABELLED
 
@@ -53,6 +54,7 @@ _FEWEST_ROWS = 20
 
 def main(_: list[str]) -> None:
     """Runs every table and writes the figures."""
+    one_device_per_core()
     rows = []
     for name in _TABLES.value or TABLES:
         rows.append(_measure(name, Path(_FOLDER.value) / f"{name}.csv"))

@@ -10,12 +10,10 @@ counts, so that a machine that changes its mind in between does less harm.
 
 import itertools
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from absl import app, flags
 
@@ -24,6 +22,7 @@ from ncd_jax.data.datasets import load_dataset
 from ncd_jax.problem import Problem, prepare
 from ncd_jax.procedure import tune
 from ncd_jax.results.records import describe_environment
+from ncd_jax.startup import one_device_per_core, usable_cores
 
 _CANDIDATES = flags.DEFINE_integer("candidates", 16, "Candidates of the sweep.")
 _FOLDS = flags.DEFINE_integer("folds", 5, "Folds of the sweep.")
@@ -36,7 +35,7 @@ LR, W, DROPOUT, LATENT_DIM, BATCH = 1e-3, 0.5, 0.1, 16, 512
 
 def main(_: list[str]) -> None:
     """Measures the peer, the sweep in both settings, and the peer again."""
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    one_device_per_core()
     problems = {known: _problem(known) for known in (True, False)}
     _peer_seconds(problems[True])  # the first one pays for start-up
     peer = [_peer_seconds(problems[True]) for _ in range(_PEERS.value)]
@@ -58,7 +57,7 @@ def main(_: list[str]) -> None:
         "environment": {
             **describe_environment(),
             "torch": torch.__version__,
-            "cores": os.cpu_count(),
+            "cores": usable_cores(),
         },
         "trainings": _CANDIDATES.value * _FOLDS.value,
         "epochs": _EPOCHS.value,
@@ -99,7 +98,7 @@ def _peer_seconds(problem: Problem) -> float:
     import torch
     from torch import nn
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(usable_cores())
     device = "cuda" if torch.cuda.is_available() else "cpu"
     x = torch.tensor(np.asarray(problem.data.x), device=device)
     y = torch.tensor(problem.tuning_folds.y[0], dtype=torch.long, device=device)

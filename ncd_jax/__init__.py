@@ -1,7 +1,10 @@
 """Novel class discovery in tables, on JAX."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what is loaded lazily below, for those who read types
+    from ncd_jax.estimator import NovelClassDiscovery
 
 __all__ = ["NovelClassDiscovery"]
 

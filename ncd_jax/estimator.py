@@ -20,15 +20,16 @@ from sklearn.base import (
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ncd_jax.apply import Applied, fit_temperature, look, on_host
 from ncd_jax.config import RunConfig
 from ncd_jax.data.names import checked_names
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.fitting import Found, fit_tuned, fit_untuned
 from ncd_jax.methods import METHODS
+from ncd_jax.model import Applied, look, on_host
 from ncd_jax.parameters import as_value_errors, to_config
 from ncd_jax.results.console import Reporter, make_reporter
+from ncd_jax.tuning.calibration import fit_temperature
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["NovelClassDiscovery"]
@@ -163,8 +164,9 @@ class NovelClassDiscovery(
         under which the labels of the training rows are likeliest. It says how the row lies
         between the classes that were found, not whether these exist.
         """
-        _, squared, labels = self._see(X)
-        logits = -squared.astype(np.float64) / self._temperature
+        seen = self._see(X)
+        labels = seen.labels
+        logits = -seen.squared.astype(np.float64) / self._temperature
         logits -= logits.max(axis=1, keepdims=True)
         # Which of the novel classes it is, the method may say by other means than distance. Then
         # the two trade places; a tie goes to the class that `predict` names.

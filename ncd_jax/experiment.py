@@ -14,7 +14,7 @@ import numpy as np
 from ncd_jax.config import RunConfig, method_configs
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.errors import UserError
-from ncd_jax.model import fitted, save
+from ncd_jax.model import fitted, look, save
 from ncd_jax.outcome import Solution, Tuned, find, measure
 from ncd_jax.problem import Problem, make_hparams, prepare
 from ncd_jax.procedure import choose, refit_all, score_on_hidden, tune
@@ -77,11 +77,11 @@ def run(
         answer = choose(problem, refits)
         hparams = make_hparams(problem.config.method, best.hparams)
         state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
-        z = jax.jit(problem.method.represent)(state, problem.data.x, hparams)
     detail = f"answers for {len(problem.hidden_folds.y)} folds of hidden classes"
     with seconds("rehearse"), reporter.phase("rehearse", detail):
         rehearsal = rehearse_answers(problem, best.hparams)
-    solution = Solution(tuned, winner, refits, answer, np.asarray(z), rehearsal)
+    model = fitted(problem, table, best.hparams, state, answer, rehearsal.lone_calibration)
+    solution = Solution(tuned, winner, refits, answer, look(model, table.x).z, rehearsal)
 
     metrics = measure(solution, table)
     if table.x_test is not None:
@@ -93,8 +93,7 @@ def run(
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
-        calibration = rehearsal.lone_calibration
-        save(workdir, fitted(problem, table, best.hparams, state, z, answer, calibration))
+        save(workdir, model)
         recorded = {"run": identity, "environment": environment}
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
@@ -152,7 +151,7 @@ def _fingerprint(table: Table) -> dict[str, Any]:
     digest = hashlib.sha256()
     for array in (table.x, table.y, table.x_test, table.y_test):
         if array is not None:
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     digest.update("\0".join((*table.columns, "", *table.classes, str(table.standardise))).encode())
     return {"name": table.name, "sha256": digest.hexdigest()}
 

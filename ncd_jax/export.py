@@ -6,11 +6,8 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
-from ncd_jax.apply import apply
-from ncd_jax.methods import METHODS
-from ncd_jax.model import Model
-from ncd_jax.problem import make_hparams
-from ncd_jax.tuning.discovery import margin
+from ncd_jax.model import Model, apply
+from ncd_jax.problem import make_hparams, make_method
 from ncd_jax.types import Array
 
 __all__ = ["export_assign"]
@@ -28,16 +25,16 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
         model: the model.
         platforms: where it may run.
     """
-    method = METHODS[model.method].make(model.spec)
+    method = make_method(model.method, model.spec)
     hparams = make_hparams(model.method, model.hparams)
-    state = jax.tree.map(jnp.asarray, model.state._replace(opt=None))
+    state = jax.tree.map(jnp.asarray, model.state)
     centroids = jnp.asarray(model.centroids)
     margins, sure = (jnp.asarray(knots, jnp.float32) for knots in model.calibration)
 
     @jax.jit
     @jax.vmap  # methods may ask for the length of a table, which is open here; of one row it is 1
     def assign(row: Array) -> tuple[Array, Array]:
-        z, _, labels = apply(
+        seen = apply(
             method,
             state,
             hparams,
@@ -46,7 +43,7 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
             row[None],
             n_slots=model.spec.max_clusters,
         )
-        return labels[0].astype(jnp.int32), jnp.interp(margin(z, centroids)[0], margins, sure)
+        return seen.labels[0].astype(jnp.int32), jnp.interp(seen.margin[0], margins, sure)
 
     (n,) = jax.export.symbolic_shape("n")
     rows = jax.ShapeDtypeStruct((n, model.spec.n_features), jnp.float32)

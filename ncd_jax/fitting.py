@@ -5,8 +5,6 @@ known to hide some, where no row is unlabelled or where nobody wants it, no tuni
 """
 
 import csv
-import dataclasses
-import functools
 import math
 import tempfile
 import zlib
@@ -19,22 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.config import RunConfig
-from ncd_jax.data.folds import Folds
-from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
-from ncd_jax.errors import UserError
 from ncd_jax.experiment import run
-from ncd_jax.methods import METHODS, Spec
 from ncd_jax.model import Model, fitted, load
-from ncd_jax.problem import Problem, make_hparams, purpose_key
+from ncd_jax.problem import Problem, make_hparams, prepare_untuned, purpose_key
 from ncd_jax.procedure import Answer, choose, refit_all
 from ncd_jax.results.console import Reporter
 from ncd_jax.results.workdir import Workdir
 from ncd_jax.tuning.calibration import Calibration
 from ncd_jax.tuning.train import train
-from ncd_jax.types import UNLABELLED, Goal, Interval, NCDData
+from ncd_jax.types import Goal
 
-__all__ = ["Found", "fit_tuned", "fit_untuned", "middle"]
+__all__ = ["Found", "fit_tuned", "fit_untuned"]
 
 
 class Found(NamedTuple):
@@ -55,24 +49,9 @@ class Found(NamedTuple):
     report: bytes | None
 
 
-_make = functools.lru_cache(maxsize=64)(lambda name, spec: METHODS[name].make(spec))
-"""The same functions for equal shapes, so that programs are compiled once."""
-
 _TRAIN = jax.jit(train, static_argnames=("method", "epochs", "batch_size"))
 _AS_IT_IS = Calibration(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 """Without hidden classes nothing says what a margin is worth."""
-_NOTHING = np.zeros((0, 0), np.int32)
-_NO_FOLDS = Folds(*(_NOTHING,) * len(Folds._fields))
-
-
-def middle(space: Mapping[str, Interval]) -> dict[str, float]:
-    """The middle of every range; that of the logarithms where the search is uniform on them."""
-    values = {}
-    for name, range_ in space.items():
-        low, high = range_.low, range_.high
-        value = float(np.sqrt(low * high)) if range_.log else (low + high) / 2
-        values[name] = round(value) if range_.integer else value
-    return values
 
 
 def fit_tuned(config: RunConfig, table: Table, reporter: Reporter) -> Found:
@@ -105,58 +84,18 @@ def fit_untuned(config: RunConfig, table: Table) -> Found:
         UserError: a hyperparameter or a variant does not exist or is out of range.
         FloatingPointError: the training diverged.
     """
-    entry, n_features = METHODS[config.method], table.x.shape[1]
-    space = entry.space(n_features)
-    for name, value in config.hparams.items():
-        if name not in space:
-            raise UserError(f"config.hparams.{name} is not a hyperparameter of {config.method}")
-        low, high = space[name].valid
-        if not low <= value <= high:
-            raise UserError(f"config.hparams.{name}={value} must lie in {low:g}..{high:g}")
-    if config.variant and config.variant not in entry.variants:
-        raise UserError(f"{config.method} has no variant {config.variant!r}")
-    hparams = middle(space) | config.hparams
-    novel_rows = np.flatnonzero(table.y == UNLABELLED)
-    most = (config.k.n_novel or config.k.max) if len(novel_rows) else 1
-    spec = Spec(
-        n_features=n_features,
-        n_known=len(table.classes),
-        latent_width=int(hparams[entry.width]) if entry.width else n_features,
-        # Without novel rows, methods that look for groups are given the known classes.
-        max_clusters=max(most, len(table.classes), 2),
-        normalise=config.representation == "normalised",
-        variant=config.variant or entry.variants[0],
-        blocks=table.categories,
-    )
-    scaler = Standardiser.fit(table)
-    problem = Problem(
-        config=dataclasses.replace(config, hparams=hparams),
-        scaler=scaler,
-        data=NCDData(jnp.asarray(scaler.apply(table.x)), jnp.asarray(table.y, jnp.int32)),
-        hidden_folds=_NO_FOLDS,
-        tuning_folds=_NO_FOLDS,
-        entry=entry,
-        spec=spec,
-        method=_make(config.method, spec),
-        space={},
-        n_novel=config.k.n_novel,
-        novel_rows=jnp.asarray(novel_rows, jnp.int32),
-    )
-    if len(novel_rows):
+    problem = prepare_untuned(config, table)
+    hparams = problem.config.hparams
+    if len(problem.novel_rows):
         refits = refit_all(problem, hparams)
         answer = choose(problem, refits)
         state: Any = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
     else:
         state = _train_on_known(problem, hparams)
-        answer = _nothing_novel()
-    z = jax.jit(problem.method.represent)(
-        state, problem.data.x, make_hparams(config.method, hparams)
-    )
-    if not len(novel_rows):
-        answer = answer._replace(centroids=jnp.zeros((0, z.shape[1])))
-    if not bool(jnp.isfinite(z).all()):
+        answer = _nothing_novel(problem, state, hparams)
+    model = fitted(problem, table, hparams, state, answer, _AS_IT_IS)
+    if not bool(jnp.isfinite(model.centroids).all()):
         raise FloatingPointError(f"{config.method} diverged; give a smaller hparams lr")
-    model = fitted(problem, table, hparams, state, z, answer, _AS_IT_IS)
     return Found(model, answer.labels, math.nan, _or_nan(answer.stability), None)
 
 
@@ -179,13 +118,14 @@ def _train_on_known(problem: Problem, hparams: Mapping[str, float]) -> Any:
     return state
 
 
-def _nothing_novel() -> Answer:
-    none = np.zeros(0, np.int32)
+def _nothing_novel(problem: Problem, state: Any, hparams: Mapping[str, float]) -> Answer:
+    arrays, none = make_hparams(problem.config.method, hparams), np.zeros(0, np.int32)
+    z = jax.eval_shape(problem.method.represent, state, problem.data.x, arrays)
     return Answer(
         refit=0,
         k=0,
         labels=none,
-        centroids=jnp.zeros((0, 0)),
+        centroids=jnp.zeros((0, z.shape[1])),
         slots=none,
         margin=np.zeros(0),
         stability=None,

@@ -1,9 +1,11 @@
-"""A table and a configuration, made ready: the device side of a run, without any file.
+"""A table and a configuration, checked and made ready: the device side of a run, without any file.
 
 `prepare` makes the problem, `procedure` solves it; `experiment.run` wraps both in records, and
 benchmarks call them directly.
 """
 
+import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -22,7 +24,19 @@ from ncd_jax.methods import METHODS, Entry, Spec
 from ncd_jax.tuning.cross_validation import Protocol
 from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
 
-__all__ = ["Problem", "fold_protocol", "make_hparams", "prepare", "purpose_key"]
+__all__ = [
+    "Problem",
+    "fold_protocol",
+    "make_hparams",
+    "make_method",
+    "middle",
+    "prepare",
+    "prepare_untuned",
+    "purpose_key",
+]
+
+_NOTHING = np.zeros((0, 0), np.int32)
+_NO_FOLDS = Folds(*(_NOTHING,) * len(Folds._fields))
 
 
 class Problem(NamedTuple):
@@ -66,57 +80,106 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
 
     Raises:
         UserError: the table has no unlabelled row, fewer than three known classes, or one
-            that is named like a novel class; a fixed hyperparameter is out of range.
+            that is named like a novel class; a fixed hyperparameter or the variant does not
+            exist, or is out of range.
     """
-    novel_rows = np.flatnonzero(table.y == UNLABELLED)
-    if len(novel_rows) == 0:
+    if not (table.y == UNLABELLED).any():
         raise UserError(f"{table.name} has no unlabelled row; there is nothing to discover")
+    hidden = tuning = make_folds(table.y, config.search.folds, config.seed, config.search.held_out)
+    if METHODS[config.method].tuned_on_known:
+        tuning = known_fold(table.y, config.seed, config.search.held_out)
+    slots = max(n_novel or config.k.max, int(hidden.hidden[0].sum()))
+    return _problem(config, table, n_novel, hidden, tuning, slots)
+
+
+def prepare_untuned(config: RunConfig, table: Table) -> Problem:
+    """The problem without folds, which hides nothing: of any number of known classes.
+
+    Hyperparameters that are not given are in the middle of their range.
+
+    Raises:
+        UserError: as `prepare`, but an unlabelled row and three known classes are not needed.
+    """
+    free = _free_space(config, table.x.shape[1])
+    config = dataclasses.replace(config, hparams=middle(free) | config.hparams)
+    most = (config.k.n_novel or config.k.max) if (table.y == UNLABELLED).any() else 1
+    # Without novel rows, methods that look for groups are given the known classes.
+    slots = max(most, len(table.classes), 2)
+    return _problem(config, table, config.k.n_novel, _NO_FOLDS, _NO_FOLDS, slots)
+
+
+def _problem(
+    config: RunConfig,
+    table: Table,
+    n_novel: int | None,
+    hidden: Folds[np.ndarray],
+    tuning: Folds[np.ndarray],
+    slots: int,
+) -> Problem:
     for name in table.classes:
         if re.fullmatch(r"novel_\d+", name):
             raise UserError(f"class {name!r} has a name that novel classes get; rename it")
-    hidden = make_folds(table.y, config.search.folds, config.seed, config.search.held_out)
-    entry = METHODS[config.method]
-    tuning = hidden
-    if entry.tuned_on_known:
-        tuning = known_fold(table.y, config.seed, config.search.held_out)
-    n_features = table.x.shape[1]
-    space = entry.space(n_features)
-    width = int(space[entry.width].high) if entry.width else n_features
+    entry, n_features = METHODS[config.method], table.x.shape[1]
+    space = _free_space(config, n_features)
+    if config.variant and config.variant not in entry.variants:
+        choices = " or ".join(filter(None, entry.variants)) or "none"
+        raise UserError(f"{config.method} has no variant {config.variant!r}; choices: {choices}")
+    width: float = n_features
+    if entry.width:
+        fixed = config.hparams.get(entry.width)
+        width = space[entry.width].high if fixed is None else fixed
+    spec = Spec(
+        n_features=n_features,
+        n_known=len(table.classes),
+        latent_width=int(width),
+        max_clusters=slots,
+        normalise=config.representation == "normalised",
+        variant=config.variant or entry.variants[0],
+        blocks=table.categories,
+    )
+    scaler = Standardiser.fit(table)
+    x = jax.device_put(scaler.apply(table.x))  # `asarray` would need room for a second copy
+    return Problem(
+        config=config,
+        scaler=scaler,
+        data=NCDData(x, jnp.asarray(table.y, jnp.int32)),
+        hidden_folds=hidden,
+        tuning_folds=tuning,
+        entry=entry,
+        spec=spec,
+        method=make_method(config.method, spec),
+        space=space,
+        n_novel=n_novel,
+        novel_rows=jnp.asarray(np.flatnonzero(table.y == UNLABELLED), jnp.int32),
+    )
+
+
+def _free_space(config: RunConfig, n_features: int) -> dict[str, Interval]:
+    """The ranges of the hyperparameters that are not fixed; those that are, are checked."""
+    space = METHODS[config.method].space(n_features)
     for name, value in config.hparams.items():
         if name not in space:
             raise UserError(f"config.hparams.{name} is not a hyperparameter of {config.method}")
         low, high = space.pop(name).valid
         if not low <= value <= high:
             raise UserError(f"config.hparams.{name}={value} must lie in {low:g}..{high:g}")
-        if name == entry.width:
-            width = int(value)
-    if config.variant and config.variant not in entry.variants:
-        choices = " or ".join(filter(None, entry.variants)) or "none"
-        raise UserError(f"{config.method} has no variant {config.variant!r}; choices: {choices}")
-    most = n_novel or config.k.max
-    spec = Spec(
-        n_features=n_features,
-        n_known=len(table.classes),
-        latent_width=width,
-        max_clusters=max(most, int(hidden.hidden[0].sum())),
-        normalise=config.representation == "normalised",
-        variant=config.variant or entry.variants[0],
-        blocks=table.categories,
-    )
-    scaler = Standardiser.fit(table)
-    return Problem(
-        config=config,
-        scaler=scaler,
-        data=NCDData(jnp.asarray(scaler.apply(table.x)), jnp.asarray(table.y, jnp.int32)),
-        hidden_folds=hidden,
-        tuning_folds=tuning,
-        entry=entry,
-        spec=spec,
-        method=entry.make(spec),
-        space=space,
-        n_novel=n_novel,
-        novel_rows=jnp.asarray(novel_rows, jnp.int32),
-    )
+    return space
+
+
+def middle(space: Mapping[str, Interval]) -> dict[str, float]:
+    """The middle of every range; that of the logarithms where the search is uniform on them."""
+    values = {}
+    for name, range_ in space.items():
+        low, high = range_.low, range_.high
+        value = float(np.sqrt(low * high)) if range_.log else (low + high) / 2
+        values[name] = round(value) if range_.integer else value
+    return values
+
+
+@functools.lru_cache(maxsize=64)
+def make_method(name: str, spec: Spec) -> Method:
+    """The method for these shapes; the same object for equal ones, as programs are kept by it."""
+    return METHODS[name].make(spec)
 
 
 def make_hparams(method: str, values: Mapping[str, ArrayLike]) -> PyTree:

@@ -23,11 +23,11 @@ LAYERS = [
     ["procedure"],
     ["rehearsal"],
     ["scoring", "model", "outcome"],
-    ["apply"],
     ["experiment", "benchmark", "export"],
     ["parameters"],
     ["fitting"],
     ["estimator"],
+    ["startup"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MAY_SEE_THE_TRUTH = {
@@ -83,10 +83,12 @@ def identifiers(tree):
 
 @pytest.mark.parametrize("name", FILES)
 def test_imports_go_one_way(name):
+    if not name:  # for type checkers alone; that importing it is cheap is tested elsewhere
+        assert set(own_imports(name)) == {"estimator"}
+        return
     here = name.partition(".")[0]
     for imported in own_imports(name):
         there = imported.partition(".")[0]
-        assert name, "the package imports nothing by itself"
         assert here == there or LEVEL[there] < LEVEL[here], f"{name} imports {imported}"
 
 
@@ -111,7 +113,7 @@ def test_few_powers(name):
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.Attribute) and node.attr == "config":
             owner = node.value.id if isinstance(node.value, ast.Name) else ""
-            assert owner != "jax", "jax.config belongs to the launcher"
+            assert owner != "jax" or name == "startup", "a library leaves jax.config alone"
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             assert isinstance(node.value, ast.Constant)
             assert node.value.value is False

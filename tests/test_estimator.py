@@ -16,11 +16,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
 from ncd_jax import NovelClassDiscovery, experiment
-from ncd_jax.apply import Applied, fit_temperature
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.own_table import read_table
-from ncd_jax.fitting import middle
 from ncd_jax.methods import METHODS
+from ncd_jax.model import Applied
+from ncd_jax.problem import middle
 from ncd_jax.types import Interval
 
 SMALL = {"n_candidates": 2, "n_folds": 2, "epochs": 3, "n_refits": 2, "k_max": 4}
@@ -218,7 +218,7 @@ def test_novel_classes_of_numbers_are_numbers(plain):
 def test_the_method_may_say_the_class_by_other_means_than_distance(plain, monkeypatch):
     pipeline, x, _ = plain
     before = pipeline.predict_proba(x[:1])[0]
-    said = Applied(np.zeros((1, 5)), np.arange(5.0)[None] ** 2, np.array([3]))
+    said = Applied(np.zeros((1, 5)), np.arange(5.0)[None] ** 2, np.array([3]), np.ones(1))
     monkeypatch.setattr("ncd_jax.estimator.look", lambda model, x: said)
     shares = pipeline.predict_proba(x[:1])[0]
     assert shares.argmax() == 3
@@ -227,27 +227,6 @@ def test_the_method_may_say_the_class_by_other_means_than_distance(plain, monkey
     tie = said._replace(squared=np.ones((1, 5)))
     monkeypatch.setattr("ncd_jax.estimator.look", lambda model, x: tie)
     assert pipeline.predict_proba(x[:1])[0].argmax() == 3
-
-
-def test_temperature_is_the_likeliest():
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, 400)
-    centroids = 2.0 * np.eye(3, 8)
-    z = centroids[y] + rng.normal(size=(400, 8))
-    squared = ((z[:, None] - centroids) ** 2).sum(axis=2)
-
-    def likelihood(temperature):
-        shares = np.exp(-(squared - squared.min(axis=1, keepdims=True)) / temperature)
-        return np.log(shares[np.arange(400), y] / shares.sum(axis=1)).mean()
-
-    grid = np.linspace(0.5, 20, 2000)
-    best = grid[np.argmax([likelihood(t) for t in grid])]
-    assert fit_temperature(squared, y, 8) == pytest.approx(best, rel=0.02)
-    # Of rows that cannot be mistaken every temperature is as likely as the lowest.
-    far = squared + 1e4 * (np.arange(3) != y[:, None])
-    own = squared[np.arange(400), y].mean()
-    assert fit_temperature(far, y, 8) >= 2 * own / 8 * 0.999
-    assert fit_temperature(np.zeros((4, 1)), np.zeros(4, int), 8) > 0
 
 
 @pytest.mark.parametrize(
@@ -261,6 +240,7 @@ def test_temperature_is_the_likeliest():
         ({"random_state": -5}, "^random_state=-5 is too small"),
         ({"hparams": {"rate": 1.0}}, r"hparams\[rate\] is not a hyperparameter"),
         ({"hparams": {"dropout": 2.0}}, r"hparams\[dropout\]=2.0 must lie in"),
+        ({"variant": "fast"}, "has no variant 'fast'; choices: none"),
     ],
 )
 @pytest.mark.parametrize("n_classes", [3, 5])
@@ -291,6 +271,8 @@ def test_what_is_refused(blobs):
         ncd.fit(frame[:1], true[:1])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         ncd.fit(frame, true[:-1])
+    with pytest.raises(ValueError, match="'novel_0' has a name that novel classes get"):
+        ncd.fit(frame, np.array(["a", "novel_0", None], object)[true])
 
 
 def test_importing_the_package_is_cheap():

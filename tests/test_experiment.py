@@ -276,6 +276,27 @@ def test_the_stored_model_gives_the_training_rows_their_class(problem, finished)
     np.testing.assert_array_equal(given[novel], assignments["label"][novel])
 
 
+def test_another_number_of_rows_compiles_nothing(problem, finished):
+    table, _ = problem
+    model, programs = load(Workdir(finished[0])), []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            programs.append(duration)
+
+    assign(model, table.x)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        jax.jit(lambda x: x + 1)(np.ones(7))
+        assert len(programs) == 1
+        for rows in (table.x[:1], np.tile(table.x, (5, 1)), table.x[:0]):
+            labels, confidence = assign(load(Workdir(finished[0])), rows)
+            assert labels.shape == confidence.shape == (len(rows),)
+        assert len(programs) == 1
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
 def test_class_centroids_are_the_means_of_their_rows(problem, finished):
     table, _ = problem
     model = load(Workdir(finished[0]))

@@ -9,20 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.apply import look, on_host
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.export import export_assign
-from ncd_jax.fitting import middle
 from ncd_jax.methods import METHODS, Spec
-from ncd_jax.model import Model, assign
-from ncd_jax.problem import make_hparams
+from ncd_jax.model import Model, assign, look, on_host
+from ncd_jax.problem import make_hparams, middle
 from ncd_jax.tuning.calibration import Calibration
 from ncd_jax.types import Goal, NCDData
 
 pytest.importorskip("flatbuffers", reason="jax.export writes with it")
 READER = """
-import sys
-sys.modules["ncd_jax"] = sys.modules["flax"] = sys.modules["sklearn"] = None
+import importlib.util, sys
+for package in ("ncd_jax", "flax", "optax", "sklearn", "pandas"):
+    assert importlib.util.find_spec(package)
+    sys.modules[package] = None
 import jax.export, numpy as np
 folder = sys.argv[1]
 program = jax.export.deserialize(bytearray(open(folder + "/model.bin", "rb").read()))
@@ -57,7 +57,7 @@ def make_model(name):
             method=name,
             spec=spec,
             hparams=hparams,
-            state=state,
+            state=state._replace(opt=None),
             encoder=None,
             scaler=Standardiser(np.zeros(6), np.ones(6)),
             columns=tuple("abcdef"),
@@ -88,14 +88,15 @@ def test_the_same_answers_as_the_model(name):
     np.testing.assert_array_equal(look(model, x[550:553]).z, seen.z[550:553])
 
 
-def test_a_process_with_jax_alone(tmp_path):
-    model = make_model("pbn")
+@pytest.mark.parametrize("name", ["pbn", "ncd_sc", "tabular_ncd"])
+def test_a_process_with_jax_alone(name, tmp_path):
+    model = make_model(name)
     x = np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
     (tmp_path / "model.bin").write_bytes(export_assign(model, platforms=["cpu"]))
     np.savez(tmp_path / "rows.npz", all=x, one=x[4:5])
     subprocess.run([sys.executable, "-c", READER, tmp_path], check=True)
-    for name, rows in (("all", x), ("one", x[4:5])):
+    for file, rows in (("all", x), ("one", x[4:5])):
         labels, sure = assign(model, rows)
-        with np.load(tmp_path / f"{name}.npz") as read:
+        with np.load(tmp_path / f"{file}.npz") as read:
             np.testing.assert_array_equal(read["labels"], labels)
             np.testing.assert_allclose(read["sure"], sure, atol=1e-5)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.metrics import clustering_scores, contingency
+from ncd_jax.clustering.sample import draw_rows
 from ncd_jax.types import UNLABELLED, Array, KEstimate
 
 __all__ = ["estimate_by_known_accuracy"]
@@ -52,11 +53,8 @@ def estimate_by_known_accuracy(
     labelled = (y != UNLABELLED) & mask
     n_present = jnp.sum(jnp.zeros(n_known, bool).at[jnp.where(labelled, y, 0)].max(labelled))
     key_rows, key_runs = jax.random.split(key)
-    if len(x) > max_rows:
-        # Unmasked rows come first, in random order.
-        rank = jax.random.uniform(key_rows, mask.shape) + mask
-        _, drawn = jax.lax.top_k(rank, max_rows)
-        x, y, mask, labelled = x[drawn], y[drawn], mask[drawn], labelled[drawn]
+    rows, mask = draw_rows(key_rows, mask, max_rows)
+    x, y, labelled = x[rows], y[rows], labelled[rows]
     classes = jnp.where(labelled, y, 0)
     slots = n_known + max_clusters
     ks = jnp.arange(1, max_clusters + 1)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ncd_jax.clustering.kmeans import kmeans, squared_distances
+from ncd_jax.clustering.sample import draw_rows
 from ncd_jax.clustering.validity import INDICES
 from ncd_jax.types import Array, KEstimate
 
@@ -41,16 +42,13 @@ def estimate_n_clusters(
     """
     mask = jnp.ones(len(x), bool) if mask is None else mask
     key_rows, key_runs = jax.random.split(key)
-    if len(x) > max_rows:
-        # Unmasked rows come first, in random order.
-        rank = jax.random.uniform(key_rows, mask.shape) + mask
-        _, drawn = jax.lax.top_k(rank, max_rows)
-        x, mask = x[drawn], mask[drawn]
+    rows, mask = draw_rows(key_rows, mask, max_rows)
+    x = x[rows]
     measure, on_distances, sign = INDICES[index]
-    rows = x
+    measured = x
     if on_distances:
-        rows = jnp.sqrt(squared_distances(x, x))
-        rows = jnp.where(jnp.eye(len(x), dtype=bool), 0.0, rows)
+        measured = jnp.sqrt(squared_distances(x, x))
+        measured = jnp.where(jnp.eye(len(x), dtype=bool), 0.0, measured)
     ks = jnp.arange(2, max_clusters + 1)
 
     def value_of(k: Array) -> Array:
@@ -63,7 +61,7 @@ def estimate_n_clusters(
             restarts=restarts,
             max_iter=25,
         )
-        value = measure(rows, clusters.labels, max_clusters=max_clusters, mask=mask)
+        value = measure(measured, clusters.labels, max_clusters=max_clusters, mask=mask)
         return jnp.where(k < jnp.sum(mask), value, -sign * jnp.inf)
 
     # One k after the other: starts of equal k need about equally many iterations, under

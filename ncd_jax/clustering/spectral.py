@@ -26,10 +26,11 @@ import jax.numpy as jnp
 from ncd_jax.clustering.eigenvectors import leading_eigenpairs
 from ncd_jax.clustering.kmeans import squared_distances
 from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.sample import draw_rows
 from ncd_jax.clustering.spanning_tree import longest_spanning_edge
 from ncd_jax.types import Array
 
-__all__ = ["SpectralFit", "SpectralMap", "draw_landmarks", "extend", "fit_spectral", "kernel_width"]
+__all__ = ["SpectralFit", "SpectralMap", "extend", "fit_spectral", "kernel_width"]
 
 # A kernel of float32 entries does not tell smaller eigenvalues from zero.
 _SMALLEST = 1e-8
@@ -86,17 +87,6 @@ def kernel_width(longest_edge: Array, min_dist: Array) -> Array:
     return -edge / (2.0 * jnp.log(min_dist))
 
 
-def draw_landmarks(key: Array, mask: Array, max_landmarks: int) -> tuple[Array, Array]:
-    """Indices `i32[m]` of a random sample of the unmasked rows, and which count, `bool[m]`.
-
-    All rows in their order where there are no more than `max_landmarks`.
-    """
-    if len(mask) <= max_landmarks:
-        return jnp.arange(len(mask)), mask
-    _, rows = jax.lax.top_k(jax.random.uniform(key, mask.shape) + mask, max_landmarks)
-    return rows, mask[rows]
-
-
 def fit_spectral(
     key: Array,
     x: Array,
@@ -127,9 +117,9 @@ def fit_spectral(
     """
     chex.assert_rank([x, mask], [2, 1])
     key_tree, key_rows, key_vectors = jax.random.split(key, 3)
-    in_tree, tree_mask = draw_landmarks(key_tree, mask, max_tree_rows)
+    in_tree, tree_mask = draw_rows(key_tree, mask, max_tree_rows)
     longest = longest_spanning_edge(x[in_tree], tree_mask)
-    rows, active = draw_landmarks(key_rows, mask, max_landmarks)
+    rows, active = draw_rows(key_rows, mask, max_landmarks)
     landmarks = jnp.where(active[:, None], x[rows], 0.0)
     centred = landmarks - _centre(landmarks, active)
     distances = squared_distances(centred, centred)

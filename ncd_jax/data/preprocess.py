@@ -9,6 +9,9 @@ from ncd_jax.data.table import Table
 
 __all__ = ["Standardiser"]
 
+_ROWS = 4096
+"""Rows that are scaled at once, so that in float64 a table is never there a second time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Standardiser:
@@ -45,7 +48,11 @@ class Standardiser:
         x = np.asarray(x)
         if x.dtype == np.float32 and not self.mean.any() and (self.scale == 1).all():
             return x  # encoded already: not a copy more than needed
-        return ((x - self.mean) / self.scale).astype(np.float32)
+        out = np.empty(x.shape, np.float32)
+        for start in range(0, len(x), _ROWS):
+            rows = slice(start, start + _ROWS)
+            out[rows] = (x[rows] - self.mean) / self.scale
+        return out
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The form in which it is stored with a model."""

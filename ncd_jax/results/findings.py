@@ -10,7 +10,40 @@ from ncd_jax.results.profiles import Profiles
 from ncd_jax.tuning.calibration import ConfidenceCurve
 from ncd_jax.tuning.proposals import Trial
 
-__all__ = ["Findings", "KCurve", "LatentMap", "Ranked", "Trial"]
+__all__ = ["Findings", "KCurve", "LatentMap", "Ranked", "RunnerUp", "Trial"]
+
+_CLOSE = 0.1
+"""Share of the range of an index below which two numbers of classes are about equally good."""
+
+
+@dataclass(frozen=True)
+class RunnerUp:
+    """The second best number of novel classes.
+
+    Attributes:
+        k: the number.
+        index: its validity index, mean over refits.
+        chosen_index: that of the chosen number.
+        behind: what is between the two, as a share of the way from the chosen number to the
+            worst one tried; negative where the chosen one is not the best.
+        shaken: standard deviation of the chosen number's index over refits.
+    """
+
+    k: int
+    index: float
+    chosen_index: float
+    behind: float
+    shaken: float
+
+    @property
+    def is_close(self) -> bool:
+        """Whether it would be no surprise if it were the better one."""
+        return self.behind < _CLOSE or self.is_shaken
+
+    @property
+    def is_shaken(self) -> bool:
+        """Whether the difference is smaller than what another training makes."""
+        return abs(self.chosen_index - self.index) < self.shaken
 
 
 @dataclass(frozen=True)
@@ -40,6 +73,24 @@ class KCurve:
     def sign(self) -> int:
         """1 where larger is better, -1 where smaller is."""
         return INDEX_SIGNS[self.name]
+
+    @property
+    def runner_up(self) -> RunnerUp | None:
+        """The best number beside the chosen one; none where either has no index."""
+        value = dict(zip(self.ks.tolist(), (self.sign * self.index).tolist(), strict=True))
+        value = {k: v for k, v in value.items() if np.isfinite(v)}
+        others = [k for k in value if k != self.chosen]
+        if self.chosen not in value or not others:
+            return None
+        second, best = max(others, key=lambda k: value[k]), value[self.chosen]
+        whole = best - min(value.values())
+        return RunnerUp(
+            k=second,
+            index=self.sign * value[second],
+            chosen_index=self.sign * best,
+            behind=(best - value[second]) / whole if whole > 0 else 0.0,
+            shaken=float(self.spread[self.ks == self.chosen][0]),
+        )
 
 
 @dataclass(frozen=True)

@@ -44,15 +44,13 @@ def k_plot(curve: KCurve) -> go.Figure:
         customdata=spread,
         hovertemplate="k = %{x}: %{y:.3f} ± %{customdata:.3f}<extra></extra>",
     )
-    order = np.argsort(-curve.sign * index)
-    runner_up = next((i for i in order if ks[i] != curve.chosen), None)
-    if runner_up is not None:
+    if (runner_up := curve.runner_up) is not None:
         figure.add_scatter(
-            x=[ks[runner_up]],
-            y=[index[runner_up]],
+            x=[runner_up.k],
+            y=[runner_up.index],
             mode="markers",
             marker={"color": "white", "size": 12, "line": {"color": BEST, "width": 2}},
-            name=f"runner-up: {ks[runner_up]}",
+            name=f"runner-up: {runner_up.k}",
             hovertemplate="runner-up %{x}: %{y:.3f}<extra></extra>",
         )
     chosen = ks == curve.chosen

@@ -38,7 +38,7 @@ def profile_plot(grid: Grid) -> go.Figure | None:
         colorbar={
             "orientation": "h",
             "thickness": 10,
-            "len": 0.7,
+            "len": 1,
             "y": 1,
             "yanchor": "bottom",
             "tickvals": [-1, 0, 1],

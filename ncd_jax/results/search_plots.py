@@ -61,6 +61,7 @@ def search_plot(trials: Sequence[Trial], best: int) -> go.Figure:
         hovertemplate="best, candidate %{x}: %{y:.1%}<br>%{customdata}<extra></extra>",
     )
     figure.update_yaxes(PERCENT)
+    figure.update_xaxes(dtick=-(-len(trials) // 10))  # about ten ticks, all whole numbers
     return figure
 
 

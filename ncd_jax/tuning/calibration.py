@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment, minimize_scalar
+from scipy.special import log_softmax
 from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
 
@@ -24,6 +25,7 @@ __all__ = [
     "calibrate",
     "calibration_error",
     "fit_calibration",
+    "fit_temperature",
     "held_out_confidence",
     "is_right",
     "ranking_quality",
@@ -100,6 +102,32 @@ def fit_calibration(margin: ArrayLike, right: ArrayLike) -> Calibration:
 def calibrate(calibration: Calibration, margin: ArrayLike) -> np.ndarray:
     """The confidence `f64[n]` of rows with margins `f[n]`."""
     return np.interp(np.asarray(margin, np.float64), calibration.x, calibration.y)
+
+
+def fit_temperature(squared: np.ndarray, y: np.ndarray, n_columns: int) -> float:
+    """The temperature of `softmax(-squared / temperature)` under which labels are likeliest.
+
+    It lies between those of two models of a class with the variance that is measured: columns
+    that are independent of each other, and columns that all say the same.
+
+    Args:
+        squared: `f[n, C + k]`, squared distances of labelled rows to the centroids.
+        y: `i[n]`, their class.
+        n_columns: of the representation.
+    """
+    squared = squared.astype(np.float64)
+    own = squared[np.arange(len(y)), y].mean()
+    if own <= 0:
+        own = max(float(squared.mean()), 1e-12)
+
+    def surprise(log_temperature: float) -> float:
+        shares = log_softmax(-squared / np.exp(log_temperature), axis=1)
+        return float(-shares[np.arange(len(y)), y].mean())
+
+    bounds = (np.log(2 * own / n_columns), np.log(2 * own))
+    if n_columns == 1:
+        return float(2 * own)
+    return float(np.exp(minimize_scalar(surprise, bounds=bounds, method="bounded").x))
 
 
 def held_out_confidence(margin: ArrayLike, right: ArrayLike, fold: ArrayLike) -> np.ndarray:

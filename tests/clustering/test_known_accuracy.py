@@ -1,6 +1,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -107,7 +108,7 @@ def test_vmap_over_labels_and_masks_equals_a_loop(counted, estimate):
     x, y = pairs(2)
     hidden = np.stack([np.where(y == c, -1, y) for c in range(3)]).astype(np.int32)
     masks = np.random.default_rng(0).random((3, N)) < 0.9
-    lanes = jax.jit(jax.vmap(lambda y, mask: counted(KEY, x, y, mask=mask)))
+    lanes = jax.jit(jax.vmap(lambda y, mask: counted(KEY, jnp.asarray(x), y, mask=mask)))
     together = lanes(hidden, masks)
     for i in range(3):
         alone = estimate(x, hidden[i], masks[i])

@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 from ncd_jax.clustering.eigenvectors import _orthonormal, leading_eigenpairs
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.spanning_tree import longest_spanning_edge
-from ncd_jax.clustering.spectral import draw_landmarks, extend, fit_spectral, kernel_width
+from ncd_jax.clustering.spectral import extend, fit_spectral, kernel_width
 
 KEY = jax.random.key(0)
 WIDTH = 4
@@ -280,21 +280,6 @@ def test_landmarks_tell_what_all_rows_tell(blobs):
     z = place(result.map, x)[0]
     labels = kmeans(KEY, z, 3, max_clusters=3).labels
     assert adjusted_rand_score(labels, classes) > 0.97
-
-
-def test_landmarks_are_drawn_among_unmasked_rows():
-    mask = np.arange(50) % 2 == 0
-    rows, active = draw_landmarks(KEY, jnp.asarray(mask), 20)
-    assert active.all()
-    assert len(set(rows.tolist())) == 20
-    assert mask[rows].all()
-    assert not np.array_equal(rows, draw_landmarks(jax.random.key(1), jnp.asarray(mask), 20)[0])
-    rows, active = draw_landmarks(KEY, jnp.asarray(mask), 30)
-    np.testing.assert_array_equal(mask[rows], active)
-    assert active.sum() == 25
-    rows, active = draw_landmarks(KEY, jnp.asarray(mask), 50)
-    np.testing.assert_array_equal(rows, np.arange(50))
-    np.testing.assert_array_equal(active, mask)
 
 
 def test_chunks_do_not_matter():

@@ -26,6 +26,15 @@ def test_agrees_with_scikit_learn(scale):
     np.testing.assert_allclose(out, oracle.transform(x), rtol=1e-5, atol=1e-6)
 
 
+def test_a_row_is_scaled_alike_wherever_it_stands():
+    x = np.random.default_rng(0).normal(3, 2, (10_000, 3))
+    fitted = Standardiser.fit(table_of(x))
+    whole = ((x - fitted.mean) / fitted.scale).astype(np.float32)
+    np.testing.assert_array_equal(fitted.apply(x), whole)
+    np.testing.assert_array_equal(fitted.apply(x[9_999:]), whole[9_999:])
+    assert fitted.apply(x[:0]).shape == (0, 3)
+
+
 def test_labels_and_test_rows_play_no_part():
     x = np.random.default_rng(0).normal(size=(10, 2))
     plain = table_of(x)

@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from ncd_jax.results.findings import Findings, KCurve, LatentMap
+from ncd_jax.results.findings import Findings, KCurve, LatentMap, RunnerUp
 from ncd_jax.results.novel_plots import k_plot, map_plot, size_plot
 from ncd_jax.results.plot_style import class_style, display_name
 from ncd_jax.results.search_plots import fold_plot, hparam_plot, loss_plot, search_plot
@@ -76,6 +76,8 @@ def test_k_curve_marks_choice_and_runner_up():
     figure = k_plot(curve)
     assert list(trace(figure, "chosen: 3").x) == [3]
     assert list(trace(figure, "runner-up: 4").y) == [0.3]
+    assert curve.runner_up == RunnerUp(4, pytest.approx(0.3), 0.4, pytest.approx(1 / 3), 0.0)
+    assert dataclasses.replace(curve, chosen=9).runner_up is None
     one = KCurve("silhouette", np.array([2]), np.array([0.1]), np.zeros(1), 2)
     assert "runner-up" not in str(k_plot(one).data)
 

@@ -64,6 +64,29 @@ def test_the_headline_answers_the_question(page: Page):
     assert "5 novel classes among 890 unlabelled rows" in page.text
 
 
+@pytest.mark.parametrize(
+    ("second", "spread", "said"),
+    [
+        (0.416, 0.0, "to 100, the chosen one, it gets 98 (index 0.416 against 0.42)."),
+        (0.416, 0.0, "That is close: 5 is a good guess"),
+        (0.416, 0.0, "with --config.k.n_novel=7"),
+        (0.37, 0.06, "start moves the index by more than that difference. That is close"),
+        (0.32, 0.06, "it gets 50 (index"),
+        (0.32, 0.06, "by less than that difference. That is a clear lead."),
+        (0.42, 0.0, "it gets 100 (index 0.42 against 0.42). That is close"),
+    ],
+)
+def test_the_second_best_number_is_named(findings: Findings, second, spread, said):
+    ks = findings.k_curve.ks
+    index = np.where(ks == 7, second, np.where(ks == 5, 0.42, 0.22))
+    curve = dataclasses.replace(findings.k_curve, index=index, spread=np.full(len(ks), spread))
+    text = squeeze(Page(render_report(dataclasses.replace(findings, k_curve=curve))).text)
+    assert "Second best: 7 classes." in text
+    assert said in text
+    close = "close" if "a clear lead" not in text else "clearly"
+    assert f"Second best: 7, {close} behind." in text
+
+
 def test_sections_and_figures_belong_together(page: Page):
     shown = [attrs["data-figure"] for _, attrs in page.tags if "data-figure" in attrs]
     assert sorted(shown) == sorted(page.figures)
@@ -122,9 +145,8 @@ def find_browser() -> str:
     pytest.skip("no Chromium or Chrome on PATH")
 
 
-def browse(html: str, folder: Path) -> tuple[str, str]:
-    """The document after its scripts ran, and what they wrote to the console."""
-    (folder / "report.html").write_text(html, encoding="utf-8")
+def run_browser(page: Path, *flags: str) -> tuple[str, str]:
+    """What a browser writes, and what scripts wrote to its console."""
     command = [
         find_browser(),
         "--headless",
@@ -138,13 +160,68 @@ def browse(html: str, folder: Path) -> tuple[str, str]:
         "--enable-logging=stderr",
         "--v=0",
         "--virtual-time-budget=20000",
-        f"--user-data-dir={folder / 'profile'}",
-        "--dump-dom",
-        (folder / "report.html").as_uri(),
+        f"--user-data-dir={page.parent / 'profile'}",
+        *flags,
+        page.as_uri(),
     ]
     done = subprocess.run(command, capture_output=True, timeout=120, check=True)
     log = done.stderr.decode(errors="replace")
     return done.stdout.decode(), "\n".join(x for x in log.splitlines() if "CONSOLE" in x)
+
+
+def browse(html: str, folder: Path) -> tuple[str, str]:
+    """The document after its scripts ran, and what they wrote to the console."""
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    return run_browser(folder / "report.html", "--dump-dom")
+
+
+FRAME = """<!doctype html>
+<iframe src="report.html" style="width: {width}px; height: 900px; border: 0"></iframe>
+<script>
+const frame = document.querySelector("iframe");
+frame.onload = () => {{
+  frame.contentWindow.dispatchEvent(new Event("{event}"));
+  setTimeout(() => {{
+    const page = frame.contentDocument;
+    const right = (what) => [...page.querySelectorAll(what)].map(
+      (element) => element.getBoundingClientRect().right);
+    const found = {{
+      room: page.documentElement.clientWidth, page: page.documentElement.scrollWidth,
+      plots: right(".plot .main-svg"), tables: right("table"), texts: right("p, h1, h2, h3, li") }};
+    document.body.dataset.found = JSON.stringify(found);
+  }}, 5000);
+}};
+</script>"""
+
+
+def measure(html: str, folder: Path, width: int, event: str = "none") -> dict:
+    """Right edges in pixels on a page of that width; a window of its own is never that narrow."""
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    frame = folder / "frame.html"
+    frame.write_text(FRAME.format(width=width, event=event), encoding="utf-8")
+    dom, _ = run_browser(frame, "--allow-file-access-from-files", "--dump-dom")
+    body = next(attrs for tag, attrs in Page(dom).tags if tag == "body")
+    return json.loads(body["data-found"])
+
+
+@pytest.mark.parametrize("kind", ["usual", "hostile"])
+def test_a_phone_need_not_scroll_sideways(kind: str, findings, hostile_html: str, tmp_path: Path):
+    html = hostile_html if kind == "hostile" else render_report(findings)
+    found = measure(html, tmp_path, 400)
+    assert found["page"] == found["room"] <= 400
+    assert max(found["plots"] + found["texts"]) <= found["room"]
+
+
+def test_print_cuts_nothing(findings, tmp_path: Path):
+    html = render_report(findings)
+    assert html.count("@media print") == 1
+    # A page of A4 less its margins.
+    found = measure(html.replace("@media print", "@media all"), tmp_path, 718, "beforeprint")
+    assert max(found["plots"] + found["texts"] + found["tables"]) <= 718
+    run_browser(tmp_path / "report.html", f"--print-to-pdf={tmp_path / 'report.pdf'}")
+    pdf = (tmp_path / "report.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 4
 
 
 @pytest.mark.parametrize("kind", ["usual", "least", "hostile"])

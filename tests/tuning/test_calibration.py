@@ -10,6 +10,7 @@ from ncd_jax.tuning.calibration import (
     calibrate,
     calibration_error,
     fit_calibration,
+    fit_temperature,
     held_out_confidence,
     is_right,
     ranking_quality,
@@ -124,3 +125,24 @@ def test_a_fold_has_no_say_on_its_own_rows():
     np.testing.assert_allclose(confidence[fold != 7], 0.5)
     alone = held_out_confidence(margin[:100], np.arange(100) < 30, fold[:100])
     assert alone.mean() == pytest.approx(0.3)
+
+
+def test_temperature_is_the_likeliest():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 400)
+    centroids = 2.0 * np.eye(3, 8)
+    z = centroids[y] + rng.normal(size=(400, 8))
+    squared = ((z[:, None] - centroids) ** 2).sum(axis=2)
+
+    def likelihood(temperature):
+        shares = np.exp(-(squared - squared.min(axis=1, keepdims=True)) / temperature)
+        return np.log(shares[np.arange(400), y] / shares.sum(axis=1)).mean()
+
+    grid = np.linspace(0.5, 20, 2000)
+    best = grid[np.argmax([likelihood(t) for t in grid])]
+    assert fit_temperature(squared, y, 8) == pytest.approx(best, rel=0.02)
+    # Of rows that cannot be mistaken every temperature is as likely as the lowest.
+    far = squared + 1e4 * (np.arange(3) != y[:, None])
+    own = squared[np.arange(400), y].mean()
+    assert fit_temperature(far, y, 8) >= 2 * own / 8 * 0.999
+    assert fit_temperature(np.zeros((4, 1)), np.zeros(4, int), 8) > 0
