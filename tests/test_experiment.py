@@ -6,6 +6,7 @@ import json
 import shutil
 from contextlib import contextmanager
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest

@@ -27,7 +27,9 @@ def test_the_python_example_runs():
 def test_the_estimator_example_runs(tmp_path, monkeypatch):
     """On a table with words and gaps, with the least of settings."""
     monkeypatch.chdir(tmp_path)
-    code = next(c for c in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "ncd.predict" in c)
+    code = next(
+        c for c in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "ncd.predict" in c
+    )
     rng = np.random.default_rng(0)
     kind = np.arange(120) % 6
     frame = pd.DataFrame(rng.normal(size=(120, 3)) + 5 * rng.normal(size=(6, 3))[kind])

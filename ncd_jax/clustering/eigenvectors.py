@@ -34,8 +34,8 @@ _ROUNDING = 5e-6
 
 # One lane after the other: LAPACK's batches wait for threads of the pool that they themselves run
 # in, and where as many devices as it has threads do so, they wait for ever.
-_qr = jax.custom_batching.sequential_vmap(jnp.linalg.qr)
-_eigh = jax.custom_batching.sequential_vmap(jnp.linalg.eigh)
+_qr = jax.custom_batching.sequential_vmap(lambda a: tuple(jnp.linalg.qr(a)))
+_eigh = jax.custom_batching.sequential_vmap(lambda a: tuple(jnp.linalg.eigh(a)))
 
 
 class Eigenpairs(NamedTuple):

@@ -1,4 +1,5 @@
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -380,3 +381,18 @@ def test_equal_rows_are_placed_equally():
     z = place(result.map, x)[0]
     np.testing.assert_allclose(z[::2], z[1::2], atol=1e-5)
     np.testing.assert_allclose(z, result.map.vectors, atol=1e-5)
+
+
+def test_lanes_make_no_batches_of_lapack():
+    """These wait for threads of their own pool; sweeps over two devices were seen to hang."""
+
+    def pairs(matrix):
+        known, mask = jnp.zeros(len(matrix)), jnp.ones(len(matrix), bool)
+        return leading_eigenpairs(
+            jax.random.key(0), matrix, known, mask, 2, width=3, most_columns=33
+        )
+
+    program = jax.jit(jax.vmap(pairs)).lower(jnp.zeros((4, 50, 50))).as_text()
+    calls = re.findall(r"@lapack_s(geqrf|syevd)_ffi\(.*?\(tensor<([\dx]+)xf32>", program)
+    assert {name for name, _ in calls} == {"geqrf", "syevd"}
+    assert all(shape.count("x") == 1 for _, shape in calls)
