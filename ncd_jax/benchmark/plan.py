@@ -32,6 +32,8 @@ class BenchmarkConfig:
             authors of PBN tuned, for the methods and tables they tuned.
         seeds: answers from different seeds in every cell.
         run: the configuration that all cells share.
+        budgets: what is different for cells of a dataset or method, by its name: groups of
+            `run` with the keys that change. A method's counts where both have one.
     """
 
     datasets: tuple[str, ...]
@@ -40,6 +42,7 @@ class BenchmarkConfig:
     hyperparameters: str
     seeds: int
     run: RunConfig = field(default_factory=RunConfig)
+    budgets: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def benchmark_config() -> ml_collections.ConfigDict:
     config.k_settings = ",".join(_SETTINGS)
     config.hyperparameters = "tuned"
     config.seeds = 10
+    config.budgets = ml_collections.ConfigDict()
     return config
 
 
@@ -85,19 +89,23 @@ def parse_benchmark(config: ml_collections.ConfigDict) -> BenchmarkConfig:
         UserError: an unknown key or name, or a value out of range.
     """
     raw = config.to_dict()
-    missing = {"datasets", "methods", "k_settings", "hyperparameters", "seeds"} - set(raw)
+    missing = {"datasets", "methods", "k_settings", "hyperparameters", "seeds", "budgets"} - set(
+        raw
+    )
     if missing:
         raise UserError(
             "this is no configuration of a benchmark; give --config=configs/benchmark.py"
         )
-    source, seeds = raw.pop("hyperparameters"), raw.pop("seeds")
+    source, seeds, budgets = (raw.pop(key) for key in ("hyperparameters", "seeds", "budgets"))
     if source not in _SOURCES:
         raise UserError(
             f"config.hyperparameters={source!r} is unknown; choose {' or '.join(_SOURCES)}"
         )
     if not 1 <= seeds <= 1000:
         raise UserError(f"config.seeds={seeds} must lie in 1..1000")
-    return BenchmarkConfig(
+    for name in budgets:
+        split_names(name, (*DATASETS, *METHODS), "budgets")
+    result = BenchmarkConfig(
         datasets=split_names(raw.pop("datasets"), tuple(DATASETS), "datasets"),
         methods=split_names(
             raw.pop("methods"), _all_methods(), "methods", default=_default_methods()
@@ -106,7 +114,11 @@ def parse_benchmark(config: ml_collections.ConfigDict) -> BenchmarkConfig:
         hyperparameters=source,
         seeds=seeds,
         run=parse(ml_collections.ConfigDict(raw)),
+        budgets=budgets,
     )
+    for budget in budgets.values():
+        parse(ml_collections.ConfigDict(_merged(raw, budget)))
+    return result
 
 
 def plan(config: BenchmarkConfig) -> list[Cell]:
@@ -127,12 +139,35 @@ def plan(config: BenchmarkConfig) -> list[Cell]:
 
 
 def cell_config(config: BenchmarkConfig, cell: Cell) -> RunConfig:
-    """The configuration of one cell, hyperparameters included where they are published."""
+    """The configuration of one cell, hyperparameters included where they are published.
+
+    One that the benchmark fixes counts for the methods that have it, before a published one.
+    """
     method, _, variant = cell.method.partition("/")
-    changes: dict[str, Any] = {"dataset": cell.dataset, "method": method, "variant": variant}
+    hparams: dict[str, float] = {}
     if cell.hyperparameters == "published":
-        changes["hparams"] = published(method, cell.dataset, k_known=cell.k_known)
-    return dataclasses.replace(config.run, **changes)
+        hparams = published(method, cell.dataset, k_known=cell.k_known)
+    if method in METHODS:
+        space = METHODS[method].space(1)
+        hparams |= {key: value for key, value in config.run.hparams.items() if key in space}
+    run = dataclasses.replace(
+        config.run, dataset=cell.dataset, method=method, variant=variant, hparams=hparams
+    )
+    for name in (cell.dataset, method):
+        groups = config.budgets.get(name, {})
+        changed = {
+            group: dataclasses.replace(getattr(run, group), **keys)
+            for group, keys in groups.items()
+        }
+        run = dataclasses.replace(run, **changed)
+    return run
+
+
+def _merged(raw: dict[str, Any], budget: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The configuration with what a budget changes, to be checked as a whole."""
+    if not all(isinstance(keys, dict) for keys in budget.values()):
+        raise UserError("config.budgets are groups of keys, such as {'train': {'epochs': 100}}")
+    return raw | {group: raw.get(group, {}) | keys for group, keys in budget.items()}
 
 
 def _has_published(cell: Cell) -> bool:

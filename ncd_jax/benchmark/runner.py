@@ -53,7 +53,11 @@ def run_benchmark(
         UserError: the folder holds something else.
     """
     reporter = reporter or Reporter()
-    identity = {"benchmark": dataclasses.asdict(config.run), "seeds": config.seeds}
+    identity = {
+        "benchmark": dataclasses.asdict(config.run),
+        "seeds": config.seeds,
+        "budgets": config.budgets,
+    }
     workdir = Workdir.open(path, identity, describe_environment())
     cells = plan(config)
     load = functools.lru_cache(maxsize=1)(lambda name: _load(name, data_dir))

@@ -70,8 +70,8 @@ def distance_levels(x: Array, y: Array) -> Array:
     return jnp.round(level).astype(jnp.int16)
 
 
-# One lane after the other: the matrices of many lanes side by side do not fit into the cache of a
-# CPU, which takes three times as long.
+# Here and below one lane after the other: the matrices of many lanes side by side do not fit into
+# the cache of a CPU, which takes two to three times as long.
 @jax.custom_batching.sequential_vmap
 def level_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> Array:
     """The level `i16[n]` of the row that has a given rank in each column, nearest first.
@@ -98,6 +98,17 @@ def level_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> A
         return jnp.where(nearer < rank, above, level)
 
     return jax.lax.fori_loop(0, BITS, add_bit, jnp.zeros(len(own_kind), jnp.int16))
+
+
+@jax.custom_batching.sequential_vmap
+def _row_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> Array:
+    """The latest row `i[n]` of the level that has a given rank; arguments as `level_of_rank`."""
+    level = level_of_rank(levels, rank, kind, own_kind)
+    chosen = (levels == level) & (kind[:, None] == own_kind)
+    # A maximum of indices is many times faster than an argmax.
+    index_type = jnp.int16 if len(kind) <= FAR else jnp.int32
+    index = jnp.arange(len(kind), dtype=index_type)[:, None]
+    return jnp.max(jnp.where(chosen, index, 0), axis=0)
 
 
 def augment(
@@ -140,12 +151,7 @@ def augment(
     choices = jnp.minimum(jnp.where(labelled, n_labelled, n_unlabelled) - 1, k_neighbors)
     rank = 1 + jnp.floor(jax.random.uniform(key_rank, (n,)) * choices).astype(jnp.int32)
     rank = jnp.minimum(rank, choices)
-    level = level_of_rank(levels, rank, pool.labelled, labelled)
-    # The latest row of that level. A maximum of indices is many times faster than an argmax.
-    chosen = (levels == level) & (pool.labelled[:, None] == labelled)
-    index_type = jnp.int16 if p <= FAR else jnp.int32
-    index = jnp.arange(p, dtype=index_type)[:, None]
-    neighbour = pool.x[jnp.max(jnp.where(chosen, index, 0), axis=0)]
+    neighbour = pool.x[_row_of_rank(levels, rank, pool.labelled, labelled)]
     part = jnp.where(choices > 0, jax.random.uniform(key_part, (n,)), 0.0)
     moved = x + part[:, None] * (neighbour - x)
     if not blocks:

@@ -28,6 +28,12 @@ def similar_pairs(z: Array, mask: Array, n_nearest: Array) -> Array:
         `bool[n, n]`, symmetric. No row is a pair with itself.
     """
     chex.assert_rank([z, mask], [2, 1])
+    return _similar_pairs(jax.lax.stop_gradient(z), mask, n_nearest)
+
+
+# One lane after the other; see `neighbours`.
+@jax.custom_batching.sequential_vmap
+def _similar_pairs(z: Array, mask: Array, n_nearest: Array) -> Array:
     levels = jnp.where(jnp.eye(len(z), dtype=bool), FAR, distance_levels(z, z))
     level = level_of_rank(levels, n_nearest, mask, mask)
     near = (levels <= level) & (levels < FAR)

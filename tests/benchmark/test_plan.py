@@ -75,3 +75,40 @@ def test_a_variant_is_part_of_the_name():
     first, second = (cell_config(config, cell) for cell in plan(config)[::2])
     assert (first.method, first.variant) == ("ncd_kmeans", "")
     assert (second.method, second.variant) == ("ncd_kmeans", "both_all")
+
+
+def test_budgets_are_of_tables_and_methods():
+    budgets = {
+        "letter": {"search": {"folds": 2}, "train": {"refits": 1}},
+        "pbn": {"train": {"refits": 4}},
+    }
+    config = parsed(budgets=budgets)
+
+    def of(dataset, method):
+        run = cell_config(config, Cell(dataset, method, True, "tuned"))
+        return run.search.folds, run.train.refits
+
+    assert of("letter", "baseline") == (2, 1)
+    assert of("letter", "pbn") == (2, 4), "the method's counts"
+    assert of("letter", "sklearn_kmeans") == (2, 1)
+    assert of("mfeat", "kmeans") == (config.run.search.folds, config.run.train.refits)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "said"),
+    [
+        ({"iris": {"train": {"refits": 1}}}, "'iris' is unknown"),
+        ({"pbn": {"train": {"refit": 1}}}, "did you mean train.refits"),
+        ({"pbn": {"train": {"refits": 0}}}, "too small"),
+        ({"pbn": {"epochs": 5}}, "groups of keys"),
+    ],
+)
+def test_mistakes_in_budgets_are_named(budgets, said):
+    with pytest.raises(UserError, match=said):
+        parsed(budgets=budgets)
+
+
+def test_a_fixed_hyperparameter_comes_before_a_published_one():
+    config = parsed(hparams={"latent_dim": 5})
+    assert cell_config(config, Cell("letter", "pbn", True, "published")).hparams["latent_dim"] == 5
+    assert cell_config(config, Cell("letter", "kmeans", True, "tuned")).hparams == {}
