@@ -79,7 +79,8 @@ them one by one. *Transductive*: the scored rows are grouped together; they are 
 rows, or the novel rows themselves where the table has no test split.
 
 `auto` takes on each dataset the method with the best hidden-class score, which no novel label
-enters; it has the scores of that method, and its place in the ranks."""
+enters; it has the scores of that method, and its place in the ranks. Methods with fewer folds
+than others are not asked: their scores are of fewer hidden classes."""
 
 
 def _score_blocks(

@@ -155,16 +155,23 @@ def chosen_methods(
 
     This is what a run with `method=auto` does. No novel label has a part in it. Only tuned
     cells of the package's own methods have such a score, so others are never chosen, and
-    neither are variants (`method/variant`), among which `auto` does not look.
+    neither are variants (`method/variant`), among which `auto` does not look. Where budgets
+    gave some methods fewer folds, those were asked for fewer hidden classes: the scores do not
+    compare, and the choice is among the methods with most folds.
     """
     if setting.hyperparameters != "tuned":
         return {}
+    records = list(records)
     scores = value_table(records, setting, "hidden_class_score", order)
     scores = {method: line for method, line in scores.items() if "/" not in method}
-    by_dataset: dict[str, dict[str, float]] = {}
+    folds = {
+        (record["cell"]["method"], record["cell"]["dataset"]): len(record.get("fold_scores") or ())
+        for record in finished(records, setting)
+    }
+    by_dataset: dict[str, dict[str, tuple[int, float]]] = {}
     for method, line in scores.items():
         for dataset, score in line.items():
-            by_dataset.setdefault(dataset, {})[method] = score
+            by_dataset.setdefault(dataset, {})[method] = (folds[method, dataset], score)
     return {dataset: max(column, key=column.__getitem__) for dataset, column in by_dataset.items()}
 
 

@@ -172,6 +172,14 @@ def test_auto_is_for_tuned_methods_of_the_package():
     assert chosen_methods(records, Setting("published", False), order) == {}
 
 
+def test_auto_compares_scores_of_as_many_folds():
+    records = [
+        make_record(make_cell("usps", "pbn"), [60], [5], hidden=0.5) | {"fold_scores": [0.4, 0.6]},
+        make_record(make_cell("usps", "kmeans"), [60], [5], hidden=0.9) | {"fold_scores": [0.9]},
+    ]
+    assert chosen_methods(records, UNKNOWN, method_order(records, TITLES)) == {"usps": "pbn"}
+
+
 def test_a_method_that_lacks_a_dataset_is_not_averaged_or_ranked(records):
     lacking = [r for r in records if r["cell"] != make_cell("usps", "kmeans")]
     table = accuracy(lacking)
