@@ -44,10 +44,10 @@ TABLES: dict[str, dict[str, Any]] = {
     "nsl_kdd_20percent": {
         "label": ["attack"],
         "drop": ["difficulty"],
-        "settings": {"candidates": 8, "folds": 5, "epochs": 50},
+        "settings": {"candidates": 4, "folds": 3, "epochs": 50},
     },
     "pendigits": {"settings": {"candidates": 8, "folds": 5, "epochs": 200}},
-    "cnae9": {"settings": {"candidates": 4, "folds": 3, "epochs": 200}},
+    "cnae9": {"settings": {"candidates": 4, "folds": 3, "epochs": 100}},
 }
 _FEWEST_ROWS = 20
 
