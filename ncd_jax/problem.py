@@ -88,7 +88,7 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
     hidden = tuning = make_folds(table.y, config.search.folds, config.seed, config.search.held_out)
     if METHODS[config.method].tuned_on_known:
         tuning = known_fold(table.y, config.seed, config.search.held_out)
-    slots = max(n_novel or config.k.max, int(hidden.hidden[0].sum()))
+    slots = max(n_novel or config.k.max, _most_hidden(hidden))
     return _problem(config, table, n_novel, hidden, tuning, slots)
 
 
@@ -192,7 +192,7 @@ def make_hparams(method: str, values: Mapping[str, ArrayLike]) -> PyTree:
 def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
     """How candidates are scored on folds of a problem."""
     config = problem.config
-    n_hidden = int(folds.hidden[0].sum())
+    n_hidden = _most_hidden(folds)
     known = problem.n_novel is not None
     # All known classes at once are more than a fold hides; leave room to find too many.
     most = max(config.k.max, 2 * n_hidden) if problem.entry.tuned_on_known else config.k.max
@@ -205,6 +205,10 @@ def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
         index=config.k.index,
         lanes=config.search.lanes,
     )
+
+
+def _most_hidden(folds: Folds[np.ndarray]) -> int:
+    return int(folds.hidden.sum(axis=1).max())
 
 
 def purpose_key(config: RunConfig, purpose: str) -> Array:

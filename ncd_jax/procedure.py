@@ -110,7 +110,7 @@ def _numbers_in_folds(problem: Problem, folds: Folds[np.ndarray]) -> Array:
     """The number of clusters in each fold, `i32[F]`: given, or estimated in the columns."""
     protocol = fold_protocol(problem, folds)
     if problem.n_novel is not None or not problem.entry.needs_k:
-        return jnp.full(len(folds.y), protocol.n_hidden, jnp.int32)
+        return jnp.asarray(folds.hidden.sum(axis=1), jnp.int32)
     k_search = protocol.k_search(problem.spec.n_known)
 
     @jax.jit

@@ -7,7 +7,6 @@ arXiv 2311.05440, section 4). The table's rows are the same in every fold. Only 
 and masks differ, so folds can be one batch axis of a compiled program.
 """
 
-import itertools
 import math
 from typing import Generic, NamedTuple, TypeVar
 
@@ -52,10 +51,12 @@ class Folds(NamedTuple, Generic[A]):
     held_out_y: A
 
 
-def make_folds(
-    y: np.ndarray, n_folds: int, seed: int, held_out: float, n_hidden: int | None = None
-) -> Folds[np.ndarray]:
+def make_folds(y: np.ndarray, n_folds: int, seed: int, held_out: float) -> Folds[np.ndarray]:
     """Draws folds, no two of which hide the same classes.
+
+    They hide between a third and two thirds of the classes, at least two, as clustering one class
+    says nothing. Not all folds hide as many: else a candidate that always finds two classes, say,
+    would be right in each of them, and be chosen for that.
 
     Args:
         y: `i32[n]`, known class of every row, or `UNLABELLED`. Each of the codes `0..C-1`
@@ -65,8 +66,6 @@ def make_folds(
         held_out: share of the rows of every visible class, in `[0, 1)`, that lose their label
             so that accuracy on known classes can be measured. At least one row (unless the
             share is 0), and never the last labelled one.
-        n_hidden: classes to hide in a fold, in `1..C-1`; a third of them by default, at
-            least two, as clustering one class says nothing.
 
     Raises:
         UserError: fewer than three known classes.
@@ -78,10 +77,8 @@ def make_folds(
             f"tuning hides two known classes and needs one to train on, but there are {n_classes}"
             " known classes; label rows of at least 3"
         )
-    if n_hidden is None:
-        n_hidden = max(2, round(n_classes / 3))
     rng = np.random.default_rng(seed)
-    hidden = _draw_hidden(rng, n_folds, n_classes, n_hidden)
+    hidden = _draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes))
     return _folds(y, hidden, ~hidden, held_out, rng)
 
 
@@ -138,18 +135,28 @@ def _folds(
     )
 
 
-def _draw_hidden(
-    rng: np.random.Generator, n_folds: int, n_classes: int, n_hidden: int
-) -> np.ndarray:
-    """Distinct subsets of the classes, each class in about equally many: `bool[F, C]`."""
-    if math.comb(n_classes, n_hidden) <= n_folds:
-        subsets = list(itertools.combinations(range(n_classes), n_hidden))
-        hidden = np.zeros((len(subsets), n_classes), bool)
-        hidden[np.arange(len(subsets))[:, None], subsets] = True
-        return hidden
+def _numbers_to_hide(n_folds: int, n_classes: int) -> list[int]:
+    """How many classes each fold hides, ascending; as many folds as there are choices at most."""
+    fewest = max(2, round(n_classes / 3))
+    most = max(fewest, round(2 * n_classes / 3))
+    left = {h: math.comb(n_classes, h) for h in range(fewest, most + 1)}
+    numbers = []
+    for wanted in np.linspace(fewest, most, min(n_folds, sum(left.values()))):
+        # The nearest number of which not all choices are taken.
+        h = min((h for h in left if left[h]), key=lambda h: abs(h - wanted))
+        left[h] -= 1
+        numbers.append(h)
+    return sorted(numbers)
 
-    hidden = np.zeros((n_folds, n_classes), bool)
-    for fold in range(n_folds):
+
+def _draw_hidden(rng: np.random.Generator, n_classes: int, numbers: list[int]) -> np.ndarray:
+    """Distinct subsets of the classes of given sizes, each class in about equally many.
+
+    Returns:
+        `bool[F, C]`, one fold a row.
+    """
+    hidden = np.zeros((len(numbers), n_classes), bool)
+    for fold, n_hidden in enumerate(numbers):
         times_hidden = hidden.sum(axis=0)
         slack = 1.0
         while True:

@@ -26,7 +26,7 @@ class Protocol:
     Attributes:
         epochs: passes over all rows.
         batch_size: most rows in a step.
-        n_hidden: classes hidden in a fold.
+        n_hidden: most classes hidden in a fold.
         k_given: whether the number of clusters is given with each fold, or as many are made
             as the validity index says of the representation.
         max_clusters: largest number of clusters considered.

@@ -30,10 +30,12 @@ def test_every_row_is_in_its_place(y, held_out):
     folds = make_folds(y, 5, 3, held_out)
     n_classes = y.max() + 1
     n_folds = len(folds.y)
-    assert n_folds == min(5, math.comb(n_classes, max(2, round(n_classes / 3))))
+    sizes = range(max(2, round(n_classes / 3)), max(2, round(2 * n_classes / 3)) + 1)
+    assert n_folds == min(5, sum(math.comb(n_classes, size) for size in sizes))
     for f in range(n_folds):
         hidden = set(np.flatnonzero(folds.hidden[f]))
-        assert len(hidden) == max(2, round(n_classes / 3)) < n_classes
+        assert len(hidden) in sizes
+        assert len(hidden) < n_classes
 
         mask = folds.hidden_mask[f]
         rows = folds.hidden_rows[f][mask]
@@ -81,26 +83,38 @@ def test_subsets_are_distinct_and_classes_take_turns(n_classes, n_folds):
 
 def test_classes_take_turns_exactly_where_nothing_stands_in_the_way():
     for seed in range(20):
-        times = make_folds(np.arange(12), 6, seed, 0.0).hidden.sum(axis=0)
+        times = make_folds(np.arange(12), 4, seed, 0.0).hidden.sum(axis=0)
         np.testing.assert_array_equal(times, 2)
 
 
-@pytest.mark.parametrize("n_folds", [10, 11, 1000])
+@pytest.mark.parametrize(
+    ("n_classes", "n_folds", "numbers"),
+    [
+        (3, 5, [2, 2, 2]),
+        (4, 2, [2, 3]),
+        (5, 5, [2, 2, 2, 3, 3]),
+        (12, 5, [4, 5, 6, 7, 8]),
+        (19, 3, [6, 9, 13]),
+        (26, 1, [9]),
+    ],
+)
+def test_no_one_number_of_classes_is_right_in_all_folds(n_classes, n_folds, numbers):
+    hidden = make_folds(np.arange(n_classes), n_folds, 0, 0.0).hidden
+    assert hidden.sum(axis=1).tolist() == numbers
+
+
+@pytest.mark.parametrize("n_folds", [20, 21, 1000])
 def test_all_choices_are_taken_where_there_are_no_more(n_folds):
     folds = make_folds(np.arange(5), n_folds, 0, 0.0)
     subsets = {tuple(np.flatnonzero(row)) for row in folds.hidden}
-    assert subsets == set(itertools.combinations(range(5), 2))
-    assert len(folds.hidden) == 10
+    pairs, triples = (set(itertools.combinations(range(5), size)) for size in (2, 3))
+    assert subsets == pairs | triples
+    assert len(folds.hidden) == 20
 
 
 def test_all_choices_but_one():
-    hidden = make_folds(np.arange(5), 9, 0, 0.0).hidden
-    assert len({tuple(row) for row in hidden}) == 9
-
-
-def test_number_of_hidden_classes_can_be_given():
-    folds = make_folds(np.arange(6), 4, 0, 0.0, n_hidden=4)
-    np.testing.assert_array_equal(folds.hidden.sum(axis=1), 4)
+    hidden = make_folds(np.arange(5), 19, 0, 0.0).hidden
+    assert len({tuple(row) for row in hidden}) == 19
 
 
 def test_seed_decides():
