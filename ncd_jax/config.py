@@ -41,6 +41,8 @@ class SearchConfig:
         seeds: trainings of each candidate on each fold, averaged.
         k_known: whether the number of hidden (and novel) classes is given; when not, the same
             index estimates it in every fold, there with fewer restarts and rows (`Protocol`).
+        winners: most candidates that the refits are shared among: the best, and those it does
+            not beat by more than luck.
         sampler: `tpe` (learns from earlier candidates) or `quasi_random`.
         held_out: share of the rows of the remaining known classes that lose their label in a
             fold, so that the accuracy on known classes can be measured.
@@ -52,6 +54,7 @@ class SearchConfig:
     folds: int = 5
     seeds: int = 1
     k_known: bool = False
+    winners: int = 3
     sampler: str = "tpe"
     held_out: float = 0.1
     lanes: int = 40
@@ -64,8 +67,8 @@ class TrainConfig:
     Attributes:
         epochs: passes over all rows.
         batch_size: most rows in a step; batches are made equally large.
-        refits: trainings on all known classes, each from its own seed. The answer is the
-            partition that agrees best with the others.
+        refits: trainings of the best candidates on all known classes, each from its own seed.
+            The answer is the partition that agrees best with the others.
     """
 
     epochs: int = 200
@@ -132,6 +135,7 @@ _AT_LEAST = {
     "search.batch": 1,
     "search.folds": 1,
     "search.seeds": 1,
+    "search.winners": 1,
     "search.held_out": 0,
     "search.lanes": 1,
     "train.epochs": 1,

@@ -17,7 +17,7 @@ from ncd_jax.errors import UserError
 from ncd_jax.model import fitted, look, save
 from ncd_jax.outcome import Solution, Tuned, find, measure
 from ncd_jax.problem import Problem, make_hparams, prepare
-from ncd_jax.procedure import choose, refit_all, score_on_hidden, tune
+from ncd_jax.procedure import best_trials, choose, refit_all, score_on_hidden, tune
 from ncd_jax.rehearsal import rehearse_answers
 from ncd_jax.results.console import Phase, Reporter
 from ncd_jax.results.findings import Trial
@@ -68,24 +68,25 @@ def run(
         tuned = [_tuned(problem, workdir, reporter) for problem in problems]
     seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
     winner = max(tuned, key=lambda each: each.on_hidden.score)
-    problem, best = winner.problem, winner.best
+    problem, hparams = winner.problem, [trial.hparams for trial in winner.best]
 
     detail = f"{config.train.refits} trainings on all known classes"
     with seconds("refit"), reporter.phase("refit", detail):
-        refits = jax.block_until_ready(refit_all(problem, best.hparams))
+        refits = jax.block_until_ready(refit_all(problem, hparams))
     with seconds("discover"), reporter.phase("discover", "clusters the unlabelled rows"):
         answer = choose(problem, refits)
-        hparams = make_hparams(problem.config.method, best.hparams)
+        own = hparams[answer.refit % len(hparams)]
         state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
     detail = f"answers for {len(problem.hidden_folds.y)} folds of hidden classes"
     with seconds("rehearse"), reporter.phase("rehearse", detail):
-        rehearsal = rehearse_answers(problem, best.hparams)
-    model = fitted(problem, table, best.hparams, state, answer, rehearsal.lone_calibration)
+        rehearsal = rehearse_answers(problem, hparams)
+    model = fitted(problem, table, own, state, answer, rehearsal.lone_calibration)
     solution = Solution(tuned, winner, refits, answer, look(model, table.x).z, rehearsal)
 
     metrics = measure(solution, table)
     if table.x_test is not None:
-        metrics["test"] = score_test_split(problem, table, truth, state, hparams, answer)
+        arrays = make_hparams(problem.config.method, own)
+        metrics["test"] = score_test_split(problem, table, truth, state, arrays, answer)
     if truth is not None:
         rows = np.asarray(problem.novel_rows)
         metrics["n_novel_true"] = len(truth.classes)
@@ -111,8 +112,8 @@ def _tuned(problem: Problem, workdir: Workdir, reporter: Reporter) -> Tuned:
         phase.note("compiling, then the first batch")
         journal = workdir.path(f"search_{config.method}.journal")
         found = tune(problem, journal, _tell(phase))
-        best = max(found.trials, key=lambda t: (t.score, -t.number))
-        return Tuned(problem, found, best, score_on_hidden(problem, best))
+        best = best_trials(problem, found.trials)
+        return Tuned(problem, found, best, score_on_hidden(problem, best[0]))
 
 
 class _Stopwatch:

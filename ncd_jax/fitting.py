@@ -87,7 +87,7 @@ def fit_untuned(config: RunConfig, table: Table) -> Found:
     problem = prepare_untuned(config, table)
     hparams = problem.config.hparams
     if len(problem.novel_rows):
-        refits = refit_all(problem, hparams)
+        refits = refit_all(problem, [hparams])
         answer = choose(problem, refits)
         state: Any = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
     else:

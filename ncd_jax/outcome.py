@@ -33,13 +33,13 @@ class Tuned(NamedTuple):
     Attributes:
         problem: what it was tuned for.
         found: the search.
-        best: its best candidate.
-        on_hidden: what that candidate scores where known classes are hidden.
+        best: its best candidates, which the refits are shared among.
+        on_hidden: what the first of them scores where known classes are hidden.
     """
 
     problem: Problem
     found: SearchResult
-    best: Trial
+    best: list[Trial]
     on_hidden: Trial
 
 
@@ -65,7 +65,7 @@ class Solution(NamedTuple):
 
 def measure(solution: Solution, table: Table) -> dict[str, Any]:
     """The content of `metrics.json`, but for times and what the truth says."""
-    problem, found, _, on_hidden = solution.winner
+    problem, found, best, on_hidden = solution.winner
     answer, rehearsal, trials = solution.answer, solution.rehearsal, found.trials
     sure = rehearsal.held_out_confidence
     metrics = {
@@ -86,6 +86,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "diverged_runs": sum(t.diverged for t in trials),
         "total_runs": len(trials) * len(trials[0].fold_scores) * problem.config.search.seeds,
         "compilations": found.compilations,
+        "refit_candidates": [trial.number for trial in best],
         "notes": list(table.notes),
     }
     if len(solution.tuned) > 1:
@@ -126,7 +127,7 @@ def find(
             for hidden in problem.hidden_folds.hidden
         ),
         trials=tuple(found.trials),
-        best=best.number,
+        best=best[0].number,
         rehearsed=(on_hidden,) if problem.entry.tuned_on_known else tuple(found.trials),
         ranking=_ranking(solution.tuned),
         rows=np.asarray(problem.novel_rows),

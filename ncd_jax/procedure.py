@@ -4,7 +4,7 @@ No file, no truth: `experiment.run` wraps it in records, `scoring` compares what
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from ncd_jax.tuning.proposals import Proposals, Trial
 from ncd_jax.tuning.search import SearchResult, search
 from ncd_jax.types import Array, Goal, KEstimate, NCDData
 
-__all__ = ["Answer", "choose", "refit_all", "score_on_hidden", "tune"]
+__all__ = ["Answer", "best_trials", "choose", "refit_all", "score_on_hidden", "tune"]
 
 # Compiled once for all calls on one problem.
 _REFIT = jax.jit(refit, static_argnames=("method", "epochs", "batch_size", "k_search"))
@@ -68,6 +68,28 @@ def tune(
     )
     candidates = config.search.candidates if problem.space else 1
     return _search(problem, problem.tuning_folds, proposals, candidates, on_batch)
+
+
+def best_trials(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
+    """The candidates that refits are made of: at most `config.search.winners`, the best first.
+
+    Behind the best one stand those that it does not beat by more than one standard error of their
+    difference over the folds. Which of them came out on top is luck, but what they say of the
+    number of novel classes may differ, and averaged over them depends less on it.
+
+    Source of the rule: Breiman, Friedman, Olshen, Stone, "Classification and regression trees",
+    1984, section 3.4.3; here the difference is paired, as candidates share folds and seeds.
+    """
+    ranked = sorted(trials, key=lambda trial: (-trial.score, trial.number))
+    best = np.array(ranked[0].fold_scores)
+
+    def is_level(trial: Trial) -> bool:
+        behind = best - np.array(trial.fold_scores)
+        return bool(behind.mean() <= behind.std(ddof=1) / np.sqrt(len(behind)))
+
+    level = [trial for trial in ranked[1:] if len(best) > 1 and is_level(trial)]
+    most = min(problem.config.search.winners, problem.config.train.refits)
+    return [ranked[0], *level][:most]
 
 
 def score_on_hidden(problem: Problem, best: Trial) -> Trial:
@@ -127,13 +149,13 @@ def _numbers_in_folds(problem: Problem, folds: Folds[np.ndarray]) -> Array:
 
 
 def refit_all(
-    problem: Problem, hparams: Mapping[str, float], mask: np.ndarray | None = None
+    problem: Problem, hparams: Sequence[Mapping[str, float]], mask: np.ndarray | None = None
 ) -> Refits:
-    """Trains the winner on all known classes, `config.train.refits` times in one program.
+    """Trains on all known classes, `config.train.refits` times in one program.
 
     Args:
         problem: what is solved.
-        hparams: of the winner.
+        hparams: of one candidate or several, which take turns.
         mask: `bool[u]`, which of the novel rows count; all by default.
 
     Raises:
@@ -152,13 +174,18 @@ def refit_all(
         k = int(in_columns.k)
     given = problem.n_novel is not None or problem.entry.needs_k
 
-    keys = jax.random.split(purpose_key(config, "refit"), config.train.refits)
+    n_refits = config.train.refits
+    keys = jax.random.split(purpose_key(config, "refit"), n_refits)
+    stacked = {
+        name: np.array([hparams[i % len(hparams)][name] for i in range(n_refits)])
+        for name in hparams[0]
+    }
     refits = _REFIT(
         keys,
         problem.method,
         problem.data,
         goal._replace(k=jnp.int32(min(k, len(rows)))),
-        make_hparams(config.method, hparams),
+        make_hparams(config.method, stacked),
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
         k_search=None if given else k_search,

@@ -5,7 +5,7 @@ its refits, once for every fold; whether a row of a hidden class was sorted righ
 and turns margins into confidence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -56,13 +56,12 @@ class Rehearsal(NamedTuple):
         return held_out_confidence(self.margin, self.right, self.fold)
 
 
-def rehearse_answers(problem: Problem, hparams: Mapping[str, float]) -> Rehearsal:
+def rehearse_answers(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Rehearsal:
     """Answers for every fold as `refit_all` and `choose` do for the novel rows.
 
     All folds share one program. A fold in which every refit diverged is left out.
     """
     folds, parts = problem.hidden_folds, []
-    arrays = make_hparams(problem.config.method, hparams)
     n_known = problem.spec.n_known
     for f in range(len(folds.y)):
         mask = folds.hidden_mask[f]
@@ -78,6 +77,7 @@ def rehearse_answers(problem: Problem, hparams: Mapping[str, float]) -> Rehearsa
             continue
         answer = choose(fold, refits, mask)
         state = jax.tree.map(lambda leaf, i=answer.refit: leaf[i], refits.state)
+        arrays = make_hparams(problem.config.method, hparams[answer.refit % len(hparams)])
         z_known = jax.jit(problem.method.represent)(state, problem.data.x, arrays)
         visible = np.unique(folds.y[f][folds.y[f] != UNLABELLED])
         means = class_means(z_known, fold.data.y, n_known)[visible]

@@ -1,5 +1,7 @@
 """How the number of novel classes is decided, and with what."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from ncd_jax.data.table import Table
 from ncd_jax.problem import prepare
 from ncd_jax.tuning import numbers
 from ncd_jax.tuning.discovery import Refits
+from ncd_jax.tuning.proposals import Trial
 from ncd_jax.types import UNLABELLED, KEstimate
 
 S, KS = 4, np.arange(2, 6)
@@ -78,4 +81,36 @@ def test_folds_and_novel_rows_have_the_same_index(monkeypatch, table):
     with pytest.raises(Told, match="dunn"):
         procedure.tune(ready)
     with pytest.raises(Told, match="dunn"):
-        procedure.refit_all(ready, ready.config.hparams)
+        procedure.refit_all(ready, [ready.config.hparams])
+
+
+def test_refits_take_turns_with_the_candidates(table):
+    """Each refit is what it would be if its candidate were the only one."""
+    ready = prepare(config_of("silhouette"), table, 2)
+    one, other = ready.config.hparams, ready.config.hparams | {"lr": 0.01, "latent_dim": 3}
+    both = procedure.refit_all(ready, [one, other]).z
+    for turn, alone in enumerate((one, other)):
+        z = procedure.refit_all(ready, [alone]).z
+        np.testing.assert_allclose(both[turn::2], z[turn::2], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(both[0], both[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("fold_scores", "refits", "chosen"),
+    [
+        # Behind by 0.1 with a standard error of 0.1; by 0.1 in every fold; the best.
+        ([(0.7, 0.8), (0.8, 0.7), (0.9, 0.8)], 4, [2, 0]),
+        ([(0.8, 0.8), (0.9, 0.9), (0.9, 0.9), (0.9, 0.9), (0.9, 0.9)], 4, [1, 2, 3]),
+        ([(0.8, 0.8), (0.9, 0.9), (0.9, 0.9), (0.9, 0.9), (0.9, 0.9)], 2, [1, 2]),
+        ([(0.9,), (0.9,)], 4, [0]),
+    ],
+)
+def test_refits_are_of_candidates_that_the_best_does_not_beat(fold_scores, refits, chosen, table):
+    config = config_of("silhouette")
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, refits=refits))
+    trials = [
+        Trial(i, {}, float(np.mean(scores)), scores, (), 1.0, 0)
+        for i, scores in enumerate(fold_scores)
+    ]
+    found = procedure.best_trials(prepare(config, table, 2), trials)
+    assert [trial.number for trial in found] == chosen

@@ -17,7 +17,7 @@ from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.problem import Problem, fold_protocol, make_hparams, prepare, purpose_key
-from ncd_jax.procedure import Answer, choose, refit_all, score_on_hidden, tune
+from ncd_jax.procedure import Answer, best_trials, choose, refit_all, score_on_hidden, tune
 from ncd_jax.scoring import score, score_test_split
 from ncd_jax.tuning.discovery import Refits
 from ncd_jax.tuning.numbers import KSearch, estimate_k
@@ -40,7 +40,8 @@ def run_cell(
 
     Returns:
         `rows`: one for each seed and evaluation, `acc`, `nmi`, `ari` and `known_accuracy` in
-        percent; `hparams`, `fold_scores` on hidden classes, `k_by_index` with a number for each
+        percent; `hparams` of the best candidate, `refit_hparams` of all that were refitted,
+        `fold_scores` on hidden classes, `k_by_index` with a number for each
         seed where the method looks for it, `seconds` of the whole cell.
     """
     start = time.perf_counter()
@@ -68,19 +69,18 @@ def _run_method(
 ) -> dict[str, Any]:
     problem = prepare(cell_config(config, cell), table, n_novel)
     result: dict[str, Any] = {}
-    hparams = problem.config.hparams
+    hparams = [problem.config.hparams]
     if cell.hyperparameters == "tuned":
         found = tune(problem, journal)
-        best = max(found.trials, key=lambda t: (t.score, -t.number))
-        rehearsal = score_on_hidden(problem, best)
-        hparams = best.hparams
+        best = best_trials(problem, found.trials)
+        rehearsal = score_on_hidden(problem, best[0])
+        hparams = [trial.hparams for trial in best]
         result |= {"hidden_class_score": rehearsal.score, "fold_scores": rehearsal.fold_scores}
     rows = []
-    arrays = make_hparams(problem.config.method, hparams)
     answers = _answers(problem, hparams, config.seeds)
     if n_novel is None and not problem.entry.needs_k:
-        result["k_by_index"] = _k_by_index(problem, [state for state, _ in answers], arrays)
-    for seed, (state, answer) in enumerate(answers):
+        result["k_by_index"] = _k_by_index(problem, answers)
+    for seed, (state, arrays, answer) in enumerate(answers):
         seeded = _seeded(problem, seed)
         shared = {"seed": seed, "n_novel_estimated": answer.k}
         if table.x_test is None:
@@ -90,10 +90,12 @@ def _run_method(
         test = score_test_split(seeded, table, truth, state, arrays, answer)
         for evaluation in ("inductive", "transductive"):
             rows.append(_row(shared, evaluation, test[evaluation], test["known_accuracy"]))
-    return {**result, "hparams": hparams, "rows": rows}
+    return {**result, "hparams": hparams[0], "refit_hparams": hparams, "rows": rows}
 
 
-def _k_by_index(problem: Problem, states: list[PyTree], hparams: PyTree) -> dict[str, list[int]]:
+def _k_by_index(
+    problem: Problem, answers: list[tuple[PyTree, PyTree, Answer]]
+) -> dict[str, list[int]]:
     """What every index says of the number of classes in the representation of each answer.
 
     With the restarts and rows of the folds, which are fewer than those of an answer.
@@ -109,45 +111,51 @@ def _k_by_index(problem: Problem, states: list[PyTree], hparams: PyTree) -> dict
 
         return estimate_k(key, see, data, goal, see(data.x[goal.rows]), how).k
 
-    keys = jax.random.split(purpose_key(problem.config, "indices"), len(states))
+    keys = jax.random.split(purpose_key(problem.config, "indices"), len(answers))
     return {
         index: [
             int(number(key, state, problem.data, hparams, dataclasses.replace(how, index=index)))
-            for key, state in zip(keys, states, strict=True)
+            for key, (state, hparams, _) in zip(keys, answers, strict=True)
         ]
         for index in INDEX_SIGNS
     }
 
 
 def _answers(
-    problem: Problem, hparams: dict[str, float], n_seeds: int
-) -> list[tuple[PyTree, Answer]]:
-    """One answer of the tool for each seed: the state it comes from, and the partition.
+    problem: Problem, hparams: list[dict[str, float]], n_seeds: int
+) -> list[tuple[PyTree, PyTree, Answer]]:
+    """One answer of the tool for each seed: state and hyperparameters, and the partition.
 
     Trainings of all seeds are one program. Without training there is nothing to average over,
     and a seed is one fit.
     """
-    each = problem.config.train.refits
+    each = problem.config.train.refits if problem.method.stages else 1
+    # In every seed the candidates take the same turns.
+    turns = [hparams[i % len(hparams)] for i in range(each)]
     if problem.method.stages:
-        everything = dataclasses.replace(
-            problem.config,
-            train=dataclasses.replace(problem.config.train, refits=each * n_seeds),
-        )
-        stacked = refit_all(problem._replace(config=everything), hparams)
+        stacked = refit_all(_refitted(problem, each * n_seeds), turns * n_seeds)
         groups = [
             jax.tree.map(lambda leaf, i=i: leaf[i * each : (i + 1) * each], stacked)
             for i in range(n_seeds)
         ]
     else:
-        once = dataclasses.replace(problem.config.train, refits=1)
-        problem = problem._replace(config=dataclasses.replace(problem.config, train=once))
-        groups = [refit_all(_seeded(problem, seed), hparams) for seed in range(n_seeds)]
-    return [_answer(_seeded(problem, seed), group) for seed, group in enumerate(groups)]
+        problem = _refitted(problem, each)
+        groups = [refit_all(_seeded(problem, seed), turns) for seed in range(n_seeds)]
+    return [_answer(_seeded(problem, seed), group, turns) for seed, group in enumerate(groups)]
 
 
-def _answer(problem: Problem, refits: Refits) -> tuple[PyTree, Answer]:
+def _answer(
+    problem: Problem, refits: Refits, turns: list[dict[str, float]]
+) -> tuple[PyTree, PyTree, Answer]:
     answer = choose(problem, refits)
-    return jax.tree.map(lambda leaf: leaf[answer.refit], refits.state), answer
+    state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
+    return state, make_hparams(problem.config.method, turns[answer.refit]), answer
+
+
+def _refitted(problem: Problem, refits: int) -> Problem:
+    """The same problem with another number of refits."""
+    train = dataclasses.replace(problem.config.train, refits=refits)
+    return problem._replace(config=dataclasses.replace(problem.config, train=train))
 
 
 def _seeded(problem: Problem, seed: int) -> Problem:

@@ -60,15 +60,15 @@ def refit(
         method: the method.
         data: all rows with all known labels.
         goal: the unlabelled rows.
-        hparams: of the candidate that won.
+        hparams: of each training, stacked on a leading axis `[S]`.
         epochs: passes over all rows.
         batch_size: most rows in a step.
         k_search: how to look for the number in the representation; none where it is given.
     """
-    # Without training there is nothing to repeat: all share one state, fitted once.
+    # Without training there is nothing to repeat: equal hyperparameters make equal states.
     shared_key = None if method.stages else jax.random.split(keys[0])[0]
 
-    def one(key: Array) -> Refits:
+    def one(key: Array, hparams: PyTree) -> Refits:
         key_train, key_k = jax.random.split(key)
         if shared_key is not None:
             key_train = shared_key
@@ -88,7 +88,7 @@ def refit(
             found = estimate_k(key_k, see, data, goal, z, k_search)
         return Refits(state, info["loss"], z, found, finite)
 
-    return spread_over_devices(jax.vmap(one), keys)
+    return spread_over_devices(lambda items: jax.vmap(one)(*items), (keys, hparams))
 
 
 def partition(

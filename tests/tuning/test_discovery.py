@@ -26,7 +26,7 @@ def refits(toy, table, goal, toy_hparams):
     data, classes = table
 
     def run(lr, k_search):
-        hparams = toy_hparams({"lr": lr})
+        hparams = toy_hparams({"lr": np.full(S, lr)})
         options = {"epochs": EPOCHS, "batch_size": 32, "k_search": k_search}
         return jax.jit(lambda: refit(KEYS, toy, data, goal, hparams, **options))()
 
@@ -90,7 +90,7 @@ def test_assign_novel_counts_classes_and_not_slots(toy):
 
 
 def test_without_training_all_refits_share_one_state(toy, table, goal, toy_hparams):
-    hparams, method = toy_hparams({"lr": 0.01}), toy._replace(stages=())
+    hparams, method = toy_hparams({"lr": np.full(S, 0.01)}), toy._replace(stages=())
     options = {"epochs": EPOCHS, "batch_size": 32, "k_search": None}
     result = jax.jit(lambda: refit(KEYS, method, table[0], goal, hparams, **options))()
     np.testing.assert_array_equal(result.loss, np.zeros((S, 1)))
