@@ -83,6 +83,7 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
         "diverged_runs": 3,
         "total_runs": 165,
         "compilations": 2,
+        "refit_candidates": [1, 0],
         "seconds": {
             "prepare": 0.42,
             "compile": 11.3,

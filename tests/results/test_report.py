@@ -106,6 +106,7 @@ def test_the_numbers_are_in_it(page: Page, findings: Findings):
     assert "87.3%" in text
     assert '"max": 20' in text
     assert "3 of 165 trainings diverged" in text
+    assert "take turns with candidates 1, 0" in text
 
 
 def test_the_least_run_has_a_report(least_findings: Findings):
