@@ -98,7 +98,7 @@ def _measure(name: str, path: Path) -> dict[str, Any]:
         "mean_confidence": round(100 * float(found["confidence"].mean()), 1),
         **{key: round(100 * value, 1) for key, value in score(labels, codes).items()},
         "acc_of_surer_half": round(100 * float(right[sure].mean()), 1),
-        "acc_of_other_half": round(100 * float(right[~sure].mean()), 1),
+        "acc_of_other_half": round(100 * float(right[~sure].mean()), 1) if (~sure).any() else None,
         "one_hot_kmeans": {
             "k": k,
             **{key: round(100 * value, 1) for key, value in score(plain, codes).items()},

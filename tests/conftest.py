@@ -9,6 +9,8 @@ from threadpoolctl import threadpool_limits
 
 # Two devices, so that work which is spread over devices is spread in the tests too.
 jax.config.update("jax_num_cpu_devices", 2)
+# Programs are small here and there are many: most of the time goes into compiling them.
+jax.config.update("jax_disable_most_optimizations", True)
 
 # Runs of one shape share their compiled programs within a session, not between sessions.
 _CACHE = tempfile.TemporaryDirectory()
