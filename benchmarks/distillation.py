@@ -67,7 +67,7 @@ def _measure(dataset: str, variant: str) -> list[dict[str, Any]]:
     rows = []
     for alpha in map(float, _ALPHAS.value):
         start = time.perf_counter()
-        refits = refit_all(problem, [middle(problem.space) | {"alpha": alpha}])
+        refits = refit_all(problem, [middle(problem.space) | {"alpha": alpha}] * _SEEDS.value)
         clusters = partition(
             purpose_key(config, "discover"),
             problem.method,

@@ -17,7 +17,7 @@ from ncd_jax.errors import UserError
 from ncd_jax.model import fitted, look, save
 from ncd_jax.outcome import Solution, Tuned, find, measure
 from ncd_jax.problem import Problem, make_hparams, prepare
-from ncd_jax.procedure import best_trials, choose, refit_all, score_on_hidden, tune
+from ncd_jax.procedure import best_trials, choose, refit_all, score_on_hidden, take_turns, tune
 from ncd_jax.rehearsal import rehearse_answers
 from ncd_jax.results.console import Phase, Reporter
 from ncd_jax.results.findings import Trial
@@ -68,14 +68,15 @@ def run(
         tuned = [_tuned(problem, workdir, reporter) for problem in problems]
     seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
     winner = max(tuned, key=lambda each: each.on_hidden.score)
-    problem, hparams = winner.problem, [trial.hparams for trial in winner.best]
+    problem = winner.problem
+    hparams = take_turns([trial.hparams for trial in winner.best], config.train.refits)
 
     detail = f"{config.train.refits} trainings on all known classes"
     with seconds("refit"), reporter.phase("refit", detail):
         refits = jax.block_until_ready(refit_all(problem, hparams))
     with seconds("discover"), reporter.phase("discover", "clusters the unlabelled rows"):
         answer = choose(problem, refits)
-        own = hparams[answer.refit % len(hparams)]
+        own = hparams[answer.refit]
         state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
     detail = f"answers for {len(problem.hidden_folds.y)} folds of hidden classes"
     with seconds("rehearse"), reporter.phase("rehearse", detail):

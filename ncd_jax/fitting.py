@@ -21,7 +21,7 @@ from ncd_jax.data.table import Table
 from ncd_jax.experiment import run
 from ncd_jax.model import Model, fitted, load
 from ncd_jax.problem import Problem, make_hparams, prepare_untuned, purpose_key
-from ncd_jax.procedure import Answer, choose, refit_all
+from ncd_jax.procedure import Answer, choose, refit_all, take_turns
 from ncd_jax.results.console import Reporter
 from ncd_jax.results.workdir import Workdir
 from ncd_jax.tuning.calibration import Calibration
@@ -87,7 +87,7 @@ def fit_untuned(config: RunConfig, table: Table) -> Found:
     problem = prepare_untuned(config, table)
     hparams = problem.config.hparams
     if len(problem.novel_rows):
-        refits = refit_all(problem, [hparams])
+        refits = refit_all(problem, take_turns([hparams], config.train.refits))
         answer = choose(problem, refits)
         state: Any = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
     else:

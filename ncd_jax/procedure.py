@@ -22,7 +22,15 @@ from ncd_jax.tuning.proposals import Proposals, Trial
 from ncd_jax.tuning.search import SearchResult, search
 from ncd_jax.types import Array, Goal, KEstimate, NCDData
 
-__all__ = ["Answer", "best_trials", "choose", "refit_all", "score_on_hidden", "tune"]
+__all__ = [
+    "Answer",
+    "best_trials",
+    "choose",
+    "refit_all",
+    "score_on_hidden",
+    "take_turns",
+    "tune",
+]
 
 # Compiled once for all calls on one problem.
 _REFIT = jax.jit(refit, static_argnames=("method", "epochs", "batch_size", "k_search"))
@@ -92,6 +100,11 @@ def best_trials(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
     return [ranked[0], *level][:most]
 
 
+def take_turns(candidates: Sequence[dict[str, float]], n_refits: int) -> list[dict[str, float]]:
+    """The hyperparameters of each refit, where all candidates are refitted equally often."""
+    return [candidates[i % len(candidates)] for i in range(n_refits)]
+
+
 def score_on_hidden(problem: Problem, best: Trial) -> Trial:
     """What the best candidate scores where known classes are hidden.
 
@@ -151,11 +164,11 @@ def _numbers_in_folds(problem: Problem, folds: Folds[np.ndarray]) -> Array:
 def refit_all(
     problem: Problem, hparams: Sequence[Mapping[str, float]], mask: np.ndarray | None = None
 ) -> Refits:
-    """Trains on all known classes, `config.train.refits` times in one program.
+    """Trains on all known classes, with each of `hparams` once, in one program.
 
     Args:
         problem: what is solved.
-        hparams: of one candidate or several, which take turns.
+        hparams: hyperparameters of each training, from `take_turns`.
         mask: `bool[u]`, which of the novel rows count; all by default.
 
     Raises:
@@ -174,12 +187,8 @@ def refit_all(
         k = int(in_columns.k)
     given = problem.n_novel is not None or problem.entry.needs_k
 
-    n_refits = config.train.refits
-    keys = jax.random.split(purpose_key(config, "refit"), n_refits)
-    stacked = {
-        name: np.array([hparams[i % len(hparams)][name] for i in range(n_refits)])
-        for name in hparams[0]
-    }
+    keys = jax.random.split(purpose_key(config, "refit"), len(hparams))
+    stacked = {name: np.array([each[name] for each in hparams]) for name in hparams[0]}
     refits = _REFIT(
         keys,
         problem.method,

@@ -77,7 +77,7 @@ def rehearse_answers(problem: Problem, hparams: Sequence[Mapping[str, float]]) -
             continue
         answer = choose(fold, refits, mask)
         state = jax.tree.map(lambda leaf, i=answer.refit: leaf[i], refits.state)
-        arrays = make_hparams(problem.config.method, hparams[answer.refit % len(hparams)])
+        arrays = make_hparams(problem.config.method, hparams[answer.refit])
         z_known = jax.jit(problem.method.represent)(state, problem.data.x, arrays)
         visible = np.unique(folds.y[f][folds.y[f] != UNLABELLED])
         means = class_means(z_known, fold.data.y, n_known)[visible]

@@ -81,16 +81,16 @@ def test_folds_and_novel_rows_have_the_same_index(monkeypatch, table):
     with pytest.raises(Told, match="dunn"):
         procedure.tune(ready)
     with pytest.raises(Told, match="dunn"):
-        procedure.refit_all(ready, [ready.config.hparams])
+        procedure.refit_all(ready, [ready.config.hparams] * S)
 
 
 def test_refits_take_turns_with_the_candidates(table):
     """Each refit is what it would be if its candidate were the only one."""
     ready = prepare(config_of("silhouette"), table, 2)
     one, other = ready.config.hparams, ready.config.hparams | {"lr": 0.01, "latent_dim": 3}
-    both = procedure.refit_all(ready, [one, other]).z
+    both = procedure.refit_all(ready, procedure.take_turns([one, other], S)).z
     for turn, alone in enumerate((one, other)):
-        z = procedure.refit_all(ready, [alone]).z
+        z = procedure.refit_all(ready, [alone] * S).z
         np.testing.assert_allclose(both[turn::2], z[turn::2], rtol=1e-4, atol=1e-5)
     assert not np.allclose(both[0], both[1], atol=1e-3)
 

@@ -17,7 +17,15 @@ from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.problem import Problem, fold_protocol, make_hparams, prepare, purpose_key
-from ncd_jax.procedure import Answer, best_trials, choose, refit_all, score_on_hidden, tune
+from ncd_jax.procedure import (
+    Answer,
+    best_trials,
+    choose,
+    refit_all,
+    score_on_hidden,
+    take_turns,
+    tune,
+)
 from ncd_jax.scoring import score, score_test_split
 from ncd_jax.tuning.discovery import Refits
 from ncd_jax.tuning.numbers import KSearch, estimate_k
@@ -130,16 +138,14 @@ def _answers(
     and a seed is one fit.
     """
     each = problem.config.train.refits if problem.method.stages else 1
-    # In every seed the candidates take the same turns.
-    turns = [hparams[i % len(hparams)] for i in range(each)]
+    turns = take_turns(hparams, each)
     if problem.method.stages:
-        stacked = refit_all(_refitted(problem, each * n_seeds), turns * n_seeds)
+        stacked = refit_all(problem, turns * n_seeds)
         groups = [
             jax.tree.map(lambda leaf, i=i: leaf[i * each : (i + 1) * each], stacked)
             for i in range(n_seeds)
         ]
     else:
-        problem = _refitted(problem, each)
         groups = [refit_all(_seeded(problem, seed), turns) for seed in range(n_seeds)]
     return [_answer(_seeded(problem, seed), group, turns) for seed, group in enumerate(groups)]
 
@@ -150,12 +156,6 @@ def _answer(
     answer = choose(problem, refits)
     state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
     return state, make_hparams(problem.config.method, turns[answer.refit]), answer
-
-
-def _refitted(problem: Problem, refits: int) -> Problem:
-    """The same problem with another number of refits."""
-    train = dataclasses.replace(problem.config.train, refits=refits)
-    return problem._replace(config=dataclasses.replace(problem.config, train=train))
 
 
 def _seeded(problem: Problem, seed: int) -> Problem:
