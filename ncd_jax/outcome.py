@@ -144,7 +144,7 @@ def find(
             answer.k,
             seed=config.seed,
         ),
-        k_curve=_k_curve(config.k.index, solution.refits, answer),
+        k_curve=_k_curve(problem, solution.refits, answer),
         latent_map=latent_map(
             solution.z, np.arange(len(table.y)), names, is_novel, true_names, seed=config.seed
         ),
@@ -163,18 +163,19 @@ def _ranking(tuned: list[Tuned]) -> tuple[Ranked, ...]:
     return tuple(sorted(ranked, key=lambda each: -each.score))
 
 
-def _k_curve(index: str, refits: Refits, answer: Answer) -> KCurve | None:
+def _k_curve(problem: Problem, refits: Refits, answer: Answer) -> KCurve | None:
     """The validity index, averaged over the refits that count."""
     if refits.estimate is None:
         return None
     finite = np.asarray(refits.finite)
     values = np.ma.masked_invalid(refits.estimate.values)[finite]
     return KCurve(
-        name=index,
+        name=problem.config.k.index,
         ks=np.asarray(refits.estimate.ks[0]),
         index=values.mean(axis=0).filled(np.nan),
         spread=values.std(axis=0).filled(np.nan),
         chosen=answer.k,
+        tolerance=problem.entry.k_tolerance,
     )
 
 

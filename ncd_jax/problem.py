@@ -203,6 +203,7 @@ def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
         k_given=known or problem.entry.needs_k,
         max_clusters=n_hidden if known else most,
         index=config.k.index,
+        k_tolerance=problem.entry.k_tolerance,
         lanes=config.search.lanes,
     )
 

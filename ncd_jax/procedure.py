@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.n_clusters import INDEX_SIGNS
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KM_ACC, best_number
 from ncd_jax.data.folds import Folds
 from ncd_jax.problem import Problem, fold_protocol, make_hparams, purpose_key
 from ncd_jax.tuning.discovery import Refits, agreement, centroid_distances, partition, refit
@@ -176,7 +176,12 @@ def refit_all(
     """
     config, rows = problem.config, problem.novel_rows
     k_search = KSearch(
-        config.k.max, problem.spec.n_known, config.k.index, config.k.restarts, config.k.max_rows
+        config.k.max,
+        problem.spec.n_known,
+        config.k.index,
+        config.k.restarts,
+        config.k.max_rows,
+        problem.entry.k_tolerance,
     )
     counts = jnp.ones(len(rows), bool) if mask is None else jnp.asarray(mask)
     goal = Goal(rows, counts, jnp.int32(0))
@@ -234,9 +239,11 @@ def choose(problem: Problem, refits: Refits, mask: np.ndarray | None = None) -> 
         assert problem.n_novel is not None
         k = problem.n_novel
     else:
-        index = np.ma.masked_invalid(refits.estimate.values)[votes].mean(axis=0)
-        best_k = (INDEX_SIGNS[problem.config.k.index] * index).argmax()
-        k = int(refits.estimate.ks[0][best_k])
+        index, sign = problem.config.k.index, INDEX_SIGNS[problem.config.k.index]
+        values = np.ma.masked_invalid(refits.estimate.values)[votes].mean(axis=0)
+        tolerance = 0.0 if index == KM_ACC else problem.entry.k_tolerance
+        at = best_number(jnp.asarray(values.filled(-sign * np.inf)), sign, tolerance)
+        k = int(refits.estimate.ks[0][at])
     k = min(k, int(counts.sum()))
     clusters = _PARTITION(
         purpose_key(problem.config, "discover"),

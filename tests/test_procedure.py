@@ -9,7 +9,7 @@ import pytest
 from ncd_jax import procedure
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table
-from ncd_jax.problem import prepare
+from ncd_jax.problem import fold_protocol, prepare
 from ncd_jax.tuning import numbers
 from ncd_jax.tuning.discovery import Refits
 from ncd_jax.tuning.proposals import Trial
@@ -35,13 +35,18 @@ def config_of(index):
     )
 
 
-def answer_of(index, values, finite, table):
-    """What is chosen where the refits have these values of the index."""
-    ready = prepare(config_of(index), table, None)
+def refits_of(values, finite, ready):
+    """Refits with these values of the index."""
     z = jnp.broadcast_to(ready.data.x[ready.novel_rows], (S, len(ready.novel_rows), 4))
     ks = jnp.broadcast_to(jnp.asarray(KS), (S, len(KS)))
     estimate = KEstimate(ks[:, 0], ks, jnp.asarray(values, jnp.float32))
-    return procedure.choose(ready, Refits(None, jnp.zeros((S, 1)), z, estimate, jnp.array(finite)))
+    return Refits(None, jnp.zeros((S, 1)), z, estimate, jnp.array(finite))
+
+
+def answer_of(index, values, finite, table):
+    """What is chosen where the refits have these values of the index."""
+    ready = prepare(config_of(index), table, None)
+    return procedure.choose(ready, refits_of(values, finite, ready))
 
 
 VALUES = [
@@ -61,6 +66,28 @@ def test_best_mean_over_the_refits_that_have_a_value(index, table):
     if larger_is_better:
         values = np.where(np.isinf(values), -np.inf, values)
     assert answer_of(index, values, FINITE, table).k == (3 if larger_is_better else 2)
+
+
+@pytest.mark.parametrize(
+    ("index", "tolerance", "expected"),
+    [("silhouette", 0.0, 4), ("silhouette", 0.07, 3), ("silhouette", 0.5, 2), ("km_acc", 0.5, 4)],
+)
+def test_a_method_may_take_a_smaller_number_that_is_nearly_as_good(
+    index, tolerance, expected, table
+):
+    """What the refits say together has the mean 0.5, 0.7, 0.72, 0.1."""
+    ready = prepare(config_of(index), table, None)
+    entry = dataclasses.replace(ready.entry, k_tolerance=tolerance)
+    values = np.array([[0.5, 0.7, 0.72, 0.1]] * S) + np.array([[-0.02], [0.02], [0.0], [0.0]])
+    answer = procedure.choose(ready._replace(entry=entry), refits_of(values, FINITE, ready))
+    assert answer.k == expected
+
+
+def test_folds_know_the_tolerance_of_the_method(table):
+    ready = prepare(config_of("silhouette"), table, None)
+    entry = dataclasses.replace(ready.entry, k_tolerance=0.07)
+    protocol = fold_protocol(ready._replace(entry=entry), ready.hidden_folds)
+    assert protocol.k_search(4).tolerance == 0.07
 
 
 def test_nothing_can_be_told_apart_in_any_refit(table):

@@ -134,10 +134,10 @@ def _answers(
 ) -> list[tuple[PyTree, PyTree, Answer]]:
     """One answer of the tool for each seed: state and hyperparameters, and the partition.
 
-    Trainings of all seeds are one program. Without training there is nothing to average over,
-    and a seed is one fit.
+    Trainings of all seeds are one program. Without training only candidates differ, and each is
+    fitted once.
     """
-    each = problem.config.train.refits if problem.method.stages else 1
+    each = problem.config.train.refits if problem.method.stages else len(hparams)
     turns = take_turns(hparams, each)
     if problem.method.stages:
         stacked = refit_all(problem, turns * n_seeds)

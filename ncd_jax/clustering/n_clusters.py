@@ -8,12 +8,25 @@ from ncd_jax.clustering.sample import draw_rows
 from ncd_jax.clustering.validity import INDICES
 from ncd_jax.types import Array, KEstimate
 
-__all__ = ["INDEX_SIGNS", "KM_ACC", "estimate_n_clusters"]
+__all__ = ["INDEX_SIGNS", "KM_ACC", "best_number", "estimate_n_clusters"]
 
 KM_ACC = "km_acc"
 """The index that asks the labelled rows; see `known_accuracy`."""
 INDEX_SIGNS = {name: index.sign for name, index in INDICES.items()} | {KM_ACC: 1}
 """Every index by name: 1 where larger is better, -1 where smaller is."""
+
+
+def best_number(values: Array, sign: int, tolerance: float) -> Array:
+    """Position, a scalar, of the smallest number of clusters that is about as good as the best.
+
+    Args:
+        values: `f32[m]`, the index of each number, smallest number first; where it is not
+            defined, infinitely bad.
+        sign: 1 where larger is better, -1 where smaller is.
+        tolerance: share of the best value that a smaller number may be worse by.
+    """
+    best = jnp.max(sign * values)
+    return jnp.argmax(sign * values >= best - tolerance * jnp.abs(best))
 
 
 def estimate_n_clusters(
@@ -25,6 +38,7 @@ def estimate_n_clusters(
     mask: Array | None = None,
     restarts: int = 10,
     max_rows: int = 2000,
+    tolerance: float = 0.0,
 ) -> KEstimate:
     """Validity of k-means partitions for `k = 2..max_clusters`; the best wins.
 
@@ -39,6 +53,7 @@ def estimate_n_clusters(
         restarts: k-means restarts for each number.
         max_rows: static; beyond it a random sample of that many rows is used, since some
             indices need all pairs of rows.
+        tolerance: see `best_number`.
     """
     mask = jnp.ones(len(x), bool) if mask is None else mask
     key_rows, key_runs = jax.random.split(key)
@@ -67,4 +82,4 @@ def estimate_n_clusters(
     # One k after the other: starts of equal k need about equally many iterations, under
     # vmap those of different k would all wait for the slowest.
     values = jax.lax.map(value_of, ks)
-    return KEstimate(ks[jnp.argmax(sign * values)], ks, values)
+    return KEstimate(ks[best_number(values, sign, tolerance)], ks, values)

@@ -11,6 +11,7 @@ from ncd_jax.methods import (
     ncd_kmeans,
     ncd_sc,
     pbn,
+    rca,
     sc,
     tabular_ncd,
 )
@@ -23,6 +24,7 @@ METHODS: dict[str, Entry] = {
     "ncd_kmeans": ncd_kmeans.ENTRY,
     "sc": sc.ENTRY,
     "ncd_sc": ncd_sc.ENTRY,
+    "rca": rca.ENTRY,
     "baseline": baseline.ENTRY,
     "pbn": pbn.ENTRY,
     "tabular_ncd": tabular_ncd.ENTRY,

@@ -52,6 +52,9 @@ class Entry:
             knows it, it is estimated in the columns of the table.
         tuned_on_known: whether its hyperparameters are judged by how well the known classes
             come out as clusters, without folds: for methods that never look at a label.
+        k_tolerance: share of its best value that a validity index may be worse by for a smaller
+            number of clusters to be taken: for representations in which it hardly falls beyond
+            the true number.
         width: name of the hyperparameter that says how many columns of the representation are
             in use; none where the method itself knows.
     """
@@ -65,4 +68,5 @@ class Entry:
     variants: tuple[str, ...] = ("",)
     needs_k: bool = False
     tuned_on_known: bool = False
+    k_tolerance: float = 0.0
     width: str | None = "latent_dim"

@@ -56,6 +56,7 @@ class KCurve:
         index: `f[m]`, mean over refits; NaN where the index is not defined.
         spread: `f[m]`, standard deviation over refits, NaN at the same places.
         chosen: the number that was used.
+        tolerance: share of the best index that a smaller number was allowed to be worse by.
     """
 
     name: str
@@ -63,6 +64,7 @@ class KCurve:
     index: np.ndarray
     spread: np.ndarray
     chosen: int
+    tolerance: float = 0.0
 
     @property
     def title(self) -> str:

@@ -31,6 +31,7 @@ class Protocol:
             as the validity index says of the representation.
         max_clusters: largest number of clusters considered.
         index: name of the validity index.
+        k_tolerance: share of its best value that a smaller number of clusters may be worse by.
         index_restarts: k-means restarts for each number considered.
         index_rows: rows the index is measured on at most.
         restarts: k-means restarts of the clustering that is scored.
@@ -43,6 +44,7 @@ class Protocol:
     k_given: bool
     max_clusters: int
     index: str = "silhouette"
+    k_tolerance: float = 0.0
     index_restarts: int = 2
     index_rows: int = 1000
     restarts: int = 5
@@ -50,7 +52,14 @@ class Protocol:
 
     def k_search(self, n_known: int) -> KSearch:
         """How the number of clusters is looked for in a table with `n_known` known classes."""
-        return KSearch(self.max_clusters, n_known, self.index, self.index_restarts, self.index_rows)
+        return KSearch(
+            self.max_clusters,
+            n_known,
+            self.index,
+            self.index_restarts,
+            self.index_rows,
+            self.k_tolerance,
+        )
 
 
 def one_run(

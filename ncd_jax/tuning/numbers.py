@@ -23,6 +23,8 @@ class KSearch:
             that are to be told apart.
         restarts: k-means restarts for each number.
         max_rows: rows the index is measured on at most.
+        tolerance: share of the best value that a smaller number may be worse by. `km_acc` has
+            none: its values are often equal, and then the smallest number wins anyway.
     """
 
     max_clusters: int
@@ -30,6 +32,7 @@ class KSearch:
     index: str
     restarts: int
     max_rows: int
+    tolerance: float = 0.0
 
 
 def estimate_k(
@@ -70,4 +73,5 @@ def estimate_k(
         mask=goal.mask,
         restarts=search.restarts,
         max_rows=search.max_rows,
+        tolerance=search.tolerance,
     )

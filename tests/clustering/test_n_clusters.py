@@ -1,12 +1,13 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from ncd_jax.clustering.kmeans import kmeans
-from ncd_jax.clustering.n_clusters import estimate_n_clusters
+from ncd_jax.clustering.n_clusters import best_number, estimate_n_clusters
 from ncd_jax.clustering.validity import INDICES
 
 N, MAX = 120, 10
@@ -103,3 +104,33 @@ def test_clusters_of_the_estimate_are_the_blobs(estimate, blobs):
     k = estimate(x).k
     labels = jax.jit(functools.partial(kmeans, max_clusters=MAX))(KEY, x, k).labels
     assert adjusted_rand_score(classes, labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "sign", "tolerance", "position"),
+    [
+        ([0.50, 0.60, 0.59], 1, 0.0, 1),
+        ([0.50, 0.57, 0.60], 1, 0.07, 1),  # 0.558 is enough
+        ([0.50, 0.55, 0.60], 1, 0.07, 2),
+        ([1.20, 1.06, 1.00], -1, 0.07, 1),  # 1.07 is enough
+        ([1.20, 1.08, 1.00], -1, 0.07, 2),
+        ([-0.40, -0.10, -0.106], 1, 0.07, 1),
+        ([-0.106, -0.10, -0.40], 1, 0.07, 0),
+        ([-np.inf, 0.3, 0.3], 1, 0.07, 1),
+        ([-np.inf, -np.inf], 1, 0.07, 0),
+        ([np.inf, np.inf], -1, 0.0, 0),
+    ],
+)
+def test_smallest_number_that_is_about_as_good_as_the_best(values, sign, tolerance, position):
+    assert best_number(jnp.asarray(values), sign, tolerance) == position
+
+
+def test_tolerance_takes_the_smaller_of_numbers_that_are_level():
+    """Four clusters in two pairs: four have the higher silhouette, two a lower one."""
+    rng = np.random.default_rng(0)
+    centres = np.repeat([[0.0, 0.0], [6.0, 0.0], [20.0, 0.0], [26.0, 0.0]], 30, axis=0)
+    x = (centres + 0.35 * rng.normal(size=(120, 2))).astype(np.float32)
+    two, four = (silhouette_score(x, np.arange(120) // width) for width in (60, 30))
+    assert 0.9 * four < two < 0.97 * four
+    for tolerance, expected in ((0.0, 4), (0.03, 4), (0.1, 2)):
+        assert estimate_n_clusters(KEY, x, max_clusters=6, tolerance=tolerance).k == expected

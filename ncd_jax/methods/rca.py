@@ -1,0 +1,147 @@
+"""RCA: columns in which the rows of a known class vary alike in every direction, then k-means.
+
+What tells rows of one known class apart is noise, and most of it is noise for the novel classes
+too. Relevant component analysis divides by it: a linear map that whitens the covariance within the
+known classes. Unlike in the space of a linear discriminant analysis no direction is lost, so
+directions that only novel classes differ in stay. Rows are then scaled to norm 1: k-means goes by
+their angle, seen from the mean of all rows.
+
+The covariance is shrunk towards a multiple of the identity, as where columns are many and rows few
+its inverse would be noise itself. With a shrinkage of 1 the columns stay as they are.
+
+Sources: Bar-Hillel, Hertz, Shental, Weinshall, "Learning distance functions using equivalence
+relations", ICML 2003; shrinkage: Friedman, "Regularized discriminant analysis", 1989; whitening
+within classes with norm 1 after it is from speaker recognition: Hatch, Kajarekar, Stolcke,
+"Within-class covariance normalization for SVM-based speaker recognition", Interspeech 2006, and
+Garcia-Romero, Espy-Wilson, "Analysis of i-vector length normalization in speaker recognition
+systems", Interspeech 2011.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ncd_jax.clustering.precise import dot
+from ncd_jax.methods.parts import (
+    assign_to_nearest,
+    class_means,
+    cluster_by_kmeans,
+    mean_logits,
+    present_classes,
+)
+from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.networks.projection import unit_rows
+from ncd_jax.types import UNLABELLED, Array, Goal, Interval, Method, NCDData
+
+__all__ = ["ENTRY", "HParams", "State", "rca", "space"]
+
+
+class HParams(NamedTuple):
+    """Traced hyperparameters, each a scalar.
+
+    Attributes:
+        shrinkage: weight of the identity in the covariance, in (0, 1].
+    """
+
+    shrinkage: Array
+
+
+class State(NamedTuple):
+    """The linear map, and where the known classes lie behind it.
+
+    Attributes:
+        centre: `f32[d]`, mean of all rows.
+        whitening: `f32[d, d]`, from centred columns to whitened ones.
+        means: `f32[C, d]` of the labelled rows of each class, in the representation.
+        present: `bool[C]`, known classes with a labelled row.
+        opt: nothing; there is no training.
+    """
+
+    centre: Array
+    whitening: Array
+    means: Array
+    present: Array
+    opt: tuple[()]
+
+
+def space(n_features: int) -> dict[str, Interval]:
+    """Ranges that are searched, whatever the number of columns."""
+    del n_features
+    return {
+        "shrinkage": Interval(
+            0.001,
+            1.0,
+            log=True,
+            valid=(1e-6, 1.0),
+            meaning="weight of the identity in the covariance within classes",
+        )
+    }
+
+
+def rca(spec: Spec) -> Method:
+    """RCA as pure functions for the shapes in `spec`.
+
+    Known classes are told apart by the nearest class mean in the representation.
+    """
+
+    def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
+        del key, goal
+        centre = jnp.mean(data.x, axis=0)
+        covariance = _within_classes(data, spec.n_known)
+        whitening = _whitening(covariance, hparams.shrinkage)
+        z = _see(data.x, centre, whitening)
+        means = class_means(z, data.y, spec.n_known)
+        return State(centre, whitening, means, present_classes(data.y, spec.n_known), ())
+
+    def represent(state: State, x: Array, hparams: HParams) -> Array:
+        del hparams
+        return _see(x, state.centre, state.whitening)
+
+    def known_logits(state: State, x: Array, hparams: HParams) -> Array:
+        return mean_logits(represent(state, x, hparams), state.means, state.present)
+
+    def _see(x: Array, centre: Array, whitening: Array) -> Array:
+        z = dot(x - centre, whitening)
+        return unit_rows(z) if spec.normalise else z
+
+    return Method(init, (), represent, known_logits, cluster_by_kmeans, assign_to_nearest)
+
+
+def _within_classes(data: NCDData, n_known: int) -> Array:
+    """Covariance `f32[d, d]` of the labelled rows around the means of their classes."""
+    labelled = data.y != UNLABELLED
+    means = class_means(data.x, data.y, n_known)
+    apart = jnp.where(labelled[:, None], data.x - means[jnp.maximum(data.y, 0)], 0.0)
+    return dot(apart.T, apart) / jnp.maximum(jnp.sum(labelled), 1)
+
+
+# Lane by lane: batches of LAPACK's Cholesky decompositions on several CPU devices at once wait for
+# each other's threads, and never end.
+@jax.custom_batching.sequential_vmap
+def _whitening(covariance: Array, shrinkage: Array) -> Array:
+    """A matrix `W` with `W W' = C^-1` for the shrunk covariance `C`."""
+    n_features = len(covariance)
+    variance = jnp.trace(covariance) / n_features
+    # Where no labelled row differs from its class mean nothing is noise, and nothing changes.
+    variance = jnp.where(variance > 0, variance, 1.0)
+    identity = jnp.eye(n_features)
+    shrunk = (1.0 - shrinkage) * covariance + shrinkage * variance * identity
+    factor = jnp.linalg.cholesky(shrunk)
+    return jax.scipy.linalg.solve_triangular(factor, identity, lower=True).T
+
+
+ENTRY = Entry(
+    title="RCA",
+    make=rca,
+    hparams=HParams,
+    state=State,
+    space=space,
+    citation="A. Bar-Hillel, T. Hertz, N. Shental, D. Weinshall: Learning Distance Functions using "
+    "Equivalence Relations. International Conference on Machine Learning, 2003.",
+    # All directions keep their noise, and with it the silhouette is nearly flat above the true
+    # number. On classes hidden in 24 folds each of pendigits, optdigits and letter the mean
+    # accuracy was 68.6 without a tolerance, 70.6 with 0.03, 71.7 to 72.3 with 0.05 to 0.12.
+    k_tolerance=0.07,
+    width=None,
+)

@@ -1,0 +1,114 @@
+"""RCA against a direct inverse, and against scikit-learn where both must agree."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist, pdist
+from sklearn.covariance import shrunk_covariance
+
+from ncd_jax.clustering.kmeans import kmeans
+from ncd_jax.clustering.metrics import clustering_scores, contingency
+from ncd_jax.methods import rca
+from ncd_jax.methods.spec import Spec
+from ncd_jax.types import Goal, NCDData
+
+C, D = 3, 5
+KEY = jax.random.key(0)
+GOAL = Goal(jnp.zeros(1, jnp.int32), jnp.ones(1, bool), jnp.int32(2))
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Correlated columns far from the origin; classes 0 and 1 are labelled, 2 and 3 are not."""
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(D, D))
+    classes = rng.permutation(np.repeat(np.arange(4), [30, 25, 40, 35]))
+    x = 3.0 * rng.normal(size=(4, D))[classes] + rng.normal(size=(len(classes), D)) @ mix + 7.0
+    y = np.where(classes < 2, classes, -1).astype(np.int32)
+    return NCDData(jnp.asarray(x, jnp.float32), jnp.asarray(y))
+
+
+def within(table):
+    x, y = np.asarray(table.x, float), np.asarray(table.y)
+    apart = np.concatenate([x[y == c] - x[y == c].mean(axis=0) for c in (0, 1)])
+    return apart.T @ apart / len(apart)
+
+
+def fit(table, shrinkage, normalise):
+    method = rca.rca(Spec(D, C, D, normalise=normalise))
+    hparams = rca.HParams(jnp.float32(shrinkage))
+    state = jax.jit(method.init)(KEY, table, GOAL, hparams)
+    return method, state, hparams, method.represent(state, table.x, hparams)
+
+
+@pytest.mark.parametrize("shrinkage", [0.001, 0.1, 0.7])
+def test_distances_are_those_of_the_inverse_covariance(table, shrinkage):
+    z = fit(table, shrinkage, normalise=False)[-1]
+    inverse = np.linalg.inv(shrunk_covariance(within(table), shrinkage))
+    np.testing.assert_allclose(
+        pdist(z), pdist(np.asarray(table.x, float), "mahalanobis", VI=inverse), rtol=1e-3
+    )
+
+
+def test_known_classes_vary_alike_in_every_direction(table):
+    z = np.asarray(fit(table, 1e-6, normalise=False)[-1])
+    whitened = within(NCDData(z, table.y))
+    np.testing.assert_allclose(whitened, np.eye(D), atol=1e-2)
+
+
+def test_full_shrinkage_leaves_angles_between_centred_rows(table):
+    z = np.asarray(fit(table, 1.0, normalise=True)[-1])
+    centred = np.asarray(table.x) - np.asarray(table.x).mean(axis=0)
+    np.testing.assert_allclose(
+        cdist(z, z, "sqeuclidean"), 2 * cdist(centred, centred, "cosine"), atol=1e-4
+    )
+
+
+def test_novel_labels_and_rows_without_label_do_not_enter_the_covariance(table):
+    """Other unlabelled rows, of the same mean: the same map."""
+    novel = np.asarray(table.y) < 0
+    x = np.asarray(table.x)
+    mirrored = np.where(novel[:, None], 2 * x[novel].mean(axis=0) - x, x)
+    one = fit(table, 0.1, normalise=True)[1]
+    other = fit(NCDData(jnp.asarray(mirrored), table.y), 0.1, normalise=True)[1]
+    np.testing.assert_allclose(one.whitening, other.whitening, rtol=1e-5)
+    np.testing.assert_allclose(one.centre, other.centre, rtol=1e-4)
+
+
+def test_one_row_a_class_changes_nothing():
+    """Nothing is noise where no labelled row differs from the mean of its class."""
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(6, D)), jnp.float32)
+    data = NCDData(x, jnp.array([0, 1, 2, -1, -1, -1]))
+    z = fit(data, 1.0, normalise=False)[-1]
+    np.testing.assert_allclose(z, x - x.mean(axis=0), atol=1e-5)
+
+
+def test_known_classes_are_told_apart_and_absent_ones_never_said(table):
+    method, state, hparams, _ = fit(table, 0.1, normalise=True)
+    logits = np.asarray(method.known_logits(state, table.x, hparams))
+    labelled = np.asarray(table.y) >= 0
+    said = logits.argmax(axis=1)
+    assert (said[labelled] == np.asarray(table.y)[labelled]).mean() > 0.9
+    assert (said < 2).all()
+
+
+def test_noise_that_hides_classes_is_divided_away():
+    """Classes differ in one column, and the noise of another is thirty times as wide."""
+    rng = np.random.default_rng(0)
+    classes = rng.permutation(np.repeat(np.arange(5), 40))
+    x = np.stack([4.0 * classes, 30.0 * rng.normal(size=200)], axis=1)
+    x += 0.5 * rng.normal(size=x.shape)
+    data = NCDData(jnp.asarray(x, jnp.float32), jnp.asarray(np.where(classes < 3, classes, -1)))
+    novel = classes >= 3
+
+    def accuracy(z):
+        labels = kmeans(KEY, z[novel], 2, max_clusters=2).labels
+        table = contingency(labels, jnp.asarray(classes[novel] - 3), n_labels=2, n_classes=2)
+        return float(clustering_scores(table).acc)
+
+    method = rca.rca(Spec(2, 3, 2, normalise=False))
+    hparams = rca.HParams(jnp.float32(0.001))
+    state = method.init(KEY, data, GOAL, hparams)
+    assert accuracy(data.x) < 0.7
+    assert accuracy(method.represent(state, data.x, hparams)) > 0.95
