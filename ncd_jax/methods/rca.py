@@ -141,7 +141,8 @@ ENTRY = Entry(
     "Equivalence Relations. International Conference on Machine Learning, 2003.",
     # All directions keep their noise, and with it the silhouette is nearly flat above the true
     # number. On classes hidden in 24 folds each of pendigits, optdigits and letter the mean
-    # accuracy was 68.6 without a tolerance, 70.6 with 0.03, 71.7 to 72.3 with 0.05 to 0.12.
-    k_tolerance=0.07,
+    # accuracy was 68.6 without a tolerance, 70.6 with 0.03, 71.7 to 72.3 with 0.05 to 0.12; this is
+    # the least of those that are level.
+    k_tolerance=0.05,
     width=None,
 )
