@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from ncd_jax.benchmark import cells
 from ncd_jax.benchmark.cells import run_cell
-from ncd_jax.benchmark.plan import Cell
+from ncd_jax.benchmark.plan import Cell, cell_config
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KM_ACC
+from ncd_jax.problem import prepare
 
 COLUMNS = {
     "dataset",
@@ -19,6 +21,32 @@ COLUMNS = {
     "known_accuracy",
     "seconds",
 }
+
+
+@pytest.mark.parametrize(
+    ("method", "candidates", "fits"),
+    [
+        ("pbn", [{"lr": 1e-3, "w": 0.5, "dropout": 0.0, "latent_dim": 3}], 2),
+        ("rca", [{"shrinkage": 0.1}, {"shrinkage": 0.5}], 2),
+        ("rca", [{"shrinkage": 0.1}], 1),
+    ],
+)
+def test_without_training_each_candidate_is_fitted_once(
+    method, candidates, fits, tiny, make_plan, monkeypatch
+):
+    """A fit has a vote on the number of classes; trainings differ by seed, closed forms do not."""
+    votes, choose = [], cells.choose
+
+    def count(problem, refits):
+        votes.append(len(refits.z))
+        return choose(problem, refits)
+
+    monkeypatch.setattr(cells, "choose", count)
+    cell = Cell("digits", method, k_known=False, hyperparameters="tuned")
+    problem = prepare(cell_config(make_plan(method), cell), tiny[0], None)
+    answers = cells._answers(problem, candidates, n_seeds=2)
+    assert len(answers) == 2
+    assert votes == [fits] * 2
 
 
 @pytest.fixture(scope="module", params=["pbn", "kmeans", "sklearn_kmeans", "lda_kmeans"])
