@@ -9,7 +9,7 @@ import numpy as np
 
 from ncd_jax.data.table import Table
 from ncd_jax.problem import Problem
-from ncd_jax.procedure import Answer
+from ncd_jax.procedure import Answer, k_tolerance
 from ncd_jax.rehearsal import Rehearsal
 from ncd_jax.results.findings import Findings, KCurve, Ranked, Trial
 from ncd_jax.results.latent_map import latent_map
@@ -175,7 +175,7 @@ def _k_curve(problem: Problem, refits: Refits, answer: Answer) -> KCurve | None:
         index=values.mean(axis=0).filled(np.nan),
         spread=values.std(axis=0).filled(np.nan),
         chosen=answer.k,
-        tolerance=problem.entry.k_tolerance,
+        tolerance=k_tolerance(problem),
     )
 
 

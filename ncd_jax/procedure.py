@@ -26,6 +26,7 @@ __all__ = [
     "Answer",
     "best_trials",
     "choose",
+    "k_tolerance",
     "refit_all",
     "score_on_hidden",
     "take_turns",
@@ -101,8 +102,13 @@ def best_trials(problem: Problem, trials: Sequence[Trial]) -> list[Trial]:
 
 
 def take_turns(candidates: Sequence[dict[str, float]], n_refits: int) -> list[dict[str, float]]:
-    """The hyperparameters of each refit, where all candidates are refitted equally often."""
+    """The hyperparameters of each refit; all candidates are refitted as often, or once more."""
     return [candidates[i % len(candidates)] for i in range(n_refits)]
+
+
+def k_tolerance(problem: Problem) -> float:
+    """Share of the best index that a smaller number of classes may be worse by."""
+    return 0.0 if problem.config.k.index == KM_ACC else problem.entry.k_tolerance
 
 
 def score_on_hidden(problem: Problem, best: Trial) -> Trial:
@@ -239,10 +245,10 @@ def choose(problem: Problem, refits: Refits, mask: np.ndarray | None = None) -> 
         assert problem.n_novel is not None
         k = problem.n_novel
     else:
-        index, sign = problem.config.k.index, INDEX_SIGNS[problem.config.k.index]
+        sign = INDEX_SIGNS[problem.config.k.index]
         values = np.ma.masked_invalid(refits.estimate.values)[votes].mean(axis=0)
-        tolerance = 0.0 if index == KM_ACC else problem.entry.k_tolerance
-        at = best_number(jnp.asarray(values.filled(-sign * np.inf)), sign, tolerance)
+        values = jnp.asarray(values.filled(-sign * np.inf))
+        at = best_number(values, sign, k_tolerance(problem))
         k = int(refits.estimate.ks[0][at])
     k = min(k, int(counts.sum()))
     clusters = _PARTITION(
