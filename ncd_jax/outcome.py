@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ncd_jax.data.table import Table
-from ncd_jax.problem import Problem
-from ncd_jax.procedure import Answer, k_tolerance
+from ncd_jax.problem import Problem, k_tolerance
+from ncd_jax.procedure import Answer
 from ncd_jax.rehearsal import Rehearsal
 from ncd_jax.results.findings import Findings, KCurve, Ranked, Trial
 from ncd_jax.results.latent_map import latent_map

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from ncd_jax.clustering.n_clusters import KM_ACC
 from ncd_jax.config import RunConfig
 from ncd_jax.data.folds import Folds, known_fold, make_folds
 from ncd_jax.data.preprocess import Standardiser
@@ -27,6 +28,7 @@ from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
 __all__ = [
     "Problem",
     "fold_protocol",
+    "k_tolerance",
     "make_hparams",
     "make_method",
     "middle",
@@ -203,9 +205,17 @@ def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
         k_given=known or problem.entry.needs_k,
         max_clusters=n_hidden if known else most,
         index=config.k.index,
-        k_tolerance=problem.entry.k_tolerance,
+        k_tolerance=k_tolerance(problem),
         lanes=config.search.lanes,
     )
+
+
+def k_tolerance(problem: Problem) -> float:
+    """Share of the best index that a smaller number of classes may be worse by.
+
+    None with `km_acc`: its values are often equal, and then the smallest number wins anyway.
+    """
+    return 0.0 if problem.config.k.index == KM_ACC else problem.entry.k_tolerance
 
 
 def _most_hidden(folds: Folds[np.ndarray]) -> int:

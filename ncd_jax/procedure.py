@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KM_ACC, best_number
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS, best_number
 from ncd_jax.data.folds import Folds
-from ncd_jax.problem import Problem, fold_protocol, make_hparams, purpose_key
+from ncd_jax.problem import Problem, fold_protocol, k_tolerance, make_hparams, purpose_key
 from ncd_jax.tuning.discovery import Refits, agreement, centroid_distances, partition, refit
 from ncd_jax.tuning.margins import consensus_margin
 from ncd_jax.tuning.numbers import KSearch, estimate_k
@@ -26,7 +26,6 @@ __all__ = [
     "Answer",
     "best_trials",
     "choose",
-    "k_tolerance",
     "refit_all",
     "score_on_hidden",
     "take_turns",
@@ -106,11 +105,6 @@ def take_turns(candidates: Sequence[dict[str, float]], n_refits: int) -> list[di
     return [candidates[i % len(candidates)] for i in range(n_refits)]
 
 
-def k_tolerance(problem: Problem) -> float:
-    """Share of the best index that a smaller number of classes may be worse by."""
-    return 0.0 if problem.config.k.index == KM_ACC else problem.entry.k_tolerance
-
-
 def score_on_hidden(problem: Problem, best: Trial) -> Trial:
     """What the best candidate scores where known classes are hidden.
 
@@ -187,7 +181,7 @@ def refit_all(
         config.k.index,
         config.k.restarts,
         config.k.max_rows,
-        problem.entry.k_tolerance,
+        k_tolerance(problem),
     )
     counts = jnp.ones(len(rows), bool) if mask is None else jnp.asarray(mask)
     goal = Goal(rows, counts, jnp.int32(0))

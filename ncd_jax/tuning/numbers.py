@@ -23,8 +23,8 @@ class KSearch:
             that are to be told apart.
         restarts: k-means restarts for each number.
         max_rows: rows the index is measured on at most.
-        tolerance: share of the best value that a smaller number may be worse by. `km_acc` has
-            none: its values are often equal, and then the smallest number wins anyway.
+        tolerance: share of the best value that a smaller number may be worse by; not asked
+            with `km_acc`.
     """
 
     max_clusters: int
