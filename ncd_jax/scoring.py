@@ -40,7 +40,8 @@ def score_test_split(
 
     Inductive: novel test rows join the clusters of the training rows. Transductive: they are
     clustered anew, into as many clusters: in the same latent space, or, where the method is not
-    trained, after it is fitted to them and the known training rows.
+    trained, after it is fitted to them and the known training rows. A method that makes its
+    clusters in training has nothing to fit anew: both are the same.
     """
     assert table.x_test is not None
     assert table.y_test is not None
@@ -53,7 +54,9 @@ def score_test_split(
         n_slots = problem.spec.max_clusters
         z = jax.jit(problem.method.represent)(state, x[novel], hparams)
         inductive = assign_novel(problem.method, state, z, answer.centroids, answer.slots, n_slots)
-        transductive = _cluster_anew(problem, state, x[novel], hparams, answer.k)
+        transductive = inductive
+        if not (problem.method.stages and problem.entry.needs_k):
+            transductive = _cluster_anew(problem, state, x[novel], hparams, answer.k)
         result["inductive"] = score(np.asarray(inductive), truth.y_test[novel])
         result["transductive"] = score(np.asarray(transductive), truth.y_test[novel])
     return result
