@@ -2,8 +2,8 @@
 
 python launch.py --config=configs/pendigits.py --workdir=runs/pendigits
 
-Measured on two CPU cores, when all folds hid as many classes: 5 novel classes, hidden-class score
-88.5 %, accuracy against the truth 87.4 %, 2 minutes.
+Measured on two CPU cores beside other work: 5 novel classes, hidden-class score 83.3 %, accuracy
+against the truth 86.5 %, 4 minutes.
 """
 
 import ml_collections
