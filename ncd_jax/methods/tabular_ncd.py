@@ -38,8 +38,9 @@ class HParams(NamedTuple):
         dropout: dropout rate in the encoder.
         latent_dim: latent columns in use.
         k_neighbors: neighbours that a row may be moved to.
-        top_k: most similar rows that belong together, as a share of the rows of the batch that
-            are to be told apart; in per cent with the variant `percent`.
+        top_k: most similar rows that belong together, as a share of what each class would have
+            of the rows of the batch that are to be told apart, were all equally large. With the
+            variant `fraction` a share of all these rows, with `percent` per cent of them.
         w1: share of the cross-entropy in the loss of the classification head; the rest is
             agreement on moved rows.
         w2: share of the pairs in the loss of the clustering head; the rest is as above.
@@ -91,7 +92,7 @@ def space(n_features: int) -> dict[str, Interval]:
             1, 100, integer=True, valid=(1, 10_000), meaning="neighbours a row may be moved to"
         ),
         "top_k": Interval(
-            0.01, 0.4, meaning="share of the most similar rows that belong in one cluster"
+            0.02, 1.0, meaning="similar rows that belong in one cluster, as a share of a class"
         ),
         "w1": Interval(
             0.0, 1.0, meaning="balance between telling known classes apart and steady answers"
@@ -105,8 +106,9 @@ def space(n_features: int) -> dict[str, Interval]:
 def tabular_ncd(spec: Spec) -> Method:
     """TabularNCD as pure functions for the shapes in `spec`."""
     net = TabularNCDNet(spec.n_features, spec.n_known, spec.latent_width, spec.max_clusters)
+    variant = spec.variant or ENTRY.variants[0]
     # The authors' code divides by 100 what their text calls a share.
-    unit_of_top_k = 0.01 if spec.variant == "percent" else 1.0
+    unit_of_top_k = 0.01 if variant == "percent" else 1.0
 
     def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
         variables = net.init(
@@ -136,7 +138,10 @@ def tabular_ncd(spec: Spec) -> Method:
 
         # Among the rows to be told apart: in a fold the others are more classes than slots.
         slots = jnp.arange(spec.max_clusters) < state.k
-        n_nearest = jnp.floor(unit_of_top_k * hparams.top_k * jnp.sum(batch.wanted))
+        # Folds hide fewer classes than there are novel ones. What is most of a class among two is
+        # more than one among five, and a share of all rows tuned on those would melt these.
+        n_rows = jnp.sum(batch.wanted) / (state.k if variant == "class_share" else 1)
+        n_nearest = jnp.floor(unit_of_top_k * hparams.top_k * n_rows)
         z = jax.lax.stop_gradient(out.latent)
         together = similar_pairs(z, batch.wanted, n_nearest.astype(jnp.int32))
         pairs = pair_cross_entropy(jnp.where(slots, out.clusters, -1e9), together, batch.wanted)
@@ -256,6 +261,6 @@ ENTRY = Entry(
     citation="C. Troisemaine, J. Flocon-Cholet, S. Gosselin, S. Vaton, A. Reiffers-Masson, "
     "V. Lemaire: A Method for Discovering Novel Classes in Tabular Data. IEEE International "
     "Conference on Knowledge Graph, 2022. arXiv 2209.01217.",
-    variants=("fraction", "percent"),
+    variants=("class_share", "fraction", "percent"),
     needs_k=True,
 )
