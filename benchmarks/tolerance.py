@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
@@ -20,10 +19,10 @@ from ncd_jax.config import RunConfig, SearchConfig
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.problem import Problem, prepare
 from ncd_jax.procedure import best_trials, choose, refit_all, tune
+from ncd_jax.rehearsal import problem_of_fold
 from ncd_jax.results.records import describe_environment
 from ncd_jax.scoring import score
 from ncd_jax.startup import one_device_per_core
-from ncd_jax.types import NCDData
 
 _DATASETS = flags.DEFINE_list(
     "datasets", ["optdigits", "mfeat", "cnae9", "pendigits", "letter"], "Benchmark tables."
@@ -76,10 +75,7 @@ def _answer_fold(
     """Adds the accuracy on the fold's hidden rows, and how many classes too many were found."""
     folds = problem.hidden_folds
     mask, n_hidden = folds.hidden_mask[f], int(folds.hidden[f].sum())
-    fold = problem._replace(
-        data=NCDData(problem.data.x, jnp.asarray(folds.y[f])),
-        novel_rows=jnp.asarray(folds.hidden_rows[f]),
-    )
+    fold = problem_of_fold(problem, f)
     refits = refit_all(fold, hparams, mask)
     for tolerance, answers in found.items():
         entry = dataclasses.replace(problem.entry, k_tolerance=tolerance)

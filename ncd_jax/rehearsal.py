@@ -19,7 +19,7 @@ from ncd_jax.tuning.calibration import Calibration, fit_calibration, held_out_co
 from ncd_jax.tuning.discovery import margin
 from ncd_jax.types import UNLABELLED, NCDData
 
-__all__ = ["Rehearsal", "rehearse_answers"]
+__all__ = ["Rehearsal", "problem_of_fold", "rehearse_answers"]
 
 
 class Rehearsal(NamedTuple):
@@ -56,6 +56,20 @@ class Rehearsal(NamedTuple):
         return held_out_confidence(self.margin, self.right, self.fold)
 
 
+def problem_of_fold(problem: Problem, f: int) -> Problem:
+    """The problem in which the hidden classes of fold `f` are the novel ones.
+
+    Its novel rows are padded; the fold's `hidden_mask` says which of them count. Where the number
+    of novel classes is given, that of the hidden ones is.
+    """
+    folds = problem.hidden_folds
+    return problem._replace(
+        data=NCDData(problem.data.x, jnp.asarray(folds.y[f])),
+        novel_rows=jnp.asarray(folds.hidden_rows[f]),
+        n_novel=None if problem.n_novel is None else int(folds.hidden[f].sum()),
+    )
+
+
 def rehearse_answers(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Rehearsal:
     """Answers for every fold as `refit_all` and `choose` do for the novel rows.
 
@@ -65,12 +79,7 @@ def rehearse_answers(problem: Problem, hparams: Sequence[Mapping[str, float]]) -
     n_known = problem.spec.n_known
     for f in range(len(folds.y)):
         mask = folds.hidden_mask[f]
-        n_hidden = None if problem.n_novel is None else int(folds.hidden[f].sum())
-        fold = problem._replace(
-            data=NCDData(problem.data.x, jnp.asarray(folds.y[f])),
-            novel_rows=jnp.asarray(folds.hidden_rows[f]),
-            n_novel=n_hidden,
-        )
+        fold = problem_of_fold(problem, f)
         try:
             refits = refit_all(fold, hparams, mask)
         except FloatingPointError:

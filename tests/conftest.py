@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from ncd_jax.data.table import Table, Truth
+
 # Two devices, so that work which is spread over devices is spread in the tests too.
 jax.config.update("jax_num_cpu_devices", 2)
 # Programs are small here and there are many: most of the time goes into compiling them.
@@ -72,3 +74,15 @@ def blobs():
         return x.astype(np.float32), classes.astype(np.int32)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny(blobs):
+    """Four known classes and two novel ones, and half as many test rows of each."""
+    x, classes = blobs([30] * 6, 4)
+    order = np.random.default_rng(0).permutation(len(x))
+    train, test = order[:120], order[120:]
+    y = np.where(classes < 4, classes, -1).astype(np.int32)
+    truth = np.where(classes < 4, -1, classes - 4).astype(np.int32)
+    table = Table("tiny", x[train], y[train], tuple("abcd"), tuple("wxyz"), x[test], y[test])
+    return table, Truth(("u", "v"), truth[train], truth[test])
