@@ -24,12 +24,11 @@ from ncd_jax.benchmark.runner import run_benchmark
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.data.own_table import read_table
 from ncd_jax.errors import UserError
-from ncd_jax.experiment import run
-from ncd_jax.model import assign_rows
-from ncd_jax.results.comparison import compare_runs, write_comparison
-from ncd_jax.results.console import make_reporter, summary
-from ncd_jax.results.workdir import Workdir
+from ncd_jax.experiment import assign_rows, run
+from ncd_jax.report.comparison import compare_runs, write_comparison
+from ncd_jax.report.console import make_reporter, summary
 from ncd_jax.startup import one_device_per_core
+from ncd_jax.store.workdir import Workdir
 
 _KEPT = "what is finished is kept, the same command goes on"
 _DEFAULT_CONFIG = Path(__file__).parent / "configs" / "default.py"

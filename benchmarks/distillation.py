@@ -18,13 +18,13 @@ from absl import app, flags
 
 from ncd_jax.config import RunConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
+from ncd_jax.discovery.problem import middle, prepare, purpose_key
+from ncd_jax.discovery.procedure import refit_all
+from ncd_jax.discovery.refits import partition
+from ncd_jax.discovery.scoring import score
 from ncd_jax.methods import METHODS
-from ncd_jax.problem import middle, prepare, purpose_key
-from ncd_jax.procedure import refit_all
-from ncd_jax.results.records import describe_environment
-from ncd_jax.scoring import score
 from ncd_jax.startup import one_device_per_core
-from ncd_jax.tuning.discovery import partition
+from ncd_jax.store.records import describe_environment
 
 _DATASETS = flags.DEFINE_list(
     "datasets", ["optdigits", "mfeat", "cnae9", "pendigits", "letter"], "Benchmark tables."

@@ -24,10 +24,10 @@ from sklearn.preprocessing import StandardScaler
 from ncd_jax.config import RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import DATASETS, load_dataset
 from ncd_jax.data.own_table import read_table
+from ncd_jax.discovery.calibration import is_right
+from ncd_jax.discovery.scoring import score
 from ncd_jax.experiment import run
-from ncd_jax.scoring import score
 from ncd_jax.startup import one_device_per_core
-from ncd_jax.tuning.calibration import is_right
 from ncd_jax.types import UNLABELLED
 
 _FOLDER = flags.DEFINE_string("folder", None, "Where the CSV files are.", required=True)

@@ -19,10 +19,10 @@ from absl import app, flags
 
 from ncd_jax.config import RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
-from ncd_jax.problem import Problem, prepare
-from ncd_jax.procedure import tune
-from ncd_jax.results.records import describe_environment
+from ncd_jax.discovery.problem import Problem, prepare
+from ncd_jax.discovery.procedure import tune
 from ncd_jax.startup import one_device_per_core, usable_cores
+from ncd_jax.store.records import describe_environment
 
 _CANDIDATES = flags.DEFINE_integer("candidates", 16, "Candidates of the sweep.")
 _FOLDS = flags.DEFINE_integer("folds", 5, "Folds of the sweep.")

@@ -17,12 +17,12 @@ from absl import app, flags
 
 from ncd_jax.config import RunConfig, SearchConfig
 from ncd_jax.data.datasets import load_dataset
-from ncd_jax.problem import Problem, prepare
-from ncd_jax.procedure import best_trials, choose, refit_all, tune
-from ncd_jax.rehearsal import problem_of_fold
-from ncd_jax.results.records import describe_environment
-from ncd_jax.scoring import score
+from ncd_jax.discovery.hidden_class_evaluation import problem_of_fold
+from ncd_jax.discovery.problem import Problem, prepare
+from ncd_jax.discovery.procedure import best_trials, choose, refit_all, tune
+from ncd_jax.discovery.scoring import score
 from ncd_jax.startup import one_device_per_core
+from ncd_jax.store.records import describe_environment
 
 _DATASETS = flags.DEFINE_list(
     "datasets", ["optdigits", "mfeat", "cnae9", "pendigits", "letter"], "Benchmark tables."
@@ -78,8 +78,8 @@ def _answer_fold(
     fold = problem_of_fold(problem, f)
     refits = refit_all(fold, hparams, mask)
     for tolerance, answers in found.items():
-        entry = dataclasses.replace(problem.entry, k_tolerance=tolerance)
-        answer = choose(fold._replace(entry=entry), refits, mask)
+        entry = dataclasses.replace(problem.info, k_tolerance=tolerance)
+        answer = choose(fold._replace(info=entry), refits, mask)
         acc = score(answer.labels[mask], folds.hidden_y[f][mask])["acc"]
         answers.append((acc, answer.k - n_hidden))
 

@@ -12,21 +12,30 @@ import jax
 import numpy as np
 
 from ncd_jax.config import RunConfig, method_configs
+from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
+from ncd_jax.discovery.hidden_class_evaluation import evaluate_hidden_classes
+from ncd_jax.discovery.model import assign, fitted, look
+from ncd_jax.discovery.problem import Problem, make_hparams, prepare
+from ncd_jax.discovery.procedure import (
+    best_trials,
+    choose,
+    hparams_of_refits,
+    refit_all,
+    score_on_hidden,
+    tune,
+)
+from ncd_jax.discovery.scoring import score, score_test_split, true_names
 from ncd_jax.errors import UserError
-from ncd_jax.model import fitted, look, save
-from ncd_jax.outcome import Solution, Tuned, find, measure
-from ncd_jax.problem import Problem, make_hparams, prepare
-from ncd_jax.procedure import best_trials, choose, refit_all, score_on_hidden, take_turns, tune
-from ncd_jax.rehearsal import rehearse_answers
-from ncd_jax.results.console import Phase, Reporter
-from ncd_jax.results.findings import Trial
-from ncd_jax.results.records import describe_environment, write_records
-from ncd_jax.results.report import render_report
-from ncd_jax.results.workdir import Workdir
-from ncd_jax.scoring import score, score_test_split, true_names
+from ncd_jax.report.console import Phase, Reporter
+from ncd_jax.report.findings import Trial
+from ncd_jax.report.outcome import Solution, Tuned, find, measure
+from ncd_jax.report.page import render_report
+from ncd_jax.store.model_files import load_model, save_model
+from ncd_jax.store.records import describe_environment, write_records
+from ncd_jax.store.workdir import Workdir
 
-__all__ = ["run"]
+__all__ = ["assign_rows", "run"]
 
 
 def run(
@@ -69,7 +78,7 @@ def run(
     seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
     winner = max(tuned, key=lambda each: each.on_hidden.score)
     problem = winner.problem
-    hparams = take_turns([trial.hparams for trial in winner.best], config.train.refits)
+    hparams = hparams_of_refits([trial.hparams for trial in winner.best], config.train.refits)
 
     detail = f"{config.train.refits} trainings on all known classes"
     with seconds("refit"), reporter.phase("refit", detail):
@@ -79,10 +88,10 @@ def run(
         own = hparams[answer.refit]
         state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
     detail = f"answers for {len(problem.hidden_folds.y)} folds of hidden classes"
-    with seconds("rehearse"), reporter.phase("rehearse", detail):
-        rehearsal = rehearse_answers(problem, hparams)
-    model = fitted(problem, table, own, state, answer, rehearsal.lone_calibration)
-    solution = Solution(tuned, winner, refits, answer, look(model, table.x).z, rehearsal)
+    with seconds("evaluate"), reporter.phase("evaluate", detail):
+        evaluation = evaluate_hidden_classes(problem, hparams)
+    model = fitted(problem, table, own, state, answer, evaluation.lone_calibration)
+    solution = Solution(tuned, winner, refits, answer, look(model, table.x).z, evaluation)
 
     metrics = measure(solution, table)
     if table.x_test is not None:
@@ -95,21 +104,45 @@ def run(
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
-        save(workdir, model)
+        save_model(workdir, model)
         recorded = {"run": identity, "environment": environment}
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
     metrics["seconds"] = seconds.total()
-    write_records(workdir, findings)
+    write_records(workdir, findings.trials, findings.assignments, metrics)
     return metrics
+
+
+def assign_rows(workdir: Workdir, path: Path) -> Path:
+    """Applies the model of a finished run to a file of new rows.
+
+    Returns:
+        The file that was written: `assigned/<name of the table>.csv` in the run's folder, with
+        the columns `row,label,confidence`, one line a row.
+
+    Raises:
+        UserError: there is no model, or the table lacks a column of it or has a cell of another
+            kind.
+    """
+    model = load_model(workdir)
+    if model.encoder is None:
+        x = read_numeric_rows(path, model.columns)
+    else:
+        x = read_rows(path, model.encoder)
+    labels, sure = assign(model, x)
+    lines = zip(range(len(x)), labels.tolist(), sure.tolist(), strict=True)
+    rows = ((row, model.classes[label], f"{value:.4f}") for row, label, value in lines)
+    name = f"assigned/{path.stem}.csv"
+    workdir.write_csv(name, ("row", "label", "confidence"), rows)
+    return workdir.path(name)
 
 
 def _tuned(problem: Problem, workdir: Workdir, reporter: Reporter) -> Tuned:
     config, folds = problem.config, problem.tuning_folds
     n_candidates = config.search.candidates if problem.space else 1
     detail = f"{n_candidates} candidates x {len(folds.y)} folds x {config.search.seeds} seeds"
-    with reporter.phase("tune", f"{problem.entry.title}: {detail}", n_candidates) as phase:
+    with reporter.phase("tune", f"{problem.info.title}: {detail}", n_candidates) as phase:
         phase.note("compiling, then the first batch")
         journal = workdir.path(f"search_{config.method}.journal")
         found = tune(problem, journal, _tell(phase))

@@ -9,6 +9,8 @@ from threadpoolctl import threadpool_limits
 
 from ncd_jax.data.table import Table, Truth
 
+pytest_plugins = ["findings_fixtures", "toy_fixtures"]
+
 # Two devices, so that work which is spread over devices is spread in the tests too.
 jax.config.update("jax_num_cpu_devices", 2)
 # Programs are small here and there are many: most of the time goes into compiling them.

@@ -14,13 +14,15 @@ import pytest
 from ncd_jax import experiment
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table, Truth
+from ncd_jax.discovery.model import assign
+from ncd_jax.discovery.problem import make_hparams
 from ncd_jax.errors import UserError
+from ncd_jax.experiment import assign_rows
 from ncd_jax.methods import METHODS
-from ncd_jax.model import assign, assign_rows, load
-from ncd_jax.problem import make_hparams
-from ncd_jax.results.console import Phase, Reporter
-from ncd_jax.results.records import read_model
-from ncd_jax.results.workdir import Workdir
+from ncd_jax.report.console import Phase, Reporter
+from ncd_jax.store.model_files import load_model
+from ncd_jax.store.records import read_model
+from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
 
 CONFIG = RunConfig(
@@ -263,7 +265,7 @@ def test_the_stored_model_gives_the_training_rows_their_class(problem, finished)
     """Unlabelled rows get the novel class of `assignments.csv` wherever no known one is nearer."""
     table, _ = problem
     path, metrics = finished
-    model = load(Workdir(path))
+    model = load_model(Workdir(path))
     labels, confidence = assign(model, table.x)
     assert model.classes == (
         *table.classes,
@@ -279,7 +281,7 @@ def test_the_stored_model_gives_the_training_rows_their_class(problem, finished)
 
 def test_another_number_of_rows_compiles_nothing(problem, finished):
     table, _ = problem
-    model, programs = load(Workdir(finished[0])), []
+    model, programs = load_model(Workdir(finished[0])), []
 
     def listen(event, duration, **_):
         if event == "/jax/core/compile/backend_compile_duration":
@@ -291,7 +293,7 @@ def test_another_number_of_rows_compiles_nothing(problem, finished):
         jax.jit(lambda x: x + 1)(np.ones(7))
         assert len(programs) == 1
         for rows in (table.x[:1], np.tile(table.x, (5, 1)), table.x[:0]):
-            labels, confidence = assign(load(Workdir(finished[0])), rows)
+            labels, confidence = assign(load_model(Workdir(finished[0])), rows)
             assert labels.shape == confidence.shape == (len(rows),)
         assert len(programs) == 1
     finally:
@@ -300,7 +302,7 @@ def test_another_number_of_rows_compiles_nothing(problem, finished):
 
 def test_class_centroids_are_the_means_of_their_rows(problem, finished):
     table, _ = problem
-    model = load(Workdir(finished[0]))
+    model = load_model(Workdir(finished[0]))
     method = METHODS[model.method].make(model.spec)
     hparams = make_hparams(model.method, model.hparams)
     z = np.asarray(method.represent(model.state, model.scaler.apply(table.x), hparams))
@@ -342,7 +344,7 @@ def test_models_before_there_were_blocks_can_be_read(finished, tmp_path):
     stored = json.loads((tmp_path / "model" / "model.json").read_text())
     del stored["metadata"]["spec"]["blocks"]
     (tmp_path / "model" / "model.json").write_text(json.dumps(stored))
-    assert load(Workdir(tmp_path)).spec == load(Workdir(finished[0])).spec
+    assert load_model(Workdir(tmp_path)).spec == load_model(Workdir(finished[0])).spec
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -355,7 +357,7 @@ def test_every_method_gives_a_whole_run_and_a_model_for_new_rows(method, problem
     assert 1 <= metrics["n_novel_estimated"] <= 4
     assert 0 < metrics["hidden_class_score"] <= 1
     assert (tmp_path / "run" / "report.html").stat().st_size > 1e6
-    model = load(Workdir(tmp_path / "run"))
+    model = load_model(Workdir(tmp_path / "run"))
     labels, confidence = assign(model, table.x)
     known = table.y != UNLABELLED
     # A few epochs teach two of them too little, and SC embeds novel rows alone.

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.discovery.calibration import Calibration
+from ncd_jax.discovery.model import Model, assign, look, on_host
+from ncd_jax.discovery.problem import make_hparams, middle
 from ncd_jax.export import export_assign
 from ncd_jax.methods import METHODS, Spec
-from ncd_jax.model import Model, assign, look, on_host
-from ncd_jax.problem import make_hparams, middle
-from ncd_jax.tuning.calibration import Calibration
 from ncd_jax.types import Goal, NCDData
 
 pytest.importorskip("flatbuffers", reason="jax.export writes with it")

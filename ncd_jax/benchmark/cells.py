@@ -10,25 +10,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.benchmark.peers import PEERS
-from ncd_jax.benchmark.peers import estimate_k as estimate_with_sklearn
+from ncd_jax.benchmark.baselines import BASELINES
+from ncd_jax.benchmark.baselines import estimate_k as estimate_with_sklearn
 from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, cell_config
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.problem import Problem, fold_protocol, make_hparams, prepare, purpose_key
-from ncd_jax.procedure import (
+from ncd_jax.discovery.problem import Problem, fold_protocol, make_hparams, prepare, purpose_key
+from ncd_jax.discovery.procedure import (
     Answer,
     best_trials,
     choose,
+    hparams_of_refits,
     refit_all,
     score_on_hidden,
-    take_turns,
     tune,
 )
-from ncd_jax.scoring import score, score_test_split
-from ncd_jax.tuning.discovery import Refits
-from ncd_jax.tuning.numbers import KSearch, estimate_k
+from ncd_jax.discovery.refits import Refits
+from ncd_jax.discovery.scoring import score, score_test_split
+from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
 
 __all__ = ["run_cell"]
@@ -54,7 +54,7 @@ def run_cell(
     """
     start = time.perf_counter()
     n_novel = len(truth.classes) if cell.k_known else None
-    measure = _run_peer if cell.method in PEERS else _run_method
+    measure = _run_baseline if cell.method in BASELINES else _run_method
     result = measure(config, cell, table, truth, n_novel, journal)
     seconds = round(time.perf_counter() - start, 1)
     shared = {
@@ -81,12 +81,12 @@ def _run_method(
     if cell.hyperparameters == "tuned":
         found = tune(problem, journal)
         best = best_trials(problem, found.trials)
-        rehearsal = score_on_hidden(problem, best[0])
+        on_hidden = score_on_hidden(problem, best[0])
         hparams = [trial.hparams for trial in best]
-        result |= {"hidden_class_score": rehearsal.score, "fold_scores": rehearsal.fold_scores}
+        result |= {"hidden_class_score": on_hidden.score, "fold_scores": on_hidden.fold_scores}
     rows = []
     answers = _answers(problem, hparams, config.seeds)
-    if n_novel is None and not problem.entry.needs_k:
+    if n_novel is None and not problem.info.needs_k:
         result["k_by_index"] = _k_by_index(problem, answers)
     for seed, (state, arrays, answer) in enumerate(answers):
         seeded = _seeded(problem, seed)
@@ -138,7 +138,7 @@ def _answers(
     fitted once.
     """
     each = problem.config.train.refits if problem.method.stages else len(hparams)
-    turns = take_turns(hparams, each)
+    turns = hparams_of_refits(hparams, each)
     if problem.method.stages:
         stacked = refit_all(problem, turns * n_seeds)
         groups = [
@@ -165,7 +165,7 @@ def _seeded(problem: Problem, seed: int) -> Problem:
     )
 
 
-def _run_peer(
+def _run_baseline(
     config: BenchmarkConfig,
     cell: Cell,
     table: Table,
@@ -174,10 +174,10 @@ def _run_peer(
     journal: Path,
 ) -> dict[str, Any]:
     del journal
-    peer, scaler = PEERS[cell.method], Standardiser.fit(table)
+    baseline, scaler = BASELINES[cell.method], Standardiser.fit(table)
     novel = table.y == UNLABELLED
     x = scaler.apply(table.x)
-    project = peer.represent(x[~novel], table.y[~novel])
+    project = baseline.represent(x[~novel], table.y[~novel])
     z, truth_train = project(x[novel]), truth.y[novel]
     z_test = truth_test = None
     if table.x_test is not None and table.y_test is not None and truth.y_test is not None:
@@ -190,13 +190,13 @@ def _run_peer(
         k = n_novel or estimate_with_sklearn(z, k_config.max, k_config.max_rows, seed)
         shared = {"seed": seed, "n_novel_estimated": k}
         if z_test is None or truth_test is None:
-            labels, _ = peer.fit(z, k, seed)
+            labels, _ = baseline.fit(z, k, seed)
             rows.append(_row(shared, "transductive", score(labels, truth_train), None))
             continue
-        _, predict = peer.fit(z, k, seed)
+        _, predict = baseline.fit(z, k, seed)
         if predict is not None:
             rows.append(_row(shared, "inductive", score(predict(z_test), truth_test), None))
-        labels, _ = peer.fit(z_test, k, seed)
+        labels, _ = baseline.fit(z_test, k, seed)
         rows.append(_row(shared, "transductive", score(labels, truth_test), None))
     return {"hparams": {}, "rows": rows}
 

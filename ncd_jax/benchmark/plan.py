@@ -6,7 +6,7 @@ from typing import Any
 
 import ml_collections
 
-from ncd_jax.benchmark.peers import PEERS
+from ncd_jax.benchmark.baselines import BASELINES
 from ncd_jax.benchmark.published import published
 from ncd_jax.config import RunConfig, default_config, parse, split_names
 from ncd_jax.data.datasets import DATASETS
@@ -25,7 +25,7 @@ class BenchmarkConfig:
 
     Attributes:
         datasets: names of benchmark tables.
-        methods: names in the registry or among the peers; `method/variant` where a variant
+        methods: names in the registry or among the baselines; `method/variant` where a variant
             other than the first is meant.
         k: whether the number of novel classes is `known`, `unknown`, or one after the other.
         hyperparameters: `tuned` here without novel labels, or `published`: those that the
@@ -172,20 +172,20 @@ def _merged(raw: dict[str, Any], budget: dict[str, dict[str, Any]]) -> dict[str,
 
 def _has_published(cell: Cell) -> bool:
     method = cell.method.partition("/")[0]
-    if method in PEERS or not METHODS[method].space(1):
+    if method in BASELINES or not METHODS[method].space(1):
         return True
     return bool(published(method, cell.dataset, k_known=cell.k_known))
 
 
 def _default_methods() -> tuple[str, ...]:
-    return (*METHODS, *PEERS)
+    return (*METHODS, *BASELINES)
 
 
 def _all_methods() -> tuple[str, ...]:
     variants = [
         f"{name}/{variant}"
-        for name, entry in METHODS.items()
-        for variant in entry.variants
+        for name, info in METHODS.items()
+        for variant in info.variants
         if variant
     ]
     return (*_default_methods(), *variants)

@@ -9,27 +9,27 @@ from typing import Any
 
 import jax
 
+from ncd_jax.benchmark.baselines import BASELINES
 from ncd_jax.benchmark.cells import run_cell
-from ncd_jax.benchmark.peers import PEERS
 from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, plan
+from ncd_jax.benchmark.report import write_benchmark
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS
-from ncd_jax.results.benchmark_report import write_benchmark
-from ncd_jax.results.console import Reporter
-from ncd_jax.results.records import describe_environment
-from ncd_jax.results.workdir import Workdir
+from ncd_jax.report.console import Reporter
+from ncd_jax.store.records import describe_environment
+from ncd_jax.store.workdir import Workdir
 
 __all__ = ["run_benchmark"]
 
-_TITLES = {name: entry.title for name, entry in METHODS.items()}
+_TITLES = {name: info.title for name, info in METHODS.items()}
 _TITLES |= {
-    f"{name}/{variant}": f"{entry.title}, {variant}"
-    for name, entry in METHODS.items()
-    for variant in entry.variants
+    f"{name}/{variant}": f"{info.title}, {variant}"
+    for name, info in METHODS.items()
+    for variant in info.variants
 }
-_TITLES |= {name: peer.title for name, peer in PEERS.items()}
+_TITLES |= {name: baseline.title for name, baseline in BASELINES.items()}
 
 
 def run_benchmark(

@@ -27,8 +27,8 @@ import pandas as pd
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from ncd_jax.data.cells import days, distinct, numbers, truths
 from ncd_jax.data.columns import Column
+from ncd_jax.data.values import days, distinct, numbers, truths
 
 __all__ = ["MAX_CATEGORIES", "ONE_HOT", "Block", "NumberCode", "WordCode"]
 

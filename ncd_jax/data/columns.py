@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from ncd_jax.data.cells import Spelling, as_date, as_number, days, distinct, numbers
 from ncd_jax.data.names import show
+from ncd_jax.data.values import Spelling, as_date, as_number, days, distinct, numbers
 from ncd_jax.errors import UserError
 
 __all__ = ["Column", "Kind", "describe"]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ncd_jax.data.cells import as_text, distinct
 from ncd_jax.data.columns import describe
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.files import read_frame
 from ncd_jax.data.names import checked_names, chosen_names, find_name, show
 from ncd_jax.data.table import Table
 from ncd_jax.data.text_files import MISSING, Choose
+from ncd_jax.data.values import as_text, distinct
 from ncd_jax.errors import UserError
 from ncd_jax.types import UNLABELLED
 

@@ -8,10 +8,10 @@ import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from ncd_jax.data.cells import as_text
 from ncd_jax.data.columns import describe
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.table import Table
+from ncd_jax.data.values import as_text
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["Targets", "make_table", "read_targets", "with_novel"]

@@ -1,6 +1,6 @@
 """The methods, one file each, and the registry that names them.
 
-A new method is a file with a factory `(spec) -> Method` and an `ENTRY` that describes it, and
+A new method is a file with a factory `(spec) -> Method` and an `INFO` that describes it, and
 one line below.
 """
 
@@ -15,18 +15,18 @@ from ncd_jax.methods import (
     sc,
     tabular_ncd,
 )
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 
-__all__ = ["METHODS", "Entry", "Spec"]
+__all__ = ["METHODS", "MethodInfo", "Spec"]
 
-METHODS: dict[str, Entry] = {
-    "kmeans": kmeans.ENTRY,
-    "ncd_kmeans": ncd_kmeans.ENTRY,
-    "sc": sc.ENTRY,
-    "ncd_sc": ncd_sc.ENTRY,
-    "rca": rca.ENTRY,
-    "baseline": baseline.ENTRY,
-    "pbn": pbn.ENTRY,
-    "tabular_ncd": tabular_ncd.ENTRY,
-    "cr_kd": cr_kd.ENTRY,
+METHODS: dict[str, MethodInfo] = {
+    "kmeans": kmeans.INFO,
+    "ncd_kmeans": ncd_kmeans.INFO,
+    "sc": sc.INFO,
+    "ncd_sc": ncd_sc.INFO,
+    "rca": rca.INFO,
+    "baseline": baseline.INFO,
+    "pbn": pbn.INFO,
+    "tabular_ncd": tabular_ncd.INFO,
+    "cr_kd": cr_kd.INFO,
 }

@@ -6,13 +6,13 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 
 from typing import NamedTuple
 
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.methods.training import State, encoder_method, encoder_space
 from ncd_jax.networks.losses import known_cross_entropy
 from ncd_jax.networks.projection import Classification, ClassifierNet
 from ncd_jax.types import Array, Batch, Method
 
-__all__ = ["ENTRY", "HParams", "baseline"]
+__all__ = ["INFO", "HParams", "baseline"]
 
 
 class HParams(NamedTuple):
@@ -42,7 +42,7 @@ def baseline(spec: Spec) -> Method:
     return encoder_method(spec, net, loss)
 
 
-ENTRY = Entry(
+INFO = MethodInfo(
     title="Baseline",
     make=baseline,
     hparams=HParams,

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from ncd_jax.methods.parts import class_means, present_classes
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.methods.training import WEIGHT_DECAY, encoder_space
 from ncd_jax.networks.joint_heads import JointHeadsNet
 from ncd_jax.networks.losses import known_cross_entropy, reconstruction_error
@@ -26,7 +26,7 @@ from ncd_jax.networks.relation import TEMPERATURE, head_losses, masked_mean
 from ncd_jax.networks.views import two_views
 from ncd_jax.types import UNLABELLED, Array, Batch, Clusters, Goal, Interval, Method, NCDData, Stage
 
-__all__ = ["ENTRY", "HParams", "State", "Training", "cr_kd", "space"]
+__all__ = ["INFO", "HParams", "State", "Training", "cr_kd", "space"]
 
 PRETRAIN = 0.3
 """Share of the epochs in which only known classes are learnt."""
@@ -265,7 +265,7 @@ def _recogniser(params: Any, batch_stats: Any) -> Any:
     }
 
 
-ENTRY = Entry(
+INFO = MethodInfo(
     title="CR-KD",
     make=cr_kd,
     hparams=HParams,

@@ -13,10 +13,10 @@ from ncd_jax.methods.parts import (
     mean_logits,
     present_classes,
 )
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.types import Array, Goal, Interval, Method, NCDData
 
-__all__ = ["ENTRY", "HParams", "State", "kmeans_method", "space"]
+__all__ = ["INFO", "HParams", "State", "kmeans_method", "space"]
 
 
 class HParams(NamedTuple):
@@ -62,7 +62,7 @@ def kmeans_method(spec: Spec) -> Method:
     return Method(init, (), represent, known_logits, cluster_by_kmeans, assign_to_nearest)
 
 
-ENTRY = Entry(
+INFO = MethodInfo(
     title="k-means",
     make=kmeans_method,
     hparams=HParams,

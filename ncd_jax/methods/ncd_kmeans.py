@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from ncd_jax.clustering.ncd_kmeans import VARIANTS, ncd_kmeans, needs_labelled_rows
 from ncd_jax.methods.kmeans import HParams, kmeans_method, space
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.types import UNLABELLED, Array, Clusters, Goal, Method, NCDData
 
-__all__ = ["ENTRY", "State", "ncd_kmeans_method"]
+__all__ = ["INFO", "State", "ncd_kmeans_method"]
 
 
 class State(NamedTuple):
@@ -35,7 +35,7 @@ class State(NamedTuple):
 
 def ncd_kmeans_method(spec: Spec) -> Method:
     """NCD k-means on the columns as they are, as pure functions for the shapes in `spec`."""
-    variant = spec.variant or ENTRY.variants[0]
+    variant = spec.variant or INFO.variants[0]
     # Columns as they are and the nearest class mean: as in k-means.
     plain = kmeans_method(spec)
 
@@ -72,7 +72,7 @@ def ncd_kmeans_method(spec: Spec) -> Method:
     return plain._replace(init=init, cluster=cluster)
 
 
-ENTRY = Entry(
+INFO = MethodInfo(
     title="NCD k-means",
     make=ncd_kmeans_method,
     hparams=HParams,

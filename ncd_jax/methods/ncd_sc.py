@@ -23,11 +23,11 @@ from ncd_jax.methods.parts import (
     mean_logits,
     present_classes,
 )
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.networks.projection import unit_rows
 from ncd_jax.types import Array, Goal, Interval, Method, NCDData
 
-__all__ = ["ENTRY", "HParams", "State", "ncd_sc", "space"]
+__all__ = ["INFO", "HParams", "State", "ncd_sc", "space"]
 
 
 class HParams(NamedTuple):
@@ -106,7 +106,7 @@ def ncd_sc(spec: Spec) -> Method:
     return Method(init, (), represent, known_logits, cluster_by_kmeans, assign_to_nearest)
 
 
-ENTRY = Entry(
+INFO = MethodInfo(
     title="NCD SC",
     make=ncd_sc,
     hparams=HParams,

@@ -9,13 +9,13 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 
 from typing import NamedTuple
 
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.methods.training import State, encoder_method, encoder_space
 from ncd_jax.networks.losses import known_cross_entropy, reconstruction_error
 from ncd_jax.networks.projection import Projection, ProjectionNet
 from ncd_jax.types import Array, Batch, Interval, Method
 
-__all__ = ["ENTRY", "HParams", "pbn", "space"]
+__all__ = ["INFO", "HParams", "pbn", "space"]
 
 
 class HParams(NamedTuple):
@@ -54,7 +54,7 @@ def pbn(spec: Spec) -> Method:
     return encoder_method(spec, net, loss)
 
 
-ENTRY = Entry(
+INFO = MethodInfo(
     title="PBN",
     make=pbn,
     hparams=HParams,

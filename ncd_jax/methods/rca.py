@@ -30,11 +30,11 @@ from ncd_jax.methods.parts import (
     mean_logits,
     present_classes,
 )
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.networks.projection import unit_rows
 from ncd_jax.types import UNLABELLED, Array, Goal, Interval, Method, NCDData
 
-__all__ = ["ENTRY", "HParams", "State", "rca", "space"]
+__all__ = ["INFO", "HParams", "State", "rca", "space"]
 
 
 class HParams(NamedTuple):
@@ -131,7 +131,7 @@ def _whitening(covariance: Array, shrinkage: Array) -> Array:
     return jax.scipy.linalg.solve_triangular(factor, identity, lower=True).T
 
 
-ENTRY = Entry(
+INFO = MethodInfo(
     title="RCA",
     make=rca,
     hparams=HParams,

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from ncd_jax.clustering.ncd_kmeans import ncd_kmeans
 from ncd_jax.clustering.spectral import SpectralMap, extend, fit_spectral
 from ncd_jax.methods.parts import assign_to_nearest, class_means, mean_logits, present_classes
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.types import Array, Clusters, Goal, Interval, Method, NCDData
 
-__all__ = ["ENTRY", "HParams", "State", "sc", "space"]
+__all__ = ["INFO", "HParams", "State", "sc", "space"]
 
 # Affinity of the longest edge of the spanning tree: the authors' 0.6, in our definition.
 MIN_DIST = 0.6**0.5
@@ -103,7 +103,7 @@ def _cluster(
     return Clusters(found.centroids, found.labels)
 
 
-ENTRY = Entry(
+INFO = MethodInfo(
     title="SC",
     make=sc,
     hparams=HParams,

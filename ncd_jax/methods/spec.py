@@ -7,7 +7,7 @@ from typing import Any
 from ncd_jax.networks.categories import Blocks
 from ncd_jax.types import Interval, Method
 
-__all__ = ["Entry", "Spec"]
+__all__ = ["MethodInfo", "Spec"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Entry:
+class MethodInfo:
     """A method as the registry knows it.
 
     Attributes:

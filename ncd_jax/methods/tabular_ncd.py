@@ -17,7 +17,7 @@ import optax
 
 from ncd_jax.clustering.precise import dot
 from ncd_jax.methods.parts import present_classes
-from ncd_jax.methods.spec import Entry, Spec
+from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.methods.training import WEIGHT_DECAY, encoder_space
 from ncd_jax.networks.losses import known_cross_entropy
 from ncd_jax.networks.neighbours import Memory, augment, empty_memory, push
@@ -25,7 +25,7 @@ from ncd_jax.networks.pairs import disagreement, pair_cross_entropy, similar_pai
 from ncd_jax.networks.tabular_ncd_net import TabularNCDNet, TabularNCDOutput
 from ncd_jax.types import UNLABELLED, Array, Batch, Clusters, Goal, Interval, Method, NCDData, Stage
 
-__all__ = ["ENTRY", "HParams", "State", "space", "tabular_ncd"]
+__all__ = ["INFO", "HParams", "State", "space", "tabular_ncd"]
 
 MEMORY = 2000
 
@@ -106,7 +106,7 @@ def space(n_features: int) -> dict[str, Interval]:
 def tabular_ncd(spec: Spec) -> Method:
     """TabularNCD as pure functions for the shapes in `spec`."""
     net = TabularNCDNet(spec.n_features, spec.n_known, spec.latent_width, spec.max_clusters)
-    variant = spec.variant or ENTRY.variants[0]
+    variant = spec.variant or INFO.variants[0]
     # The authors' code divides by 100 what their text calls a share.
     unit_of_top_k = 0.01 if variant == "percent" else 1.0
 
@@ -252,7 +252,7 @@ def _kinds(labelled: Array) -> Array:
     return jnp.concatenate([rows, moved])
 
 
-ENTRY = Entry(
+INFO = MethodInfo(
     title="TabularNCD",
     make=tabular_ncd,
     hparams=HParams,

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ncd_jax.clustering.metrics import clustering_scores, contingency
 from ncd_jax.data.folds import Folds
 from ncd_jax.tuning.devices import spread_over_devices
-from ncd_jax.tuning.numbers import KSearch, estimate_k
+from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult, Scores
 

@@ -5,7 +5,7 @@ from ncd_jax.benchmark import cells
 from ncd_jax.benchmark.cells import run_cell
 from ncd_jax.benchmark.plan import Cell, cell_config
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KM_ACC
-from ncd_jax.problem import prepare
+from ncd_jax.discovery.problem import prepare
 
 COLUMNS = {
     "dataset",
@@ -67,7 +67,7 @@ def test_a_row_for_every_seed_and_evaluation(result):
         assert row["n_novel_estimated"] == 2
 
 
-def test_hidden_class_score_only_where_something_is_rehearsed(result):
+def test_hidden_class_score_only_where_something_is_scored(result):
     method, record = result
     assert ("hidden_class_score" in record) == (method in {"pbn", "kmeans"})
     assert record["n_novel_true"] == 2

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ncd_jax.data.cells import days, distinct, numbers, truths
 from ncd_jax.data.columns import describe
+from ncd_jax.data.values import days, distinct, numbers, truths
 from ncd_jax.errors import UserError
 
 N = 100

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ncd_jax.methods import pbn
-from ncd_jax.methods.baseline import ENTRY, HParams
+from ncd_jax.methods.baseline import INFO, HParams
 from ncd_jax.methods.spec import Spec
 from ncd_jax.types import Goal, NCDData
 
@@ -43,7 +43,7 @@ def train(method, data, hparams):
 
 @pytest.fixture(scope="module")
 def trained(data):
-    return train(ENTRY.make(SPEC), data, HPARAMS)
+    return train(INFO.make(SPEC), data, HPARAMS)
 
 
 def test_is_pbn_without_reconstruction(trained, data):
@@ -73,7 +73,7 @@ def test_learns_the_known_classes(trained, data):
 
 def test_the_loss_is_the_cross_entropy_of_labelled_rows(data):
     """Of the first step, in float64; NumPy does the network too."""
-    method = ENTRY.make(SPEC)
+    method = INFO.make(SPEC)
     goal = Goal(jnp.arange(8), jnp.ones(8, bool), jnp.int32(2))
     hparams = HPARAMS._replace(dropout=jnp.float32(0))
     state = jax.jit(method.init)(KEY, data, goal, hparams)
@@ -97,11 +97,11 @@ def test_the_loss_is_the_cross_entropy_of_labelled_rows(data):
 
 def test_representation_is_normalised_where_asked(trained, data):
     state, _, z, _ = trained
-    unit = ENTRY.make(Spec(n_features=D, n_known=C, latent_width=8))
+    unit = INFO.make(Spec(n_features=D, n_known=C, latent_width=8))
     ours = unit.represent(state._replace(opt=None), data.x, HPARAMS)
     np.testing.assert_allclose(ours, z / np.linalg.norm(z, axis=1, keepdims=True), atol=1e-4)
 
 
 def test_space():
-    assert tuple(ENTRY.space(D)) == HParams._fields
-    assert all(ENTRY.space(D)[name] == pbn.space(D)[name] for name in HParams._fields)
+    assert tuple(INFO.space(D)) == HParams._fields
+    assert all(INFO.space(D)[name] == pbn.space(D)[name] for name in HParams._fields)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from ncd_jax.methods.cr_kd import ENTRY, HParams
+from ncd_jax.methods.cr_kd import INFO, HParams
 from ncd_jax.methods.spec import Spec
 from ncd_jax.networks.joint_heads import JointHeadsNet
 from ncd_jax.networks.losses import reconstruction_error
@@ -24,12 +24,12 @@ HPARAMS = HParams(
     noise=jnp.float32(0.1),
     reconstruction=jnp.float32(0.1),
 )
-VARIANTS = pytest.mark.parametrize("variant", ENTRY.variants)
+VARIANTS = pytest.mark.parametrize("variant", INFO.variants)
 
 
 @functools.cache
 def method(variant="relaxed", blocks=()):
-    return ENTRY.make(Spec(D, C, ROOM, max_clusters=SLOTS, variant=variant, blocks=blocks))
+    return INFO.make(Spec(D, C, ROOM, max_clusters=SLOTS, variant=variant, blocks=blocks))
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from ncd_jax.types import Goal, NCDData
 
 C, K, D = 3, 4, 3
 KEY = jax.random.key(0)
-NAMES = [("k-means", ""), *(("NCD k-means", variant) for variant in ncd.ENTRY.variants)]
+NAMES = [("k-means", ""), *(("NCD k-means", variant) for variant in ncd.INFO.variants)]
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,9 @@ def table():
 
 
 def make(name, variant):
-    entry = {"k-means": plain.ENTRY, "NCD k-means": ncd.ENTRY}[name]
-    assert entry.title == name
-    return entry.make(Spec(n_features=D, n_known=C, latent_width=D, variant=variant))
+    info = {"k-means": plain.INFO, "NCD k-means": ncd.INFO}[name]
+    assert info.title == name
+    return info.make(Spec(n_features=D, n_known=C, latent_width=D, variant=variant))
 
 
 def fold(table):
@@ -126,9 +126,9 @@ def test_folds_side_by_side_equal_a_loop(variant, table):
 
 
 def test_nothing_is_tuned():
-    for entry in (plain.ENTRY, ncd.ENTRY):
-        assert entry.space(D) == {}
-        assert entry.hparams._fields == ()
-        assert entry.width is None
-        assert make(entry.title, "").stages == ()
-    assert ncd.ENTRY.variants[0] == "novel_unlabelled"
+    for info in (plain.INFO, ncd.INFO):
+        assert info.space(D) == {}
+        assert info.hparams._fields == ()
+        assert info.width is None
+        assert make(info.title, "").stages == ()
+    assert ncd.INFO.variants[0] == "novel_unlabelled"

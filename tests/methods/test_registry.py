@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ncd_jax.discovery.problem import make_hparams
 from ncd_jax.methods import METHODS, Spec
-from ncd_jax.problem import make_hparams
 from ncd_jax.types import Batch, Goal, NCDData
 
 N, D, C, STEPS, SLOTS, K = 24, 3, 4, 4, 5, 2
@@ -43,11 +43,11 @@ class Case:
 
     def __init__(self, name, variant, count_traces):
         self.name = name
-        self.entry = METHODS[name]
-        self.space = self.entry.space(D)
-        width = int(self.space[self.entry.width].high) if self.entry.width else D
-        self.method = self.entry.make(
-            Spec(D, C, width, max_clusters=SLOTS, variant=variant or self.entry.variants[0])
+        self.info = METHODS[name]
+        self.space = self.info.space(D)
+        width = int(self.space[self.info.width].high) if self.info.width else D
+        self.method = self.info.make(
+            Spec(D, C, width, max_clusters=SLOTS, variant=variant or self.info.variants[0])
         )
         self.counted = count_traces(self.run)
         self.train = jax.jit(self.counted)
@@ -96,7 +96,7 @@ class Case:
         return self.hparams({name: np.array([v[name] for v in many]) for name in self.space})
 
 
-CASES = [(name, variant) for name, entry in METHODS.items() for variant in entry.variants]
+CASES = [(name, variant) for name, info in METHODS.items() for variant in info.variants]
 
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
@@ -269,9 +269,9 @@ def test_a_hidden_class_is_never_predicted(trained):
 
 @pytest.mark.parametrize("n_features", [1, 2, 16, 64, 1000])
 def test_space_is_valid_for_tables_of_any_width(case, n_features):
-    space = case.entry.space(n_features)
+    space = case.info.space(n_features)
     assert list(space) == list(case.space)
-    assert sorted(space) == sorted(case.entry.hparams._fields)
+    assert sorted(space) == sorted(case.info.hparams._fields)
     for interval in space.values():
         assert interval.low < interval.high
         if interval.log:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ncd_jax.methods.spec import Spec
-from ncd_jax.methods.tabular_ncd import ENTRY, MEMORY, HParams, tabular_ncd
+from ncd_jax.methods.tabular_ncd import INFO, MEMORY, HParams, tabular_ncd
 from ncd_jax.networks.neighbours import Memory, augment
 from ncd_jax.types import Batch, Goal, NCDData
 
@@ -37,7 +37,7 @@ def make(max_clusters=SLOTS, variant="fraction", blocks=()):
 
 
 METHOD = make()
-STEPS = {variant: jax.jit(make(variant=variant).stages[0].step) for variant in ENTRY.variants}
+STEPS = {variant: jax.jit(make(variant=variant).stages[0].step) for variant in INFO.variants}
 STEP = STEPS["fraction"]
 INIT = jax.jit(METHOD.init)
 REPRESENT = jax.jit(METHOD.represent)

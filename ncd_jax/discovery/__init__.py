@@ -1,0 +1,1 @@
+"""One run in memory: the problem, its answer, the model, calibration and scores. No file here."""

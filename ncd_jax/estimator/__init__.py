@@ -1,0 +1,5 @@
+"""The scikit-learn face."""
+
+from ncd_jax.estimator.novel_class_discovery import NovelClassDiscovery
+
+__all__ = ["NovelClassDiscovery"]

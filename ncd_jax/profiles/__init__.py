@@ -1,0 +1,1 @@
+"""What the new classes are: columns, contrasts, rules, typical rows."""

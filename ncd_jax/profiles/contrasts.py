@@ -1,0 +1,204 @@
+"""The columns that set classes of rows apart."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ncd_jax.profiles.columns import CodedColumn, Measure, best_measure
+
+__all__ = ["Contrast", "Difference", "Found", "Grid", "Sample", "draw_sample", "find", "make_grid"]
+
+_MOST_DIFFERENCES = 5
+_MOST_FEATURES = 12
+_LEAST_EFFECT = 0.15
+_CHANCE_ERRORS = 4.0
+"""Standard errors that an effect must exceed: among hundreds of columns some reach three."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One column in which a class differs from other rows.
+
+    Attributes:
+        column: name of the column.
+        title: what is compared: `median`, `share red`, `share 3 to 4`, `share missing`.
+        here: its value in the class, in the original unit.
+        there: its value in the other rows.
+        effect: between -1 and 1, positive where the class has more; see `Measure.effect`.
+    """
+
+    column: str
+    title: str
+    here: str
+    there: str
+    effect: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What sets a class apart from some other rows.
+
+    Attributes:
+        against: those rows, for people.
+        differences: the largest first; empty where there is none worth telling.
+    """
+
+    against: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every class, known or novel, in the columns that tell the novel ones apart.
+
+    Attributes:
+        features: `(column, what is compared in it)` of each of `F` lines.
+        classes: names of the `G` classes that have rows, novel ones first.
+        effect: `f[F, G]`, of each class against all other rows, between -1 and 1.
+        here: the value of each class, as text.
+        there: that of all other rows.
+    """
+
+    features: tuple[tuple[str, str], ...]
+    classes: tuple[str, ...]
+    effect: np.ndarray
+    here: tuple[tuple[str, ...], ...]
+    there: tuple[tuple[str, ...], ...]
+
+
+class Sample(NamedTuple):
+    """Rows that stand for a table.
+
+    Attributes:
+        rows: `i[m]`, in order.
+        weights: `f[m]`, how many rows of the table each stands for.
+        group: `i[m]`, their class.
+        n_groups: classes, those without rows included.
+    """
+
+    rows: np.ndarray
+    weights: np.ndarray
+    group: np.ndarray
+    n_groups: int
+
+    def counts(self, column: CodedColumn) -> np.ndarray:
+        """Weighted counts `f[v + 1, G]` of a column's codes in every class."""
+        shape = (len(column.values) + 1, self.n_groups)
+        cells = column.codes[self.rows].astype(np.int64) * self.n_groups + self.group
+        return np.bincount(cells, self.weights, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+class Found(NamedTuple):
+    """What was found about one class.
+
+    Attributes:
+        contrasts: with the known classes and with the other novel ones, where there are any.
+        measures: those of the contrasts, the most telling first.
+        strength: `f[d]`, effect of every column against all other rows, without its sign.
+    """
+
+    contrasts: tuple[Contrast, ...]
+    measures: tuple[Measure, ...]
+    strength: np.ndarray
+
+
+def draw_sample(group: np.ndarray, n_groups: int, max_rows: int, seed: int) -> Sample:
+    """All rows, or about `max_rows`, for which the largest classes give rows up."""
+    if len(group) <= max_rows:
+        return Sample(np.arange(len(group)), np.ones(len(group)), group, n_groups)
+    random = np.random.default_rng(seed)
+    size = np.bincount(group, minlength=n_groups)
+    left, most = max_rows, 1
+    for place, n in enumerate(np.sort(size).tolist()):
+        most = max(left // (n_groups - place), 1)
+        left -= min(n, most)
+    kept = [
+        random.choice(np.flatnonzero(group == g), min(most, int(n)), replace=False)
+        for g, n in enumerate(size)
+    ]
+    rows = np.sort(np.concatenate(kept))
+    stands_for = size / np.maximum([len(k) for k in kept], 1)
+    return Sample(rows, stands_for[group[rows]], group[rows], n_groups)
+
+
+def find(columns: Sequence[CodedColumn], sample: Sample, n_novel: int) -> list[Found]:
+    """Contrasts of each of the first `n_novel` classes."""
+    groups = np.arange(sample.n_groups)
+    novel = groups < n_novel
+    size = np.bincount(sample.group, minlength=sample.n_groups)
+    sides = [
+        [("the known classes", ~novel), ("the other novel classes", novel & (groups != i))]
+        for i in range(n_novel)
+    ]
+    found: list[list[list[tuple[Measure, Difference]]]] = [[[], []] for _ in sides]
+    strength = np.zeros((n_novel, len(columns)))
+    # Columns outside: only the counts of one are held at a time.
+    for j, column in enumerate(columns):
+        counts = sample.counts(column)
+        for i in range(n_novel):
+            here = counts[:, i]
+            everyone_else = counts.sum(axis=1) - here
+            best = best_measure(column, here, everyone_else)
+            strength[i, j] = abs(best.effect(here, everyone_else))
+            for (_, others), kept in zip(sides[i], found[i], strict=True):
+                there = counts[:, others].sum(axis=1)
+                measure = best_measure(column, here, there)
+                difference = _difference(measure, here, there)
+                chance = _CHANCE_ERRORS * _standard_error(size[i], size[others].sum())
+                if abs(difference.effect) > max(_LEAST_EFFECT, chance):
+                    kept.append((measure, difference))
+    result = []
+    for i in range(n_novel):
+        for kept in found[i]:
+            kept.sort(key=lambda pair: -abs(pair[1].effect))
+            del kept[_MOST_DIFFERENCES:]
+        contrasts = (
+            Contrast(text, tuple(d for _, d in kept))
+            for (text, others), kept in zip(sides[i], found[i], strict=True)
+            if size[others].sum()
+        )
+        pairs = sorted((p for kept in found[i] for p in kept), key=lambda p: -abs(p[1].effect))
+        result.append(Found(tuple(contrasts), tuple(m for m, _ in pairs), strength[i]))
+    return result
+
+
+def make_grid(found: Sequence[Found], sample: Sample, names: Sequence[str]) -> Grid:
+    """The most telling features of each class in turn, with what every class has of them."""
+    chosen: dict[str, Measure] = {}
+    deepest = max((len(f.measures) for f in found), default=0)
+    for place in range(deepest):
+        for f in found:
+            if place < len(f.measures) and len(chosen) < _MOST_FEATURES:
+                chosen.setdefault(f.measures[place].column.name, f.measures[place])
+    used = np.flatnonzero(np.bincount(sample.group, minlength=sample.n_groups))
+    lines = [_line(measure, sample.counts(measure.column), used) for measure in chosen.values()]
+    return Grid(
+        features=tuple((measure.column.name, measure.title) for measure in chosen.values()),
+        classes=tuple(names[g] for g in used.tolist()),
+        effect=np.array([[d.effect for d in line] for line in lines]).reshape(-1, len(used)),
+        here=tuple(tuple(d.here for d in line) for line in lines),
+        there=tuple(tuple(d.there for d in line) for line in lines),
+    )
+
+
+def _line(measure: Measure, counts: np.ndarray, used: np.ndarray) -> list[Difference]:
+    everyone = counts.sum(axis=1)
+    return [_difference(measure, counts[:, g], everyone - counts[:, g]) for g in used]
+
+
+def _difference(measure: Measure, here: np.ndarray, there: np.ndarray) -> Difference:
+    return Difference(
+        column=measure.column.name,
+        title=measure.title,
+        here=measure.value(here),
+        there=measure.value(there),
+        effect=measure.effect(here, there),
+    )
+
+
+def _standard_error(n_here: int, n_there: int) -> float:
+    """Of Cliff's delta between groups that do not differ; of a share it is at most that."""
+    return math.sqrt((1 / max(n_here, 1) + 1 / max(n_there, 1)) / 3)

@@ -1,0 +1,240 @@
+"""A short rule that picks one class out of a table, from a shallow decision tree.
+
+The tree sees codes of the original columns, so its splits have no unit and outliers do not
+matter.
+
+Source: Breiman, Friedman, Olshen, Stone, "Classification and regression trees", 1984.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+from sklearn.tree import DecisionTreeClassifier
+
+from ncd_jax.profiles.columns import CodedColumn
+from ncd_jax.profiles.conditions import Condition
+
+__all__ = ["Quality", "Rule", "find_rule"]
+
+_DEPTH = 3
+_FOLDS = 5
+_MOST_LEVELS = 10
+"""Categories of a column that a rule can ask for: those whose shares differ most."""
+_WORTH_A_CONDITION = 0.01
+"""A rule that is longer by one condition must have an F1 that is higher by this much."""
+
+
+class Quality(NamedTuple):
+    """How well a rule picks out a class.
+
+    Attributes:
+        precision: share of the rows that it picks that are of the class; 0 where it picks none.
+        recall: share of the rows of the class that it picks.
+    """
+
+    precision: float
+    recall: float
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of both."""
+        return 2 * self.precision * self.recall / max(self.precision + self.recall, 1e-12)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Conditions that a row must fulfil together.
+
+    Attributes:
+        conditions: at most three, each on another column.
+        n_rows: rows of the table that fulfil them.
+        n_right: those of them that are of the class.
+        on_table: measured on the rows of the table, which the rule was made from.
+        on_new_rows: measured by cross-validation: rules made in the same way without a fifth
+            of the rows, tried on that fifth. None where the class has fewer than two rows.
+    """
+
+    conditions: tuple[Condition, ...]
+    n_rows: int
+    n_right: int
+    on_table: Quality
+    on_new_rows: Quality | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The conditions for people."""
+        return tuple(condition.text for condition in self.conditions)
+
+
+def find_rule(
+    columns: Sequence[CodedColumn],
+    is_class: np.ndarray,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    seed: int,
+) -> Rule | None:
+    """Looks for the rule among all inner nodes and leaves of a tree of depth three.
+
+    Args:
+        columns: that the rule may use.
+        is_class: `bool[n]`, rows of the class in the whole table.
+        rows: `i[m]`, the sample that trees are grown on; holds rows of the class.
+        weights: `f[m]`, how many rows of the table each of them stands for.
+        seed: of the folds and of ties between splits.
+
+    Returns:
+        The rule with the best F1, or none where no split sets the class apart.
+    """
+    conditions = _grow(columns, is_class, rows, weights, seed)
+    if not conditions:
+        return None
+    picked = _apply(conditions, np.arange(len(is_class)))
+    return Rule(
+        conditions=conditions,
+        n_rows=int(picked.sum()),
+        n_right=int((picked & is_class).sum()),
+        on_table=_quality(picked, is_class, np.ones(len(is_class))),
+        on_new_rows=_cross_validated(columns, is_class, rows, weights, seed),
+    )
+
+
+def _cross_validated(
+    columns: Sequence[CodedColumn],
+    is_class: np.ndarray,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    seed: int,
+) -> Quality | None:
+    target = is_class[rows]
+    n_folds = min(_FOLDS, int(target.sum()), int((~target).sum()))
+    if n_folds < 2:
+        return None
+    picked = np.zeros(len(rows), bool)
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    for made_from, tried_on in folds.split(rows, target):
+        conditions = _grow(columns, is_class, rows[made_from], weights[made_from], seed)
+        # Without a rule nothing is picked, which costs recall.
+        if conditions:
+            picked[tried_on] = _apply(conditions, rows[tried_on])
+    return _quality(picked, target, weights)
+
+
+def _grow(
+    columns: Sequence[CodedColumn],
+    is_class: np.ndarray,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    seed: int,
+) -> tuple[Condition, ...]:
+    """Conditions of the best node of three trees; none where that is a root.
+
+    One tree counts every row the same, which suits rules that pick few wrong rows; one counts
+    the class as much as all else, or it would not look at a small class; one lies between.
+    """
+    target = is_class[rows]
+    features = [f for column in columns for f in _features(column, rows, target, weights)]
+    if not features:
+        return ()
+    x = np.stack([feature.values(rows) for feature in features], axis=1)
+    share = float(weights[target].sum() / weights.sum())
+    balance = 1.0 / np.where(target, share, 1.0 - share)
+    best: tuple[Condition, ...] = ()
+    best_score = _quality(np.ones(len(rows), bool), target, weights).f1
+    for power in (0.0, 0.5, 1.0):
+        tree = DecisionTreeClassifier(max_depth=_DEPTH, random_state=seed)
+        tree.fit(x, target, sample_weight=weights * balance**power)
+        for conditions in _nodes(tree.tree_, features):
+            score = _quality(_apply(conditions, rows), target, weights).f1
+            longer = max(len(conditions) - len(best), 0)
+            if score > best_score + _WORTH_A_CONDITION * longer:
+                best, best_score = conditions, score
+    return _without_missing(best, best_score, rows, target, weights)
+
+
+def _nodes(tree: Any, features: Sequence["_Feature"]) -> Iterator[tuple[Condition, ...]]:
+    """Conditions on the way to every node but the root, shallow nodes first."""
+    waiting: list[tuple[int, dict[CodedColumn, np.ndarray]]] = [(0, {})]
+    while waiting:
+        node, path = waiting.pop(0)
+        if path:
+            yield tuple(Condition(column, allowed) for column, allowed in path.items())
+        if tree.children_left[node] < 0:
+            continue
+        feature = features[tree.feature[node]]
+        left = feature.left(tree.threshold[node], bool(tree.missing_go_to_left[node]))
+        before = path.get(feature.column, np.ones(len(left), bool))
+        waiting.append((int(tree.children_left[node]), {**path, feature.column: before & left}))
+        waiting.append((int(tree.children_right[node]), {**path, feature.column: before & ~left}))
+
+
+def _without_missing(
+    conditions: tuple[Condition, ...],
+    score: float,
+    rows: np.ndarray,
+    target: np.ndarray,
+    weights: np.ndarray,
+) -> tuple[Condition, ...]:
+    """Leaves `or missing` out where that hardly costs anything, or no cell is missing."""
+    for i, condition in enumerate(conditions):
+        allowed = condition.allowed.copy()
+        allowed[-1] = False
+        if not condition.column.is_number or not allowed.any():
+            continue
+        plain = (*conditions[:i], Condition(condition.column, allowed), *conditions[i + 1 :])
+        if _quality(_apply(plain, rows), target, weights).f1 > score - _WORTH_A_CONDITION:
+            conditions = plain
+    return conditions
+
+
+class _Feature(NamedTuple):
+    """A column as the tree sees it: its codes, or whether it has one of them."""
+
+    column: CodedColumn
+    level: int | None
+
+    def values(self, rows: np.ndarray) -> np.ndarray:
+        codes = self.column.codes[rows]
+        if self.level is not None:
+            return (codes == self.level).astype(np.float64)
+        return np.where(codes == len(self.column.values), np.nan, codes)
+
+    def left(self, threshold: float, missing_left: bool) -> np.ndarray:
+        """Codes `bool[v + 1]` that go to the left of a split."""
+        codes = np.arange(len(self.column.values) + 1)
+        if self.level is not None:
+            return codes != self.level
+        left = codes <= threshold
+        left[-1] = missing_left
+        return left
+
+
+def _features(
+    column: CodedColumn, rows: np.ndarray, target: np.ndarray, weights: np.ndarray
+) -> list[_Feature]:
+    codes = column.codes[rows]
+    if (codes == codes[0]).all():
+        return []
+    if column.is_number:
+        return [_Feature(column, None)]
+    counts = [
+        np.bincount(codes[side], weights[side], minlength=len(column.values) + 1)
+        for side in (target, ~target)
+    ]
+    here, there = (c / max(c.sum(), 1e-12) for c in counts)
+    telling = np.argsort(-np.abs(here - there), kind="stable")[:_MOST_LEVELS]
+    return [_Feature(column, int(level)) for level in telling if here[level] != there[level]]
+
+
+def _apply(conditions: Sequence[Condition], rows: np.ndarray) -> np.ndarray:
+    return np.logical_and.reduce([c.allowed[c.column.codes[rows]] for c in conditions])
+
+
+def _quality(picked: np.ndarray, target: np.ndarray, weights: np.ndarray) -> Quality:
+    right = float(weights[picked & target].sum())
+    return Quality(
+        right / max(float(weights[picked].sum()), 1e-12),
+        right / max(float(weights[target].sum()), 1e-12),
+    )

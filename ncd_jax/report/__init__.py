@@ -1,0 +1,1 @@
+"""What people read: findings, plots, pages, the console."""

@@ -1,0 +1,196 @@
+"""What a finished run knows, gathered for the records and the report."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS
+from ncd_jax.discovery.calibration import ConfidenceCurve
+from ncd_jax.profiles.profiles import Profiles
+from ncd_jax.store.records import Assignments
+from ncd_jax.tuning.proposals import Trial
+
+__all__ = ["Findings", "KCurve", "LatentMap", "Ranked", "RunnerUp", "Trial"]
+
+_CLOSE = 0.1
+"""Share of the range of an index below which two numbers of classes are about equally good."""
+
+
+@dataclass(frozen=True)
+class RunnerUp:
+    """The second best number of novel classes.
+
+    Attributes:
+        k: the number.
+        index: its validity index, mean over refits.
+        chosen_index: that of the chosen number.
+        behind: what is between the two, as a share of the way from the chosen number to the
+            worst one tried; negative where the chosen one is not the best.
+        shaken: standard deviation of the chosen number's index over refits.
+    """
+
+    k: int
+    index: float
+    chosen_index: float
+    behind: float
+    shaken: float
+
+    @property
+    def is_close(self) -> bool:
+        """Whether it would be no surprise if it were the better one."""
+        return self.behind < _CLOSE or self.is_shaken
+
+    @property
+    def is_shaken(self) -> bool:
+        """Whether the difference is smaller than what another training makes."""
+        return abs(self.chosen_index - self.index) < self.shaken
+
+
+@dataclass(frozen=True)
+class KCurve:
+    """The validity index over the number of novel classes, on the novel rows.
+
+    Attributes:
+        name: of the index in `ncd_jax.clustering.n_clusters.INDEX_SIGNS`.
+        ks: `i[m]`, numbers tried.
+        index: `f[m]`, mean over refits; NaN where the index is not defined.
+        spread: `f[m]`, standard deviation over refits, NaN at the same places.
+        chosen: the number that was used.
+        tolerance: share of the best index that a smaller number was allowed to be worse by.
+    """
+
+    name: str
+    ks: np.ndarray
+    index: np.ndarray
+    spread: np.ndarray
+    chosen: int
+    tolerance: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """The name as people write it."""
+        return self.name.replace("_", "-").title()
+
+    @property
+    def sign(self) -> int:
+        """1 where larger is better, -1 where smaller is."""
+        return INDEX_SIGNS[self.name]
+
+    @property
+    def runner_up(self) -> RunnerUp | None:
+        """The best number beside the chosen one; none where either has no index."""
+        value = dict(zip(self.ks.tolist(), (self.sign * self.index).tolist(), strict=True))
+        value = {k: v for k, v in value.items() if np.isfinite(v)}
+        others = [k for k in value if k != self.chosen]
+        if self.chosen not in value or not others:
+            return None
+        second, best = max(others, key=lambda k: value[k]), value[self.chosen]
+        whole = best - min(value.values())
+        return RunnerUp(
+            k=second,
+            index=self.sign * value[second],
+            chosen_index=self.sign * best,
+            behind=(best - value[second]) / whole if whole > 0 else 0.0,
+            shaken=float(self.spread[self.ks == self.chosen][0]),
+        )
+
+
+@dataclass(frozen=True)
+class LatentMap:
+    """A two-dimensional picture of the latent space, for at most a few thousand rows.
+
+    Attributes:
+        xy: `f[p, 2]`.
+        row: `i[p]`, row number in the table.
+        label: the known class or `novel_i` of each point.
+        is_novel: `bool[p]`, whether the row was unlabelled.
+        truth: true class of each point where it is known, else none. For eyes only.
+    """
+
+    xy: np.ndarray
+    row: np.ndarray
+    label: tuple[str, ...]
+    is_novel: np.ndarray
+    truth: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A method and what its best candidate scored where known classes were hidden.
+
+    Attributes:
+        method: its name in the registry.
+        title: its name for people.
+        fold_scores: share of hidden rows sorted right, for each fold.
+    """
+
+    method: str
+    title: str
+    fold_scores: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        """Mean over folds."""
+        return float(np.mean(self.fold_scores))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over folds."""
+        return float(np.std(self.fold_scores))
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the records and the report are made from.
+
+    Attributes:
+        config: the resolved configuration as written to `config.json`.
+        metrics: the content of `metrics.json`.
+        classes: names of the known classes.
+        n_columns: columns of the table.
+        hidden: names of the classes that each fold hid.
+        trials: every candidate, in order of number.
+        best: number of the trial that won.
+        scored: trials on the folds of `hidden`: the same, or the winner alone where
+            candidates were scored on the known classes.
+        ranking: the methods that were compared, the best first; one where none was.
+        rows: `i[u]`, row numbers of the unlabelled rows.
+        labels: `i[u]`, index of the novel class of each; 0 is the largest class.
+        confidence: `f[u]`, between 0 and 1.
+        confidence_curve: accuracy on hidden classes by confidence.
+        profiles: what the novel classes are.
+        k_curve: none where the number of novel classes was given.
+        latent_map: the picture.
+        loss: `f[epochs]`, training loss of the refit that gave the answer; empty where nothing is
+            trained.
+    """
+
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    classes: tuple[str, ...]
+    n_columns: int
+    hidden: tuple[tuple[str, ...], ...]
+    trials: tuple[Trial, ...]
+    best: int
+    scored: tuple[Trial, ...]
+    ranking: tuple[Ranked, ...]
+    rows: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+    confidence_curve: ConfidenceCurve
+    profiles: Profiles
+    k_curve: KCurve | None
+    latent_map: LatentMap
+    loss: np.ndarray
+
+    @property
+    def assignments(self) -> Assignments:
+        """The class of every unlabelled row, as it is recorded."""
+        names = [f"novel_{label}" for label in self.labels.tolist()]
+        return Assignments(self.rows, names, self.confidence)
+
+    @property
+    def scored_best(self) -> int:
+        """Number of the winner among `scored`."""
+        return self.best if self.scored == self.trials else self.scored[0].number

@@ -1,0 +1,186 @@
+"""What comes out of a procedure, put into the words of the records and the report.
+
+No truth here: scores are added by whoever has it.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ncd_jax.data.table import Table
+from ncd_jax.discovery.calibration import (
+    accuracy_by_confidence,
+    calibrate,
+    calibration_error,
+    ranking_quality,
+)
+from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
+from ncd_jax.discovery.problem import Problem, k_tolerance
+from ncd_jax.discovery.procedure import Answer
+from ncd_jax.discovery.refits import Refits
+from ncd_jax.profiles.profiles import profile_classes
+from ncd_jax.report.findings import Findings, KCurve, Ranked, Trial
+from ncd_jax.report.latent_map import latent_map
+from ncd_jax.tuning.search import SearchResult
+from ncd_jax.types import UNLABELLED
+
+__all__ = ["Solution", "Tuned", "find", "measure"]
+
+
+class Tuned(NamedTuple):
+    """A method after its search.
+
+    Attributes:
+        problem: what it was tuned for.
+        found: the search.
+        best: its best candidates, which the refits are shared among.
+        on_hidden: what the first of them scores where known classes are hidden.
+    """
+
+    problem: Problem
+    found: SearchResult
+    best: list[Trial]
+    on_hidden: Trial
+
+
+class Solution(NamedTuple):
+    """All that a run found out, before anything is scored or drawn.
+
+    Attributes:
+        tuned: every method that was compared.
+        winner: the one that gave the answer.
+        refits: its trainings on all known classes.
+        answer: the partition of the novel rows.
+        z: `f32[n, L]`, all rows in the representation that the answer comes from.
+        evaluation: answers for hidden classes.
+    """
+
+    tuned: list[Tuned]
+    winner: Tuned
+    refits: Refits
+    answer: Answer
+    z: np.ndarray
+    evaluation: HiddenClassEvaluation
+
+
+def measure(solution: Solution, table: Table) -> dict[str, Any]:
+    """The content of `metrics.json`, but for times and what the truth says."""
+    problem, found, best, on_hidden = solution.winner
+    answer, evaluation, trials = solution.answer, solution.evaluation, found.trials
+    sure = evaluation.held_out_confidence
+    metrics = {
+        "method": problem.config.method,
+        "n_rows": len(table.y),
+        "n_unlabelled": len(answer.labels),
+        "n_known_classes": len(table.classes),
+        "n_novel_estimated": answer.k,
+        "novel_sizes": np.bincount(answer.labels, minlength=answer.k).tolist(),
+        "hidden_class_score": on_hidden.score,
+        "hidden_class_score_std": float(np.std(on_hidden.fold_scores)),
+        "known_accuracy": on_hidden.known_accuracy,
+        "stability": answer.stability,
+        "hidden_class_accuracy": float(np.mean(evaluation.right)),
+        "hidden_class_k": list(evaluation.k),
+        "confidence_ranking": ranking_quality(sure, evaluation.right),
+        "confidence_error": calibration_error(sure, evaluation.right),
+        "diverged_runs": sum(t.diverged for t in trials),
+        "total_runs": len(trials) * len(trials[0].fold_scores) * problem.config.search.seeds,
+        "compilations": found.compilations,
+        "refit_candidates": [trial.number for trial in best],
+        "notes": list(table.notes),
+    }
+    if len(solution.tuned) > 1:
+        metrics["ranking"] = [
+            {"method": each.method, "hidden_class_score": each.score, "std": each.spread}
+            for each in _ranking(solution.tuned)
+        ]
+    return metrics
+
+
+def find(
+    solution: Solution,
+    table: Table,
+    true_names: list[str] | None,
+    recorded: dict[str, Any],
+    metrics: dict[str, Any],
+) -> Findings:
+    """Gathers what the records and the report are made from.
+
+    Args:
+        solution: of the run.
+        table: its table.
+        true_names: of every row's class where they are known, for eyes only.
+        recorded: the content of `config.json`.
+        metrics: the content of `metrics.json`.
+    """
+    problem, found, best, on_hidden = solution.winner
+    answer, evaluation, config = solution.answer, solution.evaluation, problem.config
+    confidence = calibrate(evaluation.calibration, answer.margin)
+    names, is_novel = _names(table, answer), table.y == UNLABELLED
+    return Findings(
+        config=recorded,
+        metrics=metrics,
+        classes=table.classes,
+        n_columns=table.original().shape[1],
+        hidden=tuple(
+            tuple(np.asarray(table.classes)[hidden].tolist())
+            for hidden in problem.hidden_folds.hidden
+        ),
+        trials=tuple(found.trials),
+        best=best[0].number,
+        scored=(on_hidden,) if problem.info.tuned_on_known else tuple(found.trials),
+        ranking=_ranking(solution.tuned),
+        rows=np.asarray(problem.novel_rows),
+        labels=answer.labels,
+        confidence=confidence,
+        confidence_curve=accuracy_by_confidence(evaluation.held_out_confidence, evaluation.right),
+        profiles=profile_classes(
+            table.original(),
+            names,
+            is_novel,
+            solution.z,
+            confidence,
+            table.classes,
+            answer.k,
+            seed=config.seed,
+        ),
+        k_curve=_k_curve(problem, solution.refits, answer),
+        latent_map=latent_map(
+            solution.z, np.arange(len(table.y)), names, is_novel, true_names, seed=config.seed
+        ),
+        loss=(
+            np.asarray(solution.refits.loss[answer.refit]) if problem.method.stages else np.zeros(0)
+        ),
+    )
+
+
+def _ranking(tuned: list[Tuned]) -> tuple[Ranked, ...]:
+    """The methods by hidden-class score, the best first."""
+    ranked = [
+        Ranked(each.problem.config.method, each.problem.info.title, each.on_hidden.fold_scores)
+        for each in tuned
+    ]
+    return tuple(sorted(ranked, key=lambda each: -each.score))
+
+
+def _k_curve(problem: Problem, refits: Refits, answer: Answer) -> KCurve | None:
+    """The validity index, averaged over the refits that count."""
+    if refits.estimate is None:
+        return None
+    finite = np.asarray(refits.finite)
+    values = np.ma.masked_invalid(refits.estimate.values)[finite]
+    return KCurve(
+        name=problem.config.k.index,
+        ks=np.asarray(refits.estimate.ks[0]),
+        index=values.mean(axis=0).filled(np.nan),
+        spread=values.std(axis=0).filled(np.nan),
+        chosen=answer.k,
+        tolerance=k_tolerance(problem),
+    )
+
+
+def _names(table: Table, answer: Answer) -> list[str]:
+    """The name of every row's class: the known one, or `novel_i`."""
+    names = np.asarray(table.classes, dtype=object)[table.y]
+    names[table.y == UNLABELLED] = [f"novel_{label}" for label in answer.labels]
+    return names.tolist()

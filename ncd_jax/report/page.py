@@ -1,0 +1,91 @@
+"""The report: one HTML file that explains itself and asks the network for nothing."""
+
+import json
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from ncd_jax.methods import METHODS
+from ncd_jax.report.confidence_plots import confidence_plot
+from ncd_jax.report.findings import Findings
+from ncd_jax.report.novel_plots import k_plot, map_plot, size_plot
+from ncd_jax.report.profile_plots import profile_plot
+from ncd_jax.report.search_plots import (
+    fold_plot,
+    hparam_plot,
+    loss_plot,
+    ranking_plot,
+    search_plot,
+)
+from ncd_jax.report.templating import environment
+
+__all__ = ["render_report"]
+
+_TOP_TRIALS = 10
+
+
+def render_report(findings: Findings) -> str:
+    """Renders the report.
+
+    The template escapes every text, `display_name` the names that go into figures, and
+    `tojson` the figures on their way into a script element.
+
+    Args:
+        findings: of a finished run.
+
+    Returns:
+        A whole HTML document with Plotly's script, all figures and styles inside.
+    """
+    figures = _figures(findings)
+    info = METHODS[findings.metrics["method"]]
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            findings=findings,
+            metrics=findings.metrics,
+            best=next(t for t in findings.trials if t.number == findings.best),
+            top=sorted(findings.trials, key=lambda t: (-t.score, t.number))[:_TOP_TRIALS],
+            profiles=findings.profiles,
+            novel_classes=_novel_classes(findings),
+            title=info.title,
+            meanings={name: interval.meaning for name, interval in info.space(1).items()},
+            citation=info.citation,
+            run=json.dumps(findings.config["run"], indent=2, ensure_ascii=False),
+            figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
+            plotly_js=get_plotlyjs(),
+        )
+    )
+
+
+def _figures(findings: Findings) -> dict[str, go.Figure]:
+    """The figures that this run has something to show in, by name."""
+    trials, best = findings.trials, findings.best
+    figures = {
+        "sizes": size_plot(findings.metrics["novel_sizes"]),
+        "map": map_plot(findings.latent_map),
+        "k": k_plot(findings.k_curve) if findings.k_curve else None,
+        "profiles": profile_plot(findings.profiles.grid),
+        "confidence": confidence_plot(findings.confidence_curve),
+        "ranking": ranking_plot(findings.ranking) if len(findings.ranking) > 1 else None,
+        "search": search_plot(trials, best) if len(trials) > 1 else None,
+        "folds": fold_plot(findings.scored, findings.scored_best, findings.hidden),
+        "hparams": hparam_plot(trials, best),
+        "loss": loss_plot(findings.loss) if len(findings.loss) else None,
+    }
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def _novel_classes(findings: Findings) -> list[dict[str, Any]]:
+    """One table line for each novel class."""
+    return [
+        {
+            "name": f"novel_{i}",
+            "size": size,
+            "share": size / max(len(findings.rows), 1),
+            "confidence": np.mean(findings.confidence[findings.labels == i]) if size else None,
+        }
+        for i, size in enumerate(findings.metrics["novel_sizes"])
+    ]

@@ -1,1 +1,0 @@
-"""Records on disk, plots, and the report of a finished run."""

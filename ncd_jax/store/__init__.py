@@ -1,0 +1,1 @@
+"""Working directory, records and model files: the only place that writes."""

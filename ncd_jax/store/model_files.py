@@ -1,0 +1,66 @@
+"""A model in the folder of a run: arrays and a description, without pickle."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+
+from ncd_jax.data.encode import Encoder
+from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.discovery.calibration import Calibration
+from ncd_jax.discovery.model import Model
+from ncd_jax.errors import UserError
+from ncd_jax.methods import METHODS, Spec
+from ncd_jax.store.records import read_model, write_model
+from ncd_jax.store.workdir import Workdir
+
+__all__ = ["load_model", "save_model"]
+
+
+def save_model(workdir: Workdir, model: Model) -> None:
+    """Writes the model into the folder `model/` of a run."""
+    state = {name: leaf for name, leaf in model.state._asdict().items() if name != "opt"}
+    arrays = {"state": state, "centroids": model.centroids, "slots": model.slots}
+    arrays["scaler"] = model.scaler.to_arrays()
+    arrays["calibration"] = model.calibration._asdict()
+    facts: dict[str, Any] = {
+        "method": model.method,
+        "spec": dataclasses.asdict(model.spec),
+        "hparams": model.hparams,
+        "encoder": model.encoder and model.encoder.to_json(),
+        "columns": model.columns,
+        "classes": model.classes,
+    }
+    write_model(workdir, arrays, facts)
+
+
+def load_model(workdir: Workdir) -> Model:
+    """Reads the model of a run.
+
+    Raises:
+        UserError: there is none, it is damaged, or a newer release wrote it.
+    """
+    arrays, facts = read_model(workdir)
+    try:
+        return Model(
+            method=facts["method"],
+            spec=_spec(facts["spec"]),
+            hparams=facts["hparams"],
+            state=METHODS[facts["method"]].state(**arrays["state"], opt=None),
+            encoder=facts["encoder"] and Encoder.from_json(facts["encoder"]),
+            scaler=Standardiser.from_arrays(arrays["scaler"]),
+            columns=tuple(facts["columns"]),
+            classes=tuple(facts["classes"]),
+            centroids=jnp.asarray(arrays["centroids"]),
+            slots=arrays["slots"],
+            calibration=Calibration(**arrays["calibration"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{workdir.path('model')} is damaged; run again in a new workdir"
+        ) from error
+
+
+def _spec(facts: dict[str, Any]) -> Spec:
+    """Static facts from JSON, which has no tuples; models before there were blocks have none."""
+    return Spec(**facts | {"blocks": tuple(map(tuple, facts.get("blocks", ())))})

@@ -1,0 +1,143 @@
+"""How the number of novel classes is decided, and with what."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
+from ncd_jax.data.table import Table
+from ncd_jax.discovery import procedure
+from ncd_jax.discovery.problem import fold_protocol, prepare
+from ncd_jax.discovery.refits import Refits
+from ncd_jax.tuning import k_estimation
+from ncd_jax.tuning.proposals import Trial
+from ncd_jax.types import UNLABELLED, KEstimate
+
+S, KS = 4, np.arange(2, 6)
+
+
+@pytest.fixture(scope="module")
+def table(blobs):
+    """Four known classes and two novel ones."""
+    x, classes = blobs([20] * 6, 4)
+    y = np.where(classes < 4, classes, UNLABELLED).astype(np.int32)
+    return Table("blobs", x, y, tuple("abcd"), tuple("wxyz"))
+
+
+def config_of(index):
+    return RunConfig(
+        search=SearchConfig(folds=1),
+        train=TrainConfig(epochs=1, batch_size=64, refits=S),
+        k=KConfig(index=index, max=5, restarts=1),
+        hparams={"lr": 1e-3, "w": 0.5, "dropout": 0.0, "latent_dim": 4},
+    )
+
+
+def refits_of(values, finite, ready):
+    """Refits with these values of the index."""
+    z = jnp.broadcast_to(ready.data.x[ready.novel_rows], (S, len(ready.novel_rows), 4))
+    ks = jnp.broadcast_to(jnp.asarray(KS), (S, len(KS)))
+    estimate = KEstimate(ks[:, 0], ks, jnp.asarray(values, jnp.float32))
+    return Refits(None, jnp.zeros((S, 1)), z, estimate, jnp.array(finite))
+
+
+def answer_of(index, values, finite, table):
+    """What is chosen where the refits have these values of the index."""
+    ready = prepare(config_of(index), table, None)
+    return procedure.choose(ready, refits_of(values, finite, ready))
+
+
+VALUES = [
+    [0.1, 0.5, 0.9, np.inf],
+    [0.9, 0.8, 0.1, np.inf],
+    [np.inf] * 4,
+    [0.0, 0.0, 9.0, 0.0],
+]
+FINITE = [True, True, True, False]
+
+
+@pytest.mark.parametrize("index", ["silhouette", "davies_bouldin"])
+def test_best_mean_over_the_refits_that_have_a_value(index, table):
+    """Means are 0.5, 0.65, 0.5; the third refit collapsed, the last diverged, k = 5 cannot be."""
+    larger_is_better = index == "silhouette"
+    values = np.array(VALUES)
+    if larger_is_better:
+        values = np.where(np.isinf(values), -np.inf, values)
+    assert answer_of(index, values, FINITE, table).k == (3 if larger_is_better else 2)
+
+
+@pytest.mark.parametrize(
+    ("index", "tolerance", "expected"),
+    [("silhouette", 0.0, 4), ("silhouette", 0.07, 3), ("silhouette", 0.5, 2), ("km_acc", 0.5, 4)],
+)
+def test_a_method_may_take_a_smaller_number_that_is_nearly_as_good(
+    index, tolerance, expected, table
+):
+    """What the refits say together has the mean 0.5, 0.7, 0.72, 0.1."""
+    ready = prepare(config_of(index), table, None)
+    info = dataclasses.replace(ready.info, k_tolerance=tolerance)
+    values = np.array([[0.5, 0.7, 0.72, 0.1]] * S) + np.array([[-0.02], [0.02], [0.0], [0.0]])
+    answer = procedure.choose(ready._replace(info=info), refits_of(values, FINITE, ready))
+    assert answer.k == expected
+
+
+def test_folds_know_the_tolerance_of_the_method(table):
+    ready = prepare(config_of("silhouette"), table, None)
+    info = dataclasses.replace(ready.info, k_tolerance=0.07)
+    protocol = fold_protocol(ready._replace(info=info), ready.hidden_folds)
+    assert protocol.k_search(4).tolerance == 0.07
+
+
+def test_nothing_can_be_told_apart_in_any_refit(table):
+    assert answer_of("dunn", np.full((S, 4), -np.inf), FINITE, table).k == 2
+
+
+def test_folds_and_novel_rows_have_the_same_index(monkeypatch, table):
+    """Each program is traced as far as the estimate, which tells its index and stops."""
+
+    class Told(BaseException):
+        pass
+
+    def tell(*args, index, **kwargs):
+        raise Told(index)
+
+    ready = prepare(config_of("dunn"), table, None)
+    monkeypatch.setattr(k_estimation, "estimate_n_clusters", tell)
+    with pytest.raises(Told, match="dunn"):
+        procedure.tune(ready)
+    with pytest.raises(Told, match="dunn"):
+        procedure.refit_all(ready, [ready.config.hparams] * S)
+
+
+def test_refits_take_turns_with_the_candidates(table):
+    """Each refit is what it would be if its candidate were the only one."""
+    ready = prepare(config_of("silhouette"), table, 2)
+    one, other = ready.config.hparams, ready.config.hparams | {"lr": 0.01, "latent_dim": 3}
+    both = procedure.refit_all(ready, procedure.hparams_of_refits([one, other], S)).z
+    for turn, alone in enumerate((one, other)):
+        z = procedure.refit_all(ready, [alone] * S).z
+        np.testing.assert_allclose(both[turn::2], z[turn::2], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(both[0], both[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("fold_scores", "refits", "chosen"),
+    [
+        # Behind by 0.1 with a standard error of 0.1; by 0.1 in every fold; the best.
+        ([(0.7, 0.8), (0.8, 0.7), (0.9, 0.8)], 4, [2, 0]),
+        ([(0.8, 0.8), (0.9, 0.9), (0.9, 0.9), (0.9, 0.9), (0.9, 0.9)], 4, [1, 2, 3]),
+        ([(0.8, 0.8), (0.9, 0.9), (0.9, 0.9), (0.9, 0.9), (0.9, 0.9)], 2, [1, 2]),
+        ([(0.9,), (0.9,)], 4, [0]),
+    ],
+)
+def test_refits_are_of_candidates_that_the_best_does_not_beat(fold_scores, refits, chosen, table):
+    config = config_of("silhouette")
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, refits=refits))
+    trials = [
+        Trial(i, {}, float(np.mean(scores)), scores, (), 1.0, 0)
+        for i, scores in enumerate(fold_scores)
+    ]
+    found = procedure.best_trials(prepare(config, table, 2), trials)
+    assert [trial.number for trial in found] == chosen

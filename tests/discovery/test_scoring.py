@@ -1,0 +1,39 @@
+"""Scores of test rows against an answer made by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ncd_jax.config import RunConfig
+from ncd_jax.discovery.problem import prepare
+from ncd_jax.discovery.procedure import Answer
+from ncd_jax.discovery.scoring import score_test_split
+from ncd_jax.types import Clusters
+
+
+@pytest.mark.parametrize("method", ["tabular_ncd", "cr_kd"])
+def test_clusters_made_in_training_are_scored_in_the_slots_they_have(method, tiny):
+    """Training left slot 0 of three empty: the classes of the answer are those of slots 1 and 2."""
+    table, truth = tiny
+    problem = prepare(RunConfig(dataset="digits", method=method), table, 3)
+    # The head of a slot looks at one column; the novel classes stand out in the first two.
+    column_of_slot = np.array([0, 0, 1])
+
+    def assign(state, z, centroids, active):
+        return jnp.argmax(jnp.where(active[:3], z[:, column_of_slot], -jnp.inf), axis=1)
+
+    def cluster(key, state, z, k, *, max_clusters, mask, restarts):
+        labels = assign(state, z, None, jnp.arange(max_clusters) < k)
+        return Clusters(jnp.zeros((max_clusters, z.shape[1])), labels)
+
+    trained = problem.method._replace(
+        represent=lambda state, x, hparams: x,
+        known_logits=lambda state, x, hparams: x,
+        assign=assign,
+        cluster=cluster,
+    )
+    labels = np.zeros(len(problem.novel_rows), int)
+    answer = Answer(0, 2, labels, jnp.zeros((2, 4)), np.array([1, 2]), np.ones(len(labels)), None)
+    scores = score_test_split(problem._replace(method=trained), table, truth, (), (), answer)
+    assert scores["inductive"]["acc"] == 1.0
+    assert scores["transductive"] == scores["inductive"]

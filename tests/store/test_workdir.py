@@ -1,0 +1,174 @@
+import json
+import os
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ncd_jax.errors import UserError
+from ncd_jax.store.workdir import Workdir
+
+RUN = {"config": {"k": {"max": 20}, "seed": 0}, "table": "digits"}
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def message(error: pytest.ExceptionInfo[UserError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_open_makes_folders_and_writes_the_config(tmp_path: Path):
+    workdir = Workdir.open(tmp_path / "a/b", RUN, {"device": "cpu"})
+    assert workdir.read_json("config.json") == {"run": RUN, "environment": {"device": "cpu"}}
+    assert files(workdir.root) == ["config.json"]
+
+
+def test_the_same_run_may_start_again_elsewhere(tmp_path: Path):
+    Workdir.open(tmp_path, {**RUN, "folds": (1, 2)}, {"device": "cpu"})
+    workdir = Workdir.open(tmp_path, {**RUN, "folds": [1, 2]}, {"device": "gpu"})
+    assert workdir.read_json("config.json")["environment"] == {"device": "gpu"}
+
+
+def test_a_complete_run_keeps_the_environment_it_had(tmp_path: Path):
+    workdir = Workdir.open(tmp_path, RUN, {"device": "cpu"})
+    assert not workdir.is_complete
+    workdir.write_json("metrics.json", {})
+    assert workdir.is_complete
+    assert Workdir.open(tmp_path, RUN, {"device": "gpu"}).is_complete
+    assert workdir.read_json("config.json")["environment"] == {"device": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({**RUN, "config": {"k": {"max": 30}, "seed": 0}}, "config.k.max is 20 there, 30 here"),
+        ({**RUN, "config": {"k": {"max": 20}}}, "config.seed is 0 there, not set here"),
+        ({**RUN, "label": "y"}, 'label is not set there, "y" here'),
+        ({**RUN, "table": "a" * 99}, "aaa…"),
+    ],
+)
+def test_a_different_run_is_refused(tmp_path: Path, other: dict, difference: str):
+    Workdir.open(tmp_path, RUN, {})
+    with pytest.raises(UserError) as error:
+        Workdir.open(tmp_path, other, {})
+    assert difference in message(error)
+    assert "choose another --workdir or delete it" in message(error)
+    assert Workdir(tmp_path).read_json("config.json")["run"] == RUN
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".hidden"])
+def test_a_folder_with_foreign_files_is_refused(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError) as error:
+        Workdir.open(tmp_path, RUN, {})
+    assert "holds files of something else" in message(error)
+    assert files(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[1]", b'{"other": 1}'])
+def test_a_config_that_is_not_ours_is_refused(tmp_path: Path, content: bytes):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        Workdir.open(tmp_path, RUN, {})
+    assert "config.json" in message(error)
+    assert (tmp_path / "config.json").read_bytes() == content
+
+
+def test_a_leftover_of_a_killed_start_is_no_foreign_file(tmp_path: Path):
+    (tmp_path / ".config.json.1.tmp").write_text("{")
+    Workdir.open(tmp_path, RUN, {})
+
+
+@pytest.mark.parametrize("path", ["file", "file/below"])
+def test_a_file_is_no_workdir(tmp_path: Path, path: str):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError) as error:
+        Workdir.open(tmp_path / path, RUN, {})
+    assert "is not a folder" in message(error)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch):
+    def refuse(self: Path, *args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    # Permissions themselves mean nothing to a superuser.
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError) as error:
+        Workdir.open(tmp_path / "new", RUN, {})
+    assert "cannot be written (Permission denied)" in message(error)
+
+
+def test_json_is_strict(tmp_path: Path):
+    workdir = Workdir(tmp_path)
+    value = {"a": float("nan"), "b": [np.float32("inf"), np.int64(3)], "c": jnp.arange(2), 4: "é"}
+    workdir.write_json("x.json", value)
+
+    def refuse(constant: str):
+        raise AssertionError(f"{constant} is not JSON")
+
+    text = workdir.path("x.json").read_text(encoding="utf-8")
+    read = json.loads(text, parse_constant=refuse)
+    assert read == {"a": None, "b": [None, 3], "c": [0, 1], "4": "é"}
+
+
+def test_csv_quotes_what_needs_it(tmp_path: Path):
+    workdir = Workdir(tmp_path)
+    workdir.write_csv("x.csv", ("a", "b"), [(1, 'say "é", please'), (0.1, "")])
+    assert workdir.path("x.csv").read_bytes().decode() == 'a,b\n1,"say ""é"", please"\n0.1,\n'
+
+
+def test_missing_json_is_the_users_to_mend(tmp_path: Path):
+    with pytest.raises(UserError) as error:
+        Workdir(tmp_path).read_json("metrics.json")
+    assert "does not exist" in message(error)
+
+
+@pytest.mark.parametrize("function", ["replace", "fsync"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch, function: str
+):
+    workdir = Workdir(tmp_path)
+    workdir.write_text("x.txt", "old")
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, function, fail)
+    for write in (
+        lambda: workdir.write_text("x.txt", "new"),
+        lambda: workdir.write_arrays("x.txt", {"a": np.zeros(3)}),
+        lambda: workdir.write_csv("x.txt", ("a",), [(1,)]),
+    ):
+        with pytest.raises(OSError, match="No space"):
+            write()
+        assert files(tmp_path) == ["x.txt"]
+        assert workdir.path("x.txt").read_text() == "old"
+
+
+def test_a_value_that_json_lacks_leaves_the_old_file(tmp_path: Path):
+    workdir = Workdir(tmp_path)
+    workdir.write_json("x.json", 1)
+    with pytest.raises(TypeError):
+        workdir.write_json("x.json", {"a": object()})
+    assert files(tmp_path) == ["x.json"]
+    assert workdir.read_json("x.json") == 1
+
+
+def test_content_is_on_disk_before_the_name_points_to_it(tmp_path: Path, monkeypatch):
+    calls = []
+    replace, fsync = os.replace, os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("fsync"), fsync(fd))[1])
+    monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("replace"), replace(a, b))[1])
+    Workdir(tmp_path).write_text("x.txt", "text")
+    assert calls == ["fsync", "replace"]
+
+
+def test_objects_are_no_arrays(tmp_path: Path):
+    with pytest.raises(ValueError, match="allow_pickle"):
+        Workdir(tmp_path).write_arrays("x.npz", {"a": np.array([{}])})
+    assert files(tmp_path) == []
