@@ -12,19 +12,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from absl import app, flags
 
 from ncd_jax.config import RunConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
-from ncd_jax.discovery.problem import middle, prepare, purpose_key
-from ncd_jax.discovery.procedure import refit_all
-from ncd_jax.discovery.refits import partition
+from ncd_jax.discovery.answers import choose
+from ncd_jax.discovery.problem import middle, prepare
+from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.discovery.scoring import score
 from ncd_jax.methods import METHODS
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
+from ncd_jax.types import UNLABELLED
 
 _DATASETS = flags.DEFINE_list(
     "datasets", ["optdigits", "mfeat", "cnae9", "pendigits", "letter"], "Benchmark tables."
@@ -51,6 +52,11 @@ def main(_: list[str]) -> None:
         Path(_OUT.value).write_text(json.dumps(report, indent=1) + "\n")
 
 
+def alone(refits: Refits, i: int) -> Refits:
+    """One training that answers alone."""
+    return jax.tree.map(lambda leaf: leaf[i : i + 1], refits)
+
+
 def _measure(dataset: str, variant: str) -> list[dict[str, Any]]:
     table, truth = load_dataset(dataset, None)
     assert truth is not None
@@ -62,22 +68,18 @@ def _measure(dataset: str, variant: str) -> list[dict[str, Any]]:
         train=TrainConfig(epochs=_EPOCHS.value, refits=_SEEDS.value),
     )
     problem = prepare(config, table, k)
-    novel = np.asarray(problem.novel_rows)
+    novel = np.flatnonzero(table.y == UNLABELLED)
     sizes = np.bincount(truth.y[novel], minlength=k) / len(novel)
     rows = []
     for alpha in map(float, _ALPHAS.value):
         start = time.perf_counter()
         refits = refit_all(problem, [middle(problem.space) | {"alpha": alpha}] * _SEEDS.value)
-        clusters = partition(
-            purpose_key(config, "discover"),
-            problem.method,
-            refits,
-            jnp.int32(k),
-            jnp.ones(len(novel), bool),
-            max_clusters=problem.spec.max_clusters,
-            restarts=1,
-        )
-        labels = np.asarray(clusters.labels)
+        # Every training answers alone.
+        alone = [
+            jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], refits)
+            for i in np.flatnonzero(refits.finite)
+        ]
+        labels = [choose(problem, each).labels for each in alone]
         acc = [100 * score(found, truth.y[novel])["acc"] for found in labels]
         shares = [np.bincount(found, minlength=k).max() / len(novel) for found in labels]
         row = {

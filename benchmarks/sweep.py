@@ -20,7 +20,7 @@ from absl import app, flags
 from ncd_jax.config import RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.discovery.problem import Problem, prepare
-from ncd_jax.discovery.procedure import tune
+from ncd_jax.discovery.tune import tune
 from ncd_jax.startup import one_device_per_core, usable_cores
 from ncd_jax.store.records import describe_environment
 
@@ -81,7 +81,7 @@ def _problem(k_known: bool) -> Problem:
 
 def _sweep(problem: Problem) -> dict[str, Any]:
     start = time.perf_counter()
-    found = tune(problem)
+    found = tune(problem).found
     seconds = time.perf_counter() - start
     run = seconds - found.compile_seconds
     return {

@@ -17,10 +17,11 @@ from absl import app, flags
 
 from ncd_jax.config import RunConfig, SearchConfig
 from ncd_jax.data.datasets import load_dataset
-from ncd_jax.discovery.hidden_class_evaluation import problem_of_fold
+from ncd_jax.discovery.answers import choose
 from ncd_jax.discovery.problem import Problem, prepare
-from ncd_jax.discovery.procedure import best_trials, choose, refit_all, tune
+from ncd_jax.discovery.refits import refit_all
 from ncd_jax.discovery.scoring import score
+from ncd_jax.discovery.tune import tune
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
 
@@ -46,7 +47,7 @@ def _measure(dataset: str) -> list[dict[str, Any]]:
     table, _ = load_dataset(dataset, None)
     search = SearchConfig(candidates=8, folds=_FOLDS.value)
     problem = prepare(RunConfig(dataset=dataset, method="rca", search=search), table, None)
-    hparams = [trial.hparams for trial in best_trials(problem, tune(problem).trials)]
+    hparams = [trial.hparams for trial in tune(problem).best]
     found: dict[float, list[tuple[float, int]]] = {float(t): [] for t in _TOLERANCES.value}
     for f in range(len(problem.hidden_folds.y)):
         _answer_fold(problem, f, hparams, found)
@@ -74,14 +75,13 @@ def _answer_fold(
 ) -> None:
     """Adds the accuracy on the fold's hidden rows, and how many classes too many were found."""
     folds = problem.hidden_folds
-    mask, n_hidden = folds.hidden_mask[f], int(folds.hidden[f].sum())
-    fold = problem_of_fold(problem, f)
-    refits = refit_all(fold, hparams, mask)
+    n_hidden, y = int(folds.hidden[f].sum()), folds.hidden_y[f][folds.hidden_mask[f]]
+    fold = problem.of_fold(f)
+    refits = refit_all(fold, hparams)
     for tolerance, answers in found.items():
-        entry = dataclasses.replace(problem.info, k_tolerance=tolerance)
-        answer = choose(fold._replace(info=entry), refits, mask)
-        acc = score(answer.labels[mask], folds.hidden_y[f][mask])["acc"]
-        answers.append((acc, answer.k - n_hidden))
+        info = dataclasses.replace(problem.info, k_tolerance=tolerance)
+        answer = choose(fold._replace(info=info), refits)
+        answers.append((score(answer.labels, y)["acc"], answer.k - n_hidden))
 
 
 if __name__ == "__main__":

@@ -40,12 +40,13 @@ class SearchConfig:
         folds: times some known classes are hidden; fewer where fewer choices exist.
         seeds: trainings of each candidate on each fold, averaged.
         k_known: whether the number of hidden (and novel) classes is given; when not, the same
-            index estimates it in every fold, there with fewer restarts and rows (`Protocol`).
+            index estimates it in every fold.
         winners: most candidates that the refits are shared among: the best, and those it does
             not beat by more than luck.
         sampler: `tpe` (learns from earlier candidates) or `quasi_random`.
-        held_out: share of the rows of the remaining known classes that lose their label in a
-            fold, so that the accuracy on known classes can be measured.
+        restarts: k-means restarts of the clustering that is scored in a fold.
+        held_out: share of the rows of every known class that lose their label once, so that it
+            can be measured how many of them get it back.
         lanes: most trainings that run side by side; bounds memory.
     """
 
@@ -56,6 +57,7 @@ class SearchConfig:
     k_known: bool = False
     winners: int = 3
     sampler: str = "tpe"
+    restarts: int = 5
     held_out: float = 0.1
     lanes: int = 40
 
@@ -87,6 +89,8 @@ class KConfig:
         max: largest number considered.
         restarts: k-means restarts for each number, on the novel rows.
         max_rows: novel rows the index is measured on; a random sample where there are more.
+        fold_restarts: k-means restarts for each number, in a fold: there are many folds.
+        fold_max_rows: rows of a fold the index is measured on.
     """
 
     n_novel: int | None = None
@@ -94,6 +98,8 @@ class KConfig:
     max: int = 20
     restarts: int = 10
     max_rows: int = 2000
+    fold_restarts: int = 2
+    fold_max_rows: int = 1000
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,7 @@ _AT_LEAST = {
     "search.folds": 1,
     "search.seeds": 1,
     "search.winners": 1,
+    "search.restarts": 1,
     "search.held_out": 0,
     "search.lanes": 1,
     "train.epochs": 1,
@@ -145,6 +152,8 @@ _AT_LEAST = {
     "k.max": 2,
     "k.restarts": 1,
     "k.max_rows": 10,
+    "k.fold_restarts": 1,
+    "k.fold_max_rows": 10,
 }
 _AT_MOST = {
     "seed": 2**32 - 1,

@@ -1,39 +1,22 @@
 """A run: the procedure on one table, wrapped in records that survive a kill."""
 
-import dataclasses
-import hashlib
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
-from ncd_jax.config import RunConfig, method_configs
+from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.discovery.hidden_class_evaluation import evaluate_hidden_classes
-from ncd_jax.discovery.model import assign, fitted, look
-from ncd_jax.discovery.problem import Problem, make_hparams, prepare
-from ncd_jax.discovery.procedure import (
-    best_trials,
-    choose,
-    hparams_of_refits,
-    refit_all,
-    score_on_hidden,
-    tune,
-)
+from ncd_jax.discovery.model import assign
+from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
+from ncd_jax.discovery.solve import prepare_methods, solve_problems
 from ncd_jax.errors import UserError
-from ncd_jax.report.console import Phase, Reporter
-from ncd_jax.report.findings import Trial
-from ncd_jax.report.outcome import Solution, Tuned, find, measure
+from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.store.model_files import load_model, save_model
-from ncd_jax.store.records import describe_environment, write_records
+from ncd_jax.store.records import describe_run, write_records
 from ncd_jax.store.workdir import Workdir
+from ncd_jax.types import UNLABELLED
 
 __all__ = ["assign_rows", "run"]
 
@@ -59,53 +42,36 @@ def run(
 
     Raises:
         UserError: the table or the working directory cannot be used.
-        FloatingPointError: every refit diverged.
+        FloatingPointError: every training diverged.
     """
-    reporter = reporter or Reporter()
-    seconds = _Stopwatch()
+    reporter, seconds = reporter or Reporter(), Stopwatch()
     n_novel = _given_number(config, truth)
     with seconds("prepare"):
-        problems = [prepare(each, table, n_novel) for each in method_configs(config)]
-    identity = {"config": dataclasses.asdict(config), "table": _fingerprint(table)}
-    workdir = Workdir.open(path, identity, environment := describe_environment())
+        problems = prepare_methods(config, table, n_novel)
+    recorded = describe_run(config, table)
+    workdir = Workdir.open(path, recorded["run"], recorded["environment"])
     if workdir.is_complete:
         return workdir.read_json("metrics.json")
 
     for note in table.notes:
         reporter.say(note)
-    with seconds("tune"):
-        tuned = [_tuned(problem, workdir, reporter) for problem in problems]
-    seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
-    winner = max(tuned, key=lambda each: each.on_hidden.score)
-    problem = winner.problem
-    hparams = hparams_of_refits([trial.hparams for trial in winner.best], config.train.refits)
-
-    detail = f"{config.train.refits} trainings on all known classes"
-    with seconds("refit"), reporter.phase("refit", detail):
-        refits = jax.block_until_ready(refit_all(problem, hparams))
-    with seconds("discover"), reporter.phase("discover", "clusters the unlabelled rows"):
-        answer = choose(problem, refits)
-        own = hparams[answer.refit]
-        state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
-    detail = f"answers for {len(problem.hidden_folds.y)} folds of hidden classes"
-    with seconds("evaluate"), reporter.phase("evaluate", detail):
-        evaluation = evaluate_hidden_classes(problem, hparams)
-    model = fitted(problem, table, own, state, answer, evaluation.lone_calibration)
-    solution = Solution(tuned, winner, refits, answer, look(model, table.x).z, evaluation)
-
+    solution = solve_problems(
+        problems, table, reporter, lambda method: workdir.path(f"search_{method}.journal")
+    )
+    for phase, spent in solution.seconds.items():
+        seconds.add(phase, spent)
     metrics = measure(solution, table)
     if table.x_test is not None:
-        arrays = make_hparams(problem.config.method, own)
-        metrics["test"] = score_test_split(problem, table, truth, state, arrays, answer)
+        metrics["test"] = score_test_split(
+            solution.winner.problem, table, truth, solution.model, solution.answer
+        )
     if truth is not None:
-        rows = np.asarray(problem.novel_rows)
         metrics["n_novel_true"] = len(truth.classes)
-        scores = score(answer.labels, truth.y[rows])
+        scores = score(solution.answer.labels, truth.y[table.y == UNLABELLED])
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
-        save_model(workdir, model)
-        recorded = {"run": identity, "environment": environment}
+        save_model(workdir, solution.model)
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
@@ -138,38 +104,6 @@ def assign_rows(workdir: Workdir, path: Path) -> Path:
     return workdir.path(name)
 
 
-def _tuned(problem: Problem, workdir: Workdir, reporter: Reporter) -> Tuned:
-    config, folds = problem.config, problem.tuning_folds
-    n_candidates = config.search.candidates if problem.space else 1
-    detail = f"{n_candidates} candidates x {len(folds.y)} folds x {config.search.seeds} seeds"
-    with reporter.phase("tune", f"{problem.info.title}: {detail}", n_candidates) as phase:
-        phase.note("compiling, then the first batch")
-        journal = workdir.path(f"search_{config.method}.journal")
-        found = tune(problem, journal, _tell(phase))
-        best = best_trials(problem, found.trials)
-        return Tuned(problem, found, best, score_on_hidden(problem, best[0]))
-
-
-class _Stopwatch:
-    """Wall time by phase."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.add(phase, time.perf_counter() - start)
-
-    def add(self, phase: str, seconds: float) -> None:
-        self._seconds[phase] = round(seconds, 3)
-
-    def total(self) -> dict[str, float]:
-        return {**self._seconds, "total": round(time.perf_counter() - self._start, 3)}
-
-
 def _given_number(config: RunConfig, truth: Truth | None) -> int | None:
     """The number of novel classes, where the run is allowed to know it."""
     if config.k.n_novel is not None or not config.search.k_known:
@@ -179,26 +113,3 @@ def _given_number(config: RunConfig, truth: Truth | None) -> int | None:
             "config.search.k_known=True needs the number; give --config.k.n_novel=NUMBER too"
         )
     return len(truth.classes)
-
-
-def _fingerprint(table: Table) -> dict[str, Any]:
-    """What makes this table this one: a run may only be continued on the same."""
-    digest = hashlib.sha256()
-    for array in (table.x, table.y, table.x_test, table.y_test):
-        if array is not None:
-            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    digest.update("\0".join((*table.columns, "", *table.classes, str(table.standardise))).encode())
-    return {"name": table.name, "sha256": digest.hexdigest()}
-
-
-def _tell(phase: Phase) -> Any:
-    """Reports the trials that are new since the last call."""
-    told = 0
-
-    def on_batch(trials: list[Trial]) -> None:
-        nonlocal told
-        phase.note(f"best {max(t.score for t in trials):.1%}")
-        phase.advance(len(trials) - told)
-        told = len(trials)
-
-    return on_batch

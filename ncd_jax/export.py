@@ -27,23 +27,24 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
     """
     method = make_method(model.method, model.spec)
     hparams = make_hparams(model.method, model.hparams)
-    state = jax.tree.map(jnp.asarray, model.state)
-    centroids = jnp.asarray(model.centroids)
+    state, centroids = jax.tree.map(jnp.asarray, (model.state, model.centroids))
+    class_of_row = jnp.full(len(centroids), -1).at[model.slots].set(jnp.arange(len(model.slots)))
     margins, sure = (jnp.asarray(knots, jnp.float32) for knots in model.calibration)
 
     @jax.jit
     @jax.vmap  # methods may ask for the length of a table, which is open here; of one row it is 1
     def assign(row: Array) -> tuple[Array, Array]:
-        seen = apply(
+        applied = apply(
             method,
             state,
             hparams,
             centroids,
-            model.slots,
+            class_of_row >= 0,
             row[None],
-            n_slots=model.spec.max_clusters,
+            n_known=model.spec.n_known,
         )
-        return seen.labels[0].astype(jnp.int32), jnp.interp(seen.margin[0], margins, sure)
+        label = class_of_row[applied.labels[0]].astype(jnp.int32)
+        return label, jnp.interp(applied.margin[0], margins, sure)
 
     (n,) = jax.export.symbolic_shape("n")
     rows = jax.ShapeDtypeStruct((n, model.spec.n_features), jnp.float32)

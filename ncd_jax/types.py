@@ -149,14 +149,12 @@ class RunResult(NamedTuple):
     Attributes:
         scores: clustering quality on the rows of the hidden classes.
         k: scalar i32, the number of clusters used on them.
-        known_accuracy: scalar, accuracy on known rows whose label was held out.
         diverged: scalar bool; a diverged run has all scores 0.
         loss: `f32[epochs]`, mean training loss of each epoch.
     """
 
     scores: Scores
     k: Array
-    known_accuracy: Array
     diverged: Array
     loss: Array
 

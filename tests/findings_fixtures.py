@@ -35,7 +35,6 @@ def make_trials(n: int, rng: np.random.Generator) -> tuple[Trial, ...]:
                 score=float(folds.mean()),
                 fold_scores=tuple(folds.tolist()),
                 fold_k=tuple(rng.integers(2, 4, 5).astype(float).tolist()),
-                known_accuracy=float(rng.uniform(0.9, 0.99)),
                 diverged=diverged,
             )
         )

@@ -86,7 +86,7 @@ def table(blobs):
 @pytest.fixture(scope="session")
 def folds(table):
     data, _ = table
-    return make_folds(np.asarray(data.y), 3, 0, 0.25)
+    return make_folds(np.asarray(data.y), 3, 0)
 
 
 @pytest.fixture(scope="session")

@@ -16,18 +16,10 @@ from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, cell_config
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.discovery.problem import Problem, fold_protocol, make_hparams, prepare, purpose_key
-from ncd_jax.discovery.procedure import (
-    Answer,
-    best_trials,
-    choose,
-    hparams_of_refits,
-    refit_all,
-    score_on_hidden,
-    tune,
-)
-from ncd_jax.discovery.refits import Refits
+from ncd_jax.discovery.model import Model, refit_and_choose
+from ncd_jax.discovery.problem import Problem, k_search, make_hparams, prepare, purpose_key
 from ncd_jax.discovery.scoring import score, score_test_split
+from ncd_jax.discovery.tune import tune, unselected_scores
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
 
@@ -77,85 +69,58 @@ def _run_method(
 ) -> dict[str, Any]:
     problem = prepare(cell_config(config, cell), table, n_novel)
     result: dict[str, Any] = {}
-    hparams = [problem.config.hparams]
+    n_refits, hparams = problem.config.train.refits, [problem.config.hparams]
     if cell.hyperparameters == "tuned":
-        found = tune(problem, journal)
-        best = best_trials(problem, found.trials)
-        on_hidden = score_on_hidden(problem, best[0])
-        hparams = [trial.hparams for trial in best]
-        result |= {"hidden_class_score": on_hidden.score, "fold_scores": on_hidden.fold_scores}
-    rows = []
-    answers = _answers(problem, hparams, config.seeds)
-    if n_novel is None and not problem.info.needs_k:
-        result["k_by_index"] = _k_by_index(problem, answers)
-    for seed, (state, arrays, answer) in enumerate(answers):
+        tuned = tune(problem, journal)
+        hparams = [trial.hparams for trial in tuned.best]
+        fold_scores = unselected_scores(tuned.on_hidden)
+        result |= {"hidden_class_score": float(np.mean(fold_scores)), "fold_scores": fold_scores}
+    if not problem.method.stages:
+        n_refits = len(hparams)  # only candidates differ, and each is fitted once
+    turns = [hparams[i % len(hparams)] for i in range(n_refits)]
+    rows, models = [], []
+    for seed in range(config.seeds):
         seeded = _seeded(problem, seed)
+        _, answer, model = refit_and_choose(seeded, table, turns)
+        models.append(model)
         shared = {"seed": seed, "n_novel_estimated": answer.k}
         if table.x_test is None:
-            novel = np.asarray(problem.novel_rows)
+            novel = table.y == UNLABELLED
             rows.append(_row(shared, "transductive", score(answer.labels, truth.y[novel]), None))
             continue
-        test = score_test_split(seeded, table, truth, state, arrays, answer)
+        test = score_test_split(seeded, table, truth, model, answer)
         for evaluation in ("inductive", "transductive"):
             rows.append(_row(shared, evaluation, test[evaluation], test["known_accuracy"]))
+    if n_novel is None and not problem.info.needs_k:
+        result["k_by_index"] = _k_by_index(problem, models)
     return {**result, "hparams": hparams[0], "refit_hparams": hparams, "rows": rows}
 
 
-def _k_by_index(
-    problem: Problem, answers: list[tuple[PyTree, PyTree, Answer]]
-) -> dict[str, list[int]]:
+def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
     """What every index says of the number of classes in the representation of each answer.
 
     With the restarts and rows of the folds, which are fewer than those of an answer.
     """
-    rows = problem.novel_rows
-    goal = Goal(rows, jnp.ones(len(rows), bool), jnp.int32(0))
-    how = fold_protocol(problem, problem.hidden_folds).k_search(problem.spec.n_known)
+    goal = Goal(problem.target_rows, jnp.asarray(problem.target_mask), jnp.int32(0))
+    how = k_search(problem, problem.hidden_folds)
+    assert how is not None
 
     @functools.partial(jax.jit, static_argnames="how")
     def number(key: Array, state: PyTree, data: NCDData, hparams: PyTree, how: KSearch) -> Array:
-        def see(x: Array) -> Array:
+        def represent(x: Array) -> Array:
             return problem.method.represent(state, x, hparams)
 
-        return estimate_k(key, see, data, goal, see(data.x[goal.rows]), how).k
+        return estimate_k(key, represent, data, goal, represent(data.x[goal.rows]), how).k
 
-    keys = jax.random.split(purpose_key(problem.config, "indices"), len(answers))
+    keys = jax.random.split(purpose_key(problem.config, "indices"), len(models))
+    learned = [(model.state, make_hparams(model.method, model.hparams)) for model in models]
     return {
         index: [
             int(number(key, state, problem.data, hparams, dataclasses.replace(how, index=index)))
-            for key, (state, hparams, _) in zip(keys, answers, strict=True)
+            for key, (state, hparams) in zip(keys, learned, strict=True)
         ]
         for index in INDEX_SIGNS
     }
-
-
-def _answers(
-    problem: Problem, hparams: list[dict[str, float]], n_seeds: int
-) -> list[tuple[PyTree, PyTree, Answer]]:
-    """One answer of the tool for each seed: state and hyperparameters, and the partition.
-
-    Trainings of all seeds are one program. Without training only candidates differ, and each is
-    fitted once.
-    """
-    each = problem.config.train.refits if problem.method.stages else len(hparams)
-    turns = hparams_of_refits(hparams, each)
-    if problem.method.stages:
-        stacked = refit_all(problem, turns * n_seeds)
-        groups = [
-            jax.tree.map(lambda leaf, i=i: leaf[i * each : (i + 1) * each], stacked)
-            for i in range(n_seeds)
-        ]
-    else:
-        groups = [refit_all(_seeded(problem, seed), turns) for seed in range(n_seeds)]
-    return [_answer(_seeded(problem, seed), group, turns) for seed, group in enumerate(groups)]
-
-
-def _answer(
-    problem: Problem, refits: Refits, turns: list[dict[str, float]]
-) -> tuple[PyTree, PyTree, Answer]:
-    answer = choose(problem, refits)
-    state = jax.tree.map(lambda leaf: leaf[answer.refit], refits.state)
-    return state, make_hparams(problem.config.method, turns[answer.refit]), answer
 
 
 def _seeded(problem: Problem, seed: int) -> Problem:

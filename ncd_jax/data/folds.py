@@ -15,7 +15,7 @@ import numpy as np
 from ncd_jax.errors import UserError
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["Folds", "known_fold", "make_folds"]
+__all__ = ["Folds", "hold_out", "known_fold", "make_folds", "pad_rows"]
 
 
 A = TypeVar("A")
@@ -26,19 +26,16 @@ class Folds(NamedTuple, Generic[A]):
 
     `make_folds` gives NumPy arrays, `Folds[np.ndarray]`; the sweep takes the same on the device.
 
-    Row lists are padded with row 0 to the length of the longest fold; their mask is false
-    and their class 0 there.
+    Row lists are padded with row 0 to the length of the longest fold, or further; their mask is
+    false and their class 0 there.
 
     Attributes:
-        y: `i32[F, n]`, the labels that a fold may train on; `UNLABELLED` on hidden,
-            held-out and novel rows.
+        y: `i32[F, n]`, the labels that a fold may train on; `UNLABELLED` on hidden and novel
+            rows.
         hidden: `bool[F, C]`, the classes that a fold hides.
         hidden_rows: `i32[F, m]`, rows of the hidden classes.
         hidden_mask: `bool[F, m]`.
         hidden_y: `i32[F, m]`, their class, counted `0..h-1` among the fold's hidden classes.
-        held_out_rows: `i32[F, q]`, rows of the other classes whose label is held out.
-        held_out_mask: `bool[F, q]`.
-        held_out_y: `i32[F, q]`, their known class.
     """
 
     y: A
@@ -46,12 +43,9 @@ class Folds(NamedTuple, Generic[A]):
     hidden_rows: A
     hidden_mask: A
     hidden_y: A
-    held_out_rows: A
-    held_out_mask: A
-    held_out_y: A
 
 
-def make_folds(y: np.ndarray, n_folds: int, seed: int, held_out: float) -> Folds[np.ndarray]:
+def make_folds(y: np.ndarray, n_folds: int, seed: int) -> Folds[np.ndarray]:
     """Draws folds, no two of which hide the same classes.
 
     They hide between a third and two thirds of the classes, at least two, as clustering one class
@@ -63,9 +57,6 @@ def make_folds(y: np.ndarray, n_folds: int, seed: int, held_out: float) -> Folds
             must occur.
         n_folds: folds wanted; all choices of classes are taken where there are fewer.
         seed: of all draws; equal arguments give equal folds.
-        held_out: share of the rows of every visible class, in `[0, 1)`, that lose their label
-            so that accuracy on known classes can be measured. At least one row (unless the
-            share is 0), and never the last labelled one.
 
     Raises:
         UserError: fewer than three known classes.
@@ -79,59 +70,58 @@ def make_folds(y: np.ndarray, n_folds: int, seed: int, held_out: float) -> Folds
         )
     rng = np.random.default_rng(seed)
     hidden = _draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes))
-    return _folds(y, hidden, ~hidden, held_out, rng)
+    folds = _asking_for(y, hidden)
+    return folds._replace(y=np.where(hidden[:, y] & (y != UNLABELLED), UNLABELLED, folds.y))
 
 
-def known_fold(y: np.ndarray, seed: int, held_out: float) -> Folds[np.ndarray]:
-    """One fold that asks for all known classes at once, and hides none.
+def known_fold(y: np.ndarray) -> Folds[np.ndarray]:
+    """One fold that asks for all known classes at once, and hides no label.
 
     For methods that never look at a label: how well the known classes come out as clusters
     is a score without any class hidden.
 
     Args:
         y: `i32[n]`, known class of every row, or `UNLABELLED`.
-        seed: of the draw.
-        held_out: share of the rows of every class that lose their label.
     """
     y = np.asarray(y, np.int32)
-    everyone = np.ones((1, int(y.max(initial=UNLABELLED)) + 1), bool)
-    return _folds(y, everyone, everyone, held_out, np.random.default_rng(seed), hide=False)
+    return _asking_for(y, np.ones((1, int(y.max(initial=UNLABELLED)) + 1), bool))
 
 
-def _folds(
-    y: np.ndarray,
-    wanted: np.ndarray,
-    visible: np.ndarray,
-    held_out: float,
-    rng: np.random.Generator,
-    *,
-    hide: bool = True,
-) -> Folds[np.ndarray]:
-    """Folds that ask for the classes `wanted: bool[F, C]` and hold out rows of the `visible`."""
-    labels, wanted_rows, wanted_y, held_out_rows = [], [], [], []
-    for classes, seen in zip(wanted, visible, strict=True):
-        rows = np.flatnonzero((y != UNLABELLED) & classes[y])
-        wanted_rows.append(rows)
-        wanted_y.append((np.cumsum(classes) - 1)[y[rows]])
-        held = [_draw_held_out(rng, np.flatnonzero(y == c), held_out) for c in np.flatnonzero(seen)]
-        held_out_rows.append(np.sort(np.concatenate(held)))
-        shown = y.copy()
-        if hide:
-            shown[rows] = UNLABELLED
-        shown[held_out_rows[-1]] = UNLABELLED
-        labels.append(shown)
+def hold_out(y: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Rows `bool[n]` that lose their label, so that it can be seen who finds it again.
 
-    rows, mask = _pad(wanted_rows)
-    held_rows, held_mask = _pad(held_out_rows)
+    Args:
+        y: `i32[n]`, known class of every row, or `UNLABELLED`.
+        share: of the rows of every known class, in `[0, 1)`: at least one row, unless the share
+            is 0, and never the last one.
+        seed: of the draw.
+    """
+    y, rng = np.asarray(y, np.int32), np.random.default_rng(seed)
+    held = np.zeros(len(y), bool)
+    for c in range(int(y.max(initial=UNLABELLED)) + 1):
+        rows = np.flatnonzero(y == c)
+        wanted = max(1, round(share * len(rows))) if share > 0 else 0
+        held[rng.choice(rows, size=min(wanted, len(rows) - 1), replace=False)] = True
+    return held
+
+
+def pad_rows(rows: np.ndarray, length: int) -> np.ndarray:
+    """A row list, or lists of one fold each, `[..., length]`: 0, or false, behind its end."""
+    width = [(0, 0)] * (rows.ndim - 1) + [(0, length - rows.shape[-1])]
+    return np.pad(rows, width)
+
+
+def _asking_for(y: np.ndarray, wanted: np.ndarray) -> Folds[np.ndarray]:
+    """Folds that ask for the classes `wanted: bool[F, C]`, with every label there is."""
+    of_fold = [np.flatnonzero((y != UNLABELLED) & classes[y]) for classes in wanted]
+    codes = [(np.cumsum(c) - 1)[y[rows]] for c, rows in zip(wanted, of_fold, strict=True)]
+    longest = max(map(len, of_fold))
     return Folds(
-        y=np.stack(labels),
+        y=np.tile(y, (len(wanted), 1)),
         hidden=wanted,
-        hidden_rows=rows,
-        hidden_mask=mask,
-        hidden_y=_pad(wanted_y)[0],
-        held_out_rows=held_rows,
-        held_out_mask=held_mask,
-        held_out_y=_pad([y[r] for r in held_out_rows])[0],
+        hidden_rows=np.stack([pad_rows(rows.astype(np.int32), longest) for rows in of_fold]),
+        hidden_mask=np.stack([np.arange(longest) < len(rows) for rows in of_fold]),
+        hidden_y=np.stack([pad_rows(c.astype(np.int32), longest) for c in codes]),
     )
 
 
@@ -169,17 +159,3 @@ def _draw_hidden(rng: np.random.Generator, n_classes: int, numbers: list[int]) -
             slack *= 1.1
         hidden[fold] = subset
     return hidden
-
-
-def _draw_held_out(rng: np.random.Generator, rows: np.ndarray, share: float) -> np.ndarray:
-    wanted = max(1, round(share * len(rows))) if share > 0 else 0
-    return rng.choice(rows, size=min(wanted, len(rows) - 1), replace=False)
-
-
-def _pad(ragged: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Stacks ragged rows: values `i32[F, longest]`, 0 where padded, and their mask."""
-    lengths = np.array([len(row) for row in ragged])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    values = np.zeros(mask.shape, np.int32)
-    values[mask] = np.concatenate(ragged)
-    return values, mask

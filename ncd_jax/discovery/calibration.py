@@ -13,12 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment, minimize_scalar
+from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
-from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import roc_auc_score
+
+from ncd_jax.clustering.matching import count_pairs, match_clusters
 
 __all__ = [
+    "AS_IT_IS",
     "Calibration",
     "ConfidenceCurve",
     "accuracy_by_confidence",
@@ -48,6 +51,10 @@ class Calibration(NamedTuple):
     y: np.ndarray
 
 
+AS_IT_IS = Calibration(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+"""Where no class was hidden, nothing says what a margin is worth."""
+
+
 class ConfidenceCurve(NamedTuple):
     """Accuracy of rows of like confidence, `b` bins of about equally many rows.
 
@@ -75,12 +82,8 @@ def is_right(labels: ArrayLike, classes: ArrayLike) -> np.ndarray:
     labels, classes = np.asarray(labels), np.asarray(classes)
     if not labels.size:
         return np.zeros(0, bool)
-    table = np.zeros((labels.max() + 1, classes.max() + 1))
-    np.add.at(table, (labels, classes), 1)
-    stands_for = np.full(len(table), -1)
-    clusters, of_class = linear_sum_assignment(-table)
-    stands_for[clusters] = of_class
-    return np.asarray(stands_for[labels] == classes)
+    table = count_pairs(labels, classes, labels.max() + 1, classes.max() + 1)
+    return np.asarray(match_clusters(table)[labels] == classes)
 
 
 def fit_calibration(margin: ArrayLike, right: ArrayLike) -> Calibration:
@@ -130,26 +133,31 @@ def fit_temperature(squared: np.ndarray, y: np.ndarray, n_columns: int) -> float
     return float(np.exp(minimize_scalar(surprise, bounds=bounds, method="bounded").x))
 
 
-def held_out_confidence(margin: ArrayLike, right: ArrayLike, fold: ArrayLike) -> np.ndarray:
-    """Confidence `f64[n]` of the rows of every fold, learned from the other folds.
+def held_out_confidence(
+    margin: ArrayLike, right: ArrayLike, fold: ArrayLike, y: ArrayLike
+) -> np.ndarray:
+    """Confidence `f64[n]` of every row, learned from folds and classes that it has no part in.
 
-    What a calibration says of the rows it was learned from is right by construction; this is
-    how well it carries over to classes it has not seen. With one fold that is all there is.
+    What a calibration says of the rows it was learned from is right by construction; this is how
+    well it carries over to classes it has not seen. Folds share classes, so the rows of a fold are
+    calibrated on rows of other folds whose class this fold does not hide. Where there are none,
+    all rows teach, and it is no test.
 
     Args:
         margin: `f[n]`.
         right: `bool[n]`.
         fold: `i[n]`, which fold hid the row's class.
+        y: `i[n]`, the row's class.
     """
-    margin, right, fold = np.asarray(margin), np.asarray(right), np.asarray(fold)
+    margin, right, fold, y = (np.asarray(each) for each in (margin, right, fold, y))
     confidence = np.zeros(len(margin))
-    folds = np.unique(fold)
-    for held_out in folds:
+    for held_out in np.unique(fold):
         there = fold == held_out
-        learned = ~there if len(folds) > 1 else there
-        confidence[there] = calibrate(
-            fit_calibration(margin[learned], right[learned]), margin[there]
-        )
+        learned = ~there & ~np.isin(y, y[there])
+        if not learned.any():
+            learned = np.ones(len(margin), bool)
+        calibration = fit_calibration(margin[learned], right[learned])
+        confidence[there] = calibrate(calibration, margin[there])
     return confidence
 
 
@@ -176,11 +184,9 @@ def ranking_quality(confidence: ArrayLike, right: ArrayLike) -> float:
     perfect, 0.5 is chance. NaN where all rows are right, or all wrong.
     """
     right = np.asarray(right, bool)
-    n_right, n_wrong = int(right.sum()), int((~right).sum())
-    if not n_right or not n_wrong:
+    if right.all() or not right.any():
         return float("nan")
-    ranks = rankdata(np.asarray(confidence))[right].sum()
-    return float((ranks - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
+    return float(roc_auc_score(right, np.asarray(confidence)))
 
 
 def calibration_error(confidence: ArrayLike, right: ArrayLike, n_bins: int = 10) -> float:

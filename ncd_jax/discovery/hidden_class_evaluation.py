@@ -8,23 +8,22 @@ and turns margins into confidence.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ncd_jax.data.folds import hold_out
+from ncd_jax.data.table import Table
 from ncd_jax.discovery.calibration import (
     Calibration,
     fit_calibration,
     held_out_confidence,
     is_right,
 )
-from ncd_jax.discovery.problem import Problem, make_hparams
-from ncd_jax.discovery.procedure import choose, refit_all
-from ncd_jax.discovery.refits import margin
-from ncd_jax.methods.parts import class_means
-from ncd_jax.types import UNLABELLED, NCDData
+from ncd_jax.discovery.model import apply_model, refit_and_choose
+from ncd_jax.discovery.problem import Problem
+from ncd_jax.types import UNLABELLED
 
-__all__ = ["HiddenClassEvaluation", "evaluate_hidden_classes", "problem_of_fold"]
+__all__ = ["HiddenClassEvaluation", "evaluate_hidden_classes", "known_accuracy"]
 
 
 class HiddenClassEvaluation(NamedTuple):
@@ -36,6 +35,7 @@ class HiddenClassEvaluation(NamedTuple):
             rows that come later: that refit is all that a stored model has.
         right: `bool[r]`, whether the row is in the class that stands for its own.
         fold: `i[r]`, which fold hid its class.
+        y: `i[r]`, its known class.
         k: classes found in each fold.
     """
 
@@ -43,6 +43,7 @@ class HiddenClassEvaluation(NamedTuple):
     lone_margin: np.ndarray
     right: np.ndarray
     fold: np.ndarray
+    y: np.ndarray
     k: tuple[int, ...]
 
     @property
@@ -57,59 +58,65 @@ class HiddenClassEvaluation(NamedTuple):
 
     @property
     def held_out_confidence(self) -> np.ndarray:
-        """Confidence `f64[r]` that each fold's rows get from the other folds."""
-        return held_out_confidence(self.margin, self.right, self.fold)
-
-
-def problem_of_fold(problem: Problem, f: int) -> Problem:
-    """The problem in which the hidden classes of fold `f` are the novel ones.
-
-    Its novel rows are padded; the fold's `hidden_mask` says which of them count. Where the number
-    of novel classes is given, that of the hidden ones is.
-    """
-    folds = problem.hidden_folds
-    return problem._replace(
-        data=NCDData(problem.data.x, jnp.asarray(folds.y[f])),
-        novel_rows=jnp.asarray(folds.hidden_rows[f]),
-        n_novel=None if problem.n_novel is None else int(folds.hidden[f].sum()),
-    )
+        """Confidence `f64[r]` that rows get from other folds and other classes."""
+        return held_out_confidence(self.margin, self.right, self.fold, self.y)
 
 
 def evaluate_hidden_classes(
-    problem: Problem, hparams: Sequence[Mapping[str, float]]
+    problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]
 ) -> HiddenClassEvaluation:
     """Answers for every fold as `refit_all` and `choose` do for the novel rows.
 
     All folds share one program. A fold in which every refit diverged is left out.
+
+    Args:
+        problem: what is solved.
+        table: its table.
+        hparams: hyperparameters of each refit.
+
+    Raises:
+        FloatingPointError: every refit of every fold diverged.
     """
     folds, parts = problem.hidden_folds, []
-    n_known = problem.spec.n_known
     for f in range(len(folds.y)):
-        mask = folds.hidden_mask[f]
-        fold = problem_of_fold(problem, f)
+        fold, mask = problem.of_fold(f), folds.hidden_mask[f]
+        rows, hidden_y = folds.hidden_rows[f][mask], folds.hidden_y[f][mask]
         try:
-            refits = refit_all(fold, hparams, mask)
+            _, answer, model = refit_and_choose(fold, table, hparams)
         except FloatingPointError:
             continue
-        answer = choose(fold, refits, mask)
-        state = jax.tree.map(lambda leaf, i=answer.refit: leaf[i], refits.state)
-        arrays = make_hparams(problem.config.method, hparams[answer.refit])
-        z_known = jax.jit(problem.method.represent)(state, problem.data.x, arrays)
-        visible = np.unique(folds.y[f][folds.y[f] != UNLABELLED])
-        means = class_means(z_known, fold.data.y, n_known)[visible]
-        centroids = jnp.concatenate([means, answer.centroids])
-        lone = np.asarray(margin(refits.z[answer.refit], centroids))
-        right = is_right(answer.labels[mask], folds.hidden_y[f][mask])
-        parts.append((answer.margin[mask], lone[mask], right, np.full(mask.sum(), f), answer.k))
+        lone = apply_model(model, table.x[rows]).margin
+        right = is_right(answer.labels, hidden_y)
+        parts.append((answer.margin, lone, right, np.full(len(rows), f), table.y[rows], answer.k))
     if not parts:
         raise FloatingPointError(
             "every training on hidden classes diverged; give a smaller --config.hparams.lr or"
             " another --config.seed"
         )
-    return HiddenClassEvaluation(
-        margin=np.concatenate([part[0] for part in parts]),
-        lone_margin=np.concatenate([part[1] for part in parts]),
-        right=np.concatenate([part[2] for part in parts]),
-        fold=np.concatenate([part[3] for part in parts]),
-        k=tuple(part[4] for part in parts),
-    )
+    *arrays, k = zip(*parts, strict=True)
+    margin, lone_margin, right, of_fold, y = map(np.concatenate, arrays)
+    return HiddenClassEvaluation(margin, lone_margin, right, of_fold, y, k)
+
+
+def known_accuracy(problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]) -> float:
+    """Share of labelled rows that get their class back where they had lost their label.
+
+    All known classes are there, and all that is found among the novel rows: what `predict` does,
+    where a known row can be taken for a novel one. NaN where no row can spare its label, or where
+    every training diverged.
+
+    Args:
+        problem: what is solved.
+        table: its table.
+        hparams: hyperparameters of each refit.
+    """
+    held = hold_out(table.y, problem.config.search.held_out, problem.config.seed)
+    if not held.any():
+        return float("nan")
+    y = np.where(held, UNLABELLED, table.y).astype(np.int32)
+    without = problem._replace(data=problem.data._replace(y=jnp.asarray(y)))
+    try:
+        _, _, model = refit_and_choose(without, table, hparams)
+    except FloatingPointError:
+        return float("nan")
+    return float(np.mean(apply_model(model, table.x[held]).labels == table.y[held]))

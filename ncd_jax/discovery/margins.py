@@ -9,42 +9,56 @@ Source of the stability of a cluster: Hennig, "Cluster-wise assessment of cluste
 """
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+
+from ncd_jax.clustering.matching import count_pairs, match_clusters
 
 __all__ = ["consensus_margin"]
 
 
-def consensus_margin(distances: np.ndarray, answer: int) -> np.ndarray:
+def consensus_margin(distances: np.ndarray, labels: np.ndarray, answer: int) -> np.ndarray:
     """The margin `f64[u]` between 0 and 1 of every row, times its cluster's stability.
 
     A refit's margin is `(other - own) / max(other, own)`, where `own` is the distance to the
     centroid that matches the row's cluster in the answer, and `other` the least distance to
-    another centroid: 1 on the centroid, 0 on the border, below 0 where that refit would put
-    the row elsewhere. With one refit and one's own nearest centroid this is one minus the ratio
-    of the two distances. With one cluster it is 1.
+    another centroid: 1 on the centroid, 0 on the border, below 0 where that centroid is not the
+    nearest, and -1 where the refit has no such cluster. With one refit and one's own nearest
+    centroid this is one minus the ratio of the two distances. With one cluster it is 1.
 
     Args:
-        distances: `f[S, u, k]`, not squared, of `u` rows to the `k` centroids in use in each of
-            `S` refits that did not diverge.
+        distances: `f[S, u, K]`, not squared, of `u` rows to the `K` centroids of each of `S`
+            refits that did not diverge; infinite for centroids that are not in use.
+        labels: `i[S, u]`, the cluster of every row in each.
         answer: the refit whose partition is the answer.
     """
-    distances = np.asarray(distances, np.float64)
+    distances, labels = np.asarray(distances, np.float64), np.asarray(labels)
     n_refits, n_rows, k = distances.shape
-    if k == 1:
-        return np.ones(n_rows)
-    labels = distances.argmin(axis=2)
     chosen, rows = labels[answer], np.arange(n_rows)
+    if len(np.unique(chosen)) <= 1:
+        return np.ones(n_rows)
     margin, stability = np.zeros(n_rows), np.zeros(k)
     for s in range(n_refits):
-        shared = np.zeros((k, k))
-        np.add.at(shared, (chosen, labels[s]), 1)
-        either = shared.sum(axis=1)[:, None] + shared.sum(axis=0)[None, :] - shared
-        ours, theirs = linear_sum_assignment(-shared)
-        stability[ours] += shared[ours, theirs] / np.maximum(either[ours, theirs], 1) / n_refits
-        # Columns in the order of the answer's clusters.
-        matched = distances[s][:, theirs[np.argsort(ours)]]
-        own = matched[rows, chosen].copy()
-        matched[rows, chosen] = np.inf
-        other = matched.min(axis=1)
-        margin += (other - own) / np.maximum(np.maximum(other, own), 1e-12) / n_refits
+        shared = count_pairs(chosen, labels[s], k, k)
+        match = match_clusters(shared)
+        stability += _jaccard(shared, match) / n_refits
+        theirs = match[chosen]
+        others = distances[s].copy()
+        own = np.where(theirs >= 0, others[rows, theirs], np.inf)
+        others[rows[theirs >= 0], theirs[theirs >= 0]] = np.inf
+        margin += _contrast(own, others.min(axis=1)) / n_refits
     return np.asarray(np.clip(margin, 0.0, 1.0) * stability[chosen])
+
+
+def _jaccard(shared: np.ndarray, match: np.ndarray) -> np.ndarray:
+    """Rows that a cluster and its match share, as part of those that either has, `f64[K]`."""
+    ours = np.flatnonzero(match >= 0)
+    both = shared[ours, match[ours]]
+    either = shared.sum(axis=1)[ours] + shared.sum(axis=0)[match[ours]] - both
+    jaccard = np.zeros(len(shared))
+    jaccard[ours] = both / either
+    return jaccard
+
+
+def _contrast(own: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """`(other - own) / max(other, own)`, for infinite distances too."""
+    own, other = np.minimum(own, 1e300), np.minimum(other, 1e300)
+    return (other - own) / np.maximum(np.maximum(other, own), 1e-12)

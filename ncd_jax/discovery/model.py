@@ -1,5 +1,7 @@
 """What a run has learned, as data that is applied to rows never seen."""
 
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import jax
@@ -10,26 +12,28 @@ from ncd_jax.clustering.kmeans import nearest, squared_distances
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.calibration import Calibration, calibrate
+from ncd_jax.discovery.answers import Answer, choose
+from ncd_jax.discovery.calibration import AS_IT_IS, Calibration, calibrate
 from ncd_jax.discovery.problem import Problem, make_hparams, make_method
-from ncd_jax.discovery.procedure import Answer
-from ncd_jax.discovery.refits import assign_novel, margin
+from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.methods import Spec
 from ncd_jax.methods.parts import class_means
-from ncd_jax.types import Array, Method, PyTree
+from ncd_jax.types import UNLABELLED, Array, Method, NCDData, PyTree
 
 __all__ = [
     "Applied",
     "Model",
     "apply",
+    "apply_model",
     "assign",
-    "fitted",
-    "look",
+    "fitted_model",
+    "margin",
     "on_host",
+    "refit_and_choose",
 ]
 
 _CHUNK = 512
-"""Rows that are looked at together: one compiled program serves tables of any length, and a
+"""Rows that a model is applied to together: one compiled program serves tables of any length, and a
 row gets the same answer whatever stands beside it."""
 
 A = TypeVar("A")
@@ -47,8 +51,9 @@ class Model(NamedTuple):
         scaler: from these to what the method takes.
         columns: names of the columns, in order, as numbers.
         classes: names of all classes, known ones first.
-        centroids: `f32[len(classes), L]`.
-        slots: `i[k]`, the slot that each novel class has in the method.
+        centroids: `f32[C + K, L]`, those of the `C` known classes, then one for each of the `K`
+            cluster slots of the method; rows that no class has are zero.
+        slots: `i[len(classes)]`, the row of `centroids` that is each class's own.
         calibration: from margins to confidence.
     """
 
@@ -60,7 +65,7 @@ class Model(NamedTuple):
     scaler: Standardiser
     columns: tuple[str, ...]
     classes: tuple[str, ...]
-    centroids: Array
+    centroids: np.ndarray
     slots: np.ndarray
     calibration: Calibration
 
@@ -70,8 +75,10 @@ class Applied(NamedTuple, Generic[A]):
 
     Attributes:
         z: `f32[n, L]`, the rows in the method's representation.
-        squared: `f32[n, C + k]`, squared distances to the centroids.
-        labels: `i32[n]`, index into the model's classes.
+        squared: `f32[n, m]`, squared distances to the centroids: from `apply` to all `C + K`,
+            infinite where no class has one, from `apply_model` to that of each class.
+        labels: `i32[n]`: from `apply` the row of the centroids, from `apply_model` the index
+            into the model's classes.
         margin: `f32[n]`, how clearly each row belongs to the nearest centroid.
     """
 
@@ -86,10 +93,10 @@ def apply(
     state: PyTree,
     hparams: PyTree,
     centroids: Array,
-    slots: np.ndarray,
+    active: Array,
     x: Array,
     *,
-    n_slots: int,
+    n_known: int,
 ) -> Applied[Array]:
     """From scaled rows to classes: a known one, or one of the novel ones.
 
@@ -100,34 +107,36 @@ def apply(
         method: the method.
         state: its state.
         hparams: its hyperparameters.
-        centroids: `f32[C + k, L]`, those of the known classes first.
-        slots: `i[k]`, the slot that each novel class has in the method.
+        centroids: `f32[C + K, L]`, those of the known classes first.
+        active: `bool[C + K]`, which of them are in use.
         x: `f32[n, d]`, as the model's scaler gives them.
-        n_slots: slots of the method.
+        n_known: static, `C`.
     """
     z = method.represent(state, x, hparams)
-    labels = nearest(z, centroids, jnp.ones(len(centroids), bool))
-    n_known = len(centroids) - len(slots)
-    novel = assign_novel(method, state, z, centroids[n_known:], slots, n_slots)
-    labels = jnp.where(labels < n_known, labels, n_known + novel)
-    return Applied(z, squared_distances(z, centroids), labels, margin(z, centroids))
+    squared = jnp.where(active, squared_distances(z, centroids), jnp.inf)
+    labels = nearest(z, centroids, active)
+    novel = n_known + method.assign(state, z, centroids[n_known:], active[n_known:])
+    return Applied(z, squared, jnp.where(labels < n_known, labels, novel), margin(squared))
 
 
-_APPLY = jax.jit(apply, static_argnames=("method", "n_slots"))
+_APPLY = jax.jit(apply, static_argnames=("method", "n_known"))
 
 
-def look(model: Model, x: np.ndarray) -> Applied[np.ndarray]:
+def apply_model(model: Model, x: np.ndarray) -> Applied[np.ndarray]:
     """Applies a model to rows `f[n, d]`, columns as in `Table.x`, as arrays of the host."""
-    method, n_slots = make_method(model.method, model.spec), model.spec.max_clusters
-    learned = (model.state, make_hparams(model.method, model.hparams), model.centroids, model.slots)
+    method, centroids = make_method(model.method, model.spec), model.centroids
+    class_of_row = np.full(len(centroids), -1)
+    class_of_row[model.slots] = np.arange(len(model.slots))
+    learned = (model.state, make_hparams(model.method, model.hparams), centroids, class_of_row >= 0)
     parts = []
     for start in range(0, max(len(x), 1), _CHUNK):
         rows = model.scaler.apply(x[start : start + _CHUNK])
         padded = np.zeros((_CHUNK, x.shape[1]), np.float32)
         padded[: len(rows)] = rows
-        seen = _APPLY(method, *learned, padded, n_slots=n_slots)
-        parts.append([np.asarray(part)[: len(rows)] for part in seen])
-    return Applied(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        applied = _APPLY(method, *learned, padded, n_known=model.spec.n_known)
+        parts.append([np.asarray(part)[: len(rows)] for part in applied])
+    z, squared, labels, margins = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Applied(z, squared[:, model.slots], class_of_row[labels], margins)
 
 
 def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,19 +150,39 @@ def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Index into `model.classes`, `i[n]`, and the confidence `f64[n]`: the share of rows with
         such a margin that were sorted right where known classes were hidden.
     """
-    seen = look(model, x)
-    return seen.labels, calibrate(model.calibration, seen.margin)
+    applied = apply_model(model, x)
+    return applied.labels, calibrate(model.calibration, applied.margin)
 
 
-def fitted(
+def refit_and_choose(
+    problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]
+) -> tuple[Refits, Answer, Model]:
+    """Trains on all known classes, takes the answer, and makes it a model.
+
+    Args:
+        problem: what is solved.
+        table: its table.
+        hparams: hyperparameters of each refit.
+
+    Raises:
+        FloatingPointError: every refit diverged.
+    """
+    refits = refit_all(problem, hparams)
+    answer = choose(problem, refits)
+    own, state = hparams[answer.refit], refits.state_of(answer.refit)
+    return refits, answer, fitted_model(problem, table, own, state, answer)
+
+
+def fitted_model(
     problem: Problem,
     table: Table,
-    hparams: dict[str, float],
+    hparams: Mapping[str, float],
     state: PyTree,
     answer: Answer,
-    calibration: Calibration,
 ) -> Model:
     """The model of an answer: novel centroids as found, known ones the means of their rows.
+
+    A known class without a labelled row, as in a fold that hides it, has no centroid and no name.
 
     Args:
         problem: what was solved.
@@ -161,27 +190,55 @@ def fitted(
         hparams: hyperparameters of the refit that gave the answer.
         state: its state.
         answer: the answer.
-        calibration: from the margin in the eyes of that refit to confidence.
     """
-    arrays = make_hparams(problem.config.method, hparams)
-    z = jax.jit(problem.method.represent)(state, problem.data.x, arrays)
-    known = class_means(z, problem.data.y, len(table.classes))
+    arrays, n_known = make_hparams(problem.config.method, hparams), problem.spec.n_known
+    y = np.asarray(problem.data.y)
+    present = np.unique(y[y != UNLABELLED])
+    means = np.asarray(_class_means(problem.method, state, problem.data, arrays, n_known=n_known))
+    centroids = np.zeros((n_known + problem.spec.max_clusters, means.shape[1]), np.float32)
+    centroids[:n_known] = means
+    centroids[n_known + answer.slots] = answer.centroids
     return Model(
         method=problem.config.method,
         spec=problem.spec,
-        hparams=hparams,
+        hparams=dict(hparams),
         state=state._replace(opt=None),
         encoder=table.encoder,
         scaler=problem.scaler,
         columns=table.columns,
-        classes=(*table.classes, *(f"novel_{i}" for i in range(answer.k))),
-        centroids=jnp.concatenate([known, answer.centroids]),
-        slots=answer.slots,
-        calibration=calibration,
+        classes=(
+            *(table.classes[c] for c in present),
+            *(f"novel_{i}" for i in range(answer.k)),
+        ),
+        centroids=centroids,
+        slots=np.concatenate([present, n_known + answer.slots]),
+        calibration=AS_IT_IS,
     )
+
+
+@functools.partial(jax.jit, static_argnames=("method", "n_known"))
+def _class_means(
+    method: Method, state: PyTree, data: NCDData, hparams: PyTree, *, n_known: int
+) -> Array:
+    return class_means(method.represent(state, data.x, hparams), data.y, n_known)
 
 
 def on_host(model: Model) -> Model:
     """The model in NumPy arrays: it can be copied and sent."""
-    state, centroids = jax.tree.map(np.asarray, (model.state, model.centroids))
-    return model._replace(state=state, centroids=centroids)
+    return model._replace(state=jax.tree.map(np.asarray, model.state))
+
+
+def margin(squared: Array) -> Array:
+    """How clearly each row belongs to the nearest of its centroids, `f32[n]` between 0 and 1.
+
+    One minus the ratio of the distances to the nearest and the second nearest centroid: 0
+    on the border between two clusters, 1 on a centroid or where there is one cluster only.
+
+    Args:
+        squared: `f32[n, m]`, squared distances; infinite for centroids that are not in use.
+    """
+    if squared.shape[1] == 1:
+        return jnp.ones(len(squared))
+    two_nearest = -jax.lax.top_k(-squared, 2)[0]
+    ratio = jnp.where(two_nearest[:, 1] > 0, two_nearest[:, 0] / two_nearest[:, 1], 1.0)
+    return 1.0 - jnp.sqrt(ratio)

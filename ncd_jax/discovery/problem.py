@@ -1,8 +1,4 @@
-"""A table and a configuration, checked and made ready: the device side of a run, without any file.
-
-`prepare` makes the problem, `procedure` solves it; `experiment.run` wraps both in records, and
-benchmarks call them directly.
-"""
+"""A table and a configuration, checked and made ready: the device side of a run."""
 
 import dataclasses
 import functools
@@ -17,21 +13,23 @@ from jax.typing import ArrayLike
 
 from ncd_jax.clustering.n_clusters import KM_ACC
 from ncd_jax.config import RunConfig
-from ncd_jax.data.folds import Folds, known_fold, make_folds
+from ncd_jax.data.folds import Folds, known_fold, make_folds, pad_rows
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, MethodInfo, Spec
 from ncd_jax.tuning.cross_validation import Protocol
+from ncd_jax.tuning.k_estimation import KSearch
 from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
 
 __all__ = [
     "Problem",
     "fold_protocol",
-    "k_tolerance",
+    "k_search",
     "make_hparams",
     "make_method",
     "middle",
+    "padded_size",
     "prepare",
     "prepare_untuned",
     "purpose_key",
@@ -48,7 +46,7 @@ class Problem(NamedTuple):
         config: the configuration; its method is a name of the registry.
         scaler: from raw columns to `data.x`.
         data: all training rows with the known labels.
-        hidden_folds: folds that hide known classes, as host arrays.
+        hidden_folds: folds that hide known classes, as host arrays, padded.
         tuning_folds: what candidates are scored on: the same, or one fold that asks for all
             known classes where the method is tuned on them.
         info: the method as the registry knows it.
@@ -56,7 +54,8 @@ class Problem(NamedTuple):
         method: pure functions for this table's shapes.
         space: ranges of the hyperparameters that are tuned.
         n_novel: the number of novel classes where it is given, else none.
-        novel_rows: `i32[u]`, the unlabelled rows.
+        target_rows: `i32[m]`, the rows to be told apart: the unlabelled ones, padded with row 0.
+        target_mask: `bool[m]`, on the host: which of them count.
     """
 
     config: RunConfig
@@ -69,7 +68,26 @@ class Problem(NamedTuple):
     method: Method
     space: dict[str, Interval]
     n_novel: int | None
-    novel_rows: Array
+    target_rows: Array
+    target_mask: np.ndarray
+
+    @property
+    def n_targets(self) -> int:
+        """Rows to be told apart."""
+        return int(self.target_mask.sum())
+
+    def of_fold(self, f: int) -> "Problem":
+        """The problem in which the hidden classes of fold `f` are the novel ones.
+
+        Where the number of novel classes is given, that of the hidden ones is.
+        """
+        folds = self.hidden_folds
+        return self._replace(
+            data=NCDData(self.data.x, jnp.asarray(folds.y[f])),
+            target_rows=jnp.asarray(folds.hidden_rows[f]),
+            target_mask=folds.hidden_mask[f],
+            n_novel=None if self.n_novel is None else int(folds.hidden[f].sum()),
+        )
 
 
 def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
@@ -87,9 +105,9 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
     """
     if not (table.y == UNLABELLED).any():
         raise UserError(f"{table.name} has no unlabelled row; there is nothing to discover")
-    hidden = tuning = make_folds(table.y, config.search.folds, config.seed, config.search.held_out)
+    hidden = tuning = make_folds(table.y, config.search.folds, config.seed)
     if METHODS[config.method].tuned_on_known:
-        tuning = known_fold(table.y, config.seed, config.search.held_out)
+        tuning = known_fold(table.y)
     slots = max(n_novel or config.k.max, _most_hidden(hidden))
     return _problem(config, table, n_novel, hidden, tuning, slots)
 
@@ -141,19 +159,47 @@ def _problem(
     )
     scaler = Standardiser.fit(table)
     x = jax.device_put(scaler.apply(table.x))  # `asarray` would need room for a second copy
+    novel = np.flatnonzero(table.y == UNLABELLED).astype(np.int32)
+    room = _room(len(novel), hidden.hidden_rows.shape[1])
     return Problem(
         config=config,
         scaler=scaler,
         data=NCDData(x, jnp.asarray(table.y, jnp.int32)),
-        hidden_folds=hidden,
-        tuning_folds=tuning,
+        hidden_folds=_pad_folds(hidden, room[1]),
+        tuning_folds=_pad_folds(tuning, max(room[1], padded_size(tuning.hidden_rows.shape[1]))),
         info=info,
         spec=spec,
         method=make_method(config.method, spec),
         space=space,
         n_novel=n_novel,
-        novel_rows=jnp.asarray(np.flatnonzero(table.y == UNLABELLED), jnp.int32),
+        target_rows=jnp.asarray(pad_rows(novel, room[0])),
+        target_mask=np.arange(room[0]) < len(novel),
     )
+
+
+def _room(n_novel: int, n_hidden: int) -> tuple[int, int]:
+    """Lengths of the lists of novel rows and of a fold's hidden ones.
+
+    Programs are compiled for lengths. Where the two differ by less than a factor of two they
+    share one.
+    """
+    room = padded_size(n_novel), padded_size(n_hidden)
+    return (max(room), max(room)) if 2 * min(room) > max(room) else room
+
+
+def padded_size(n: int) -> int:
+    """The next of eight sizes between powers of two: tables of like sizes share programs."""
+    if n <= 64:
+        return 64 if n else 0
+    step = 2 ** (n.bit_length() - 4)
+    return -(-n // step) * step
+
+
+def _pad_folds(folds: Folds[np.ndarray], length: int) -> Folds[np.ndarray]:
+    rows, mask, y = (
+        pad_rows(each, length) for each in (folds.hidden_rows, folds.hidden_mask, folds.hidden_y)
+    )
+    return folds._replace(hidden_rows=rows, hidden_mask=mask, hidden_y=y)
 
 
 def _free_space(config: RunConfig, n_features: int) -> dict[str, Interval]:
@@ -193,29 +239,42 @@ def make_hparams(method: str, values: Mapping[str, ArrayLike]) -> PyTree:
 
 def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
     """How candidates are scored on folds of a problem."""
-    config = problem.config
-    n_hidden = _most_hidden(folds)
-    known = problem.n_novel is not None
-    # All known classes at once are more than a fold hides; leave room to find too many.
-    most = max(config.k.max, 2 * n_hidden) if problem.info.tuned_on_known else config.k.max
+    config, how = problem.config, k_search(problem, folds)
     return Protocol(
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
-        n_hidden=n_hidden,
-        k_given=known or problem.info.needs_k,
-        max_clusters=n_hidden if known else most,
-        index=config.k.index,
-        k_tolerance=k_tolerance(problem),
+        n_hidden=_most_hidden(folds),
+        max_clusters=_most_hidden(folds) if how is None else how.max_clusters,
+        restarts=config.search.restarts,
         lanes=config.search.lanes,
+        k_search=None if problem.info.needs_k else how,
     )
 
 
-def k_tolerance(problem: Problem) -> float:
-    """Share of the best index that a smaller number of classes may be worse by.
+def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearch | None:
+    """How the number of classes is looked for; none where it is given.
 
-    None with `km_acc`: its values are often equal, and then the smallest number wins anyway.
+    Args:
+        problem: what is solved.
+        folds: among the rows of these; among the novel rows where there are none.
     """
-    return 0.0 if problem.config.k.index == KM_ACC else problem.info.k_tolerance
+    if problem.n_novel is not None:
+        return None
+    k, info = problem.config.k, problem.info
+    most, restarts, max_rows = k.max, k.restarts, k.max_rows
+    if folds is not None:
+        restarts, max_rows = k.fold_restarts, k.fold_max_rows
+        # All known classes at once are more than a fold hides; leave room to find too many.
+        most = max(most, 2 * _most_hidden(folds)) if info.tuned_on_known else most
+    return KSearch(
+        max_clusters=most,
+        n_known=problem.spec.n_known,
+        index=k.index,
+        restarts=restarts,
+        max_rows=max_rows,
+        # The values of `km_acc` are often equal, and then the smallest number wins anyway.
+        tolerance=0.0 if k.index == KM_ACC else info.k_tolerance,
+    )
 
 
 def _most_hidden(folds: Folds[np.ndarray]) -> int:

@@ -25,11 +25,12 @@ from ncd_jax.data.names import checked_names
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.calibration import fit_temperature
-from ncd_jax.discovery.model import Applied, look, on_host
-from ncd_jax.estimator.fitting import Found, fit_tuned, fit_untuned
+from ncd_jax.discovery.model import Applied, apply_model, on_host
+from ncd_jax.discovery.progress import Reporter
+from ncd_jax.estimator.fitting import Fit, fit
 from ncd_jax.estimator.parameters import as_value_errors, to_config
 from ncd_jax.methods import METHODS
-from ncd_jax.report.console import Reporter, make_reporter
+from ncd_jax.report.console import make_reporter
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["NovelClassDiscovery"]
@@ -131,30 +132,30 @@ class NovelClassDiscovery(
         with as_value_errors():
             config = to_config(self.get_params(deep=False))
             table = make_table(frame, targets, wanted=not _is_frame(X))
-            found = self._found(config, table, targets)
-        self._model, self._report = on_host(found.model), found.report
-        self.n_novel_ = len(found.model.slots)
+            fitted = self._fitted(config, table, targets)
+        self._model, self._report = on_host(fitted.model), fitted.report
+        self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
         self.classes_ = with_novel(targets.classes, self.n_novel_)
         codes = targets.codes.copy()
-        codes[codes == UNLABELLED] = len(targets.classes) + found.novel
+        codes[codes == UNLABELLED] = len(targets.classes) + fitted.novel
         self.labels_ = self.classes_[codes]
-        self.hidden_class_score_ = found.hidden_class_score
-        self.stability_ = found.stability
-        self.method_ = found.model.method
-        self.hparams_ = dict(found.model.hparams)
+        self.hidden_class_score_ = fitted.hidden_class_score
+        self.stability_ = fitted.stability
+        self.method_ = fitted.model.method
+        self.hparams_ = dict(fitted.model.hparams)
         self.notes_ = table.notes
         width = METHODS[self.method_].width
         latent_width = self._model.centroids.shape[1]
         self._n_features_out = int(self.hparams_[width]) if width else latent_width
         labelled = targets.codes != UNLABELLED
-        squared = look(self._model, table.x[labelled]).squared
+        squared = apply_model(self._model, table.x[labelled]).squared
         y_known = targets.codes[labelled]
         self._temperature = fit_temperature(squared, y_known, self._n_features_out)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of every row, `[n]`: a known one or a novel one."""
-        labels = self._see(X).labels
+        labels = self._apply(X).labels
         return np.asarray(self.classes_[labels])
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -164,9 +165,9 @@ class NovelClassDiscovery(
         under which the labels of the training rows are likeliest. It says how the row lies
         between the classes that were found, not whether these exist.
         """
-        seen = self._see(X)
-        labels = seen.labels
-        logits = -seen.squared.astype(np.float64) / self._temperature
+        applied = self._apply(X)
+        labels = applied.labels
+        logits = -applied.squared.astype(np.float64) / self._temperature
         logits -= logits.max(axis=1, keepdims=True)
         # Which of the novel classes it is, the method may say by other means than distance. Then
         # the two trade places; a tie goes to the class that `predict` names.
@@ -177,7 +178,7 @@ class NovelClassDiscovery(
 
     def transform(self, X: Any) -> np.ndarray:
         """The rows in the space in which classes are found, `f32[n, L]`."""
-        return self._see(X).z[:, : self._n_features_out]
+        return self._apply(X).z[:, : self._n_features_out]
 
     def report(self, path: str | Path) -> Path:
         """Writes the report of the fit, one self-contained HTML file.
@@ -225,15 +226,14 @@ class NovelClassDiscovery(
                 self._columns = [f"x{i}" for i in range(array.shape[1])]
         return frame.set_axis(self._columns, axis=1)
 
-    def _found(self, config: RunConfig, table: Table, targets: Targets) -> Found:
+    def _fitted(self, config: RunConfig, table: Table, targets: Targets) -> Fit:
         n_known, reason = len(targets.classes), ""
         if (targets.codes != UNLABELLED).all():
             reason = "y has no unlabelled row (NaN, None or -1), so there is nothing to discover"
         elif n_known < 3:
             reason = f"y has {n_known} known class(es), and tuning by hiding some needs 3"
-        if not reason and self.n_candidates:
-            return fit_tuned(config, table, make_reporter() if self.verbose else Reporter())
-        if config.method == "auto":
+        tuned = not reason and self.n_candidates > 0
+        if not tuned and config.method == "auto":
             config = dataclasses.replace(config, method=_DEFAULT.method)
         if reason:
             warnings.warn(
@@ -241,15 +241,16 @@ class NovelClassDiscovery(
                 " of each hyperparameter that is not given",
                 stacklevel=3,
             )
-        return fit_untuned(config, table)
+        progress = make_reporter() if self.verbose else Reporter()
+        return fit(config, table, progress, tuned=tuned)
 
-    def _see(self, X: Any) -> Applied[np.ndarray]:
+    def _apply(self, X: Any) -> Applied[np.ndarray]:
         check_is_fitted(self)
         frame = self._frame(X, reset=False)
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
-            return look(self._model, encoder.apply(frame))
+            return apply_model(self._model, encoder.apply(frame))
 
 
 def _is_frame(X: Any) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
 
+from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.errors import UserError
 from ncd_jax.report.templating import environment
 from ncd_jax.store.workdir import Workdir
@@ -117,10 +117,9 @@ def compare_runs(a: Path, b: Path) -> Comparison:
     rows = sorted(in_a)
     a_classes = sorted({in_a[row] for row in rows}, key=_class_order)
     b_classes = sorted({in_b[row] for row in rows}, key=_class_order)
-    counts = np.zeros((len(a_classes), len(b_classes)), np.int64)
     codes_a = np.array([a_classes.index(in_a[row]) for row in rows], np.int64)
     codes_b = np.array([b_classes.index(in_b[row]) for row in rows], np.int64)
-    np.add.at(counts, (codes_a, codes_b), 1)
+    counts = count_pairs(codes_a, codes_b, len(a_classes), len(b_classes))
     counterpart = _counterparts(counts, a_classes, b_classes)
 
     in_order = [*counterpart.values(), *(j for j in range(len(b_classes)))]
@@ -192,8 +191,8 @@ def _counterparts(counts: np.ndarray, a_classes: list[str], b_classes: list[str]
     novel_a = [i for i, name in enumerate(a_classes) if _is_novel(name)]
     novel_b = [j for j, name in enumerate(b_classes) if _is_novel(name)]
     block = counts[np.ix_(novel_a, novel_b)]
-    for i, j in zip(*linear_sum_assignment(-block), strict=True):
-        if block[i, j] > 0:
+    for i, j in enumerate(match_clusters(block)):
+        if j >= 0:
             found[novel_a[i]] = novel_b[j]
     return dict(sorted(found.items()))
 

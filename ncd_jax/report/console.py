@@ -12,41 +12,12 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Phase", "Reporter", "make_reporter", "summary"]
+from ncd_jax.discovery.progress import Phase, Reporter
+
+__all__ = ["make_reporter", "summary"]
 
 _QUIET_SECONDS = 5.0
 """A log file gets at most one line of progress in this time."""
-
-
-class Phase:
-    """A phase in progress. This one is silent; the others override it."""
-
-    def advance(self, n: int = 1) -> None:
-        """Says that `n` more units of the phase's total are done."""
-
-    def note(self, text: str) -> None:
-        """Says something worth knowing, such as the best score so far."""
-
-
-class Reporter:
-    """Tells of the phases of a run. This one is silent: for library use and tests."""
-
-    def say(self, text: str) -> None:
-        """Says something about the run as a whole."""
-
-    @contextmanager
-    def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:
-        """Announces a phase for as long as the block runs.
-
-        Args:
-            name: one word.
-            detail: a few words more.
-            total: units of work, where they can be counted.
-
-        Yields:
-            What to tell the phase's progress to.
-        """
-        yield Phase()
 
 
 def make_reporter(console: Console | None = None) -> Reporter:

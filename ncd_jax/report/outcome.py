@@ -3,70 +3,34 @@
 No truth here: scores are added by whoever has it.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ncd_jax.data.table import Table
+from ncd_jax.discovery.answers import Answer
 from ncd_jax.discovery.calibration import (
     accuracy_by_confidence,
-    calibrate,
     calibration_error,
     ranking_quality,
 )
-from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
-from ncd_jax.discovery.problem import Problem, k_tolerance
-from ncd_jax.discovery.procedure import Answer
+from ncd_jax.discovery.problem import Problem, k_search
 from ncd_jax.discovery.refits import Refits
+from ncd_jax.discovery.solve import Solution
+from ncd_jax.discovery.tune import Tuned, unselected_scores
 from ncd_jax.profiles.profiles import profile_classes
-from ncd_jax.report.findings import Findings, KCurve, Ranked, Trial
+from ncd_jax.report.findings import Findings, KCurve, Ranked
 from ncd_jax.report.latent_map import latent_map
-from ncd_jax.tuning.search import SearchResult
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["Solution", "Tuned", "find", "measure"]
-
-
-class Tuned(NamedTuple):
-    """A method after its search.
-
-    Attributes:
-        problem: what it was tuned for.
-        found: the search.
-        best: its best candidates, which the refits are shared among.
-        on_hidden: what the first of them scores where known classes are hidden.
-    """
-
-    problem: Problem
-    found: SearchResult
-    best: list[Trial]
-    on_hidden: Trial
-
-
-class Solution(NamedTuple):
-    """All that a run found out, before anything is scored or drawn.
-
-    Attributes:
-        tuned: every method that was compared.
-        winner: the one that gave the answer.
-        refits: its trainings on all known classes.
-        answer: the partition of the novel rows.
-        z: `f32[n, L]`, all rows in the representation that the answer comes from.
-        evaluation: answers for hidden classes.
-    """
-
-    tuned: list[Tuned]
-    winner: Tuned
-    refits: Refits
-    answer: Answer
-    z: np.ndarray
-    evaluation: HiddenClassEvaluation
+__all__ = ["find", "measure"]
 
 
 def measure(solution: Solution, table: Table) -> dict[str, Any]:
     """The content of `metrics.json`, but for times and what the truth says."""
     problem, found, best, on_hidden = solution.winner
     answer, evaluation, trials = solution.answer, solution.evaluation, found.trials
+    scored = on_hidden[0] if problem.info.tuned_on_known else best[0]
     sure = evaluation.held_out_confidence
     metrics = {
         "method": problem.config.method,
@@ -75,9 +39,9 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "n_known_classes": len(table.classes),
         "n_novel_estimated": answer.k,
         "novel_sizes": np.bincount(answer.labels, minlength=answer.k).tolist(),
-        "hidden_class_score": on_hidden.score,
-        "hidden_class_score_std": float(np.std(on_hidden.fold_scores)),
-        "known_accuracy": on_hidden.known_accuracy,
+        "hidden_class_score": scored.score,
+        "hidden_class_score_std": float(np.std(scored.fold_scores)),
+        "known_accuracy": solution.known_accuracy,
         "stability": answer.stability,
         "hidden_class_accuracy": float(np.mean(evaluation.right)),
         "hidden_class_k": list(evaluation.k),
@@ -115,7 +79,7 @@ def find(
     """
     problem, found, best, on_hidden = solution.winner
     answer, evaluation, config = solution.answer, solution.evaluation, problem.config
-    confidence = calibrate(evaluation.calibration, answer.margin)
+    confidence = solution.confidence
     names, is_novel = _names(table, answer), table.y == UNLABELLED
     return Findings(
         config=recorded,
@@ -128,9 +92,9 @@ def find(
         ),
         trials=tuple(found.trials),
         best=best[0].number,
-        scored=(on_hidden,) if problem.info.tuned_on_known else tuple(found.trials),
+        scored=tuple(on_hidden),
         ranking=_ranking(solution.tuned),
-        rows=np.asarray(problem.novel_rows),
+        rows=np.flatnonzero(is_novel),
         labels=answer.labels,
         confidence=confidence,
         confidence_curve=accuracy_by_confidence(evaluation.held_out_confidence, evaluation.right),
@@ -157,7 +121,11 @@ def find(
 def _ranking(tuned: list[Tuned]) -> tuple[Ranked, ...]:
     """The methods by hidden-class score, the best first."""
     ranked = [
-        Ranked(each.problem.config.method, each.problem.info.title, each.on_hidden.fold_scores)
+        Ranked(
+            each.problem.config.method,
+            each.problem.info.title,
+            unselected_scores(each.on_hidden),
+        )
         for each in tuned
     ]
     return tuple(sorted(ranked, key=lambda each: -each.score))
@@ -165,17 +133,17 @@ def _ranking(tuned: list[Tuned]) -> tuple[Ranked, ...]:
 
 def _k_curve(problem: Problem, refits: Refits, answer: Answer) -> KCurve | None:
     """The validity index, averaged over the refits that count."""
-    if refits.estimate is None:
+    if refits.estimate is None or (how := k_search(problem)) is None:
         return None
     finite = np.asarray(refits.finite)
     values = np.ma.masked_invalid(refits.estimate.values)[finite]
     return KCurve(
-        name=problem.config.k.index,
+        name=how.index,
         ks=np.asarray(refits.estimate.ks[0]),
         index=values.mean(axis=0).filled(np.nan),
         spread=values.std(axis=0).filled(np.nan),
         chosen=answer.k,
-        tolerance=k_tolerance(problem),
+        tolerance=how.tolerance,
     )
 
 

@@ -3,8 +3,6 @@
 import dataclasses
 from typing import Any
 
-import jax.numpy as jnp
-
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.calibration import Calibration
@@ -51,7 +49,7 @@ def load_model(workdir: Workdir) -> Model:
             scaler=Standardiser.from_arrays(arrays["scaler"]),
             columns=tuple(facts["columns"]),
             classes=tuple(facts["classes"]),
-            centroids=jnp.asarray(arrays["centroids"]),
+            centroids=arrays["centroids"],
             slots=arrays["slots"],
             calibration=Calibration(**arrays["calibration"]),
         )

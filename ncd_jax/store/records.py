@@ -4,6 +4,8 @@
 after `write_model` and the report, and a killed run never looks finished.
 """
 
+import dataclasses
+import hashlib
 import platform
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -13,6 +15,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ncd_jax.config import RunConfig
+from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.tuning.proposals import Trial
@@ -20,6 +24,7 @@ from ncd_jax.tuning.proposals import Trial
 __all__ = [
     "Assignments",
     "describe_environment",
+    "describe_run",
     "package_versions",
     "read_model",
     "write_model",
@@ -116,6 +121,12 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def describe_run(config: RunConfig, table: Table) -> dict[str, Any]:
+    """The content of `config.json`: what makes a run this one, and where it is done."""
+    identity = {"config": dataclasses.asdict(config), "table": _fingerprint(table)}
+    return {"run": identity, "environment": describe_environment()}
+
+
 def package_versions() -> dict[str, str]:
     """Versions of this package and of those whose numerics it rests on."""
     versions = {}
@@ -127,6 +138,16 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+def _fingerprint(table: Table) -> dict[str, Any]:
+    """What makes this table this one: a run may only be continued on the same."""
+    digest = hashlib.sha256()
+    for array in (table.x, table.y, table.x_test, table.y_test):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    digest.update("\0".join((*table.columns, "", *table.classes, str(table.standardise))).encode())
+    return {"name": table.name, "sha256": digest.hexdigest()}
+
+
 def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
     hparams = list(trials[0].hparams) if trials else []
     folds = range(len(trials[0].fold_scores) if trials else 0)
@@ -136,7 +157,6 @@ def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
         *hparams,
         *(f"fold_{i}" for i in folds),
         *(f"fold_{i}_k" for i in folds),
-        "known_accuracy",
         "diverged",
     ]
     rows = (
@@ -146,7 +166,6 @@ def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
             *(t.hparams[name] for name in hparams),
             *t.fold_scores,
             *t.fold_k,
-            t.known_accuracy,
             t.diverged,
         ]
         for t in trials

@@ -3,9 +3,9 @@
 The storage on disk is Optuna's own journal, so its dashboards read a run while it lasts.
 """
 
-import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,8 +21,6 @@ __all__ = ["Proposal", "Proposals", "Trial"]
 
 _STUDY = "ncd_jax"
 
-logging.getLogger("optuna").setLevel(logging.WARNING)
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -34,7 +32,6 @@ class Trial:
         score: hidden-class score: accuracy on hidden classes, mean over folds and seeds.
         fold_scores: the same for each fold.
         fold_k: number of clusters used in each fold, mean over seeds.
-        known_accuracy: accuracy on known rows whose label was held out; NaN where none was.
         diverged: number of its trainings that diverged; each scored 0.
     """
 
@@ -43,7 +40,6 @@ class Trial:
     score: float
     fold_scores: tuple[float, ...]
     fold_k: tuple[float, ...]
-    known_accuracy: float
     diverged: int
 
 
@@ -87,12 +83,13 @@ class Proposals:
             str(storage), lock_obj=JournalFileOpenLock(str(storage), grace_period=3)
         )
         self._storage = JournalStorage(backend) if backend else InMemoryStorage()
-        self._study = optuna.create_study(
-            storage=self._storage,
-            study_name=_STUDY,
-            direction="maximize",
-            load_if_exists=True,
-        )
+        with _without_chatter():
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=_STUDY,
+                direction="maximize",
+                load_if_exists=True,
+            )
 
     def ask(self, n: int, batch: int) -> list[Proposal]:
         """Up to `n` candidates: first those that an earlier process left without a score.
@@ -150,3 +147,14 @@ def _distribution(range_: Interval) -> BaseDistribution:
     if range_.integer:
         return IntDistribution(int(range_.low), int(range_.high), log=range_.log)
     return FloatDistribution(range_.low, range_.high, log=range_.log)
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Optuna says of every study that it was made; its log level is that of whoever imports us."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(level, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -1,20 +1,33 @@
 """The search: batches of candidates, each evaluated by one call of one compiled program."""
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.data.folds import Folds
-from ncd_jax.tuning.cross_validation import Protocol, cross_validate
+from ncd_jax.tuning.cross_validation import Protocol, SweepData, cross_validate
 from ncd_jax.tuning.proposals import Proposal, Proposals, Trial
-from ncd_jax.types import Array, Method, PyTree, RunResult
+from ncd_jax.types import Method, PyTree, RunResult
 
-__all__ = ["SearchResult", "search"]
+__all__ = ["SearchResult", "Sweep", "search"]
+
+
+class Sweep(NamedTuple):
+    """What candidates are scored on.
+
+    Attributes:
+        method: the method.
+        make_hparams: its hyperparameter tuple from arrays by name.
+        data: what the candidates share.
+        protocol: static facts of a run.
+    """
+
+    method: Method
+    make_hparams: Callable[[Mapping[str, np.ndarray]], PyTree]
+    data: SweepData
+    protocol: Protocol
 
 
 class SearchResult(NamedTuple):
@@ -33,14 +46,8 @@ class SearchResult(NamedTuple):
 
 
 def search(
-    keys: Array,
-    method: Method,
-    make_hparams: Callable[[dict[str, np.ndarray]], PyTree],
-    x: Array,
-    folds: Folds[np.ndarray],
-    ks: Array,
+    sweep: Sweep,
     proposals: Proposals,
-    protocol: Protocol,
     *,
     candidates: int,
     batch: int,
@@ -52,20 +59,14 @@ def search(
     is where a continued search is complete already.
 
     Args:
-        keys: random keys `[S]`, one a seed, shared by all candidates.
-        method: the method.
-        make_hparams: its hyperparameter tuple from arrays by name.
-        x: `f32[n, d]`.
-        folds: as host arrays.
-        ks: `i32[F]`, numbers of clusters; see `cross_validate`.
+        sweep: what they are scored on.
         proposals: where candidates come from and results go.
-        protocol: static facts of a run.
         candidates: how many are wanted in all, those of an interrupted search included.
         batch: candidates evaluated together.
         on_batch: called with all trials so far, after each batch.
     """
     batch = min(batch, candidates)
-    on_device: Folds[Array] = jax.tree.map(jnp.asarray, folds)
+    method, make_hparams, data, protocol = sweep
     evaluate, seconds = None, 0.0
     while (missing := candidates - len(trials := proposals.finished())) > 0:
         asked = proposals.ask(min(batch, missing), batch)
@@ -73,13 +74,11 @@ def search(
         if evaluate is None:
             start = time.perf_counter()
             program = jax.jit(
-                lambda keys, x, folds, ks, hparams: cross_validate(
-                    keys, method, x, folds, ks, hparams, protocol, batch
-                )
+                lambda data, hparams: cross_validate(method, data, hparams, protocol, batch)
             )
-            evaluate = program.lower(keys, x, on_device, ks, hparams).compile()
+            evaluate = program.lower(data, hparams).compile()
             seconds = time.perf_counter() - start
-        result = jax.tree.map(np.asarray, evaluate(keys, x, on_device, ks, hparams))
+        result = jax.tree.map(np.asarray, evaluate(data, hparams))
         for i, proposal in enumerate(asked):
             proposals.tell(_trial(proposal, jax.tree.map(lambda a, i=i: a[i], result)))
         on_batch(proposals.finished())
@@ -94,7 +93,6 @@ def _stack(asked: list[Proposal], batch: int) -> dict[str, np.ndarray]:
 
 def _trial(proposal: Proposal, result: RunResult) -> Trial:
     """Sums up the runs `[F, S]` of one candidate."""
-    measured = result.known_accuracy[~np.isnan(result.known_accuracy)]
     fold_scores = result.scores.acc.mean(axis=1, dtype=np.float64)
     return Trial(
         number=proposal.number,
@@ -102,6 +100,5 @@ def _trial(proposal: Proposal, result: RunResult) -> Trial:
         score=float(fold_scores.mean()),
         fold_scores=tuple(fold_scores.tolist()),
         fold_k=tuple(result.k.mean(axis=1).tolist()),
-        known_accuracy=float(measured.mean(dtype=np.float64)) if measured.size else math.nan,
         diverged=int(result.diverged.sum()),
     )

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from ncd_jax.data.folds import make_folds
+from ncd_jax.data.folds import hold_out, known_fold, make_folds
 from ncd_jax.errors import UserError
 
 
@@ -23,11 +23,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("held_out", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("y", CASES)
-def test_every_row_is_in_its_place(y, held_out):
+def test_every_row_is_in_its_place(y):
     """Says again, by sets of rows, what each fold must hold."""
-    folds = make_folds(y, 5, 3, held_out)
+    folds = make_folds(y, 5, 3)
     n_classes = y.max() + 1
     n_folds = len(folds.y)
     sizes = range(max(2, round(n_classes / 3)), max(2, round(2 * n_classes / 3)) + 1)
@@ -43,39 +42,47 @@ def test_every_row_is_in_its_place(y, held_out):
         codes = sorted(hidden)
         assert [codes[c] for c in folds.hidden_y[f][mask]] == list(y[rows])
 
-        held_mask = folds.held_out_mask[f]
-        held = folds.held_out_rows[f][held_mask]
-        assert len(set(held)) == len(held)
-        np.testing.assert_array_equal(folds.held_out_y[f][held_mask], y[held])
-        for c in set(range(n_classes)) - hidden:
-            size = np.sum(y == c)
-            wanted = max(1, round(held_out * size)) if held_out else 0
-            assert np.sum(y[held] == c) == min(wanted, size - 1)
-            assert np.sum(folds.y[f] == c) == size - min(wanted, size - 1) >= 1
-        assert not hidden & set(y[held])
-
         expected = y.copy()
-        expected[list(rows) + list(held)] = -1
+        expected[rows] = -1
         np.testing.assert_array_equal(folds.y[f], expected)
         assert not hidden & set(folds.y[f])
 
-    for rows, mask, codes in [
-        (folds.hidden_rows, folds.hidden_mask, folds.hidden_y),
-        (folds.held_out_rows, folds.held_out_mask, folds.held_out_y),
-    ]:
-        assert rows.shape == mask.shape == codes.shape
-        assert not rows[~mask].any()
-        assert not codes[~mask].any()
-        assert rows.shape[1] == mask.sum(axis=1).max()
+    rows, mask, codes = folds.hidden_rows, folds.hidden_mask, folds.hidden_y
+    assert rows.shape == mask.shape == codes.shape
+    assert not rows[~mask].any()
+    assert not codes[~mask].any()
+    assert rows.shape[1] == mask.sum(axis=1).max()
     for name, value in folds._asdict().items():
-        assert value.dtype == (bool if name in ("hidden", "hidden_mask", "held_out_mask") else "i4")
+        assert value.dtype == (bool if name in ("hidden", "hidden_mask") else "i4")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("y", CASES)
+def test_some_rows_of_every_class_lose_their_label(y, share):
+    held = hold_out(y, share, 3)
+    assert not (held & (y == -1)).any()
+    for c in range(y.max() + 1):
+        size = np.sum(y == c)
+        wanted = max(1, round(share * size)) if share else 0
+        assert np.sum(held & (y == c)) == min(wanted, size - 1)
+    np.testing.assert_array_equal(held, hold_out(y, share, 3))
+
+
+@pytest.mark.parametrize("y", CASES)
+def test_one_fold_asks_for_all_known_classes_and_hides_nothing(y):
+    fold = known_fold(y)
+    np.testing.assert_array_equal(fold.y, y[None])
+    np.testing.assert_array_equal(fold.hidden_rows[0], np.flatnonzero(y >= 0))
+    np.testing.assert_array_equal(fold.hidden_y[0], y[y >= 0])
+    assert fold.hidden.all()
+    assert fold.hidden_mask.all()
 
 
 @pytest.mark.parametrize("n_classes", [3, 4, 5, 6, 9, 14, 26])
 @pytest.mark.parametrize("n_folds", [1, 2, 5, 9, 30])
 def test_subsets_are_distinct_and_classes_take_turns(n_classes, n_folds):
     for seed in range(5):
-        hidden = make_folds(np.arange(n_classes), n_folds, seed, 0.0).hidden
+        hidden = make_folds(np.arange(n_classes), n_folds, seed).hidden
         assert len({tuple(row) for row in hidden}) == len(hidden)
         times = hidden.sum(axis=0)
         assert times.max() - times.min() <= 2
@@ -83,7 +90,7 @@ def test_subsets_are_distinct_and_classes_take_turns(n_classes, n_folds):
 
 def test_classes_take_turns_exactly_where_nothing_stands_in_the_way():
     for seed in range(20):
-        times = make_folds(np.arange(12), 4, seed, 0.0).hidden.sum(axis=0)
+        times = make_folds(np.arange(12), 4, seed).hidden.sum(axis=0)
         np.testing.assert_array_equal(times, 2)
 
 
@@ -99,13 +106,13 @@ def test_classes_take_turns_exactly_where_nothing_stands_in_the_way():
     ],
 )
 def test_no_one_number_of_classes_is_right_in_all_folds(n_classes, n_folds, numbers):
-    hidden = make_folds(np.arange(n_classes), n_folds, 0, 0.0).hidden
+    hidden = make_folds(np.arange(n_classes), n_folds, 0).hidden
     assert hidden.sum(axis=1).tolist() == numbers
 
 
 @pytest.mark.parametrize("n_folds", [20, 21, 1000])
 def test_all_choices_are_taken_where_there_are_no_more(n_folds):
-    folds = make_folds(np.arange(5), n_folds, 0, 0.0)
+    folds = make_folds(np.arange(5), n_folds, 0)
     subsets = {tuple(np.flatnonzero(row)) for row in folds.hidden}
     pairs, triples = (set(itertools.combinations(range(5), size)) for size in (2, 3))
     assert subsets == pairs | triples
@@ -113,13 +120,13 @@ def test_all_choices_are_taken_where_there_are_no_more(n_folds):
 
 
 def test_all_choices_but_one():
-    hidden = make_folds(np.arange(5), 19, 0, 0.0).hidden
+    hidden = make_folds(np.arange(5), 19, 0).hidden
     assert len({tuple(row) for row in hidden}) == 19
 
 
 def test_seed_decides():
     y = labels_of([30] * 8)
-    first, again, other = (make_folds(y, 5, seed, 0.2) for seed in (7, 7, 8))
+    first, again, other = (make_folds(y, 5, seed) for seed in (7, 7, 8))
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(first.hidden, other.hidden)
@@ -129,12 +136,12 @@ def test_seed_decides():
 def test_input_is_left_alone():
     y = labels_of([5, 5, 5])
     before = y.copy()
-    make_folds(y, 3, 0, 0.3)
+    make_folds(y, 3, 0)
     np.testing.assert_array_equal(y, before)
 
 
 @pytest.mark.parametrize("y", [[], [-1, -1], [0, 1, -1], [0]])
 def test_fewer_than_three_classes_is_a_mistake_of_the_user(y):
     with pytest.raises(UserError, match="at least 3") as caught:
-        make_folds(np.array(y, np.int32), 5, 0, 0.1)
+        make_folds(np.array(y, np.int32), 5, 0)
     assert "\n" not in str(caught.value)

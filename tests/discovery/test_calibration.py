@@ -117,14 +117,19 @@ def test_where_accuracy_falls_rows_are_pooled_by_their_number():
     assert fit_calibration(margin, right).y.tolist() == pytest.approx([0.8, 0.8])
 
 
-def test_a_fold_has_no_say_on_its_own_rows():
-    margin, fold = np.tile(np.linspace(0, 1, 100), 3), np.repeat([4, 7, 9], 100)
-    right = fold != 7
-    confidence = held_out_confidence(margin, right, fold)
-    np.testing.assert_allclose(confidence[fold == 7], 1.0)
-    np.testing.assert_allclose(confidence[fold != 7], 0.5)
-    alone = held_out_confidence(margin[:100], np.arange(100) < 30, fold[:100])
-    assert alone.mean() == pytest.approx(0.3)
+def test_neither_a_fold_nor_its_classes_have_a_say_on_its_rows():
+    """Folds hide classes 0 and 1, 1 and 2, 0 and 2; rows of class 1 are always wrong."""
+    margin = np.tile(np.linspace(0, 1, 50), 6)
+    fold, y = np.repeat([4, 7, 9], 100), np.repeat([0, 1, 1, 2, 0, 2], 50)
+    confidence = held_out_confidence(margin, y != 1, fold, y)
+    # Fold 9 learns from class 1 alone; the others from class 2, or 0, which are always right.
+    np.testing.assert_allclose(confidence[fold == 9], 0.0)
+    np.testing.assert_allclose(confidence[fold != 9], 1.0)
+
+
+def test_where_all_folds_share_their_classes_all_rows_teach():
+    margin, one = np.linspace(0, 1, 100), np.zeros(100, int)
+    assert held_out_confidence(margin, np.arange(100) < 30, one, one).mean() == pytest.approx(0.3)
 
 
 def test_temperature_is_the_likeliest():

@@ -26,7 +26,6 @@ def score(proposal):
         score=value,
         fold_scores=(value, value / 2),
         fold_k=(2.0, 3.5),
-        known_accuracy=0.9,
         diverged=0,
     )
 

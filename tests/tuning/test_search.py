@@ -3,16 +3,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.tuning.cross_validation import Protocol
+from ncd_jax.tuning.cross_validation import Protocol, SweepData
 from ncd_jax.tuning.proposals import Proposals
-from ncd_jax.tuning.search import search
+from ncd_jax.tuning.search import Sweep, search
 from ncd_jax.types import Interval
 
 SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "noise": Interval(0.0, 1.0)}
 CANDIDATES, BATCH, S = 7, 3, 2
 KEYS = jax.random.split(jax.random.key(0), S)
 PROTOCOL = Protocol(
-    epochs=1, batch_size=40, n_hidden=2, k_given=True, max_clusters=4, restarts=2, lanes=12
+    epochs=1, batch_size=40, n_hidden=2, max_clusters=4, restarts=2, lanes=12, k_search=None
 )
 
 
@@ -32,15 +32,10 @@ def run(toy, toy_hparams, table, folds, count_traces):
             batches.append((len(trials), init.traces))
             on_batch(trials)
 
+        data = SweepData(KEYS, table[0].x, jax.tree.map(jnp.asarray, folds), jnp.full(3, 2))
         result = search(
-            KEYS,
-            toy._replace(init=init),
-            toy_hparams,
-            table[0].x,
-            folds,
-            jnp.full(3, 2),
+            Sweep(toy._replace(init=init), toy_hparams, data, PROTOCOL),
             Proposals(space, {}, "tpe", 0, storage),
-            PROTOCOL,
             candidates=candidates,
             batch=BATCH,
             on_batch=after_batch,
@@ -72,7 +67,6 @@ def test_every_candidate_has_its_own_result(uninterrupted):
         assert len(trial.fold_scores) == len(trial.fold_k) == 3
         assert trial.score == pytest.approx(np.mean(trial.fold_scores))
         assert 0 < trial.score <= 1
-        assert 0 < trial.known_accuracy <= 1
         assert trial.fold_k == (2, 2, 2)
         assert trial.diverged == 0
 
@@ -100,5 +94,5 @@ def test_candidates_that_diverge_are_counted_and_score_zero(run):
     result, _ = run(candidates=2, space={**SPACE, "lr": Interval(1e30, 1e38, log=True)})
     for trial in result.trials:
         assert trial.diverged == 3 * S
-        assert trial.score == trial.known_accuracy == 0
+        assert trial.score == 0
         assert trial.fold_scores == (0, 0, 0)

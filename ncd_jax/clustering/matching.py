@@ -1,0 +1,33 @@
+"""Which class each cluster stands for: the one-to-one match with the most rows in common.
+
+Source: Kuhn, "The Hungarian method for the assignment problem", 1955.
+"""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+__all__ = ["count_pairs", "match_clusters"]
+
+
+def count_pairs(
+    labels: np.ndarray, classes: np.ndarray, n_labels: int, n_classes: int
+) -> np.ndarray:
+    """Rows `i64[n_labels, n_classes]` by cluster and class, both counted from 0."""
+    table = np.zeros((n_labels, n_classes), np.int64)
+    np.add.at(table, (labels, classes), 1)
+    return table
+
+
+def match_clusters(table: np.ndarray) -> np.ndarray:
+    """The class `i[K]` of each cluster, -1 where it is left without one.
+
+    A cluster and a class that share no row are no match.
+
+    Args:
+        table: `[K, C]`, rows by cluster and class.
+    """
+    match = np.full(len(table), -1)
+    clusters, classes = linear_sum_assignment(-table)
+    shared = table[clusters, classes] > 0
+    match[clusters[shared]] = classes[shared]
+    return match

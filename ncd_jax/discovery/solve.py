@@ -1,0 +1,157 @@
+"""The procedure, once: tune, refit, choose, evaluate on hidden classes. No file, no truth."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from ncd_jax.config import RunConfig, method_configs
+from ncd_jax.data.table import Table
+from ncd_jax.discovery.answers import Answer, choose
+from ncd_jax.discovery.calibration import calibrate
+from ncd_jax.discovery.hidden_class_evaluation import (
+    HiddenClassEvaluation,
+    evaluate_hidden_classes,
+    known_accuracy,
+)
+from ncd_jax.discovery.model import Model, apply_model, fitted_model
+from ncd_jax.discovery.problem import Problem, prepare
+from ncd_jax.discovery.progress import Phase, Reporter, Stopwatch
+from ncd_jax.discovery.refits import Refits, refit_all
+from ncd_jax.discovery.tune import Tuned, tune, unselected_scores
+from ncd_jax.tuning.proposals import Trial
+
+__all__ = ["Solution", "prepare_methods", "solve", "solve_problems"]
+
+
+class Solution(NamedTuple):
+    """All that a run found out, before anything is scored or drawn.
+
+    Attributes:
+        tuned: every method that was compared.
+        winner: the one that gave the answer.
+        refits: its trainings on all known classes.
+        answer: the partition of the novel rows.
+        evaluation: answers for hidden classes.
+        known_accuracy: share of held-out known rows that `predict` gives their class.
+        model: for rows of any kind.
+        z: `f32[n, L]`, all rows in the representation that the answer comes from.
+        confidence: `f64[u]`, of every unlabelled row.
+        seconds: wall time by phase.
+    """
+
+    tuned: list[Tuned]
+    winner: Tuned
+    refits: Refits
+    answer: Answer
+    evaluation: HiddenClassEvaluation
+    known_accuracy: float
+    model: Model
+    z: np.ndarray
+    confidence: np.ndarray
+    seconds: dict[str, float]
+
+
+def solve(config: RunConfig, table: Table, progress: Reporter | None = None) -> Solution:
+    """Finds the novel classes of a table.
+
+    Args:
+        config: the configuration.
+        table: the table.
+        progress: told of the phases; silent by default.
+
+    Raises:
+        UserError: the table or the configuration cannot be used.
+        FloatingPointError: every training diverged.
+    """
+    return solve_problems(prepare_methods(config, table, config.k.n_novel), table, progress)
+
+
+def prepare_methods(config: RunConfig, table: Table, n_novel: int | None) -> list[Problem]:
+    """The problem of every method that is compared: one, but with `auto`.
+
+    Args:
+        config: the configuration.
+        table: the table.
+        n_novel: the number of novel classes where the run may know it.
+
+    Raises:
+        UserError: the table or the configuration cannot be used.
+    """
+    return [prepare(each, table, n_novel) for each in method_configs(config)]
+
+
+def solve_problems(
+    problems: Sequence[Problem],
+    table: Table,
+    progress: Reporter | None = None,
+    journal: Callable[[str], Path] | None = None,
+) -> Solution:
+    """Tunes each problem and answers with the method that finds hidden classes best.
+
+    Args:
+        problems: of one table.
+        table: the table.
+        progress: told of the phases; silent by default.
+        journal: from the name of a method to the file that keeps its search, so that it goes on
+            after a kill; none to keep searches in memory.
+
+    Raises:
+        FloatingPointError: every training diverged.
+    """
+    progress, seconds = progress or Reporter(), Stopwatch()
+    with seconds("tune"):
+        tuned = [_tuned(problem, journal, progress) for problem in problems]
+    seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
+    winner = max(tuned, key=lambda each: np.mean(unselected_scores(each.on_hidden)))
+    problem, n_refits = winner.problem, winner.problem.config.train.refits
+    hparams = winner.refit_hparams(n_refits)
+
+    detail = f"{n_refits} trainings on all known classes"
+    with seconds("refit"), progress.phase("refit", detail):
+        refits = jax.block_until_ready(refit_all(problem, hparams))
+    with seconds("discover"), progress.phase("discover", "clusters the unlabelled rows"):
+        answer = choose(problem, refits)
+        own, state = hparams[answer.refit], refits.state_of(answer.refit)
+        model = fitted_model(problem, table, own, state, answer)
+        z = apply_model(model, table.x).z
+    detail = f"answers for {len(problem.hidden_folds.y)} folds of hidden classes"
+    with seconds("evaluate"), progress.phase("evaluate", detail):
+        evaluation = evaluate_hidden_classes(problem, table, hparams)
+        recognised = known_accuracy(problem, table, hparams)
+    return Solution(
+        tuned=tuned,
+        winner=winner,
+        refits=refits,
+        answer=answer,
+        evaluation=evaluation,
+        known_accuracy=recognised,
+        model=model._replace(calibration=evaluation.lone_calibration),
+        z=z,
+        confidence=calibrate(evaluation.calibration, answer.margin),
+        seconds=seconds.total(),
+    )
+
+
+def _tuned(problem: Problem, journal: Callable[[str], Path] | None, progress: Reporter) -> Tuned:
+    config, folds = problem.config, problem.tuning_folds
+    n_candidates = config.search.candidates if problem.space else 1
+    detail = f"{n_candidates} candidates x {len(folds.y)} folds x {config.search.seeds} seeds"
+    with progress.phase("tune", f"{problem.info.title}: {detail}", n_candidates) as phase:
+        phase.note("compiling, then the first batch")
+        return tune(problem, journal and journal(config.method), _tell(phase))
+
+
+def _tell(phase: Phase) -> Callable[[list[Trial]], None]:
+    """Reports the trials that are new since the last call."""
+    told = 0
+
+    def on_batch(trials: list[Trial]) -> None:
+        nonlocal told
+        phase.note(f"best {max(t.score for t in trials):.1%}")
+        phase.advance(len(trials) - told)
+        told = len(trials)
+
+    return on_batch

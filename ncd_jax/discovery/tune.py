@@ -1,0 +1,147 @@
+"""Tuning: which hyperparameters find known classes again that were hidden."""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ncd_jax.data.folds import Folds
+from ncd_jax.discovery.problem import Problem, fold_protocol, k_search, make_hparams, purpose_key
+from ncd_jax.tuning.cross_validation import SweepData
+from ncd_jax.tuning.k_estimation import KSearch, estimate_k
+from ncd_jax.tuning.proposals import Proposals, Trial
+from ncd_jax.tuning.search import SearchResult, Sweep, search
+from ncd_jax.types import Array, Goal, NCDData
+
+__all__ = ["Tuned", "best_trials", "tune", "unselected_scores"]
+
+
+class Tuned(NamedTuple):
+    """A method after its search.
+
+    Attributes:
+        problem: what it was tuned for.
+        found: the search.
+        best: its best candidates, which the refits are shared among.
+        on_hidden: what the candidates score where known classes are hidden: the trials of the
+            search or, for a method that is tuned on the known classes, its best one alone.
+    """
+
+    problem: Problem
+    found: SearchResult
+    best: list[Trial]
+    on_hidden: list[Trial]
+
+    def refit_hparams(self, n_refits: int) -> list[dict[str, float]]:
+        """Hyperparameters of each refit; all best candidates are refitted as often, or once more.
+
+        Args:
+            n_refits: how many are wanted.
+        """
+        return [self.best[i % len(self.best)].hparams for i in range(n_refits)]
+
+
+def tune(
+    problem: Problem,
+    journal: Path | None = None,
+    on_batch: Callable[[list[Trial]], None] = lambda trials: None,
+) -> Tuned:
+    """Scores candidates on the tuning folds and takes the best; see `search`.
+
+    With every hyperparameter fixed there is one candidate, and tuning only measures it.
+
+    Args:
+        problem: what is solved.
+        journal: file in which the search is kept, to go on after a kill; none for memory alone.
+        on_batch: called with all trials so far, after each batch.
+    """
+    config = problem.config
+    proposals = Proposals(
+        problem.space, config.hparams, config.search.sampler, config.seed, journal
+    )
+    candidates = config.search.candidates if problem.space else 1
+    found = _search(problem, problem.tuning_folds, proposals, candidates, on_batch)
+    best = best_trials(found.trials, min(config.search.winners, config.train.refits))
+    on_hidden = found.trials
+    if problem.info.tuned_on_known:
+        # Its own score is not one of hidden classes, and cannot be compared with other methods'.
+        alone = Proposals({}, best[0].hparams, "quasi_random", config.seed)
+        on_hidden = _search(problem, problem.hidden_folds, alone, 1).trials
+    return Tuned(problem, found, best, on_hidden)
+
+
+def best_trials(trials: Sequence[Trial], most: int) -> list[Trial]:
+    """The candidates that refits are made of: at most `most`, the best first.
+
+    Behind the best one stand those that it does not beat by more than one standard error of their
+    difference over the folds. Which of them came out on top is luck, but what they say of the
+    number of novel classes may differ, and averaged over them depends less on it.
+
+    Source of the rule: Breiman, Friedman, Olshen, Stone, "Classification and regression trees",
+    1984, section 3.4.3; here the difference is paired, as candidates share folds and seeds.
+    """
+    ranked = sorted(trials, key=lambda trial: (-trial.score, trial.number))
+    best = np.array(ranked[0].fold_scores)
+
+    def is_level(trial: Trial) -> bool:
+        behind = best - np.array(trial.fold_scores)
+        return bool(behind.mean() <= behind.std(ddof=1) / np.sqrt(len(behind)))
+
+    level = [trial for trial in ranked[1:] if len(best) > 1 and is_level(trial)]
+    return [ranked[0], *level][:most]
+
+
+def unselected_scores(trials: Sequence[Trial]) -> tuple[float, ...]:
+    """What each fold says of the candidate that the *other* folds prefer.
+
+    The score of the best of many candidates flatters it, as it was chosen for that score. So
+    methods with many candidates are compared with methods that have one by these. With one fold
+    there are no others, and it says what it says of the best.
+
+    Source: Varma and Simon, "Bias in error estimation when using cross-validation for model
+    selection", 2006.
+    """
+    scores = np.array([trial.fold_scores for trial in trials])
+    if scores.shape[1] == 1:
+        return (float(scores.max()),)
+    others = scores.sum(axis=1, keepdims=True) - scores
+    return tuple(scores[others.argmax(axis=0), np.arange(scores.shape[1])].tolist())
+
+
+def _search(
+    problem: Problem,
+    folds: Folds[np.ndarray],
+    proposals: Proposals,
+    candidates: int,
+    on_batch: Callable[[list[Trial]], None] = lambda trials: None,
+) -> SearchResult:
+    config, protocol = problem.config, fold_protocol(problem, folds)
+    data = SweepData(
+        keys=jax.random.split(purpose_key(config, "search"), config.search.seeds),
+        x=problem.data.x,
+        folds=jax.tree.map(jnp.asarray, folds),
+        ks=jnp.asarray(folds.hidden.sum(axis=1), jnp.int32),
+    )
+    if (in_columns := k_search(problem, folds)) is not None and problem.info.needs_k:
+        key = purpose_key(config, "columns")
+        data = data._replace(ks=_numbers_in_columns(key, data, in_columns))
+    sweep = Sweep(problem.method, functools.partial(make_hparams, config.method), data, protocol)
+    return search(
+        sweep, proposals, candidates=candidates, batch=config.search.batch, on_batch=on_batch
+    )
+
+
+@functools.partial(jax.jit, static_argnames="how")
+def _numbers_in_columns(key: Array, data: SweepData, how: KSearch) -> Array:
+    """The number of clusters in each fold, `i32[F]`, in the columns of the table."""
+
+    def one(fold: Folds[Array]) -> Array:
+        goal = Goal(fold.hidden_rows, fold.hidden_mask, jnp.int32(0))
+        columns = NCDData(data.x, fold.y)
+        return estimate_k(key, lambda x: x, columns, goal, data.x[goal.rows], how).k
+
+    return jax.lax.map(one, data.folds)
