@@ -42,7 +42,7 @@ def load_model(workdir: Workdir) -> Model:
     try:
         return Model(
             method=facts["method"],
-            spec=_spec(facts["spec"]),
+            spec=Spec(**facts["spec"] | {"blocks": tuple(map(tuple, facts["spec"]["blocks"]))}),
             hparams=facts["hparams"],
             state=METHODS[facts["method"]].state(**arrays["state"], opt=None),
             encoder=facts["encoder"] and Encoder.from_json(facts["encoder"]),
@@ -57,8 +57,3 @@ def load_model(workdir: Workdir) -> Model:
         raise UserError(
             f"{workdir.path('model')} is damaged; run again in a new workdir"
         ) from error
-
-
-def _spec(facts: dict[str, Any]) -> Spec:
-    """Static facts from JSON, which has no tuples; models before there were blocks have none."""
-    return Spec(**facts | {"blocks": tuple(map(tuple, facts.get("blocks", ())))})

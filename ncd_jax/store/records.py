@@ -31,7 +31,7 @@ __all__ = [
     "write_records",
 ]
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _PACKAGES = ("ncd_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 
 
@@ -96,10 +96,10 @@ def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
     description = workdir.read_json("model/model.json")
     try:
         version, metadata = int(description["format_version"]), dict(description["metadata"])
-        if version > _FORMAT_VERSION:
+        if version != _FORMAT_VERSION:
+            remedy = "upgrade ncd_jax" if version > _FORMAT_VERSION else "run again"
             raise UserError(
-                f"{folder} has format {version}, this release reads up to {_FORMAT_VERSION};"
-                " upgrade ncd_jax"
+                f"{folder} has format {version}, this release reads {_FORMAT_VERSION}; {remedy}"
             )
         with (
             workdir.path("model/arrays.npz").open("rb") as file,

@@ -5,16 +5,20 @@ import numpy as np
 import pytest
 
 from ncd_jax.config import RunConfig
+from ncd_jax.discovery import scoring
+from ncd_jax.discovery.answers import Answer
+from ncd_jax.discovery.model import Applied, Model
 from ncd_jax.discovery.problem import prepare
-from ncd_jax.discovery.procedure import Answer
 from ncd_jax.discovery.scoring import score_test_split
+from ncd_jax.methods import METHODS
 from ncd_jax.types import Clusters
 
 
 @pytest.mark.parametrize("method", ["tabular_ncd", "cr_kd"])
-def test_clusters_made_in_training_are_scored_in_the_slots_they_have(method, tiny):
+def test_clusters_made_in_training_are_scored_in_the_slots_they_have(method, tiny, monkeypatch):
     """Training left slot 0 of three empty: the classes of the answer are those of slots 1 and 2."""
     table, truth = tiny
+    hparams = dict.fromkeys(METHODS[method].space(4), 1.0)
     problem = prepare(RunConfig(dataset="digits", method=method), table, 3)
     # The head of a slot looks at one column; the novel classes stand out in the first two.
     column_of_slot = np.array([0, 0, 1])
@@ -28,12 +32,14 @@ def test_clusters_made_in_training_are_scored_in_the_slots_they_have(method, tin
 
     trained = problem.method._replace(
         represent=lambda state, x, hparams: x,
-        known_logits=lambda state, x, hparams: x,
         assign=assign,
         cluster=cluster,
     )
-    labels = np.zeros(len(problem.novel_rows), int)
-    answer = Answer(0, 2, labels, jnp.zeros((2, 4)), np.array([1, 2]), np.ones(len(labels)), None)
-    scores = score_test_split(problem._replace(method=trained), table, truth, (), (), answer)
+    labels = np.zeros(problem.n_targets, int)
+    answer = Answer(0, 2, labels, np.zeros((2, 4)), np.array([1, 2]), np.ones(len(labels)), None)
+    problem = problem._replace(method=trained)
+    monkeypatch.setattr(scoring, "apply_model", lambda model, x: Applied(*[np.zeros(len(x))] * 4))
+    model = Model(method, problem.spec, hparams, (), *[None] * 7)
+    scores = score_test_split(problem, table, truth, model, answer)
     assert scores["inductive"]["acc"] == 1.0
     assert scores["transductive"] == scores["inductive"]

@@ -8,12 +8,14 @@ import pytest
 
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table
-from ncd_jax.discovery import procedure
+from ncd_jax.discovery import answers
+from ncd_jax.discovery.answers import choose
 from ncd_jax.discovery.problem import fold_protocol, prepare
-from ncd_jax.discovery.refits import Refits
+from ncd_jax.discovery.refits import Refits, refit_all
+from ncd_jax.discovery.tune import best_trials, tune, unselected_scores
 from ncd_jax.tuning import k_estimation
 from ncd_jax.tuning.proposals import Trial
-from ncd_jax.types import UNLABELLED, KEstimate
+from ncd_jax.types import UNLABELLED, Clusters, KEstimate
 
 S, KS = 4, np.arange(2, 6)
 
@@ -37,7 +39,7 @@ def config_of(index):
 
 def refits_of(values, finite, ready):
     """Refits with these values of the index."""
-    z = jnp.broadcast_to(ready.data.x[ready.novel_rows], (S, len(ready.novel_rows), 4))
+    z = jnp.broadcast_to(ready.data.x[ready.target_rows], (S, len(ready.target_rows), 4))
     ks = jnp.broadcast_to(jnp.asarray(KS), (S, len(KS)))
     estimate = KEstimate(ks[:, 0], ks, jnp.asarray(values, jnp.float32))
     return Refits(None, jnp.zeros((S, 1)), z, estimate, jnp.array(finite))
@@ -46,7 +48,7 @@ def refits_of(values, finite, ready):
 def answer_of(index, values, finite, table):
     """What is chosen where the refits have these values of the index."""
     ready = prepare(config_of(index), table, None)
-    return procedure.choose(ready, refits_of(values, finite, ready))
+    return choose(ready, refits_of(values, finite, ready))
 
 
 VALUES = [
@@ -79,7 +81,7 @@ def test_a_method_may_take_a_smaller_number_that_is_nearly_as_good(
     ready = prepare(config_of(index), table, None)
     info = dataclasses.replace(ready.info, k_tolerance=tolerance)
     values = np.array([[0.5, 0.7, 0.72, 0.1]] * S) + np.array([[-0.02], [0.02], [0.0], [0.0]])
-    answer = procedure.choose(ready._replace(info=info), refits_of(values, FINITE, ready))
+    answer = choose(ready._replace(info=info), refits_of(values, FINITE, ready))
     assert answer.k == expected
 
 
@@ -87,7 +89,7 @@ def test_folds_know_the_tolerance_of_the_method(table):
     ready = prepare(config_of("silhouette"), table, None)
     info = dataclasses.replace(ready.info, k_tolerance=0.07)
     protocol = fold_protocol(ready._replace(info=info), ready.hidden_folds)
-    assert protocol.k_search(4).tolerance == 0.07
+    assert protocol.k_search.tolerance == 0.07
 
 
 def test_nothing_can_be_told_apart_in_any_refit(table):
@@ -106,18 +108,18 @@ def test_folds_and_novel_rows_have_the_same_index(monkeypatch, table):
     ready = prepare(config_of("dunn"), table, None)
     monkeypatch.setattr(k_estimation, "estimate_n_clusters", tell)
     with pytest.raises(Told, match="dunn"):
-        procedure.tune(ready)
+        tune(ready)
     with pytest.raises(Told, match="dunn"):
-        procedure.refit_all(ready, [ready.config.hparams] * S)
+        refit_all(ready, [ready.config.hparams] * S)
 
 
 def test_refits_take_turns_with_the_candidates(table):
     """Each refit is what it would be if its candidate were the only one."""
     ready = prepare(config_of("silhouette"), table, 2)
     one, other = ready.config.hparams, ready.config.hparams | {"lr": 0.01, "latent_dim": 3}
-    both = procedure.refit_all(ready, procedure.hparams_of_refits([one, other], S)).z
+    both = refit_all(ready, [one, other] * (S // 2)).z
     for turn, alone in enumerate((one, other)):
-        z = procedure.refit_all(ready, [alone] * S).z
+        z = refit_all(ready, [alone] * S).z
         np.testing.assert_allclose(both[turn::2], z[turn::2], rtol=1e-4, atol=1e-5)
     assert not np.allclose(both[0], both[1], atol=1e-3)
 
@@ -132,12 +134,66 @@ def test_refits_take_turns_with_the_candidates(table):
         ([(0.9,), (0.9,)], 4, [0]),
     ],
 )
-def test_refits_are_of_candidates_that_the_best_does_not_beat(fold_scores, refits, chosen, table):
-    config = config_of("silhouette")
-    config = dataclasses.replace(config, train=dataclasses.replace(config.train, refits=refits))
+def test_refits_are_of_candidates_that_the_best_does_not_beat(fold_scores, refits, chosen):
     trials = [
-        Trial(i, {}, float(np.mean(scores)), scores, (), 1.0, 0)
+        Trial(i, {}, float(np.mean(scores)), scores, (), 0) for i, scores in enumerate(fold_scores)
+    ]
+    found = best_trials(trials, min(3, refits))
+    assert [trial.number for trial in found] == chosen
+
+
+def trials_of(*fold_scores):
+    return [
+        Trial(i, {}, float(np.mean(scores)), tuple(scores), (), 0)
         for i, scores in enumerate(fold_scores)
     ]
-    found = procedure.best_trials(prepare(config, table, 2), trials)
-    assert [trial.number for trial in found] == chosen
+
+
+def test_a_score_that_a_candidate_was_not_chosen_for():
+    """The first wins by its luck in fold 0, where the others prefer the second."""
+    trials = trials_of([0.9, 0.5, 0.4], [0.3, 0.6, 0.6])
+    assert unselected_scores(trials) == (0.3, 0.5, 0.4)
+    assert unselected_scores(trials[:1]) == trials[0].fold_scores
+    assert unselected_scores(trials_of([0.2], [0.7])) == (0.7,)
+
+
+def test_many_candidates_of_noise_gain_nothing():
+    rng = np.random.default_rng(0)
+    noise = [trials_of(*rng.random((24, 5))) for _ in range(200)]
+    best = np.mean([max(trial.score for trial in trials) for trials in noise])
+    fair = np.mean([np.mean(unselected_scores(trials)) for trials in noise])
+    assert best > 0.7
+    assert abs(fair - 0.5) < 0.05
+
+
+def test_padded_rows_count_for_nothing(table):
+    """The same answer from rows alone as from a list with more behind them."""
+    ready = prepare(config_of("silhouette"), table, 2)
+    n = ready.n_targets
+    assert len(ready.target_rows) > n
+    alone = ready._replace(target_rows=ready.target_rows[:n], target_mask=ready.target_mask[:n])
+    refits = refits_of(VALUES, FINITE, ready)._replace(estimate=None)
+    z = np.array(refits.z)
+    z[1] = -z[1]
+    padded = choose(ready, refits._replace(z=jnp.asarray(z)))
+    subset = choose(alone, refits._replace(z=jnp.asarray(z[:, :n])))
+    for ours, theirs in zip(padded, subset, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert len(padded.margin) == len(padded.labels) == n
+
+
+def test_refits_may_leave_different_slots_empty(monkeypatch, table):
+    """Heads that call the same two classes slots 0 and 1, and slots 2 and 3: all agree."""
+    ready = prepare(config_of("silhouette"), table, 2)
+    refits = refits_of(VALUES, [True] * S, ready)._replace(estimate=None)
+    two = (np.arange(len(ready.target_rows)) % 2).astype(int)
+    z = np.zeros((S, len(two), 4))
+    z[:, np.arange(len(two)), two] = 1.0
+    labels, centroids = np.stack([two, two + 2] * (S // 2)), np.full((S, 5, 4), 7.0)
+    for of_refit, shift in zip(centroids, [0, 2] * (S // 2), strict=True):
+        of_refit[[shift, 1 + shift], :] = 0.9 * np.eye(2, 4) + 0.05
+    monkeypatch.setattr(answers, "_partition", lambda *_, **__: Clusters(centroids, labels))
+    answer = choose(ready, refits._replace(z=jnp.asarray(z, jnp.float32)))
+    assert answer.k == 2
+    assert answer.stability == 1.0
+    assert answer.margin.min() > 0.8
