@@ -74,8 +74,6 @@ def _measure(dataset: str, variant: str) -> list[dict[str, Any]]:
             refits,
             jnp.int32(k),
             jnp.ones(len(novel), bool),
-            max_clusters=problem.spec.max_clusters,
-            restarts=1,
         )
         labels = np.asarray(clusters.labels)
         acc = [100 * score(found, truth.y[novel])["acc"] for found in labels]

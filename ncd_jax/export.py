@@ -7,7 +7,7 @@ import jax.export
 import jax.numpy as jnp
 
 from ncd_jax.discovery.model import Model, apply
-from ncd_jax.discovery.problem import make_hparams, make_method
+from ncd_jax.discovery.problem import make_method
 from ncd_jax.types import Array
 
 __all__ = ["export_assign"]
@@ -26,7 +26,6 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
         platforms: where it may run.
     """
     method = make_method(model.method, model.spec)
-    hparams = make_hparams(model.method, model.hparams)
     state = jax.tree.map(jnp.asarray, model.state)
     centroids = jnp.asarray(model.centroids)
     margins, sure = (jnp.asarray(knots, jnp.float32) for knots in model.calibration)
@@ -34,15 +33,7 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
     @jax.jit
     @jax.vmap  # methods may ask for the length of a table, which is open here; of one row it is 1
     def assign(row: Array) -> tuple[Array, Array]:
-        seen = apply(
-            method,
-            state,
-            hparams,
-            centroids,
-            model.slots,
-            row[None],
-            n_slots=model.spec.max_clusters,
-        )
+        seen = apply(method, state, centroids, model.slots, row[None])
         return seen.labels[0].astype(jnp.int32), jnp.interp(seen.margin[0], margins, sure)
 
     (n,) = jax.export.symbolic_shape("n")

@@ -113,17 +113,17 @@ def _k_by_index(
     how = fold_protocol(problem, problem.hidden_folds).k_search(problem.spec.n_known)
 
     @functools.partial(jax.jit, static_argnames="how")
-    def number(key: Array, state: PyTree, data: NCDData, hparams: PyTree, how: KSearch) -> Array:
+    def number(key: Array, state: PyTree, data: NCDData, how: KSearch) -> Array:
         def see(x: Array) -> Array:
-            return problem.method.represent(state, x, hparams)
+            return problem.method.represent(state, x)
 
         return estimate_k(key, see, data, goal, see(data.x[goal.rows]), how).k
 
     keys = jax.random.split(purpose_key(problem.config, "indices"), len(answers))
     return {
         index: [
-            int(number(key, state, problem.data, hparams, dataclasses.replace(how, index=index)))
-            for key, (state, hparams, _) in zip(keys, answers, strict=True)
+            int(number(key, state, problem.data, dataclasses.replace(how, index=index)))
+            for key, (state, _, _) in zip(keys, answers, strict=True)
         ]
         for index in INDEX_SIGNS
     }

@@ -18,7 +18,7 @@ from ncd_jax.discovery.calibration import (
     held_out_confidence,
     is_right,
 )
-from ncd_jax.discovery.problem import Problem, make_hparams
+from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.procedure import choose, refit_all
 from ncd_jax.discovery.refits import margin
 from ncd_jax.methods.parts import class_means
@@ -93,8 +93,7 @@ def evaluate_hidden_classes(
             continue
         answer = choose(fold, refits, mask)
         state = jax.tree.map(lambda leaf, i=answer.refit: leaf[i], refits.state)
-        arrays = make_hparams(problem.config.method, hparams[answer.refit])
-        z_known = jax.jit(problem.method.represent)(state, problem.data.x, arrays)
+        z_known = jax.jit(problem.method.represent)(state, problem.data.x)
         visible = np.unique(folds.y[f][folds.y[f] != UNLABELLED])
         means = class_means(z_known, fold.data.y, n_known)[visible]
         centroids = jnp.concatenate([means, answer.centroids])

@@ -11,7 +11,7 @@ from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.calibration import Calibration, calibrate
-from ncd_jax.discovery.problem import Problem, make_hparams, make_method
+from ncd_jax.discovery.problem import Problem, make_method
 from ncd_jax.discovery.procedure import Answer
 from ncd_jax.discovery.refits import assign_novel, margin
 from ncd_jax.methods import Spec
@@ -41,7 +41,7 @@ class Model(NamedTuple):
     Attributes:
         method: name in `METHODS`.
         spec: its static facts.
-        hparams: its hyperparameters by name.
+        hparams: its hyperparameters by name, for people.
         state: its state, less what only training needs: `opt` is none.
         encoder: from columns of any kind to numbers; none where they are numbers.
         scaler: from these to what the method takes.
@@ -84,12 +84,9 @@ class Applied(NamedTuple, Generic[A]):
 def apply(
     method: Method,
     state: PyTree,
-    hparams: PyTree,
     centroids: Array,
     slots: np.ndarray,
     x: Array,
-    *,
-    n_slots: int,
 ) -> Applied[Array]:
     """From scaled rows to classes: a known one, or one of the novel ones.
 
@@ -99,33 +96,30 @@ def apply(
     Args:
         method: the method.
         state: its state.
-        hparams: its hyperparameters.
         centroids: `f32[C + k, L]`, those of the known classes first.
         slots: `i[k]`, the slot that each novel class has in the method.
         x: `f32[n, d]`, as the model's scaler gives them.
-        n_slots: slots of the method.
     """
-    z = method.represent(state, x, hparams)
+    z = method.represent(state, x)
     labels = nearest(z, centroids, jnp.ones(len(centroids), bool))
     n_known = len(centroids) - len(slots)
-    novel = assign_novel(method, state, z, centroids[n_known:], slots, n_slots)
+    novel = assign_novel(method, state, z, centroids[n_known:], slots)
     labels = jnp.where(labels < n_known, labels, n_known + novel)
     return Applied(z, squared_distances(z, centroids), labels, margin(z, centroids))
 
 
-_APPLY = jax.jit(apply, static_argnames=("method", "n_slots"))
+_APPLY = jax.jit(apply, static_argnames="method")
 
 
 def look(model: Model, x: np.ndarray) -> Applied[np.ndarray]:
     """Applies a model to rows `f[n, d]`, columns as in `Table.x`, as arrays of the host."""
-    method, n_slots = make_method(model.method, model.spec), model.spec.max_clusters
-    learned = (model.state, make_hparams(model.method, model.hparams), model.centroids, model.slots)
+    method = make_method(model.method, model.spec)
     parts = []
     for start in range(0, max(len(x), 1), _CHUNK):
         rows = model.scaler.apply(x[start : start + _CHUNK])
         padded = np.zeros((_CHUNK, x.shape[1]), np.float32)
         padded[: len(rows)] = rows
-        seen = _APPLY(method, *learned, padded, n_slots=n_slots)
+        seen = _APPLY(method, model.state, model.centroids, model.slots, padded)
         parts.append([np.asarray(part)[: len(rows)] for part in seen])
     return Applied(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
@@ -163,8 +157,7 @@ def fitted(
         answer: the answer.
         calibration: from the margin in the eyes of that refit to confidence.
     """
-    arrays = make_hparams(problem.config.method, hparams)
-    z = jax.jit(problem.method.represent)(state, problem.data.x, arrays)
+    z = jax.jit(problem.method.represent)(state, problem.data.x)
     known = class_means(z, problem.data.y, len(table.classes))
     return Model(
         method=problem.config.method,

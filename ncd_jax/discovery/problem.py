@@ -27,6 +27,7 @@ from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
 
 __all__ = [
     "Problem",
+    "fold_method",
     "fold_protocol",
     "k_tolerance",
     "make_hparams",
@@ -37,6 +38,7 @@ __all__ = [
     "purpose_key",
 ]
 
+_FOLD_RESTARTS = 5
 _NOTHING = np.zeros((0, 0), np.int32)
 _NO_FOLDS = Folds(*(_NOTHING,) * len(Folds._fields))
 
@@ -135,6 +137,7 @@ def _problem(
         n_known=len(table.classes),
         latent_width=int(width),
         max_clusters=slots,
+        restarts=config.k.restarts,
         normalise=config.representation == "normalised",
         variant=config.variant or info.variants[0],
         blocks=table.categories,
@@ -208,6 +211,17 @@ def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
         k_tolerance=k_tolerance(problem),
         lanes=config.search.lanes,
     )
+
+
+def fold_method(problem: Problem, folds: Folds[np.ndarray]) -> Method:
+    """The method of a problem as candidates are scored with it on folds.
+
+    Many clusterings are scored, so each has fewer restarts than that of the answer. Where all
+    known classes are hidden at once it may need more slots.
+    """
+    most = max(problem.spec.max_clusters, fold_protocol(problem, folds).max_clusters)
+    spec = dataclasses.replace(problem.spec, max_clusters=most, restarts=_FOLD_RESTARTS)
+    return make_method(problem.config.method, spec)
 
 
 def k_tolerance(problem: Problem) -> float:

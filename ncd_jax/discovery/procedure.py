@@ -15,7 +15,14 @@ import numpy as np
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, best_number
 from ncd_jax.data.folds import Folds
 from ncd_jax.discovery.margins import consensus_margin
-from ncd_jax.discovery.problem import Problem, fold_protocol, k_tolerance, make_hparams, purpose_key
+from ncd_jax.discovery.problem import (
+    Problem,
+    fold_method,
+    fold_protocol,
+    k_tolerance,
+    make_hparams,
+    purpose_key,
+)
 from ncd_jax.discovery.refits import Refits, agreement, centroid_distances, partition, refit
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.proposals import Proposals, Trial
@@ -34,7 +41,7 @@ __all__ = [
 
 # Compiled once for all calls on one problem.
 _REFIT = jax.jit(refit, static_argnames=("method", "epochs", "batch_size", "k_search"))
-_PARTITION = jax.jit(partition, static_argnames=("method", "max_clusters", "restarts"))
+_PARTITION = jax.jit(partition, static_argnames="method")
 
 
 class Answer(NamedTuple):
@@ -130,7 +137,7 @@ def _search(
     config = problem.config
     return search(
         jax.random.split(purpose_key(config, "search"), config.search.seeds),
-        problem.method,
+        fold_method(problem, folds),
         functools.partial(make_hparams, config.method),
         problem.data.x,
         folds,
@@ -253,8 +260,6 @@ def choose(problem: Problem, refits: Refits, mask: np.ndarray | None = None) -> 
         refits,
         jnp.int32(k),
         jnp.asarray(counts),
-        max_clusters=problem.spec.max_clusters,
-        restarts=problem.config.k.restarts,
     )
 
     best, stability = int(votes[0]), None

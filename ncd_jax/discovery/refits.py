@@ -77,10 +77,10 @@ def refit(
         )
 
         def see(x: Array) -> Array:
-            z = method.represent(state, x, hparams)
+            z = method.represent(state, x)
             return jnp.where(jnp.isfinite(z), z, 0.0)
 
-        z = method.represent(state, data.x[goal.rows], hparams)
+        z = method.represent(state, data.x[goal.rows])
         finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
         z = jnp.where(finite, z, 0.0)
         found = None
@@ -91,28 +91,17 @@ def refit(
     return spread_over_devices(lambda items: jax.vmap(one)(*items), (keys, hparams))
 
 
-def partition(
-    key: Array,
-    method: Method,
-    refits: Refits,
-    k: Array,
-    mask: Array,
-    *,
-    max_clusters: int,
-    restarts: int,
-) -> Clusters:
+def partition(key: Array, method: Method, refits: Refits, k: Array, mask: Array) -> Clusters:
     """Groups the unmasked rows in the representation of every refit, into `k` clusters each."""
 
     def one(key: Array, state: PyTree, z: Array) -> Clusters:
-        return method.cluster(
-            key, state, z, k, max_clusters=max_clusters, mask=mask, restarts=restarts
-        )
+        return method.cluster(key, state, z, k, mask)
 
     return jax.vmap(one)(jax.random.split(key, len(refits.z)), refits.state, refits.z)
 
 
 def assign_novel(
-    method: Method, state: PyTree, z: Array, centroids: Array, slots: np.ndarray, n_slots: int
+    method: Method, state: PyTree, z: Array, centroids: Array, slots: np.ndarray
 ) -> Array:
     """The novel class `i32[n]` of rows that the partition did not see, none of them known.
 
@@ -122,8 +111,8 @@ def assign_novel(
         z: `f32[n, L]`, the rows in its representation.
         centroids: `f32[k, L]` of the novel classes.
         slots: `i[k]`, the slot that each novel class has in the method.
-        n_slots: slots of the method.
     """
+    n_slots = method.max_clusters
     in_slots = jnp.zeros((n_slots, centroids.shape[1])).at[slots].set(centroids)
     active = jnp.zeros(n_slots, bool).at[slots].set(True)
     class_of_slot = jnp.zeros(n_slots, jnp.int32).at[slots].set(jnp.arange(len(slots)))

@@ -47,13 +47,12 @@ def score_test_split(
     assert table.y_test is not None
     x = jnp.asarray(problem.scaler.apply(table.x_test))
     novel = table.y_test == UNLABELLED
-    logits = jax.jit(problem.method.known_logits)(state, x, hparams)
+    logits = jax.jit(problem.method.known_logits)(state, x)
     known_right = np.asarray(logits).argmax(axis=1)[~novel] == table.y_test[~novel]
     result: dict[str, Any] = {"known_accuracy": float(known_right.mean())}
     if truth is not None and truth.y_test is not None:
-        n_slots = problem.spec.max_clusters
-        z = jax.jit(problem.method.represent)(state, x[novel], hparams)
-        inductive = assign_novel(problem.method, state, z, answer.centroids, answer.slots, n_slots)
+        z = jax.jit(problem.method.represent)(state, x[novel])
+        inductive = assign_novel(problem.method, state, z, answer.centroids, answer.slots)
         transductive = inductive
         if not (problem.method.stages and problem.info.needs_k):
             transductive = _cluster_anew(problem, state, x[novel], hparams, answer.k)
@@ -72,35 +71,13 @@ def _cluster_anew(problem: Problem, state: PyTree, x: Array, hparams: PyTree, k:
         y = jnp.concatenate([jnp.full(len(x), UNLABELLED), problem.data.y[labelled]])
         goal = Goal(jnp.arange(len(x)), jnp.ones(len(x), bool), k_traced)
         state = jax.jit(problem.method.init)(key_fit, NCDData(rows, y), goal, hparams)
-    return _cluster(
-        key_cluster,
-        problem.method,
-        state,
-        x,
-        hparams,
-        k_traced,
-        max_clusters=problem.spec.max_clusters,
-        restarts=problem.config.k.restarts,
-    )
+    return _cluster(key_cluster, problem.method, state, x, k_traced)
 
 
-@functools.partial(jax.jit, static_argnames=("method", "max_clusters", "restarts"))
-def _cluster(
-    key: Array,
-    method: Method,
-    state: PyTree,
-    x: Array,
-    hparams: PyTree,
-    k: Array,
-    *,
-    max_clusters: int,
-    restarts: int,
-) -> Array:
-    z = method.represent(state, x, hparams)
-    everyone = jnp.ones(len(x), bool)
-    return method.cluster(
-        key, state, z, k, max_clusters=max_clusters, mask=everyone, restarts=restarts
-    ).labels
+@functools.partial(jax.jit, static_argnames="method")
+def _cluster(key: Array, method: Method, state: PyTree, x: Array, k: Array) -> Array:
+    z = method.represent(state, x)
+    return method.cluster(key, state, z, k, jnp.ones(len(x), bool)).labels
 
 
 def true_names(table: Table, truth: Truth | None) -> list[str] | None:

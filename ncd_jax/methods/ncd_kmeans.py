@@ -44,28 +44,19 @@ def ncd_kmeans_method(spec: Spec) -> Method:
         keep = len(data.x) if needs_labelled_rows(variant) else 0
         return State(means, present, data.x[:keep], data.y[:keep] != UNLABELLED, opt)
 
-    def cluster(
-        key: Array,
-        state: State,
-        z: Array,
-        k: Array | int,
-        *,
-        max_clusters: int,
-        mask: Array | None = None,
-        restarts: int = 10,
-    ) -> Clusters:
+    def cluster(key: Array, state: State, z: Array, k: Array | int, mask: Array) -> Clusters:
         found = ncd_kmeans(
             key,
             z,
             k,
             state.means,
             state.present,
-            max_clusters=max_clusters,
+            max_clusters=spec.max_clusters,
             mask=mask,
             labelled=state.rows,
             labelled_mask=state.labelled,
             variant=variant,
-            restarts=restarts,
+            restarts=spec.restarts,
         )
         return Clusters(found.centroids, found.labels)
 

@@ -38,7 +38,7 @@ def load_model(workdir: Workdir) -> Model:
     """Reads the model of a run.
 
     Raises:
-        UserError: there is none, it is damaged, or a newer release wrote it.
+        UserError: there is none, it is damaged, or another release wrote it.
     """
     arrays, facts = read_model(workdir)
     try:
@@ -62,5 +62,5 @@ def load_model(workdir: Workdir) -> Model:
 
 
 def _spec(facts: dict[str, Any]) -> Spec:
-    """Static facts from JSON, which has no tuples; models before there were blocks have none."""
-    return Spec(**facts | {"blocks": tuple(map(tuple, facts.get("blocks", ())))})
+    """Static facts from JSON, which has no tuples."""
+    return Spec(**facts | {"blocks": tuple(map(tuple, facts["blocks"]))})

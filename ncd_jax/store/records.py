@@ -26,7 +26,7 @@ __all__ = [
     "write_records",
 ]
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _PACKAGES = ("ncd_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 
 
@@ -83,7 +83,7 @@ def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
         The nested dicts of arrays, and the metadata.
 
     Raises:
-        UserError: there is no model, it is damaged, or a newer release wrote it.
+        UserError: there is no model, it is damaged, or another release wrote it.
     """
     folder = workdir.path("model")
     if not workdir.path("model/model.json").is_file():
@@ -91,10 +91,12 @@ def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
     description = workdir.read_json("model/model.json")
     try:
         version, metadata = int(description["format_version"]), dict(description["metadata"])
-        if version > _FORMAT_VERSION:
+        if version != _FORMAT_VERSION:
+            remedy = (
+                "upgrade ncd_jax" if version > _FORMAT_VERSION else "run again in a new workdir"
+            )
             raise UserError(
-                f"{folder} has format {version}, this release reads up to {_FORMAT_VERSION};"
-                " upgrade ncd_jax"
+                f"{folder} has format {version}, this release reads {_FORMAT_VERSION}; {remedy}"
             )
         with (
             workdir.path("model/arrays.npz").open("rb") as file,

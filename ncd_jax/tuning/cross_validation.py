@@ -34,7 +34,6 @@ class Protocol:
         k_tolerance: share of its best value that a smaller number of clusters may be worse by.
         index_restarts: k-means restarts for each number considered.
         index_rows: rows the index is measured on at most.
-        restarts: k-means restarts of the clustering that is scored.
         lanes: most runs side by side; bounds memory.
     """
 
@@ -47,7 +46,6 @@ class Protocol:
     k_tolerance: float = 0.0
     index_restarts: int = 2
     index_rows: int = 1000
-    restarts: int = 5
     lanes: int = 40
 
     def k_search(self, n_known: int) -> KSearch:
@@ -89,37 +87,29 @@ def one_run(
         epochs=protocol.epochs,
         batch_size=protocol.batch_size,
     )
-    z = method.represent(state, x[fold.hidden_rows], hparams)
+    z = method.represent(state, x[fold.hidden_rows])
     finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
     z = jnp.where(finite, z, 0.0)
 
     if not protocol.k_given:
 
         def see(x: Array) -> Array:
-            z = method.represent(state, x, hparams)
+            z = method.represent(state, x)
             return jnp.where(jnp.isfinite(z), z, 0.0)
 
         search = protocol.k_search(fold.hidden.shape[-1])
         k = estimate_k(key_index, see, data, goal, z, search).k
-    clusters = method.cluster(
-        key_cluster,
-        state,
-        z,
-        k,
-        max_clusters=protocol.max_clusters,
-        mask=fold.hidden_mask,
-        restarts=protocol.restarts,
-    )
+    clusters = method.cluster(key_cluster, state, z, k, fold.hidden_mask)
     table = contingency(
         clusters.labels,
         fold.hidden_y,
-        n_labels=protocol.max_clusters,
+        n_labels=method.max_clusters,
         n_classes=protocol.n_hidden,
         mask=fold.hidden_mask,
     )
     scores = clustering_scores(table)
 
-    logits = method.known_logits(state, x[fold.held_out_rows], hparams)
+    logits = method.known_logits(state, x[fold.held_out_rows])
     right = (jnp.argmax(logits, axis=1) == fold.held_out_y) & fold.held_out_mask
     known_accuracy = jnp.sum(right) / jnp.sum(fold.held_out_mask)
 

@@ -49,7 +49,7 @@ def test_refits_equal_single_trainings(searched, toy, table, goal, toy_hparams, 
         state, info = run(jax.random.split(key)[0])
         np.testing.assert_allclose(searched.state.scale[i], state.scale, rtol=10 * rtol)
         np.testing.assert_allclose(searched.loss[i], info["loss"], rtol=10 * rtol)
-        z = toy.represent(state, data.x[data.y == -1], hparams)
+        z = toy.represent(state, data.x[data.y == -1])
         np.testing.assert_allclose(searched.z[i], z, rtol=10 * rtol, atol=1e-6)
 
 
@@ -73,9 +73,9 @@ def test_number_that_is_given_is_not_looked_for_and_divergence_is_seen(refits):
 def test_partition(searched, refits, toy):
     """Every refit into the same number of clusters, with room for more."""
     _, novel = refits
-    run = jax.jit(partition, static_argnames=("method", "max_clusters", "restarts"))
+    run = jax.jit(partition, static_argnames="method")
     mask = jnp.ones(len(novel), bool)
-    result = run(jax.random.key(1), toy, searched, 2, mask, max_clusters=SLOTS, restarts=3)
+    result = run(jax.random.key(1), toy, searched, 2, mask)
     assert result.labels.shape == (S, len(novel))
     assert result.centroids.shape == (S, SLOTS, 4)
     assert [adjusted_rand_score(novel, labels) for labels in result.labels] == [1] * S
@@ -85,7 +85,7 @@ def test_assign_novel_counts_classes_and_not_slots(toy):
     """Three classes in the slots 4, 0 and 2 of five: rows on their centroids, and near them."""
     centroids = jnp.array([[9.0, 0.0], [0.0, 0.0], [0.0, 9.0]])
     z = jnp.array([[0.0, 8.0], [0.0, 0.0], [9.0, 0.0], [6.0, 1.0]])
-    found = assign_novel(toy, None, z, centroids, np.array([4, 0, 2]), SLOTS)
+    found = assign_novel(toy, None, z, centroids, np.array([4, 0, 2]))
     np.testing.assert_array_equal(found, [2, 1, 0, 0])
 
 

@@ -31,7 +31,7 @@ def table():
 def make(name, variant):
     info = {"k-means": plain.INFO, "NCD k-means": ncd.INFO}[name]
     assert info.title == name
-    return info.make(Spec(n_features=D, n_known=C, latent_width=D, variant=variant))
+    return info.make(Spec(D, C, D, max_clusters=K, restarts=3, variant=variant))
 
 
 def fold(table):
@@ -46,9 +46,8 @@ def fold(table):
 def discover(method, data, goal):
     """What the package does with a method without training, up to the clusters."""
     state = method.init(KEY, data, goal, plain.HParams())
-    z = method.represent(state, data.x[goal.rows], plain.HParams())
-    options = {"max_clusters": K, "mask": goal.mask, "restarts": 3}
-    return state, z, method.cluster(KEY, state._replace(opt=None), z, goal.k, **options)
+    z = method.represent(state, data.x[goal.rows])
+    return state, z, method.cluster(KEY, state._replace(opt=None), z, goal.k, goal.mask)
 
 
 @pytest.mark.parametrize(("name", "variant"), NAMES)
@@ -87,7 +86,7 @@ def test_new_rows_join_the_nearest_cluster_in_use(name, variant, table):
     )
     new = np.random.default_rng(1).normal(0, 3, (50, D)).astype(np.float32)
     expected = cdist(new, clusters.centroids[:3]).argmin(axis=1)
-    z = method.represent(state, jnp.asarray(new), plain.HParams())
+    z = method.represent(state, jnp.asarray(new))
     np.testing.assert_array_equal(method.assign(state, z, clusters.centroids, active), expected)
 
 
@@ -97,7 +96,7 @@ def test_known_classes_by_nearest_mean(name, variant, table):
     data, goal = fold(table)
     method = make(name, variant)
     state = method.init(KEY, data, goal, plain.HParams())
-    logits = method.known_logits(state, data.x, plain.HParams())
+    logits = method.known_logits(state, data.x)
     theirs = NearestCentroid().fit(x[classes < 2], classes[classes < 2])
     np.testing.assert_array_equal(logits.argmax(axis=1), theirs.predict(x))
     np.testing.assert_array_equal(logits[:, 2], np.float32(-1e9))

@@ -98,12 +98,15 @@ def test_a_name_with_the_separator_is_refused(tmp_path: Path):
         write_model(Workdir(tmp_path), {"a/b": np.zeros(1)}, {})
 
 
-def test_a_model_of_a_newer_release_is_refused(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(1, "run again in a new workdir"), (3, "upgrade ncd_jax")]
+)
+def test_a_model_of_another_release_is_refused(tmp_path: Path, version: int, remedy: str):
     workdir = Workdir(tmp_path)
     write_model(workdir, MODEL, {})
-    newer = workdir.read_json("model/model.json") | {"format_version": 2}
-    workdir.write_json("model/model.json", newer)
-    with pytest.raises(UserError, match=r"^.*format 2, .* up to 1; upgrade ncd_jax$"):
+    other = workdir.read_json("model/model.json") | {"format_version": version}
+    workdir.write_json("model/model.json", other)
+    with pytest.raises(UserError, match=rf"^.*format {version}, this release reads 2; {remedy}$"):
         read_model(workdir)
 
 
@@ -119,7 +122,7 @@ def test_a_missing_model_is_the_users_to_mend(tmp_path: Path):
         ("arrays.npz", b"PK\x03\x04 cut"),
         ("model.json", b"[]"),
         ("model.json", b'{"format_version": "?", "metadata": {}}'),
-        ("model.json", b'{"format_version": 1}'),
+        ("model.json", b'{"format_version": 2}'),
     ],
 )
 def test_a_damaged_model_is_the_users_to_mend(tmp_path: Path, name: str, content: bytes):

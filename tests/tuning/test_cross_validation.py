@@ -25,7 +25,6 @@ def protocol_of(k_given, lanes):
         k_given=k_given,
         max_clusters=4,
         index_restarts=2,
-        restarts=2,
         lanes=lanes,
     )
 
@@ -105,7 +104,7 @@ def test_against_other_implementations(sweep, result, toy):
     rows = np.asarray(fold.hidden_rows)[fold.hidden_mask]
     classes = np.asarray(fold.hidden_y)[fold.hidden_mask]
     labels = KMeans(N_HIDDEN[f], n_init=5, random_state=0).fit_predict(
-        toy.represent(state, x[rows], hparams)
+        toy.represent(state, x[rows])
     )
     table = np.zeros((N_HIDDEN[f],) * 2)
     np.add.at(table, (labels, classes), 1)
@@ -114,7 +113,7 @@ def test_against_other_implementations(sweep, result, toy):
     np.testing.assert_allclose(result.scores.acc[a, f, s], expected, rtol=1e-6)
 
     held_out = np.asarray(fold.held_out_rows)[fold.held_out_mask]
-    predicted = toy.known_logits(state, x[held_out], hparams).argmax(axis=1)
+    predicted = toy.known_logits(state, x[held_out]).argmax(axis=1)
     right = np.mean(predicted == np.asarray(sweep.data.y)[held_out])
     np.testing.assert_allclose(result.known_accuracy[a, f, s], right, rtol=1e-6)
 
