@@ -24,7 +24,7 @@ class HParams(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is known about the known classes; clustering does not look at it.
+    """What is known about the known classes; k-means does not look at it.
 
     Attributes:
         means: `f32[C, d]` of the labelled rows of each class.

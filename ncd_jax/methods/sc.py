@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from ncd_jax.clustering.ncd_kmeans import ncd_kmeans
+from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.spectral import SpectralMap, extend, fit_spectral
 from ncd_jax.methods.parts import assign_to_nearest, class_means, mean_logits, present_classes
 from ncd_jax.methods.spec import MethodInfo, Spec
@@ -73,17 +73,15 @@ def sc(spec: Spec) -> Method:
         return mean_logits(x, state.means, state.present)
 
     def cluster(key: Array, state: State, z: Array, k: Array | int, mask: Array) -> Clusters:
-        """k-means by plain distances: the variant of NCD k-means, with no known class to avoid."""
+        """k-means by plain distances."""
         del state
-        found = ncd_kmeans(
+        found = kmeans(
             key,
             z,
             k,
-            jnp.zeros((0, z.shape[1]), z.dtype),
-            jnp.zeros(0, bool),
             max_clusters=spec.max_clusters,
             mask=mask,
-            variant="novel_unlabelled_plain",
+            power=1,
             restarts=spec.restarts,
         )
         return Clusters(found.centroids, found.labels)
