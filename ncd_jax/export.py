@@ -7,7 +7,7 @@ import jax.export
 import jax.numpy as jnp
 
 from ncd_jax.discovery.model import Model, apply
-from ncd_jax.discovery.problem import make_hparams, make_method
+from ncd_jax.discovery.problem import make_method
 from ncd_jax.types import Array
 
 __all__ = ["export_assign"]
@@ -26,7 +26,6 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
         platforms: where it may run.
     """
     method = make_method(model.method, model.spec)
-    hparams = make_hparams(model.method, model.hparams)
     state, centroids = jax.tree.map(jnp.asarray, (model.state, model.centroids))
     class_of_row = jnp.full(len(centroids), -1).at[model.slots].set(jnp.arange(len(model.slots)))
     margins, sure = (jnp.asarray(knots, jnp.float32) for knots in model.calibration)
@@ -37,7 +36,6 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
         applied = apply(
             method,
             state,
-            hparams,
             centroids,
             class_of_row >= 0,
             row[None],

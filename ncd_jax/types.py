@@ -14,25 +14,31 @@ columns, `K` cluster slots. Ragged things have a fixed shape and a boolean mask.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
 __all__ = [
     "UNLABELLED",
     "Array",
+    "AssignFn",
     "Batch",
+    "ClusterFn",
     "Clusters",
     "Goal",
+    "InitFn",
     "Interval",
     "KEstimate",
     "KMeansResult",
+    "KnownLogitsFn",
     "Method",
     "NCDData",
     "PyTree",
+    "RepresentFn",
     "RunResult",
     "Scores",
     "Stage",
+    "StepFn",
 ]
 
 Array = jax.Array
@@ -180,6 +186,59 @@ class Interval:
     meaning: str = ""
 
 
+class InitFn(Protocol):
+    """Begins: with random weights, or, for a method without training, by fitting."""
+
+    def __call__(self, key: Array, data: NCDData, goal: Goal, hparams: PyTree, /) -> PyTree:
+        """Returns a state, a named tuple.
+
+        What only training needs is in its field `opt`. The rest is the model that is stored, and
+        all that the functions below ask for.
+        """
+
+
+class StepFn(Protocol):
+    """One step of a training."""
+
+    def __call__(
+        self, key: Array, state: PyTree, batch: Batch, hparams: PyTree, /
+    ) -> tuple[PyTree, dict[str, Array]]:
+        """Returns a state of the same form, and scalars for people, at least `loss`."""
+
+
+class RepresentFn(Protocol):
+    """The space in which novel rows are clustered."""
+
+    def __call__(self, state: PyTree, x: Array, /) -> Array:
+        """Maps rows `f32[n, d]` to `f32[n, L]`, each by itself."""
+
+
+class KnownLogitsFn(Protocol):
+    """Tells known classes apart."""
+
+    def __call__(self, state: PyTree, x: Array, /) -> Array:
+        """Maps rows `f32[n, d]` to logits `f32[n, C]`; a class without a labelled row has -1e9."""
+
+
+class ClusterFn(Protocol):
+    """Groups rows that are to be told apart."""
+
+    def __call__(
+        self, key: Array, state: PyTree, z: Array, k: Array | int, mask: Array, /
+    ) -> Clusters:
+        """Groups the rows of `f32[m, L]`, from `represent`, that `bool[m]` lets through.
+
+        Into at most the scalar `k` of the method's `max_clusters` slots.
+        """
+
+
+class AssignFn(Protocol):
+    """The cluster of rows that `cluster` did not see."""
+
+    def __call__(self, state: PyTree, z: Array, centroids: Array, active: Array, /) -> Array:
+        """Gives rows `f32[n, L]` a slot `i32[n]` of centroids `f32[K, L]`, active: `bool[K]`."""
+
+
 def _unchanged(state: PyTree) -> PyTree:
     return state
 
@@ -188,13 +247,12 @@ class Stage(NamedTuple):
     """One part of a training.
 
     Attributes:
-        step: `(key, state, batch, hparams) -> (state, info)`; `info` is a dict of scalars for
-            people and has at least `loss`. The state keeps its form.
+        step: see `StepFn`.
         share: of the epochs; those of a method's stages add up to 1.
         enter: `(state) -> state`, applied once where the stage begins.
     """
 
-    step: Callable[[Array, PyTree, Batch, PyTree], tuple[PyTree, dict[str, Array]]]
+    step: StepFn
     share: float = 1.0
     enter: Callable[[PyTree], PyTree] = _unchanged
 
@@ -203,25 +261,23 @@ class Method(NamedTuple):
     """A method of novel class discovery as a record of pure functions.
 
     Every function is safe under `jit` and `vmap` over `key`, `goal` and `hparams`, and over
-    the labels of the data while its rows are shared.
+    the labels of the data while its rows are shared. A state says all that is to be known about
+    what was fitted: no function but `init` and the steps is given hyperparameters.
 
     Attributes:
-        init: `(key, data, goal, hparams) -> state`, a named tuple. What only training needs is
-            in its field `opt`; the rest is the model that is stored. Methods without training
-            are fitted here.
+        init: see `InitFn`.
         stages: of the training, one after the other; none for a method that is not trained.
-        represent: `(state, x, hparams) -> f32[n, L]`, the space in which novel rows are
-            clustered.
-        known_logits: `(state, x, hparams) -> f32[n, C]`, for telling known classes apart.
-        cluster: `(key, state, z, k, *, max_clusters, mask, restarts) -> Clusters`, groups the
-            unmasked rows of `z`, which `represent` made, into `k` of `max_clusters` slots.
-        assign: `(state, z, centroids, active) -> i32[n]`, the cluster of rows that `cluster`
-            did not see, among the slots `active: bool[K]`.
+        represent: see `RepresentFn`.
+        known_logits: see `KnownLogitsFn`.
+        cluster: see `ClusterFn`.
+        assign: see `AssignFn`.
+        max_clusters: cluster slots `K`.
     """
 
-    init: Callable[[Array, NCDData, Goal, PyTree], PyTree]
+    init: InitFn
     stages: tuple[Stage, ...]
-    represent: Callable[[PyTree, Array, PyTree], Array]
-    known_logits: Callable[[PyTree, Array, PyTree], Array]
-    cluster: Callable[..., Clusters]
-    assign: Callable[[PyTree, Array, Array, Array], Array]
+    represent: RepresentFn
+    known_logits: KnownLogitsFn
+    cluster: ClusterFn
+    assign: AssignFn
+    max_clusters: int

@@ -14,7 +14,6 @@ from ncd_jax import experiment
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.model import assign
-from ncd_jax.discovery.problem import make_hparams
 from ncd_jax.discovery.progress import Phase, Reporter
 from ncd_jax.errors import UserError
 from ncd_jax.experiment import assign_rows
@@ -303,8 +302,7 @@ def test_class_centroids_are_the_means_of_their_rows(problem, finished):
     table, _ = problem
     model = load_model(Workdir(finished[0]))
     method = METHODS[model.method].make(model.spec)
-    hparams = make_hparams(model.method, model.hparams)
-    z = np.asarray(method.represent(model.state, model.scaler.apply(table.x), hparams))
+    z = np.asarray(method.represent(model.state, model.scaler.apply(table.x)))
     means = [z[table.y == c].mean(axis=0) for c in range(4)]
     np.testing.assert_allclose(model.centroids[:4], means, rtol=1e-4, atol=1e-5)
 

@@ -49,7 +49,7 @@ def make_model(name):
     @jax.jit
     def fit(key, x, y):
         state = method.init(key, NCDData(x, y), goal, values)
-        return state, method.represent(state, x, values)
+        return state, method.represent(state, x)
 
     state, z = fit(jax.random.key(0), x, y)
     return on_host(

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from ncd_jax.data.folds import make_folds
+from ncd_jax.methods import Spec
 from ncd_jax.methods.parts import assign_to_nearest, cluster_by_kmeans
 from ncd_jax.types import Goal, Method, NCDData, Stage
 
-N_KNOWN, N_NOVEL = 5, 2
+N_KNOWN, N_NOVEL, SLOTS = 5, 2, 5
 
 
 class HParams(NamedTuple):
@@ -46,15 +47,16 @@ def make_toy(n_known=N_KNOWN):
         scale = state.scale - hparams.lr * grad
         return state._replace(scale=scale, opt=state.opt + 1), {"loss": value}
 
-    def represent(state, x, hparams):
+    def represent(state, x):
         return x * state.scale
 
-    def known_logits(state, x, hparams):
+    def known_logits(state, x):
         apart = (x[:, None] - state.means) * state.scale
         return jnp.where(state.present, -jnp.sum(apart**2, axis=2), -1e9)
 
     stages = (Stage(step),)
-    return Method(init, stages, represent, known_logits, cluster_by_kmeans, assign_to_nearest)
+    cluster = cluster_by_kmeans(Spec(4, n_known, 4, max_clusters=SLOTS, restarts=2))
+    return Method(init, stages, represent, known_logits, cluster, assign_to_nearest, SLOTS)
 
 
 @pytest.fixture(scope="session")

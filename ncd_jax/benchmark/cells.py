@@ -17,7 +17,7 @@ from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.model import Model, refit_and_choose
-from ncd_jax.discovery.problem import Problem, k_search, make_hparams, prepare, purpose_key
+from ncd_jax.discovery.problem import Problem, k_search, prepare, purpose_key
 from ncd_jax.discovery.scoring import score, score_test_split
 from ncd_jax.discovery.tune import tune, unselected_scores
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
@@ -106,18 +106,17 @@ def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
     assert how is not None
 
     @functools.partial(jax.jit, static_argnames="how")
-    def number(key: Array, state: PyTree, data: NCDData, hparams: PyTree, how: KSearch) -> Array:
+    def number(key: Array, state: PyTree, data: NCDData, how: KSearch) -> Array:
         def represent(x: Array) -> Array:
-            return problem.method.represent(state, x, hparams)
+            return problem.method.represent(state, x)
 
         return estimate_k(key, represent, data, goal, represent(data.x[goal.rows]), how).k
 
     keys = jax.random.split(purpose_key(problem.config, "indices"), len(models))
-    learned = [(model.state, make_hparams(model.method, model.hparams)) for model in models]
     return {
         index: [
-            int(number(key, state, problem.data, hparams, dataclasses.replace(how, index=index)))
-            for key, (state, hparams) in zip(keys, learned, strict=True)
+            int(number(key, model.state, problem.data, dataclasses.replace(how, index=index)))
+            for key, model in zip(keys, models, strict=True)
         ]
         for index in INDEX_SIGNS
     }

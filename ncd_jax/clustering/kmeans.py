@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ncd_jax.clustering.precise import dot
 from ncd_jax.types import Array, KMeansResult
 
-__all__ = ["Power", "draw_starts", "kmeans", "lloyd", "nearest", "squared_distances"]
+__all__ = ["Power", "draw_starts", "kmeans", "nearest", "squared_distances"]
 
 Power = Literal[1, 2]
 """Exponent of the distance, where it weighs a draw or adds up to the inertia."""
@@ -34,8 +34,8 @@ def nearest(x: Array, centroids: Array, active: Array) -> Array:
         centroids: `f32[K, d]`.
         active: `bool[K]`, which centroid slots are in use.
     """
-    score = 0.5 * jnp.sum(centroids**2, axis=1) - dot(x, centroids.T)
-    return jnp.argmin(jnp.where(active, score, jnp.inf), axis=1).astype(jnp.int32)
+    score = 0.5 * jnp.sum(centroids**2, axis=1)[None, :] - dot(x, centroids.T)
+    return jnp.argmin(jnp.where(active[None, :], score, jnp.inf), axis=1).astype(jnp.int32)
 
 
 def kmeans(
@@ -45,6 +45,8 @@ def kmeans(
     *,
     max_clusters: int,
     mask: Array | None = None,
+    avoid: Array | None = None,
+    power: Power = 2,
     restarts: int = 10,
     max_iter: int = 100,
     tol: float = 1e-4,
@@ -60,6 +62,10 @@ def kmeans(
         n_clusters: scalar between 1 and `max_clusters`.
         max_clusters: static number of cluster slots `K`.
         mask: `bool[n]`, rows that count; all by default.
+        avoid: `f32[n]`, squared distance of each row to the nearest point that is there already;
+            draws keep away from these points too. By default there is none.
+        power: static, of the distances that weigh draws and add up to the inertia. With 1 a few
+            rows far from all others have less say.
         restarts: independent starts.
         max_iter: Lloyd iterations of each start at most.
         tol: a start stops when its centroids move by less than this share of the mean
@@ -69,21 +75,29 @@ def kmeans(
     weight = jnp.ones(len(x), x.dtype) if mask is None else mask.astype(x.dtype)
     # A mean near the data keeps the differences of squares accurate.
     center = dot(weight, x) / jnp.maximum(weight.sum(), 1.0)
-    centered = (x - center) * weight[:, None]
+    centered = (x - center[None, :]) * weight[:, None]
     active = jnp.arange(max_clusters) < n_clusters
-    farthest = jnp.full(len(x), jnp.inf, x.dtype)
+    distance = jnp.full(len(x), jnp.inf, x.dtype)
+    if avoid is not None:
+        distance = jnp.where(weight > 0, avoid, distance)
     variance = jnp.sum(centered**2) / jnp.maximum(weight.sum(), 1.0) / max(x.shape[1], 1)
 
     def start(key: Array) -> KMeansResult:
-        centroids = draw_starts(key, centered, weight, active, farthest)
-        return lloyd(
-            centered, weight, centroids, active, active, max_iter=max_iter, tol=tol * variance
+        centroids = draw_starts(key, centered, weight, active, distance, power=power)
+        return _lloyd(
+            centered,
+            weight,
+            centroids,
+            active,
+            max_iter=max_iter,
+            tol=tol * variance,
+            power=power,
         )
 
     runs = jax.vmap(start)(jax.random.split(key, restarts))
     best = jax.tree.map(lambda leaf: leaf[jnp.argmin(runs.inertia)], runs)
-    labels = nearest(x - center, best.centroids, active)
-    centroids = jnp.where(active[:, None], best.centroids + center, 0.0)
+    labels = nearest(x - center[None, :], best.centroids, active)
+    centroids = jnp.where(active[:, None], best.centroids + center[None, :], 0.0)
     return best._replace(centroids=centroids, labels=labels)
 
 
@@ -115,7 +129,7 @@ def draw_starts(
     ) -> tuple[tuple[Array, Array], Array]:
         previous, distance = carry
         uniform, is_active = inputs
-        distance = jnp.minimum(distance, jnp.sum((x - previous) ** 2, axis=1))
+        distance = jnp.minimum(distance, jnp.sum((x - previous[None, :]) ** 2, axis=1))
         centroid = jnp.where(is_active, draw(uniform, distance), previous)
         return (centroid, distance), centroid
 
@@ -125,16 +139,15 @@ def draw_starts(
     return jnp.concatenate([first[None], others])
 
 
-def lloyd(
+def _lloyd(
     x: Array,
     weight: Array,
     centroids: Array,
     active: Array,
-    moving: Array,
     *,
     max_iter: int,
     tol: Array,
-    power: Power = 2,
+    power: Power,
 ) -> KMeansResult:
     """Moves centroids to the means of their rows until they rest.
 
@@ -142,8 +155,7 @@ def lloyd(
         x: `f32[n, d]`.
         weight: `f32[n]`, 1 for rows that count and 0 for the others.
         centroids: `f32[K, d]`, where they start.
-        active: `bool[K]`, those that rows are assigned to.
-        moving: `bool[K]`, those that move; the others stay where they are.
+        active: `bool[K]`, those that rows are assigned to; the others stay where they are.
         max_iter: iterations at most.
         tol: they rest once the sum of the squares of their shifts is not above this.
         power: static, of the distances that add up to the inertia.
@@ -156,10 +168,10 @@ def lloyd(
 
     def move(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         i, centroids, _ = carry
-        member = (nearest(x, centroids, active)[:, None] == slots) * weight[:, None]
+        member = (nearest(x, centroids, active)[:, None] == slots[None, :]) * weight[:, None]
         size = jnp.sum(member, axis=0)[:, None]
         means = dot(member.T, x) / jnp.maximum(size, 1.0)
-        moved = jnp.where((size > 0) & moving[:, None], means, centroids)
+        moved = jnp.where((size > 0) & active[:, None], means, centroids)
         return i + 1, moved, jnp.sum((moved - centroids) ** 2)
 
     start = (jnp.int32(0), centroids, jnp.asarray(jnp.inf, x.dtype))

@@ -58,8 +58,6 @@ def choose(problem: Problem, refits: Refits) -> Answer:
         refits,
         jnp.int32(k),
         jnp.asarray(problem.target_mask),
-        max_clusters=problem.spec.max_clusters,
-        restarts=problem.config.k.restarts,
     )
     counts = problem.target_mask
     labels = np.asarray(clusters.labels)[votes][:, counts]
@@ -110,22 +108,11 @@ def _central(labels: np.ndarray) -> tuple[int, float | None]:
     return int(np.argmax(np.nanmean(agree, axis=1))), float(np.nanmean(agree))
 
 
-@functools.partial(jax.jit, static_argnames=("method", "max_clusters", "restarts"))
-def _partition(
-    method: Method,
-    key: Array,
-    refits: Refits,
-    k: Array,
-    mask: Array,
-    *,
-    max_clusters: int,
-    restarts: int,
-) -> Clusters:
+@functools.partial(jax.jit, static_argnames="method")
+def _partition(method: Method, key: Array, refits: Refits, k: Array, mask: Array) -> Clusters:
     """Groups the unmasked rows in the representation of every refit, into `k` clusters each."""
 
     def one(key: Array, state: object, z: Array) -> Clusters:
-        return method.cluster(
-            key, state, z, k, max_clusters=max_clusters, mask=mask, restarts=restarts
-        )
+        return method.cluster(key, state, z, k, mask)
 
     return jax.vmap(one)(jax.random.split(key, len(refits.z)), refits.state, refits.z)

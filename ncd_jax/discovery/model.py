@@ -14,7 +14,7 @@ from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.answers import Answer, choose
 from ncd_jax.discovery.calibration import AS_IT_IS, Calibration, calibrate
-from ncd_jax.discovery.problem import Problem, make_hparams, make_method
+from ncd_jax.discovery.problem import Problem, make_method
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.methods import Spec
 from ncd_jax.methods.parts import class_means
@@ -45,7 +45,7 @@ class Model(NamedTuple):
     Attributes:
         method: name in `METHODS`.
         spec: its static facts.
-        hparams: its hyperparameters by name.
+        hparams: its hyperparameters by name, for people.
         state: its state, less what only training needs: `opt` is none.
         encoder: from columns of any kind to numbers; none where they are numbers.
         scaler: from these to what the method takes.
@@ -91,7 +91,6 @@ class Applied(NamedTuple, Generic[A]):
 def apply(
     method: Method,
     state: PyTree,
-    hparams: PyTree,
     centroids: Array,
     active: Array,
     x: Array,
@@ -106,13 +105,12 @@ def apply(
     Args:
         method: the method.
         state: its state.
-        hparams: its hyperparameters.
         centroids: `f32[C + K, L]`, those of the known classes first.
         active: `bool[C + K]`, which of them are in use.
         x: `f32[n, d]`, as the model's scaler gives them.
         n_known: static, `C`.
     """
-    z = method.represent(state, x, hparams)
+    z = method.represent(state, x)
     squared = jnp.where(active, squared_distances(z, centroids), jnp.inf)
     labels = nearest(z, centroids, active)
     novel = n_known + method.assign(state, z, centroids[n_known:], active[n_known:])
@@ -127,7 +125,7 @@ def apply_model(model: Model, x: np.ndarray) -> Applied[np.ndarray]:
     method, centroids = make_method(model.method, model.spec), model.centroids
     class_of_row = np.full(len(centroids), -1)
     class_of_row[model.slots] = np.arange(len(model.slots))
-    learned = (model.state, make_hparams(model.method, model.hparams), centroids, class_of_row >= 0)
+    learned = (model.state, centroids, class_of_row >= 0)
     parts = []
     for start in range(0, max(len(x), 1), _CHUNK):
         rows = model.scaler.apply(x[start : start + _CHUNK])
@@ -191,10 +189,10 @@ def fitted_model(
         state: its state.
         answer: the answer.
     """
-    arrays, n_known = make_hparams(problem.config.method, hparams), problem.spec.n_known
+    n_known = problem.spec.n_known
     y = np.asarray(problem.data.y)
     present = np.unique(y[y != UNLABELLED])
-    means = np.asarray(_class_means(problem.method, state, problem.data, arrays, n_known=n_known))
+    means = np.asarray(_class_means(problem.method, state, problem.data, n_known=n_known))
     centroids = np.zeros((n_known + problem.spec.max_clusters, means.shape[1]), np.float32)
     centroids[:n_known] = means
     centroids[n_known + answer.slots] = answer.centroids
@@ -217,10 +215,8 @@ def fitted_model(
 
 
 @functools.partial(jax.jit, static_argnames=("method", "n_known"))
-def _class_means(
-    method: Method, state: PyTree, data: NCDData, hparams: PyTree, *, n_known: int
-) -> Array:
-    return class_means(method.represent(state, data.x, hparams), data.y, n_known)
+def _class_means(method: Method, state: PyTree, data: NCDData, *, n_known: int) -> Array:
+    return class_means(method.represent(state, data.x), data.y, n_known)
 
 
 def on_host(model: Model) -> Model:

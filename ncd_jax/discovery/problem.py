@@ -24,6 +24,7 @@ from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
 
 __all__ = [
     "Problem",
+    "fold_method",
     "fold_protocol",
     "k_search",
     "make_hparams",
@@ -153,6 +154,7 @@ def _problem(
         n_known=len(table.classes),
         latent_width=int(width),
         max_clusters=slots,
+        restarts=config.k.restarts,
         normalise=config.representation == "normalised",
         variant=config.variant or info.variants[0],
         blocks=table.categories,
@@ -244,11 +246,22 @@ def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
         n_hidden=_most_hidden(folds),
-        max_clusters=_most_hidden(folds) if how is None else how.max_clusters,
-        restarts=config.search.restarts,
         lanes=config.search.lanes,
         k_search=None if problem.info.needs_k else how,
     )
+
+
+def fold_method(problem: Problem, folds: Folds[np.ndarray]) -> Method:
+    """The method of a problem as candidates are scored with it on folds.
+
+    Many clusterings are scored, so each has fewer restarts than that of the answer. Where all
+    known classes are hidden at once it may need more slots.
+    """
+    how = k_search(problem, folds)
+    most = max(problem.spec.max_clusters, _most_hidden(folds), how.max_clusters if how else 0)
+    restarts = problem.config.search.restarts
+    spec = dataclasses.replace(problem.spec, max_clusters=most, restarts=restarts)
+    return make_method(problem.config.method, spec)
 
 
 def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearch | None:

@@ -84,10 +84,10 @@ def refit(training: Training, keys: Array, data: NCDData, goal: Goal, hparams: P
         )
 
         def represent(x: Array) -> Array:
-            z = method.represent(state, x, hparams)
+            z = method.represent(state, x)
             return jnp.where(jnp.isfinite(z), z, 0.0)
 
-        z = method.represent(state, data.x[goal.rows], hparams)
+        z = method.represent(state, data.x[goal.rows])
         finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
         z = jnp.where(finite, z, 0.0)
         found = None

@@ -45,7 +45,7 @@ def score_test_split(
     if truth is not None and truth.y_test is not None:
         x = jnp.asarray(problem.scaler.apply(table.x_test[novel]))
         hparams = make_hparams(model.method, model.hparams)
-        inductive = _assign_novel(problem, model.state, x, hparams, answer)
+        inductive = _assign_novel(problem, model.state, x, answer)
         transductive = inductive
         if not (problem.method.stages and problem.info.needs_k):
             transductive = _cluster_anew(problem, model.state, x, hparams, answer.k)
@@ -54,23 +54,20 @@ def score_test_split(
     return result
 
 
-def _assign_novel(
-    problem: Problem, state: PyTree, x: Array, hparams: PyTree, answer: Answer
-) -> np.ndarray:
+def _assign_novel(problem: Problem, state: PyTree, x: Array, answer: Answer) -> np.ndarray:
     """The novel class `i[m]` of each of the rows `f32[m, d]`, none of which is known."""
-    n_slots, used = problem.spec.max_clusters, answer.slots
+    n_slots, used = problem.method.max_clusters, answer.slots
     centroids = np.zeros((n_slots, answer.centroids.shape[1]), np.float32)
     centroids[used] = answer.centroids
     class_of_slot = np.zeros(n_slots, int)
     class_of_slot[used] = np.arange(len(used))
 
     @jax.jit
-    def assign(state: PyTree, x: Array, hparams: PyTree) -> Array:
-        z = problem.method.represent(state, x, hparams)
-        active = np.isin(np.arange(n_slots), used)
+    def assign(state: PyTree, x: Array) -> Array:
+        z, active = problem.method.represent(state, x), np.isin(np.arange(n_slots), used)
         return problem.method.assign(state, z, jnp.asarray(centroids), jnp.asarray(active))
 
-    return class_of_slot[np.asarray(assign(state, x, hparams))]
+    return class_of_slot[np.asarray(assign(state, x))]
 
 
 def _cluster_anew(problem: Problem, state: PyTree, x: Array, hparams: PyTree, k: int) -> np.ndarray:
@@ -83,36 +80,13 @@ def _cluster_anew(problem: Problem, state: PyTree, x: Array, hparams: PyTree, k:
         y = jnp.concatenate([jnp.full(len(x), UNLABELLED), problem.data.y[labelled]])
         goal = Goal(jnp.arange(len(x)), jnp.ones(len(x), bool), k_traced)
         state = jax.jit(problem.method.init)(key_fit, NCDData(rows, y), goal, hparams)
-    clusters = _cluster(
-        key_cluster,
-        problem.method,
-        state,
-        x,
-        hparams,
-        k_traced,
-        max_clusters=problem.spec.max_clusters,
-        restarts=problem.config.k.restarts,
-    )
-    return np.asarray(clusters)
+    return np.asarray(_cluster(key_cluster, problem.method, state, x, k_traced))
 
 
-@functools.partial(jax.jit, static_argnames=("method", "max_clusters", "restarts"))
-def _cluster(
-    key: Array,
-    method: Method,
-    state: PyTree,
-    x: Array,
-    hparams: PyTree,
-    k: Array,
-    *,
-    max_clusters: int,
-    restarts: int,
-) -> Array:
-    z = method.represent(state, x, hparams)
-    everyone = jnp.ones(len(x), bool)
-    return method.cluster(
-        key, state, z, k, max_clusters=max_clusters, mask=everyone, restarts=restarts
-    ).labels
+@functools.partial(jax.jit, static_argnames="method")
+def _cluster(key: Array, method: Method, state: PyTree, x: Array, k: Array) -> Array:
+    z = method.represent(state, x)
+    return method.cluster(key, state, z, k, jnp.ones(len(x), bool)).labels
 
 
 def true_names(table: Table, truth: Truth | None) -> list[str] | None:

@@ -10,7 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.data.folds import Folds
-from ncd_jax.discovery.problem import Problem, fold_protocol, k_search, make_hparams, purpose_key
+from ncd_jax.discovery.problem import (
+    Problem,
+    fold_method,
+    fold_protocol,
+    k_search,
+    make_hparams,
+    purpose_key,
+)
 from ncd_jax.tuning.cross_validation import SweepData
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.proposals import Proposals, Trial
@@ -129,7 +136,9 @@ def _search(
     if (in_columns := k_search(problem, folds)) is not None and problem.info.needs_k:
         key = purpose_key(config, "columns")
         data = data._replace(ks=_numbers_in_columns(key, data, in_columns))
-    sweep = Sweep(problem.method, functools.partial(make_hparams, config.method), data, protocol)
+    sweep = Sweep(
+        fold_method(problem, folds), functools.partial(make_hparams, config.method), data, protocol
+    )
     return search(
         sweep, proposals, candidates=candidates, batch=config.search.batch, on_batch=on_batch
     )

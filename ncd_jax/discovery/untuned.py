@@ -38,7 +38,7 @@ def fit_untuned(config: RunConfig, table: Table) -> tuple[Model, Answer]:
         state: Any = refits.state_of(answer.refit)
     else:
         state = _train_on_known(problem, hparams)
-        answer = _nothing_novel(problem, state, hparams)
+        answer = _nothing_novel(problem, state)
     model = fitted_model(problem, table, hparams, state, answer)
     if not np.isfinite(model.centroids).all():
         raise FloatingPointError(f"{config.method} diverged; give a smaller hparams lr")
@@ -60,9 +60,9 @@ def _train_on_known(problem: Problem, hparams: Mapping[str, float]) -> Any:
     return state
 
 
-def _nothing_novel(problem: Problem, state: Any, hparams: Mapping[str, float]) -> Answer:
-    arrays, none = make_hparams(problem.config.method, hparams), np.zeros(0, np.int32)
-    z = jax.eval_shape(problem.method.represent, state, problem.data.x, arrays)
+def _nothing_novel(problem: Problem, state: Any) -> Answer:
+    none = np.zeros(0, np.int32)
+    z = jax.eval_shape(problem.method.represent, state, problem.data.x)
     return Answer(
         refit=0,
         k=0,

@@ -87,6 +87,7 @@ class State(NamedTuple):
         present: `bool[C]`, known classes with a labelled row in the training data.
         k: scalar i32, number of novel clusters.
         head_loss: `f32[H]`, running loss of every novel head; the lowest one answers.
+        latent_dim: scalar i32, latent columns in use.
     """
 
     params: Any
@@ -95,6 +96,7 @@ class State(NamedTuple):
     present: Array
     k: Array
     head_loss: Array
+    latent_dim: Array
 
 
 def space(n_features: int) -> dict[str, Interval]:
@@ -132,11 +134,12 @@ def cr_kd(spec: Spec) -> Method:
         )
         present = present_classes(data.y, spec.n_known)
         k = jnp.asarray(goal.k, jnp.int32)
-        return State(params, batch_stats, opt, present, k, jnp.zeros(net.n_heads))
+        latent_dim = jnp.asarray(hparams.latent_dim, jnp.int32)
+        return State(params, batch_stats, opt, present, k, jnp.zeros(net.n_heads), latent_dim)
 
-    def recognise(variables: Any, x: Array, hparams: HParams) -> Any:
+    def recognise(variables: Any, x: Array, latent_dim: Array) -> Any:
         """Latents and known cosines, outside of training."""
-        return net.apply(variables, x, hparams.latent_dim, 0.0, train=False, method="recognise")
+        return net.apply(variables, x, latent_dim, 0.0, train=False, method="recognise")
 
     def apply(params: Any, state: State, x: Array, hparams: HParams, key: Array, part: str) -> Any:
         """What a part of the network says in training, and the new running statistics."""
@@ -190,7 +193,7 @@ def cr_kd(spec: Spec) -> Method:
         x = views.reshape(-1, spec.n_features)
         labelled = batch.y != UNLABELLED
         wanted = ~labelled & batch.wanted
-        _, teacher = recognise(state.opt.teacher, x, hparams)
+        _, teacher = recognise(state.opt.teacher, x, state.latent_dim)
         slots = jnp.arange(spec.max_clusters) < state.k
 
         def loss(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
@@ -216,11 +219,12 @@ def cr_kd(spec: Spec) -> Method:
         recent = info.pop("head_loss")
         return state._replace(head_loss=MEMORY * state.head_loss + (1 - MEMORY) * recent), info
 
-    def represent(state: State, x: Array, hparams: HParams) -> Array:
-        return recognise(_recogniser(state.params, state.batch_stats), x, hparams)[0]
+    def represent(state: State, x: Array) -> Array:
+        return recognise(_recogniser(state.params, state.batch_stats), x, state.latent_dim)[0]
 
-    def known_logits(state: State, x: Array, hparams: HParams) -> Array:
-        _, cosines = recognise(_recogniser(state.params, state.batch_stats), x, hparams)
+    def known_logits(state: State, x: Array) -> Array:
+        recogniser = _recogniser(state.params, state.batch_stats)
+        _, cosines = recognise(recogniser, x, state.latent_dim)
         return jnp.where(state.present, cosines / TEMPERATURE, -1e9)
 
     def assign(state: State, z: Array, centroids: Array, active: Array) -> Array:
@@ -229,32 +233,21 @@ def cr_kd(spec: Spec) -> Method:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
         heads: Any = net.apply(variables, z, method="discover")
         cosines = heads[jnp.argmin(state.head_loss)]
-        n_slots = min(len(active), spec.max_clusters)
-        cosines = jnp.where(active[:n_slots], cosines[:, :n_slots], -jnp.inf)
-        return jnp.argmax(cosines, axis=1).astype(jnp.int32)
+        return jnp.argmax(jnp.where(active, cosines, -jnp.inf), axis=1).astype(jnp.int32)
 
-    def cluster(
-        key: Array,
-        state: State,
-        z: Array,
-        k: Array | int,
-        *,
-        max_clusters: int,
-        mask: Array | None = None,
-        restarts: int = 10,
-    ) -> Clusters:
+    def cluster(key: Array, state: State, z: Array, k: Array | int, mask: Array) -> Clusters:
         """The clusters that were learnt, at most `k` of them; nothing is random any more."""
-        del key, restarts
-        active = jnp.arange(max_clusters) < jnp.minimum(k, state.k)
+        del key
+        active = jnp.arange(spec.max_clusters) < jnp.minimum(k, state.k)
         labels = assign(state, z, z, active)
-        counted = labels if mask is None else jnp.where(mask, labels, -1)
-        return Clusters(class_means(z, counted, max_clusters), labels)
+        counted = jnp.where(mask, labels, -1)
+        return Clusters(class_means(z, counted, spec.max_clusters), labels)
 
     stages = (
         Stage(pretrain, share=PRETRAIN),
         Stage(discover, share=1.0 - PRETRAIN, enter=freeze_teacher),
     )
-    return Method(init, stages, represent, known_logits, cluster, assign)
+    return Method(init, stages, represent, known_logits, cluster, assign, spec.max_clusters)
 
 
 def _recogniser(params: Any, batch_stats: Any) -> Any:

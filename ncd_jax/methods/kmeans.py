@@ -24,7 +24,7 @@ class HParams(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is known about the known classes; clustering does not look at it.
+    """What is known about the known classes; k-means does not look at it.
 
     Attributes:
         means: `f32[C, d]` of the labelled rows of each class.
@@ -51,15 +51,15 @@ def kmeans_method(spec: Spec) -> Method:
         means = class_means(data.x, data.y, spec.n_known)
         return State(means, present_classes(data.y, spec.n_known), ())
 
-    def represent(state: State, x: Array, hparams: HParams) -> Array:
-        del state, hparams
+    def represent(state: State, x: Array) -> Array:
+        del state
         return x
 
-    def known_logits(state: State, x: Array, hparams: HParams) -> Array:
-        del hparams
+    def known_logits(state: State, x: Array) -> Array:
         return mean_logits(x, state.means, state.present)
 
-    return Method(init, (), represent, known_logits, cluster_by_kmeans, assign_to_nearest)
+    cluster = cluster_by_kmeans(spec)
+    return Method(init, (), represent, known_logits, cluster, assign_to_nearest, spec.max_clusters)
 
 
 INFO = MethodInfo(

@@ -95,15 +95,15 @@ def ncd_sc(spec: Spec) -> Method:
         means = class_means(unit_rows(fitted.map.vectors), y, spec.n_known)
         return State(fitted.map._asdict(), means, present_classes(y, spec.n_known), ())
 
-    def represent(state: State, x: Array, hparams: HParams) -> Array:
-        del hparams
+    def represent(state: State, x: Array) -> Array:
         values, _ = extend(SpectralMap(**state.embedding), x)
         return unit_rows(values)
 
-    def known_logits(state: State, x: Array, hparams: HParams) -> Array:
-        return mean_logits(represent(state, x, hparams), state.means, state.present)
+    def known_logits(state: State, x: Array) -> Array:
+        return mean_logits(represent(state, x), state.means, state.present)
 
-    return Method(init, (), represent, known_logits, cluster_by_kmeans, assign_to_nearest)
+    cluster = cluster_by_kmeans(spec)
+    return Method(init, (), represent, known_logits, cluster, assign_to_nearest, spec.max_clusters)
 
 
 INFO = MethodInfo(

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 
 from ncd_jax.clustering.kmeans import kmeans, nearest, squared_distances
 from ncd_jax.clustering.precise import dot
-from ncd_jax.types import Array, Clusters, PyTree
+from ncd_jax.methods.spec import Spec
+from ncd_jax.types import Array, ClusterFn, Clusters, PyTree
 
 __all__ = [
     "assign_to_nearest",
@@ -32,20 +33,15 @@ def mean_logits(z: Array, means: Array, present: Array) -> Array:
     return jnp.where(present, -0.5 * squared_distances(z, means), -1e9)
 
 
-def cluster_by_kmeans(
-    key: Array,
-    state: PyTree,
-    z: Array,
-    k: Array | int,
-    *,
-    max_clusters: int,
-    mask: Array | None = None,
-    restarts: int = 10,
-) -> Clusters:
+def cluster_by_kmeans(spec: Spec) -> ClusterFn:
     """`Method.cluster` of methods that leave it to k-means on their representation."""
-    del state
-    found = kmeans(key, z, k, max_clusters=max_clusters, mask=mask, restarts=restarts)
-    return Clusters(found.centroids, found.labels)
+
+    def cluster(key: Array, state: PyTree, z: Array, k: Array | int, mask: Array) -> Clusters:
+        del state
+        found = kmeans(key, z, k, max_clusters=spec.max_clusters, mask=mask, restarts=spec.restarts)
+        return Clusters(found.centroids, found.labels)
+
+    return cluster
 
 
 def assign_to_nearest(state: PyTree, z: Array, centroids: Array, active: Array) -> Array:

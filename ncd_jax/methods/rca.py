@@ -94,18 +94,18 @@ def rca(spec: Spec) -> Method:
         means = class_means(z, data.y, spec.n_known)
         return State(centre, whitening, means, present_classes(data.y, spec.n_known), ())
 
-    def represent(state: State, x: Array, hparams: HParams) -> Array:
-        del hparams
+    def represent(state: State, x: Array) -> Array:
         return _see(x, state.centre, state.whitening)
 
-    def known_logits(state: State, x: Array, hparams: HParams) -> Array:
-        return mean_logits(represent(state, x, hparams), state.means, state.present)
+    def known_logits(state: State, x: Array) -> Array:
+        return mean_logits(represent(state, x), state.means, state.present)
 
     def _see(x: Array, centre: Array, whitening: Array) -> Array:
         z = dot(x - centre, whitening)
         return unit_rows(z) if spec.normalise else z
 
-    return Method(init, (), represent, known_logits, cluster_by_kmeans, assign_to_nearest)
+    cluster = cluster_by_kmeans(spec)
+    return Method(init, (), represent, known_logits, cluster, assign_to_nearest, spec.max_clusters)
 
 
 def _within_classes(data: NCDData, n_known: int) -> Array:

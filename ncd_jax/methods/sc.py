@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from ncd_jax.clustering.ncd_kmeans import ncd_kmeans
+from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.spectral import SpectralMap, extend, fit_spectral
 from ncd_jax.methods.parts import assign_to_nearest, class_means, mean_logits, present_classes
 from ncd_jax.methods.spec import MethodInfo, Spec
@@ -65,42 +65,28 @@ def sc(spec: Spec) -> Method:
         means = class_means(data.x, data.y, spec.n_known)
         return State(fitted.map._asdict(), means, present_classes(data.y, spec.n_known), ())
 
-    def represent(state: State, x: Array, hparams: HParams) -> Array:
-        del hparams
+    def represent(state: State, x: Array) -> Array:
         values, degrees = extend(SpectralMap(**state.embedding), x)
         return values * jnp.sqrt(degrees)[:, None]
 
-    def known_logits(state: State, x: Array, hparams: HParams) -> Array:
-        del hparams
+    def known_logits(state: State, x: Array) -> Array:
         return mean_logits(x, state.means, state.present)
 
-    return Method(init, (), represent, known_logits, _cluster, assign_to_nearest)
+    def cluster(key: Array, state: State, z: Array, k: Array | int, mask: Array) -> Clusters:
+        """k-means by plain distances."""
+        del state
+        found = kmeans(
+            key,
+            z,
+            k,
+            max_clusters=spec.max_clusters,
+            mask=mask,
+            power=1,
+            restarts=spec.restarts,
+        )
+        return Clusters(found.centroids, found.labels)
 
-
-def _cluster(
-    key: Array,
-    state: State,
-    z: Array,
-    k: Array | int,
-    *,
-    max_clusters: int,
-    mask: Array | None = None,
-    restarts: int = 10,
-) -> Clusters:
-    """k-means by plain distances: the variant of NCD k-means, with no known class to avoid."""
-    del state
-    found = ncd_kmeans(
-        key,
-        z,
-        k,
-        jnp.zeros((0, z.shape[1]), z.dtype),
-        jnp.zeros(0, bool),
-        max_clusters=max_clusters,
-        mask=mask,
-        variant="novel_unlabelled_plain",
-        restarts=restarts,
-    )
-    return Clusters(found.centroids, found.labels)
+    return Method(init, (), represent, known_logits, cluster, assign_to_nearest, spec.max_clusters)
 
 
 INFO = MethodInfo(

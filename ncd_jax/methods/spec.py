@@ -20,6 +20,7 @@ class Spec:
         latent_width: columns of the representation that the program has room for; a
             candidate may use fewer.
         max_clusters: most novel classes that the program has room for.
+        restarts: of k-means, where the method clusters by it; the best one counts.
         normalise: whether learned latents are scaled to norm 1 before they are clustered.
         variant: one of the method's variants.
         blocks: encoded columns of each category; see `networks.categories`. Methods that rebuild
@@ -30,6 +31,7 @@ class Spec:
     n_known: int
     latent_width: int
     max_clusters: int = 20
+    restarts: int = 10
     normalise: bool = True
     variant: str = ""
     blocks: Blocks = ()

@@ -76,6 +76,7 @@ class State(NamedTuple):
         opt: what only training needs.
         present: `bool[C]`, known classes with a labelled row in the training data.
         k: scalar i32, cluster slots in use.
+        latent_dim: scalar i32, latent columns in use.
     """
 
     params: Any
@@ -83,6 +84,7 @@ class State(NamedTuple):
     opt: Training
     present: Array
     k: Array
+    latent_dim: Array
 
 
 def space(n_features: int) -> dict[str, Interval]:
@@ -123,7 +125,8 @@ def tabular_ncd(spec: Spec) -> Method:
             variables["batch_stats"],
             Training(adamw, memory),
             present_classes(data.y, spec.n_known),
-            jnp.int32(goal.k),
+            jnp.asarray(goal.k, jnp.int32),
+            jnp.asarray(hparams.latent_dim, jnp.int32),
         )
 
     def losses(
@@ -189,46 +192,30 @@ def tabular_ncd(spec: Spec) -> Method:
         updates, adamw = optimiser.update(grads, state.opt.adamw, state.params)
         params = optax.apply_updates(state.params, updates)
         training = Training(adamw, push(memory, batch.x, labelled))
-        return State(params, batch_stats, training, state.present, state.k), info
+        return state._replace(params=params, batch_stats=batch_stats, opt=training), info
 
-    def evaluate(state: State, x: Array, hparams: HParams) -> Any:
-        return net.apply(
-            {"params": state.params, "batch_stats": state.batch_stats},
-            x,
-            jnp.ones((len(x), 1)),
-            hparams.latent_dim,
-            hparams.dropout,
-            train=False,
-        )
+    def evaluate(state: State, x: Array) -> Any:
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        kinds = jnp.ones((len(x), 1))
+        return net.apply(variables, x, kinds, state.latent_dim, 0.0, train=False)
 
-    def represent(state: State, x: Array, hparams: HParams) -> Array:
-        return evaluate(state, x, hparams).latent
+    def represent(state: State, x: Array) -> Array:
+        return evaluate(state, x).latent
 
-    def known_logits(state: State, x: Array, hparams: HParams) -> Array:
-        logits = evaluate(state, x, hparams).logits[:, : spec.n_known]
+    def known_logits(state: State, x: Array) -> Array:
+        logits = evaluate(state, x).logits[:, : spec.n_known]
         return jnp.where(state.present, logits, -1e9)
 
     def largest_output(state: State, z: Array, active: Array) -> Array:
         """The active cluster `i32[n]` for which the clustering head says most."""
         said = cast(Array, net.apply({"params": state.params}, z, method="clusters"))
-        n_slots = min(len(active), spec.max_clusters)
-        said = jnp.where(active[:n_slots], said[:, :n_slots], -jnp.inf)
-        return jnp.argmax(said, axis=1).astype(jnp.int32)
+        return jnp.argmax(jnp.where(active, said, -jnp.inf), axis=1).astype(jnp.int32)
 
-    def cluster(
-        key: Array,
-        state: State,
-        z: Array,
-        k: Array | int,
-        *,
-        max_clusters: int,
-        mask: Array,
-        restarts: int,
-    ) -> Clusters:
-        del key, restarts
-        active = jnp.arange(max_clusters) < jnp.minimum(k, state.k)
+    def cluster(key: Array, state: State, z: Array, k: Array | int, mask: Array) -> Clusters:
+        del key
+        active = jnp.arange(spec.max_clusters) < jnp.minimum(k, state.k)
         labels = largest_output(state, z, active)
-        member = jax.nn.one_hot(labels, max_clusters) * mask[:, None]
+        member = jax.nn.one_hot(labels, spec.max_clusters) * mask[:, None]
         size = jnp.maximum(jnp.sum(member, axis=0), 1.0)
         return Clusters(dot(member.T, z) / size[:, None], labels)
 
@@ -236,7 +223,7 @@ def tabular_ncd(spec: Spec) -> Method:
         del centroids
         return largest_output(state, z, active)
 
-    return Method(init, (Stage(step),), represent, known_logits, cluster, assign)
+    return Method(init, (Stage(step),), represent, known_logits, cluster, assign, spec.max_clusters)
 
 
 def _kinds(labelled: Array) -> Array:

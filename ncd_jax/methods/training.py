@@ -31,12 +31,14 @@ class State(NamedTuple):
         batch_stats: running statistics of BatchNorm.
         opt: state of the optimiser.
         present: `bool[C]`, known classes with a labelled row in the training data.
+        latent_dim: scalar i32, latent columns in use.
     """
 
     params: Any
     batch_stats: Any
     opt: Any
     present: Array
+    latent_dim: Array
 
 
 def encoder_space(n_features: int) -> dict[str, Interval]:
@@ -77,7 +79,8 @@ def encoder_method(spec: Spec, net: Any, loss: Callable[..., dict[str, Array]]) 
         params = variables["params"]
         present = present_classes(data.y, spec.n_known)
         opt = optax.adamw(hparams.lr, weight_decay=WEIGHT_DECAY).init(params)
-        return State(params, variables["batch_stats"], opt, present)
+        latent_dim = jnp.asarray(hparams.latent_dim, jnp.int32)
+        return State(params, variables["batch_stats"], opt, present, latent_dim)
 
     def step(
         key: Array, state: State, batch: Batch, hparams: Any
@@ -99,24 +102,25 @@ def encoder_method(spec: Spec, net: Any, loss: Callable[..., dict[str, Array]]) 
         optimiser = optax.adamw(hparams.lr, weight_decay=WEIGHT_DECAY)
         updates, opt = optimiser.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
-        return State(params, batch_stats, opt, state.present), info
+        return state._replace(params=params, batch_stats=batch_stats, opt=opt), info
 
-    def evaluate(state: State, x: Array, hparams: Any) -> Any:
-        return net.apply(
-            {"params": state.params, "batch_stats": state.batch_stats},
-            x,
-            hparams.latent_dim,
-            hparams.dropout,
-            train=False,
-        )
+    def evaluate(state: State, x: Array) -> Any:
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        return net.apply(variables, x, state.latent_dim, 0.0, train=False)
 
-    def represent(state: State, x: Array, hparams: Any) -> Array:
-        latent = evaluate(state, x, hparams).latent
+    def represent(state: State, x: Array) -> Array:
+        latent = evaluate(state, x).latent
         return unit_rows(latent) if spec.normalise else latent
 
-    def known_logits(state: State, x: Array, hparams: Any) -> Array:
-        return jnp.where(state.present, evaluate(state, x, hparams).logits, -1e9)
+    def known_logits(state: State, x: Array) -> Array:
+        return jnp.where(state.present, evaluate(state, x).logits, -1e9)
 
     return Method(
-        init, (Stage(step),), represent, known_logits, cluster_by_kmeans, assign_to_nearest
+        init,
+        (Stage(step),),
+        represent,
+        known_logits,
+        cluster_by_kmeans(spec),
+        assign_to_nearest,
+        spec.max_clusters,
     )

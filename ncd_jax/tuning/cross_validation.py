@@ -44,8 +44,6 @@ class Protocol:
         epochs: passes over all rows.
         batch_size: most rows in a step.
         n_hidden: most classes hidden in a fold.
-        max_clusters: largest number of clusters considered.
-        restarts: k-means restarts of the clustering that is scored.
         lanes: most runs side by side; bounds memory.
         k_search: how the number of clusters is looked for in the representation; none where it
             is given with each fold.
@@ -54,8 +52,6 @@ class Protocol:
     epochs: int
     batch_size: int
     n_hidden: int
-    max_clusters: int
-    restarts: int
     lanes: int
     k_search: KSearch | None
 
@@ -72,7 +68,7 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
         hparams: of one candidate.
         protocol: static facts.
     """
-    (key, x, fold, k), slots = sweep, protocol.max_clusters
+    key, x, fold, k = sweep
     key_train, key_index, key_cluster = jax.random.split(key, 3)
     data, goal = NCDData(x, fold.y), Goal(fold.hidden_rows, fold.hidden_mask, k)
     state, info = train(
@@ -84,30 +80,22 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
         epochs=protocol.epochs,
         batch_size=protocol.batch_size,
     )
-    z = method.represent(state, x[fold.hidden_rows], hparams)
+    z = method.represent(state, x[fold.hidden_rows])
     finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
     z = jnp.where(finite, z, 0.0)
 
     if protocol.k_search is not None:
 
         def represent(x: Array) -> Array:
-            z = method.represent(state, x, hparams)
+            z = method.represent(state, x)
             return jnp.where(jnp.isfinite(z), z, 0.0)
 
         k = estimate_k(key_index, represent, data, goal, z, protocol.k_search).k
-    clusters = method.cluster(
-        key_cluster,
-        state,
-        z,
-        k,
-        max_clusters=slots,
-        mask=fold.hidden_mask,
-        restarts=protocol.restarts,
-    )
+    clusters = method.cluster(key_cluster, state, z, k, fold.hidden_mask)
     table = contingency(
         clusters.labels,
         fold.hidden_y,
-        n_labels=slots,
+        n_labels=method.max_clusters,
         n_classes=protocol.n_hidden,
         mask=fold.hidden_mask,
     )

@@ -1,16 +1,12 @@
 """One training as one scan: no Python in the loop."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.types import Array, Batch, Goal, Method, NCDData, PyTree
+from ncd_jax.types import Array, Batch, Goal, Method, NCDData, PyTree, StepFn
 
 __all__ = ["epoch_order", "train"]
-
-StepFunction = Callable[[Array, PyTree, Batch, PyTree], tuple[PyTree, dict[str, Array]]]
 
 
 def epoch_order(key: Array, n_rows: int, batch_size: int) -> Array:
@@ -65,7 +61,7 @@ def train(
     for stage, begin, end in zip(method.stages, [0, *ends], ends, strict=False):
 
         def epoch(
-            state: PyTree, i: Array, step: StepFunction = stage.step
+            state: PyTree, i: Array, step: StepFn = stage.step
         ) -> tuple[PyTree, dict[str, Array]]:
             order = epoch_order(jax.random.fold_in(key_order, i), len(data.x), batch_size)
             keys = jax.random.split(jax.random.fold_in(key_step, i), len(order))

@@ -71,10 +71,10 @@ def test_published_cells_are_those_that_can_be():
 
 
 def test_a_variant_is_part_of_the_name():
-    config = parsed(datasets="letter", methods="ncd_kmeans,ncd_kmeans/both_all")
+    config = parsed(datasets="letter", methods="ncd_kmeans,ncd_kmeans/novel_unlabelled_plain")
     first, second = (cell_config(config, cell) for cell in plan(config)[::2])
     assert (first.method, first.variant) == ("ncd_kmeans", "")
-    assert (second.method, second.variant) == ("ncd_kmeans", "both_all")
+    assert (second.method, second.variant) == ("ncd_kmeans", "novel_unlabelled_plain")
 
 
 def test_budgets_are_of_tables_and_methods():

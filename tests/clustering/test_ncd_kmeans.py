@@ -8,71 +8,47 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.clustering.kmeans import draw_starts
-from ncd_jax.clustering.ncd_kmeans import VARIANTS, ncd_kmeans, needs_labelled_rows
+from ncd_jax.clustering.ncd_kmeans import ncd_kmeans
 
 K, C = 4, 3
 KEY = jax.random.key(0)
-ON_ALL = [name for name in VARIANTS if name.endswith("all")]
+POWERS = pytest.mark.parametrize("power", [1, 2])
 
 
 @pytest.fixture(scope="module")
 def problem():
-    """Overlapping known and new groups: rows, labelled rows, class means, true new classes."""
+    """Overlapping known and new groups: rows, class means, true new classes."""
     rng = np.random.default_rng(0)
     centres = rng.normal(0, 2.0, (6, 3))
     classes = np.repeat(np.arange(6), [25, 20, 30, 40, 25, 35])
     rows = (centres[classes] + rng.normal(0, 0.9, (len(classes), 3))).astype(np.float32)
     known = classes < C
     means = np.stack([rows[classes == c].mean(axis=0) for c in range(C)])
-    return rows[~known], rows[known], means, classes[~known] - C
+    return rows[~known], means, classes[~known] - C
 
 
-@functools.partial(jax.jit, static_argnames=("variant", "restarts"))
-def fit(key, x, k, means, present, labelled, mask, labelled_mask, **options):
-    return ncd_kmeans(
-        key,
-        x,
-        k,
-        means,
-        present,
-        max_clusters=K,
-        mask=mask,
-        labelled=labelled,
-        labelled_mask=labelled_mask,
-        **options,
-    )
+@functools.partial(jax.jit, static_argnames="power")
+def fit(key, x, k, means, present, mask, power=2):
+    return ncd_kmeans(key, x, k, means, present, max_clusters=K, mask=mask, power=power, restarts=4)
 
 
-def run(x, k, means, labelled, *, present=None, mask=None, labelled_mask=None, **options):
-    """One compilation for each shape of the rows and each variant."""
-    options = {"variant": "novel_unlabelled", "restarts": 4} | options
+def run(x, k, means, *, present=None, mask=None, power=2):
+    """One compilation for each shape of the rows and each power."""
     present = np.ones(len(means), bool) if present is None else present
     mask = np.ones(len(x), bool) if mask is None else mask
-    labelled_mask = np.ones(len(labelled), bool) if labelled_mask is None else labelled_mask
-    return fit(KEY, x, k, means, present, labelled, mask, labelled_mask, **options)
+    return fit(KEY, x, k, means, present, mask, power)
 
 
-def converge(x, labelled, new, known, variant):
+def converge(x, new, power):
     """The definition once more: loops over rows and centroids, float64."""
-    moves, where, *plain = variant.split("_")
-    new, known = new.astype(np.float64), known.astype(np.float64)
-    rows = np.concatenate([x, labelled]) if where == "all" else x
-    rows = rows.astype(np.float64)
-    only_new = variant.startswith("novel_unlabelled")
+    x, new = x.astype(np.float64), new.astype(np.float64)
     while True:
-        centroids = new if only_new else np.concatenate([new, known])
-        distance = cdist(rows, centroids)
-        nearest = distance.argmin(axis=1)
-        inertia = distance.min(axis=1) ** (1 if plain else 2)
-        before = centroids.copy()
-        for j in range(len(centroids)):
-            may_move = moves == "both" or moves == ("novel" if j < len(new) else "known")
-            if may_move and (nearest == j).any():
-                centroids[j] = rows[nearest == j].mean(axis=0)
-        new = centroids[: len(new)]
-        known = known if only_new else centroids[len(new) :]
-        if np.abs(centroids - before).max() < 1e-9:
-            return new, cdist(x, new).argmin(axis=1), inertia.sum()
+        distance = cdist(x, new)
+        nearest, before = distance.argmin(axis=1), new.copy()
+        for j in set(nearest):
+            new[j] = x[nearest == j].mean(axis=0)
+        if np.abs(new - before).max() < 1e-9:
+            return new, nearest, (distance.min(axis=1) ** power).sum()
 
 
 draw_once = jax.jit(draw_starts, static_argnames="power")
@@ -86,15 +62,14 @@ def starts(x, k, means, power=2):
         yield np.asarray(draw_once(key, x, ones, np.arange(K) < k, away, power=power))[:k]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_is_its_definition(variant, problem):
+@POWERS
+def test_it_is_its_definition(power, problem):
     """From the same draws, a loop finds the same centroids; the lowest inertia wins."""
-    x, labelled, means, _ = problem
-    power = 1 if variant.endswith("plain") else 2
+    x, means, _ = problem
     results = []
     for k in (2, 3):
-        found = run(x, k, means, labelled, variant=variant)
-        ends = [converge(x, labelled, new, means, variant) for new in starts(x, k, means, power)]
+        found = run(x, k, means, power=power)
+        ends = [converge(x, new, power) for new in starts(x, k, means, power)]
         inertias = [inertia for *_, inertia in ends]
         centroids, labels, inertia = ends[int(np.argmin(inertias))]
         np.testing.assert_allclose(found.inertia, inertia, rtol=1e-3)
@@ -107,19 +82,7 @@ def test_every_variant_is_its_definition(variant, problem):
     assert max(results) > 0.01, "else any restart would do"
 
 
-def test_the_variants_differ(problem):
-    """In where the new centroids end, unless they stay where they were drawn."""
-    x, labelled, means, _ = problem
-    found = {v: run(x, 3, means, labelled, variant=v).centroids[:3] for v in VARIANTS}
-    still = [found.pop(v) for v in ("known_unlabelled", "known_all")]
-    ends = list(found.values())
-    assert all(np.abs(a - b).max() > 1e-2 for i, a in enumerate(ends) for b in ends[:i])
-    drawn = list(starts(x, 3, means))
-    for centroids in still:
-        assert min(np.abs(centroids - each).max() for each in drawn) < 1e-5
-
-
-@pytest.mark.parametrize("power", [1, 2])
+@POWERS
 def test_draws_are_away_from_known_centroids(power):
     """Frequencies of the first draw against its probabilities, and of the second after it."""
     x = np.array([[0.0], [1.0], [3.0], [6.0]], np.float32)
@@ -139,10 +102,9 @@ def test_draws_are_away_from_known_centroids(power):
 
 
 def test_without_known_classes_as_good_as_scikit_learn(problem):
-    x, labelled, means, _ = problem
+    x, means, _ = problem
     for k in (2, 4):
-        none = np.zeros(C, bool)
-        found = run(x, k, means, labelled, present=none)
+        found = run(x, k, means, present=np.zeros(C, bool))
         theirs = KMeans(k, n_init=10, random_state=0).fit(x)
         np.testing.assert_allclose(found.inertia, theirs.inertia_, rtol=5e-3)
 
@@ -152,18 +114,17 @@ def test_plain_distances_choose_another_restart():
     # A far pair, and two groups of many rows: squares spend a cluster on the pair.
     x = np.concatenate([np.zeros(40), np.full(40, 1.0), [9.0, 9.0]])[:, None].astype(np.float32)
     far = np.full((1, 1), -1e3, np.float32)
-    plain = run(x, 2, far, x[:0], variant="novel_unlabelled_plain")
-    squared = run(x, 2, far, x[:0])
+    plain = run(x, 2, far, power=1)
+    squared = run(x, 2, far)
     np.testing.assert_allclose(np.sort(plain.centroids[:2, 0]), [0.0, 58 / 42], atol=1e-4)
     np.testing.assert_allclose(np.sort(squared.centroids[:2, 0]), [0.5, 9.0], atol=1e-4)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_masked_equals_subset(variant, problem):
-    """Masked rows, absent classes and masked labelled rows change nothing, to the last bit."""
-    x, labelled, means, _ = problem
+@POWERS
+def test_masked_equals_subset(power, problem):
+    """Masked rows and absent classes change nothing, to the last bit."""
+    x, means, _ = problem
     mask = np.arange(len(x)) % 3 > 0
-    labelled_mask = np.arange(len(labelled)) % 4 > 0
     present = np.array([True, False, True])
 
     def masked(junk):
@@ -171,54 +132,35 @@ def test_masked_equals_subset(variant, problem):
             np.where(mask[:, None], x, junk),
             3,
             np.where(present[:, None], means, junk),
-            np.where(labelled_mask[:, None], labelled, junk),
             present=present,
             mask=mask,
-            labelled_mask=labelled_mask,
-            variant=variant,
+            power=power,
         )
 
     a, b = masked(np.float32(0)), masked(np.float32(-700))
     np.testing.assert_array_equal(a.centroids, b.centroids)
     np.testing.assert_array_equal(a.inertia, b.inertia)
     np.testing.assert_array_equal(a.labels[mask], b.labels[mask])
-    subset = run(x[mask], 3, means[present], labelled[labelled_mask], variant=variant)
+    subset = run(x[mask], 3, means[present], power=power)
     np.testing.assert_allclose(a.inertia, subset.inertia, rtol=1e-3)
-    if variant.startswith(("novel", "both")):
-        np.testing.assert_allclose(
-            cdist(a.centroids[:3], subset.centroids[:3]).min(axis=0), 0, atol=0.1
-        )
+    np.testing.assert_allclose(
+        cdist(a.centroids[:3], subset.centroids[:3]).min(axis=0), 0, atol=0.1
+    )
 
 
 def test_k_is_traced_and_lanes_equal_a_loop(problem, rtol):
     """Lanes differ in number, mask and classes, as folds do; the rows are shared."""
-    x, labelled, means, _ = problem
-    rng = np.random.default_rng(0)
+    x, means, _ = problem
     ks = np.array([1, 4, 2])
-    masks = rng.random((3, len(x))) < 0.8
-    labelled_masks = rng.random((3, len(labelled))) < 0.8
+    masks = np.random.default_rng(0).random((3, len(x))) < 0.8
     present = np.eye(3) == 0
-    options = {"variant": "both_all", "restarts": 4}
-    lanes = jax.jit(
-        jax.vmap(functools.partial(fit, **options), (None, None, 0, None, 0, None, 0, 0))
-    )
-    together = lanes(KEY, x, ks, means, present, labelled, masks, labelled_masks)
+    lanes = jax.jit(jax.vmap(fit, (None, None, 0, None, 0, 0)))
+    together = lanes(KEY, x, ks, means, present, masks)
     for i, k in enumerate(ks):
-        alone = fit(KEY, x, k, means, present[i], labelled, masks[i], labelled_masks[i], **options)
+        alone = fit(KEY, x, k, means, present[i], masks[i])
         np.testing.assert_array_equal(together.labels[i], alone.labels)
         np.testing.assert_allclose(together.inertia[i], alone.inertia, rtol=10 * rtol)
         np.testing.assert_allclose(together.centroids[i], alone.centroids, rtol=rtol, atol=1e-5)
-
-
-def test_labelled_rows_matter_where_they_should(problem):
-    x, labelled, means, _ = problem
-    for variant in VARIANTS:
-        a = run(x, 3, means, labelled, variant=variant)
-        b = run(x, 3, means, labelled + 1, variant=variant)
-        assert bool(np.any(a.inertia != b.inertia)) == needs_labelled_rows(variant)
-        assert needs_labelled_rows(variant) == (variant in ON_ALL)
-    with pytest.raises(ValueError, match="needs the labelled rows"):
-        ncd_kmeans(KEY, x, 2, means, np.ones(C, bool), max_clusters=K, variant="both_all")
 
 
 DEGENERATE = {
@@ -230,14 +172,14 @@ DEGENERATE = {
 }
 
 
-@pytest.mark.parametrize("variant", ["novel_unlabelled", "both_all"])
+@POWERS
 @pytest.mark.parametrize("case", DEGENERATE)
-def test_degenerate(case, variant):
+def test_degenerate(case, power):
     x, k, mask = DEGENERATE[case]
     x = x.astype(np.float32)
     means = np.zeros((2, 2), np.float32)
     for present in ([True, True], [False, False]):
-        found = run(x, k, means, x + 1, present=np.array(present), mask=mask, variant=variant)
+        found = run(x, k, means, present=np.array(present), mask=mask, power=power)
         assert np.isfinite(found.centroids).all()
         assert np.isfinite(found.inertia)
         np.testing.assert_array_equal(found.centroids[k:], 0)
@@ -249,6 +191,5 @@ def test_finds_the_new_blobs(blobs):
     x, classes = blobs([30, 20, 40, 25, 35], 4)
     means = np.stack([x[classes == c].mean(axis=0) for c in range(2)])
     new = classes >= 2
-    for variant in ("novel_unlabelled", "novel_all"):
-        found = run(x[new], 3, means, x[~new], variant=variant)
-        assert adjusted_rand_score(found.labels, classes[new]) == 1
+    found = run(x[new], 3, means)
+    assert adjusted_rand_score(found.labels, classes[new]) == 1

@@ -10,7 +10,7 @@ from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table
 from ncd_jax.discovery import answers
 from ncd_jax.discovery.answers import choose
-from ncd_jax.discovery.problem import fold_protocol, prepare
+from ncd_jax.discovery.problem import fold_method, fold_protocol, prepare
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.discovery.tune import best_trials, tune, unselected_scores
 from ncd_jax.tuning import k_estimation
@@ -49,6 +49,18 @@ def answer_of(index, values, finite, table):
     """What is chosen where the refits have these values of the index."""
     ready = prepare(config_of(index), table, None)
     return choose(ready, refits_of(values, finite, ready))
+
+
+def test_folds_have_room_for_all_that_they_hide(table):
+    """NCD SC is tuned on all known classes at once, which are more than are looked for."""
+    few = dataclasses.replace(config_of("silhouette"), method="ncd_sc", hparams={})
+    few = dataclasses.replace(few, k=KConfig(max=3))
+    ready = prepare(few, table, None)
+    assert fold_method(ready, ready.hidden_folds).max_clusters == 3
+    assert fold_method(ready, ready.tuning_folds).max_clusters == 8
+    assert ready.method.max_clusters == ready.spec.max_clusters == 3
+    # One program for all folds of a problem: the same object, not an equal one.
+    assert fold_method(ready, ready.tuning_folds) is fold_method(ready, ready.tuning_folds)
 
 
 VALUES = [

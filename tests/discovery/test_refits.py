@@ -40,7 +40,7 @@ def test_refits_equal_single_trainings(searched, toy, table, goal, toy_hparams, 
         state, info = run(jax.random.split(key)[0])
         np.testing.assert_allclose(searched.state.scale[i], state.scale, rtol=10 * rtol)
         np.testing.assert_allclose(searched.loss[i], info["loss"], rtol=10 * rtol)
-        z = toy.represent(state, data.x[data.y == -1], hparams)
+        z = toy.represent(state, data.x[data.y == -1])
         np.testing.assert_allclose(searched.z[i], z, rtol=10 * rtol, atol=1e-6)
 
 

@@ -26,12 +26,12 @@ def test_clusters_made_in_training_are_scored_in_the_slots_they_have(method, tin
     def assign(state, z, centroids, active):
         return jnp.argmax(jnp.where(active[:3], z[:, column_of_slot], -jnp.inf), axis=1)
 
-    def cluster(key, state, z, k, *, max_clusters, mask, restarts):
-        labels = assign(state, z, None, jnp.arange(max_clusters) < k)
-        return Clusters(jnp.zeros((max_clusters, z.shape[1])), labels)
+    def cluster(key, state, z, k, mask):
+        labels = assign(state, z, None, jnp.arange(3) < k)
+        return Clusters(jnp.zeros((3, z.shape[1])), labels)
 
     trained = problem.method._replace(
-        represent=lambda state, x, hparams: x,
+        represent=lambda state, x: x,
         assign=assign,
         cluster=cluster,
     )

@@ -35,8 +35,8 @@ def train(method, data, hparams):
             method.init(KEY, data, goal, hparams),
             jax.random.split(KEY, STEPS),
         )
-        z = method.represent(state, data.x, hparams)
-        return state, info, z, method.known_logits(state, data.x, hparams)
+        z = method.represent(state, data.x)
+        return state, info, z, method.known_logits(state, data.x)
 
     return run(hparams)
 
@@ -98,7 +98,7 @@ def test_the_loss_is_the_cross_entropy_of_labelled_rows(data):
 def test_representation_is_normalised_where_asked(trained, data):
     state, _, z, _ = trained
     unit = INFO.make(Spec(n_features=D, n_known=C, latent_width=8))
-    ours = unit.represent(state._replace(opt=None), data.x, HPARAMS)
+    ours = unit.represent(state._replace(opt=None), data.x)
     np.testing.assert_allclose(ours, z / np.linalg.norm(z, axis=1, keepdims=True), atol=1e-4)
 
 

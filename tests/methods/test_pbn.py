@@ -213,8 +213,8 @@ def learnt(blobs):
 
         state = method.init(KEY, data, GOAL, hparams)
         state, info = jax.lax.scan(step, state, jax.random.split(KEY, 60))
-        logits = method.known_logits(state, data.x, hparams)
-        return info, logits, method.represent(state, data.x, hparams)
+        logits = method.known_logits(state, data.x)
+        return info, logits, method.represent(state, data.x)
 
     return y, {w: train(w) for w in (0.0, 1.0)}
 
@@ -237,6 +237,6 @@ def test_representation_is_normalised_unless_told_otherwise(learnt):
     assert raw.std() > 1e-3
     method = pbn(Spec(n_features=D, n_known=C, latent_width=ROOM))
     state = jax.jit(method.init)(KEY, NCDData(jnp.asarray(X), jnp.asarray(Y)), GOAL, HPARAMS)
-    z = jax.jit(method.represent)(state, jnp.asarray(X), HPARAMS)
+    z = jax.jit(method.represent)(state, jnp.asarray(X))
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(z[:, LATENT:], 0)

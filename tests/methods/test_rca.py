@@ -39,7 +39,7 @@ def fit(table, shrinkage, normalise):
     method = rca.rca(Spec(D, C, D, normalise=normalise))
     hparams = rca.HParams(jnp.float32(shrinkage))
     state = jax.jit(method.init)(KEY, table, GOAL, hparams)
-    return method, state, hparams, method.represent(state, table.x, hparams)
+    return method, state, hparams, method.represent(state, table.x)
 
 
 @pytest.mark.parametrize("shrinkage", [0.001, 0.1, 0.7])
@@ -85,8 +85,8 @@ def test_one_row_a_class_changes_nothing():
 
 
 def test_known_classes_are_told_apart_and_absent_ones_never_said(table):
-    method, state, hparams, _ = fit(table, 0.1, normalise=True)
-    logits = np.asarray(method.known_logits(state, table.x, hparams))
+    method, state, _, _ = fit(table, 0.1, normalise=True)
+    logits = np.asarray(method.known_logits(state, table.x))
     labelled = np.asarray(table.y) >= 0
     said = logits.argmax(axis=1)
     assert (said[labelled] == np.asarray(table.y)[labelled]).mean() > 0.9
@@ -111,4 +111,4 @@ def test_noise_that_hides_classes_is_divided_away():
     hparams = rca.HParams(jnp.float32(0.001))
     state = method.init(KEY, data, GOAL, hparams)
     assert accuracy(data.x) < 0.7
-    assert accuracy(method.represent(state, data.x, hparams)) > 0.95
+    assert accuracy(method.represent(state, data.x)) > 0.95

@@ -47,7 +47,14 @@ class Case:
         self.space = self.info.space(D)
         width = int(self.space[self.info.width].high) if self.info.width else D
         self.method = self.info.make(
-            Spec(D, C, width, max_clusters=SLOTS, variant=variant or self.info.variants[0])
+            Spec(
+                D,
+                C,
+                width,
+                max_clusters=SLOTS,
+                restarts=3,
+                variant=variant or self.info.variants[0],
+            )
         )
         self.counted = count_traces(self.run)
         self.train = jax.jit(self.counted)
@@ -69,8 +76,8 @@ class Case:
             keys = jax.random.split(key_steps, STEPS)
             state, info = jax.lax.scan(step, stage.enter(state), keys)
             infos.append(info)
-        z = self.method.represent(state, data.x, hparams)
-        return state, infos, z, self.method.known_logits(state, data.x, hparams)
+        z = self.method.represent(state, data.x)
+        return state, infos, z, self.method.known_logits(state, data.x)
 
     def middle(self, **changes):
         """Hyperparameters in the middle of their ranges."""
@@ -175,7 +182,7 @@ def test_stays_finite_on_constant_rows(case):
 def test_steps_change_the_state(trained_case, trained):
     case, hparams = trained_case, trained_case.hparams(trained_case.middle())
     state = jax.jit(case.method.init)(jax.random.split(KEY)[0], DATA, GOAL, hparams)
-    assert not np.allclose(case.represent(state, DATA.x, hparams), trained[2])
+    assert not np.allclose(case.represent(state, DATA.x), trained[2])
 
 
 def test_the_key_decides(case, trained):
@@ -198,7 +205,7 @@ def test_jit_equals_no_jit(case, trained, rtol):
 
 
 def cluster(case, state, z, mask, k=K):
-    return case.method.cluster(KEY, state, z, k, max_clusters=SLOTS, mask=mask, restarts=3)
+    return case.method.cluster(KEY, state, z, k, mask)
 
 
 def test_clusters(case, trained):
@@ -246,18 +253,18 @@ def test_hparams_are_no_new_compilation(case, trained):
 
 def test_the_model_is_the_state_without_opt(case, trained):
     state, _, z, logits = trained
-    hparams, model = case.hparams(case.middle()), state._replace(opt=None)
-    check_close(case.represent(model, DATA.x, hparams), z, 1e-4, 1e-5)
-    check_close(case.known_logits(model, DATA.x, hparams), logits, 1e-4, 1e-4)
+    model = state._replace(opt=None)
+    check_close(case.represent(model, DATA.x), z, 1e-4, 1e-5)
+    check_close(case.known_logits(model, DATA.x), logits, 1e-4, 1e-4)
 
 
 def test_evaluation_looks_at_each_row_alone(case, trained):
-    state, hparams = trained[0], case.hparams(case.middle())
+    state = trained[0]
     others = DATA.x.at[N // 2 :].set(7.0)
     for function in (case.represent, case.known_logits):
-        a, b = function(state, DATA.x, hparams), function(state, others, hparams)
+        a, b = function(state, DATA.x), function(state, others)
         check_close(a[: N // 2], b[: N // 2], 1e-4, 1e-5)
-        check_equal(function(state, DATA.x, hparams), a)
+        check_equal(function(state, DATA.x), a)
 
 
 def test_a_hidden_class_is_never_predicted(trained):

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -27,7 +28,7 @@ def make_data():
 DATA, TRUTH = make_data()
 NOVEL = np.flatnonzero(DATA.y == -1)
 GOAL = Goal(jnp.asarray(NOVEL), jnp.ones(len(NOVEL), bool), jnp.int32(2))
-SPEC = Spec(n_features=2, n_known=3, latent_width=WIDTH, max_clusters=SLOTS)
+SPEC = Spec(n_features=2, n_known=3, latent_width=WIDTH, max_clusters=SLOTS, restarts=5)
 METHODS = {"sc": (sc.sc(SPEC), sc.HParams()), "ncd_sc": (ncd_sc.ncd_sc(SPEC), None)}
 
 
@@ -38,11 +39,11 @@ def hparams(min_dist=0.3, n_components=3):
 def discover(key, data, goal, h, *, method):
     state = method.init(key, data, goal, h)
     model = state._replace(opt=None)
-    z = method.represent(model, data.x[goal.rows], h)
-    clusters = method.cluster(key, model, z, goal.k, max_clusters=SLOTS, mask=goal.mask, restarts=5)
+    z = method.represent(model, data.x[goal.rows])
+    clusters = method.cluster(key, model, z, goal.k, goal.mask)
     active = jnp.arange(SLOTS) < goal.k
     assigned = method.assign(model, z, clusters.centroids, active)
-    return state, z, clusters, assigned, method.known_logits(model, data.x, h)
+    return state, z, clusters, assigned, method.known_logits(model, data.x)
 
 
 RUN = {
@@ -112,10 +113,8 @@ def test_sc_keeps_the_restart_with_the_lowest_sum_of_distances():
     groups = np.repeat([0.0, 1.0], 200)
     z = np.stack([groups, np.zeros(400)], 1) + rng.normal(0, 0.1, (400, 2))
     z = np.concatenate([z, [[0.5, 12.0]] * 3]).astype(np.float32)
-    found, _ = METHODS["sc"]
-    clusters = jax.jit(
-        lambda z: found.cluster(KEY, None, z, 2, max_clusters=SLOTS, mask=None, restarts=20)
-    )(z)
+    found = sc.sc(dataclasses.replace(SPEC, restarts=20))
+    clusters = jax.jit(lambda z: found.cluster(KEY, None, z, 2, jnp.ones(len(z), bool)))(z)
     assert adjusted_rand_score(groups, clusters.labels[:400]) > 0.9
 
 

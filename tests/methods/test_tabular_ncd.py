@@ -146,10 +146,8 @@ def test_masked_slots_equal_a_head_without_them(state, rtol):
     small_after, small_info = jax.jit(method.stages[0].step)(KEY, small, BATCH, HPARAMS)
     for name in info:
         np.testing.assert_allclose(info[name], small_info[name], rtol=10 * rtol)
-    z = REPRESENT(after, DATA.x, HPARAMS)
-    np.testing.assert_allclose(
-        z, jax.jit(method.represent)(small_after, DATA.x, HPARAMS), atol=2e-3
-    )
+    z = REPRESENT(after, DATA.x)
+    np.testing.assert_allclose(z, jax.jit(method.represent)(small_after, DATA.x), atol=2e-3)
     unused = after.params["clustering"]["Dense_0"]["kernel"][:, K:]
     decayed = (1 - 0.01 * HPARAMS.lr) * state.params["clustering"]["Dense_0"]["kernel"][:, K:]
     np.testing.assert_allclose(unused, decayed, rtol=1e-5)
@@ -199,10 +197,10 @@ def test_running_statistics_are_those_of_the_rows(state):
 def test_clusters_are_the_largest_outputs(state):
     """The head by hand; masked rows have a label and no say in the centroids."""
     model = state._replace(opt=None)
-    z = REPRESENT(model, DATA.x, HPARAMS)
+    z = REPRESENT(model, DATA.x)
     np.testing.assert_array_equal(z[:, LATENT:], 0)
     mask = jnp.arange(N) % 3 > 0
-    found = METHOD.cluster(KEY, model, z, K, max_clusters=SLOTS, mask=mask, restarts=1)
+    found = METHOD.cluster(KEY, model, z, K, mask)
     head = float64(state.params["clustering"]["Dense_0"])
     expected = (np.asarray(z) @ head["kernel"] + head["bias"])[:, :K].argmax(axis=1)
     np.testing.assert_array_equal(found.labels, expected)
@@ -217,19 +215,16 @@ def test_clusters_are_the_largest_outputs(state):
     np.testing.assert_array_equal(only, 1)
 
 
-@pytest.mark.parametrize("room", [K, SLOTS, SLOTS + 4])
-def test_any_room_for_clusters(room, state):
-    """As many as the method was fitted for, whatever is asked, in as many slots as wanted."""
-    z = REPRESENT(state, DATA.x, HPARAMS)
+@pytest.mark.parametrize("k", [K, SLOTS])
+def test_no_more_clusters_than_the_method_was_fitted_for(k, state):
+    z = REPRESENT(state, DATA.x)
     head = state.params["clustering"]["Dense_0"]
     loud = head | {"bias": jnp.where(jnp.arange(SLOTS) < K, head["bias"], 99.0)}
     state = state._replace(params=state.params | {"clustering": {"Dense_0": loud}})
-    found = METHOD.cluster(
-        KEY, state, z, room, max_clusters=room, mask=jnp.ones(N, bool), restarts=1
-    )
-    assert found.centroids.shape == (room, ROOM)
+    found = METHOD.cluster(KEY, state, z, k, jnp.ones(N, bool))
+    assert found.centroids.shape == (SLOTS, ROOM)
     assert found.labels.max() < K
-    again = METHOD.assign(state, z, found.centroids, jnp.arange(room) < K)
+    again = METHOD.assign(state, z, found.centroids, jnp.arange(SLOTS) < K)
     np.testing.assert_array_equal(again, found.labels)
 
 
@@ -249,7 +244,7 @@ def test_lanes_equal_a_loop(state):
             state,
             jax.random.split(KEY, 3),
         )
-        return METHOD.represent(state, data.x, hparams), state.opt.memory
+        return METHOD.represent(state, data.x), state.opt.memory
 
     axes = HParams(*(0 if leaf.ndim else None for leaf in hparams))
     many = jax.vmap(run, (0, Goal(None, None, 0), axes), (0, Memory(None, 0, None)))
@@ -281,9 +276,9 @@ def test_finds_blobs(blobs):
 
         state = method.init(key, data, goal, hparams)
         state, _ = jax.lax.scan(step, state, jax.random.split(key, 200))
-        z = method.represent(state, data.x[rows], hparams)
-        found = method.cluster(key, state, z, 3, max_clusters=SLOTS, mask=goal.mask, restarts=1)
-        return found.labels, method.known_logits(state, data.x, hparams)
+        z = method.represent(state, data.x[rows])
+        found = method.cluster(key, state, z, 3, goal.mask)
+        return found.labels, method.known_logits(state, data.x)
 
     labels, logits = run(KEY)
     table = np.zeros((3, 3), int)

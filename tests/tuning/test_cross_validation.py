@@ -23,10 +23,8 @@ def protocol_of(k_given, lanes):
         epochs=2,
         batch_size=32,
         n_hidden=max(N_HIDDEN),
-        max_clusters=4,
-        restarts=2,
         lanes=lanes,
-        k_search=None if k_given else KSearch(4, 5, "silhouette", 2, 1000),
+        k_search=None if k_given else KSearch(5, 5, "silhouette", 2, 1000),
     )
 
 
@@ -103,7 +101,7 @@ def test_against_other_implementations(sweep, result, toy):
     rows = np.asarray(fold.hidden_rows)[fold.hidden_mask]
     classes = np.asarray(fold.hidden_y)[fold.hidden_mask]
     labels = KMeans(N_HIDDEN[f], n_init=5, random_state=0).fit_predict(
-        toy.represent(state, x[rows], hparams)
+        toy.represent(state, x[rows])
     )
     table = np.zeros((N_HIDDEN[f],) * 2)
     np.add.at(table, (labels, classes), 1)

@@ -11,9 +11,7 @@ from ncd_jax.types import Interval
 SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "noise": Interval(0.0, 1.0)}
 CANDIDATES, BATCH, S = 7, 3, 2
 KEYS = jax.random.split(jax.random.key(0), S)
-PROTOCOL = Protocol(
-    epochs=1, batch_size=40, n_hidden=2, max_clusters=4, restarts=2, lanes=12, k_search=None
-)
+PROTOCOL = Protocol(epochs=1, batch_size=40, n_hidden=2, lanes=12, k_search=None)
 
 
 class Kill(BaseException):
