@@ -24,6 +24,8 @@ EPSILON = 1e-9
 class MicroClusters(NamedTuple):
     """A cut of some rows into at most `M` groups; the slots behind the last one are empty.
 
+    All may have leading axes.
+
     Attributes:
         labels: `i32[n]`, the slot of each row; `UNLABELLED` for rows that do not count.
         sizes: `i32[M]`, rows in each slot; 0 where it is empty.
@@ -35,13 +37,14 @@ class MicroClusters(NamedTuple):
     @property
     def member(self) -> Array:
         """`f32[n, M]`, 1 where a row is in a slot: sums over slots are products with it."""
-        return jax.nn.one_hot(self.labels, len(self.sizes))
+        return jax.nn.one_hot(self.labels, self.sizes.shape[-1])
 
     @property
     def pairs(self) -> Array:
         """`bool[M, M]`, two slots that hold rows and are not the same."""
         filled = self.sizes > 0
-        return filled[:, None] & filled & ~jnp.eye(len(filled), dtype=bool)
+        different = ~jnp.eye(filled.shape[-1], dtype=bool)
+        return filled[..., :, None] & filled[..., None, :] & different
 
 
 def micro_clusters(
