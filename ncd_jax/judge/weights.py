@@ -2,10 +2,9 @@
 
 Hidden classes teach it: of their micro clusters it is known which pairs are of one class. Where
 they are few the prior speaks, which other tables taught; see `judge.prior`.
-
-Source of the step length that makes Newton's method descend from everywhere: Bach,
-"Self-concordant analysis for logistic regression", 2010.
 """
+
+from collections.abc import Callable
 
 import chex
 import jax
@@ -17,7 +16,8 @@ from ncd_jax.types import Array
 
 __all__ = ["balanced", "log_odds", "logistic", "same_class"]
 
-STEPS = 25
+STEPS = 12
+HALVINGS = 10
 
 
 def same_class(micro: MicroClusters, y: Array, n_classes: int) -> Array:
@@ -86,16 +86,36 @@ def logistic(
     identity = jnp.eye(len(prior))
 
     def step(_: Array, weights: Array) -> Array:
-        p = jax.nn.sigmoid(dot(inputs, weights))
+        logits = dot(inputs, weights)
+        p = jax.nn.sigmoid(logits)
         gradient = dot(weight * (p - target), inputs) + strength * (weights - prior)
         curvature = dot(inputs.T, (weight * p * (1.0 - p))[:, None] * inputs) + strength * identity
         newton = _solve(curvature, gradient)
-        # On the way no curvature grows faster than the exponential of the largest change of a
-        # logit, so that this part of the step surely leads down. It is all of it where it is small.
-        change = jnp.max(jnp.abs(dot(inputs, newton)) * (weight > 0))
-        return weights - newton * jnp.log1p(change) / jnp.maximum(change, 1e-30)
+        change = dot(inputs, newton)
+
+        def goes_down(part: Array) -> Array:
+            """Whether the loss still falls after this part of the step."""
+            error = weight * (jax.nn.sigmoid(logits - part * change) - target)
+            pull = strength * (weights - part * newton - prior)
+            return dot(error, change) + dot(pull, newton) >= 0
+
+        # Far from the minimum a whole step may lead up; the loss is convex, so there is one lowest
+        # place on the way. By slopes, as float32 cannot tell losses near the minimum apart.
+        return weights - _last(goes_down) * newton
 
     return jax.lax.fori_loop(0, STEPS, step, prior)
+
+
+def _last(holds: Callable[[Array], Array]) -> Array:
+    """The largest scalar in `[0, 2)` up to which something holds, by halving."""
+
+    def halve(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = (low + high) / 2
+        enough = holds(middle)
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    return jax.lax.fori_loop(0, HALVINGS, halve, (jnp.float32(0.0), jnp.float32(2.0)))[0]
 
 
 def _solve(matrix: Array, vector: Array) -> Array:
