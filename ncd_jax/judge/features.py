@@ -149,9 +149,9 @@ def _lines(rows: Array, micro: MicroClusters) -> Lines:
     # Not by way of inner products: their difference says little of centroids that are close.
     squared = jnp.sum((centroids[:, None] - centroids) ** 2, axis=2)
     squared = jnp.where(micro.pairs, jnp.maximum(squared, CLOSEST**2), 1.0)
-    # A row that is in no micro cluster lies on its centroid, and adds nothing to any sum.
-    counts, own = micro.labels != UNLABELLED, jnp.maximum(micro.labels, 0)
-    apart = jnp.where(counts[:, None], rows - centroids[own], 0.0)
+    # Rows that are in no micro cluster are in no sum, wherever they seem to be.
+    own = jnp.maximum(micro.labels, 0)
+    apart = rows - centroids[own]
     to_own = jnp.sum(apart**2, axis=1)
     along = dot(apart, centroids.T)
     along -= jnp.take_along_axis(along, own[:, None], axis=1)
@@ -171,9 +171,9 @@ def _neighbour_counts(z: Array, micro: MicroClusters) -> Array:
     def count(rows: Array) -> Array:
         far = ~counts | (rows[:, None] == jnp.arange(n))
         negative = jnp.where(far, -jnp.inf, -squared_distances(z[rows], z))
-        nearness, neighbours = jax.lax.top_k(negative, n_nearest)
-        labels = jnp.where(jnp.isfinite(nearness), micro.labels[neighbours], UNLABELLED)
-        found = labels[:, :, None] == slots
+        _, neighbours = jax.lax.top_k(negative, n_nearest)
+        # Where they are too few what follows is in no micro cluster, or in that of the row itself.
+        found = micro.labels[neighbours][:, :, None] == slots
         # Rows behind the last one, which fill the last block, are of no micro cluster.
         own = micro.labels.at[rows].get(mode="fill", fill_value=UNLABELLED)[:, None] == slots
         in_slot = jnp.stack([jnp.sum(found[:, :q], axis=1, dtype=z.dtype) for q in NEIGHBOURS])

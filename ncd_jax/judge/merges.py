@@ -70,17 +70,17 @@ def merges(evidence: Array, sizes: Array) -> Merges:
         mean, rows, group = carry
         first, second = jnp.unravel_index(jnp.argmax(mean), mean.shape)
         linkage = mean[first, second]
-        possible = jnp.isfinite(linkage)
-        gain = jnp.where(possible, linkage * rows[first] * rows[second], 0.0)
+        gain = jnp.where(jnp.isfinite(linkage), linkage * rows[first] * rows[second], 0.0)
 
+        # Once there is one group all linkages are infinite, first and second are both slot 0, and
+        # the groups stay as they are.
         both = rows[first] + rows[second]
         joint = (rows[first] * mean[first] + rows[second] * mean[second]) / both
         is_first, is_second = slots == first, slots == second
-        merged = jnp.where(is_first[:, None], joint, jnp.where(is_first, joint[:, None], mean))
-        merged = jnp.where(is_second[:, None] | is_second, -jnp.inf, merged)
-        mean = jnp.where(possible, merged, mean)
-        rows = jnp.where(possible & is_first, both, rows)
-        group = jnp.where(possible & (group == second), first, group)
+        mean = jnp.where(is_first[:, None], joint, jnp.where(is_first, joint[:, None], mean))
+        mean = jnp.where(is_second[:, None] | is_second, -jnp.inf, mean)
+        rows = jnp.where(is_second, 0.0, jnp.where(is_first, both, rows))
+        group = jnp.where(group == second, first, group)
         return (mean, rows, group), (group, linkage, gain)
 
     start = (jnp.where(between, evidence, -jnp.inf), sizes.astype(evidence.dtype), slots)
@@ -88,7 +88,7 @@ def merges(evidence: Array, sizes: Array) -> Merges:
     group = jnp.concatenate([slots[None], group])
     number = jnp.cumsum((group == slots) & filled, axis=1, dtype=jnp.int32) - 1
     labels = jnp.take_along_axis(number, group, axis=1)
-    worth = jnp.concatenate([jnp.zeros_like(gain[:1]), jnp.cumsum(gain)])
+    worth = jnp.cumsum(jnp.pad(gain, (1, 0)))
     return Merges(jnp.where(filled, labels, UNLABELLED), linkage, worth)
 
 

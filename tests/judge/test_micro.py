@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.clustering.kmeans import nearest
+from ncd_jax.judge import micro as module
 from ncd_jax.judge.micro import (
     MicroClusters,
     class_size,
@@ -15,6 +16,7 @@ from ncd_jax.judge.micro import (
     n_micro_clusters,
     ruler,
 )
+from ncd_jax.types import KMeansResult
 
 M = 6
 KEY = jax.random.key(0)
@@ -81,6 +83,16 @@ def test_few_distinct_rows_leave_no_hole(cut):
     check_consistent(micro, mask)
     assert np.sum(micro.sizes > 0) == 3
     assert adjusted_rand_score(micro.labels, z.argmax(axis=1)) == 1
+
+
+def test_slots_move_over_empty_ones(monkeypatch):
+    labels = jnp.array([5, 1, 3, 5, 3, 3])
+    found = KMeansResult(None, labels, None, None, None)
+    monkeypatch.setattr(module, "kmeans", lambda *args, **kwargs: found)
+    mask = jnp.array([True, False, True, True, True, True])
+    micro = micro_clusters(KEY, jnp.zeros((6, 2)), M, max_micro=M, mask=mask)
+    np.testing.assert_array_equal(micro.labels, [1, -1, 0, 1, 0, 0])
+    np.testing.assert_array_equal(micro.sizes, [3, 2, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 2])
