@@ -46,7 +46,7 @@ ROWS_AT_ONCE = 256
 """Rows whose distances to all others are held at once."""
 
 
-class Lines(NamedTuple):
+class _Lines(NamedTuple):
     """Rows on the lines from the centroid of their own micro cluster to every other one.
 
     Attributes:
@@ -98,12 +98,12 @@ def pair_features(z: Array, x: Array, micro: MicroClusters, ruler: Array | float
         """Sums `f32[M, M]` over the rows of a micro cluster, one for every other."""
         return dot(member.T, values)
 
-    def separation(lines: Lines) -> Array:
+    def separation(lines: _Lines) -> Array:
         # The mean is 0: positions are seen from it.
         deviation = jnp.sqrt(total(lines.position**2) / size[:, None])
         return -jnp.log(_both(deviation) + 1e-6)
 
-    def middle(lines: Lines) -> Array:
+    def middle(lines: _Lines) -> Array:
         # The middle third lies the same from both ends.
         low, high = MIDDLE
         inside = (lines.position > low) & (lines.position < high)
@@ -142,7 +142,7 @@ def _both(one_side: Array) -> Array:
     return one_side + one_side.mT
 
 
-def _lines(rows: Array, micro: MicroClusters) -> Lines:
+def _lines(rows: Array, micro: MicroClusters) -> _Lines:
     """Sees the rows `f32[n, d]` on the lines between the centroids."""
     member = micro.member
     centroids = dot(member.T, rows) / jnp.maximum(micro.sizes, 1)[:, None]
@@ -156,7 +156,7 @@ def _lines(rows: Array, micro: MicroClusters) -> Lines:
     along = dot(apart, centroids.T)
     along -= jnp.take_along_axis(along, own[:, None], axis=1)
     to_other = jnp.maximum(to_own[:, None] - 2.0 * along + squared[own], 0.0)
-    return Lines(along / squared[own], to_own, to_other, jnp.sqrt(squared))
+    return _Lines(along / squared[own], to_own, to_other, jnp.sqrt(squared))
 
 
 def _neighbour_counts(z: Array, micro: MicroClusters) -> Array:

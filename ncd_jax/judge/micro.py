@@ -54,7 +54,7 @@ def micro_clusters(
     *,
     max_micro: int,
     mask: Array | None = None,
-    restarts: int = 2,
+    restarts: int = 4,
 ) -> MicroClusters:
     """Cuts the unmasked rows of `z` into micro clusters, by k-means.
 
