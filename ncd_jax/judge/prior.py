@@ -1,0 +1,58 @@
+"""What other tables teach of one class or two: the weights that every table starts from.
+
+They were learned on pairs of micro clusters of hidden classes, each table weighing the same:
+mfeat, optdigits, pendigits, letter, cnae9, har, nsl_kdd, soybean, yeast, led7, ecoli, glass,
+audiology, spectrometer and a sample of pbmc. `prior.json` holds them, with the command that makes
+it.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from ncd_jax.judge.features import NAMES
+from ncd_jax.types import Array
+
+__all__ = ["Prior", "read_prior"]
+
+
+class Prior(NamedTuple):
+    """Where the weights of a table are drawn to, and the scale on which they are.
+
+    Attributes:
+        mean: `f32[F]`, of each feature.
+        scale: `f32[F]`, its standard deviation.
+        weights: `f32[F + 1]`, of the standardised features, the intercept last.
+    """
+
+    mean: Array
+    scale: Array
+    weights: Array
+
+    def standardise(self, features: Array) -> Array:
+        """Features `f32[..., F]` on the scale of the weights."""
+        return (features - self.mean) / self.scale
+
+
+def read_prior(path: Path | None = None) -> Prior:
+    """Reads a prior, by default the one that comes with the package.
+
+    Args:
+        path: a JSON file with `features`, an object of name -> `mean`, `scale`, `weight`, and
+            `intercept`.
+
+    Raises:
+        ValueError: if its features are not those of `judge.features`, in their order.
+    """
+    source = path or resources.files("ncd_jax.judge").joinpath("prior.json")
+    content = json.loads(source.read_text(encoding="utf-8"))
+    features = content["features"]
+    if tuple(features) != NAMES:
+        raise ValueError(f"{source} has the features {', '.join(features)}, not {', '.join(NAMES)}")
+    mean, scale, weights = (
+        [row[key] for row in features.values()] for key in ("mean", "scale", "weight")
+    )
+    return Prior(*map(jnp.asarray, (mean, scale, [*weights, content["intercept"]])))
