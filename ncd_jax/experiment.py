@@ -28,12 +28,12 @@ from ncd_jax.discovery.procedure import (
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
 from ncd_jax.errors import UserError
 from ncd_jax.report.console import Phase, Reporter
-from ncd_jax.report.findings import Trial
 from ncd_jax.report.outcome import Solution, Tuned, find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.store.model_files import load_model, save_model
 from ncd_jax.store.records import describe_environment, write_records
 from ncd_jax.store.workdir import Workdir
+from ncd_jax.tuning.proposals import Trial
 
 __all__ = ["assign_rows", "run"]
 

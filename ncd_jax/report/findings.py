@@ -7,11 +7,11 @@ import numpy as np
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.discovery.calibration import ConfidenceCurve
-from ncd_jax.profiles.profiles import Profiles
+from ncd_jax.profiles.classes import Profiles
 from ncd_jax.store.records import Assignments
 from ncd_jax.tuning.proposals import Trial
 
-__all__ = ["Findings", "KCurve", "LatentMap", "Ranked", "RunnerUp", "Trial"]
+__all__ = ["Findings", "KCurve", "LatentMap", "Ranked", "RunnerUp"]
 
 _CLOSE = 0.1
 """Share of the range of an index below which two numbers of classes are about equally good."""

@@ -18,9 +18,10 @@ from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
 from ncd_jax.discovery.problem import Problem, k_tolerance
 from ncd_jax.discovery.procedure import Answer
 from ncd_jax.discovery.refits import Refits
-from ncd_jax.profiles.profiles import profile_classes
-from ncd_jax.report.findings import Findings, KCurve, Ranked, Trial
+from ncd_jax.profiles.classes import profile_classes
+from ncd_jax.report.findings import Findings, KCurve, Ranked
 from ncd_jax.report.latent_map import latent_map
+from ncd_jax.tuning.proposals import Trial
 from ncd_jax.tuning.search import SearchResult
 from ncd_jax.types import UNLABELLED
 

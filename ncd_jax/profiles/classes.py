@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.profiles.columns import CodedColumn, code_columns
-from ncd_jax.profiles.contrasts import Contrast, Grid, draw_sample, find, make_grid
+from ncd_jax.profiles.contrasts import Contrast, Grid, contrast_classes, draw_sample, make_grid
 from ncd_jax.profiles.rules import Rule, find_rule
 
 __all__ = ["Neighbour", "Profile", "Profiles", "TypicalRow", "profile_classes"]
@@ -123,7 +123,7 @@ def profile_classes(
     group = np.array([position[label] for label in labels])
     sample = draw_sample(group, len(names), max_rows, seed)
     columns = code_columns(frame)
-    found = find(columns, sample, n_novel)
+    found = contrast_classes(columns, sample, n_novel)
     certainty = np.ones(len(group))
     certainty[is_novel] = confidence
     centres = [
