@@ -45,13 +45,14 @@ def k_plot(curve: KCurve) -> go.Figure:
         hovertemplate="k = %{x}: %{y:.3f} ± %{customdata:.3f}<extra></extra>",
     )
     if (runner_up := curve.runner_up) is not None:
+        role = "best index" if runner_up.is_ahead else "runner-up"
         figure.add_scatter(
             x=[runner_up.k],
             y=[runner_up.index],
             mode="markers",
             marker={"color": "white", "size": 12, "line": {"color": BEST, "width": 2}},
-            name=f"runner-up: {runner_up.k}",
-            hovertemplate="runner-up %{x}: %{y:.3f}<extra></extra>",
+            name=f"{role}: {runner_up.k}",
+            hovertemplate=f"{role} %{{x}}: %{{y:.3f}}<extra></extra>",
         )
     chosen = ks == curve.chosen
     figure.add_scatter(
