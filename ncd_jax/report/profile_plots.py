@@ -49,7 +49,7 @@ def profile_plot(grid: Grid) -> go.Figure | None:
     figure.update_xaxes(
         tickvals=np.arange(n_classes),
         ticktext=[display_name(name, _LONGEST_CLASS) for name in grid.classes[:n_classes]],
-        tickangle=-60 if n_classes > 4 else 0,
+        autotickangles=[0, -60],  # upright only where names would not fit
         showgrid=False,
     )
     figure.update_yaxes(
