@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
-from scipy.optimize import linear_sum_assignment
 
 from ncd_jax.report.findings import KCurve, LatentMap
+from ncd_jax.report.matching import match
 from ncd_jax.report.plot_style import (
     ACCENT,
     BEST,
@@ -170,12 +171,8 @@ def _match(label: np.ndarray, found: list[str], truth: np.ndarray) -> list[str]:
 
     A true class so takes the colour of its counterpart, and switching shows what differs.
     """
+    counterpart = match(pd.crosstab(truth, label))
     classes = sorted(set(truth))
-    overlap = np.array([[np.sum((label == f) & (truth == t)) for t in classes] for f in found])
-    if not overlap.size:
-        return classes
-    of_found, of_truth = linear_sum_assignment(-overlap)
-    places = dict(zip(of_truth.tolist(), of_found.tolist(), strict=True))
-    return [
-        classes[t] for t in sorted(range(len(classes)), key=lambda t: places.get(t, len(found)))
-    ]
+    return sorted(
+        classes, key=lambda t: found.index(counterpart[t]) if t in counterpart else len(found)
+    )
