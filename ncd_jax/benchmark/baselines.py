@@ -16,7 +16,7 @@ __all__ = ["BASELINES", "BaselineInfo", "estimate_k"]
 
 
 class BaselineInfo(NamedTuple):
-    """A way of clustering novel rows.
+    """A way of clustering novel rows that is not of this package.
 
     Attributes:
         title: its name in tables.

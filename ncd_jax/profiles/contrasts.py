@@ -96,8 +96,8 @@ class Sample(NamedTuple):
     def counts(self, column: CodedColumn) -> np.ndarray:
         """Weighted counts `f[v + 1, G]` of a column's codes in every class."""
         shape = (len(column.values) + 1, self.n_groups)
-        cells = column.codes[self.rows].astype(np.int64) * self.n_groups + self.group
-        return np.bincount(cells, self.weights, minlength=shape[0] * shape[1]).reshape(shape)
+        joint = column.codes[self.rows].astype(np.int64) * self.n_groups + self.group
+        return np.bincount(joint, self.weights, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 class ClassContrasts(NamedTuple):

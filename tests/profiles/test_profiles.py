@@ -138,7 +138,7 @@ def test_there_may_be_no_rule():
     assert lone.on_new_rows is None
 
 
-def test_missing_cells_that_hardly_matter_are_left_out_of_a_rule():
+def test_missing_values_that_hardly_matter_are_left_out_of_a_rule():
     x = np.concatenate([np.arange(200.0), [np.nan]])
     assert rule_for(pd.DataFrame({"x": x}), (x > 99) | np.isnan(x)).texts == ("x > 99",)
 
@@ -200,7 +200,7 @@ def test_typical_rows_are_central_and_differ():
     (only,) = profile_classes(frame, labels, novel, z, confidence, ("a",), 1).classes
     # The centre is 2.35: row 2, then 0, then 1, which looks the same as 0, then 3.
     assert only.columns == ("x",)
-    assert [(t.row, t.confidence, t.cells) for t in only.typical_rows] == [
+    assert [(t.row, t.confidence, t.values) for t in only.typical_rows] == [
         (2, 0.3, ("7",)),
         (0, 0.1, ("5",)),
         (3, 0.4, ("100",)),
