@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from ncd_jax.discovery.calibration import accuracy_by_confidence
-from ncd_jax.profiles.profiles import profile_classes
-from ncd_jax.report.findings import Findings, KCurve, LatentMap, Ranked, Trial
+from ncd_jax.profiles.classes import profile_classes
+from ncd_jax.report.findings import Findings, KCurve, LatentMap, Ranked
 from ncd_jax.report.latent_map import latent_map
+from ncd_jax.tuning.proposals import Trial
 
 HIDDEN = (("0", "3"), ("1", "4"), ("2", "0"), ("3", "1"), ("4", "2"))
 

@@ -1,4 +1,8 @@
-"""What users would otherwise pick: scikit-learn on the columns, or on an LDA of known classes."""
+"""What users would otherwise pick: scikit-learn on the columns, or on an LDA of known classes.
+
+Not to be confused with `ncd_jax.methods.baseline`, which is a method of this package: hence
+their titles say whose they are.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,7 +16,7 @@ __all__ = ["BASELINES", "BaselineInfo", "estimate_k"]
 
 
 class BaselineInfo(NamedTuple):
-    """A way of clustering novel rows.
+    """A way of clustering novel rows that is not of this package.
 
     Attributes:
         title: its name in tables.
@@ -62,7 +66,7 @@ def _spectral(z: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, None]:
 
 
 BASELINES: dict[str, BaselineInfo] = {
-    "sklearn_kmeans": BaselineInfo("scikit-learn KMeans", _columns, _kmeans),
-    "sklearn_spectral": BaselineInfo("scikit-learn SpectralClustering", _columns, _spectral),
-    "lda_kmeans": BaselineInfo("LDA of known classes + k-means", _discriminants, _kmeans),
+    "sklearn_kmeans": BaselineInfo("scikit-learn: k-means", _columns, _kmeans),
+    "sklearn_spectral": BaselineInfo("scikit-learn: spectral clustering", _columns, _spectral),
+    "lda_kmeans": BaselineInfo("scikit-learn: LDA + k-means", _discriminants, _kmeans),
 }

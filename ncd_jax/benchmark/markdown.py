@@ -1,24 +1,25 @@
 """The tables of a benchmark in Markdown."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 
-from ncd_jax.benchmark.counts import index_errors, k_table
+import pandas as pd
+
+from ncd_jax.benchmark.estimates import estimates, index_errors
 from ncd_jax.benchmark.tables import (
     EVALUATIONS,
     METRICS,
     Record,
+    Results,
     ScoreTable,
     Setting,
-    finished,
-    method_order,
+    collect,
+    grid,
     score_table,
-    settings,
-    value_table,
 )
 from ncd_jax.benchmark.text import (
-    NO_VALUE,
-    counts_text,
+    caveats,
     decimal,
     describe,
     environments,
@@ -46,23 +47,25 @@ def render_markdown(records: Sequence[Record], titles: Mapping[str, str]) -> str
     def title(method: str) -> str:
         return _escape(titles.get(method, method))
 
-    order = method_order(records, titles)
-    n_failed = len(records) - len(finished(records))
+    results = collect(records, titles)
+    n_done = len(results.cells)
     blocks = [
         "# Benchmark of novel class discovery",
-        f"{len(records) - n_failed} cells are finished, {n_failed} failed. "
+        f"{n_done} cells are finished, {len(records) - n_done} failed. "
         "A cell is one method on one dataset in one setting.",
     ]
-    if finished(records):
-        blocks.append(_READING)
-    for setting in settings(records):
+    if n_done:
+        more = caveats(results.cells.method)
+        blocks += [_READING, *(textwrap.fill(_escape(text), 99) for text in more)]
+    for setting in results.settings:
         for evaluation in EVALUATIONS:
-            blocks += _score_blocks(records, setting, evaluation, order, title)
-        blocks += _hidden_class_blocks(records, setting, order, title)
-    for source in dict.fromkeys(s.hyperparameters for s in settings(records) if not s.k_known):
-        blocks += _k_blocks(records, source, order, title)
+            blocks += _score_blocks(results, setting, evaluation, title)
+        blocks += _hidden_class_blocks(results, setting, title)
+    for setting in results.settings:
+        if not setting.k_known:
+            blocks += _k_blocks(results, setting.hyperparameters, title)
     blocks += _failed_blocks(records, title)
-    blocks += _seconds_blocks(records, order, title)
+    blocks += _seconds_blocks(results, title)
     blocks += _environment_blocks(records)
     return "\n\n".join(blocks) + "\n"
 
@@ -83,136 +86,90 @@ enters; it has the scores of that method, and its place in the ranks. Methods wi
 than others are not asked: their scores are of fewer hidden classes."""
 
 
-def _score_blocks(
-    records: Sequence[Record],
-    setting: Setting,
-    evaluation: str,
-    order: Sequence[str],
-    title: _Titles,
-) -> list[str]:
+def _score_blocks(results: Results, setting: Setting, evaluation: str, title: _Titles) -> list[str]:
     blocks = []
     for metric in METRICS:
-        table = score_table(records, setting, evaluation, metric, order)
-        if table.datasets:
-            blocks += [f"### {_NAMES[metric]}", _score_lines(table, title)]
+        table = score_table(results, setting, evaluation, metric)
+        if not table.mean.empty:
+            blocks += [
+                f"### {_NAMES[metric]}",
+                _table("method", _score_lines(table), title, _escape),
+            ]
     if not blocks:
         return []
     notes = []
     if table.chosen:
         chosen = (f"{_escape(d)}: {title(m)}" for d, m in table.chosen.items())
         notes.append(f"`auto` chose, by dataset: {'; '.join(chosen)}.")
-    missing = [title(m) for m in table.scores if not table.is_complete(m)]
-    if missing:
-        notes.append(f"Without average and rank, for a dataset is missing: {', '.join(missing)}.")
+    missing = map(title, table.mean.index[table.mean.isna().any(axis=1)])
+    if text := ", ".join(missing):
+        notes.append(f"Without average and rank, for a dataset is missing: {text}.")
     return [f"## {describe(setting, evaluation)}", *blocks[:2], *notes, *blocks[2:]]
 
 
-def _score_lines(table: ScoreTable, title: _Titles) -> str:
-    header = ["method", *map(_escape, table.datasets), "average", "rank"]
-    lines = []
-    for method, scores in table.scores.items():
-        line = [title(method)]
-        for dataset in table.datasets:
-            text = NO_VALUE
-            if score := scores.get(dataset):
-                text = decimal(score.mean)
-                if table.metric == "acc":
-                    text += f" ± {decimal(score.std)}"
-            line.append(_bold(text, table.is_best(method, dataset)))
-        line.append(_bold(decimal(table.average(method)), table.is_best_average(method)))
-        line.append(_bold(decimal(table.average_rank(method)), table.is_best_rank(method)))
-        lines.append(line)
-    return _table(header, lines)
+def _score_lines(table: ScoreTable) -> pd.DataFrame:
+    text = table.summary.map(decimal)
+    if table.metric == "acc":
+        text[list(table.std)] += table.std.map(lambda std: f" ± {decimal(std)}").where(
+            table.std.notna(), ""
+        )
+    return text.mask(table.is_best, "**" + text + "**")
 
 
-def _bold(text: str, on: bool) -> str:
-    return f"**{text}**" if on else text
-
-
-def _hidden_class_blocks(
-    records: Sequence[Record], setting: Setting, order: Sequence[str], title: _Titles
-) -> list[str]:
-    scores = value_table(records, setting, "hidden_class_score", order)
-    if not scores or setting.hyperparameters != "tuned":
+def _hidden_class_blocks(results: Results, setting: Setting, title: _Titles) -> list[str]:
+    scores = grid(setting.of(results.cells), "hidden_class_score")
+    if scores.empty or setting.hyperparameters != "tuned":
         return []
-    datasets = _columns(scores)
-    lines = [
-        [title(m), *(f"{100 * line[d]:.1f}" if d in line else NO_VALUE for d in datasets)]
-        for m, line in scores.items()
-    ]
     return [
         "### Hidden-class score",
         "What `auto` goes by: share of the rows of hidden known classes sorted right.",
-        _table(["method", *map(_escape, datasets)], lines),
+        _table("method", (100 * scores).map(decimal), title, _escape),
     ]
 
 
-def _k_blocks(
-    records: Sequence[Record], source: str, order: Sequence[str], title: _Titles
-) -> list[str]:
-    table = k_table(records, source, order)
-    if not table.truth:
+def _k_blocks(results: Results, source: str, title: _Titles) -> list[str]:
+    found = estimates(results, source)
+    if found.lines.empty:
         return []
-    lines = [["truth", *map(str, table.truth.values()), ""]]
-    for method, counts in table.counts.items():
-        found = [counts_text(counts.get(dataset)) for dataset in table.truth]
-        lines.append([title(method), *found, decimal(table.error(method), 2)])
+    errors = found.error.map(lambda error: decimal(error, 2))
+    lines = found.text.assign(**{"mean absolute error": errors})
+    truth = pd.DataFrame(found.truth, ["truth"]).astype(str)
     blocks = [
         f"## Estimated number of novel classes, {source} hyperparameters",
         "`5 (6x), 6 (4x)`: six seeds gave 5, four gave 6. The error is the mean over datasets of "
         "the mean absolute error over seeds.",
-        _table(["method", *map(_escape, table.truth), "mean absolute error"], lines),
+        _table("method", pd.concat([truth, lines]).fillna(""), title, _escape),
     ]
-    errors, datasets = index_errors(records, source, order)
-    if errors:
-        methods = list(dict.fromkeys(m for line in errors.values() for m in line))
+    by_index = index_errors(results, source)
+    if not by_index.empty:
+        means = by_index.mean(axis=1).unstack(sort=False)
         blocks += [
             "### By validity index",
             "Mean absolute error of the number that each index prefers in the space where the "
-            f"method clusters, over {', '.join(map(_escape, datasets))}. The space of k-means is "
+            f"method clusters, over {', '.join(map(_escape, by_index))}. The space of k-means is "
             "the columns themselves.",
-            _table(
-                ["index", *map(title, methods)],
-                [
-                    [_escape(index), *(decimal(line.get(m), 2) for m in methods)]
-                    for index, line in errors.items()
-                ],
-            ),
+            _table("index", means.map(lambda error: decimal(error, 2)), _escape, title),
         ]
     return blocks
 
 
 def _failed_blocks(records: Sequence[Record], title: _Titles) -> list[str]:
-    failed = [record for record in records if "rows" not in record]
-    if not failed:
-        return []
     lines = []
-    for record in failed:
-        cell = record["cell"]
-        setting = describe(Setting(cell["hyperparameters"], cell["k_known"]))
-        where = f"{_escape(cell['dataset'])}, {title(cell['method'])} ({setting.lower()})"
-        lines.append(f"- {where}: {_escape(error_text(record))}")
-    return ["## Failed", "\n".join(lines)]
+    for record in records:
+        if "rows" not in record:
+            cell = record["cell"]
+            setting = describe(Setting(cell["hyperparameters"], cell["k_known"]))
+            where = f"{_escape(cell['dataset'])}, {title(cell['method'])} ({setting.lower()})"
+            lines.append(f"- {where}: {_escape(error_text(record))}")
+    return ["## Failed", "\n".join(lines)] if lines else []
 
 
-def _seconds_blocks(records: Sequence[Record], order: Sequence[str], title: _Titles) -> list[str]:
+def _seconds_blocks(results: Results, title: _Titles) -> list[str]:
     blocks = []
-    for setting in settings(records):
-        seconds = value_table(records, setting, "seconds", order)
-        datasets = _columns(seconds)
-        lines = [
-            [
-                title(method),
-                *(seconds_text(line.get(d)) for d in datasets),
-                seconds_text(sum(line.values())),
-            ]
-            for method, line in seconds.items()
-        ]
-        if lines:
-            blocks += [
-                f"{describe(setting)}:",
-                _table(["method", *map(_escape, datasets), "sum"], lines),
-            ]
+    for setting in results.settings:
+        seconds = grid(setting.of(results.cells), "seconds")
+        lines = seconds.assign(sum=seconds.sum(axis=1)).map(seconds_text)
+        blocks += [f"{describe(setting)}:", _table("method", lines, title, _escape)]
     if not blocks:
         return []
     explained = "Seconds of a cell: compilation, search and the answers of all seeds."
@@ -227,13 +184,11 @@ def _environment_blocks(records: Sequence[Record]) -> list[str]:
     return ["## Environment", "\n".join(blocks)] if blocks else []
 
 
-def _columns(table: Mapping[str, Mapping[str, float]]) -> list[str]:
-    return list(dict.fromkeys(dataset for line in table.values() for dataset in line))
-
-
-def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = [":--", *["--:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))
+def _table(corner: str, text: pd.DataFrame, index: _Titles, columns: _Titles) -> str:
+    """A frame of text, and what escapes the names of its lines and columns."""
+    header = [corner, *map(columns, text.columns)], [":--", *["--:"] * text.shape[1]]
+    lines = ([index(name), *line] for name, line in zip(text.index, text.to_numpy(), strict=True))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (*header, *lines))
 
 
 def _escape(text: str) -> str:

@@ -25,7 +25,7 @@ class BenchmarkConfig:
 
     Attributes:
         datasets: names of benchmark tables.
-        methods: names in the registry or among the baselines; `method/variant` where a variant
+        methods: names in the registry or in `BASELINES`; `method/variant` where a variant
             other than the first is meant.
         k: whether the number of novel classes is `known`, `unknown`, or one after the other.
         hyperparameters: `tuned` here without novel labels, or `published`: those that the

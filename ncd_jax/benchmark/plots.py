@@ -4,13 +4,15 @@ Methods are lines and every dataset has a figure of its own, so that a page can 
 beside or under each other as there is room.
 """
 
+import math
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
-from ncd_jax.benchmark.counts import KTable
+from ncd_jax.benchmark.estimates import Estimates
 from ncd_jax.benchmark.tables import AUTO, ScoreTable
 from ncd_jax.report.plot_style import (
     ACCENT,
@@ -45,19 +47,19 @@ def accuracy_plot(
         methods: from top to bottom; those without a score on any dataset are left out.
         titles: names of the methods for people.
     """
-    methods = [m for m in methods if m != AUTO and any(m in table.scores for table in tables)]
+    methods = [m for m in methods if m != AUTO and any(m in table.mean.index for table in tables)]
     figure = _lines("ACC in percent", methods, titles)
     ends = []
     for table in tables:
-        shown = [m for m in methods if dataset in table.scores.get(m, {})]
-        scores = [table.scores[m][dataset] for m in shown]
-        y = [methods.index(m) + _shift(tables, table) for m in shown]
-        chosen = [table.chosen.get(dataset) == m for m in shown]
+        mean = table.mean.reindex(methods).get(dataset, pd.Series()).dropna()
+        std = table.std.reindex(mean.index).get(dataset, pd.Series())
+        y = [methods.index(m) + _shift(tables, table) for m in mean.index]
+        chosen = [table.chosen.get(dataset) == m for m in mean.index]
         colours = [BEST if c else ACCENT for c in chosen]
-        bars = [(max(0.0, s.mean - s.std), min(100.0, s.mean + s.std)) for s in scores]
-        ends += [end for bar in bars for end in bar]
+        lows, highs = (mean - std).clip(lower=0).tolist(), (mean + std).clip(upper=100).tolist()
+        ends += [*lows, *highs]
         # One by one: Plotly draws all error bars of a trace in one colour.
-        for (low, high), y_bar, colour in zip(bars, y, colours, strict=True):
+        for low, high, y_bar, colour in zip(lows, highs, y, colours, strict=True):
             figure.add_shape(
                 type="line",
                 x0=low,
@@ -69,13 +71,12 @@ def accuracy_plot(
                 layer="between",
             )
         figure.add_scatter(
-            x=[score.mean for score in scores],
+            x=mean.tolist(),
             y=y,
             mode="markers",
             marker=_markers(table, colours, chosen),
             customdata=[
-                (display_name(titles.get(m, m)), _k_text(table), s.std)
-                for m, s in zip(shown, scores, strict=True)
+                (display_name(titles.get(m, m)), _k_text(table), s) for m, s in std.items()
             ],
             hovertemplate="%{customdata[0]}, %{customdata[1]}<br>"
             "%{x:.1f} ± %{customdata[2]:.1f}<extra></extra>",
@@ -97,28 +98,27 @@ def rank_plot(
         methods: from top to bottom, `auto` among them; those without ranks are left out.
         titles: names of the methods for people.
     """
-    methods = [m for m in methods if any(m in t.scores and t.is_complete(m) for t in tables)]
+    ranked = [table.ranks.reindex(methods).dropna() for table in tables]
+    methods = [m for m in methods if any(m in ranks.index for ranks in ranked)]
     figure = _lines("rank by ACC, 1 is best", methods, titles)
-    for table in tables:
-        ranks = {m: r for m in methods if m in table.scores and (r := table.ranks(m))}
-        y = [methods.index(m) + _shift(tables, table) for m in ranks]
-        each = [(m, y_m, d) for m, y_m in zip(ranks, y, strict=True) for d in ranks[m]]
+    for table, ranks in zip(tables, ranked, strict=True):
+        y = [methods.index(m) + _shift(tables, table) for m in ranks.index]
         figure.add_scatter(
-            x=[ranks[m][d] for m, _, d in each],
-            y=[y_m for _, y_m, _ in each],
+            x=ranks.to_numpy().ravel().tolist(),
+            y=[place for place in y for _ in ranks],
             mode="markers",
             marker={"color": FAINT, "size": 6},
-            customdata=[display_name(d) for _, _, d in each],
+            customdata=[display_name(dataset) for _ in y for dataset in ranks],
             hovertemplate="%{customdata}: %{x:.3g}<extra></extra>",
         )
-        is_auto = [m == AUTO for m in ranks]
+        is_auto = [m == AUTO for m in ranks.index]
         colours = [BEST if a else ACCENT for a in is_auto]
         figure.add_scatter(
-            x=[float(np.mean(list(r.values()))) for r in ranks.values()],
+            x=ranks.mean(axis=1).tolist(),
             y=y,
             mode="markers",
             marker=_markers(table, colours, is_auto),
-            customdata=[(display_name(titles.get(m, m)), _k_text(table)) for m in ranks],
+            customdata=[(display_name(titles.get(m, m)), _k_text(table)) for m in ranks.index],
             hovertemplate="%{customdata[0]}, %{customdata[1]}<br>"
             "average rank %{x:.2f}<extra></extra>",
         )
@@ -127,24 +127,23 @@ def rank_plot(
 
 
 def found_k_plot(
-    table: KTable, dataset: str, methods: Sequence[str], titles: Mapping[str, str]
+    found: Estimates, dataset: str, methods: Sequence[str], titles: Mapping[str, str]
 ) -> go.Figure:
     """Numbers of novel classes that every method found on one dataset, over the true number.
 
     Args:
-        table: the estimates.
+        found: the estimates.
         dataset: which one.
         methods: from top to bottom; those without an estimate on any dataset are left out.
         titles: names of the methods for people.
     """
-    methods = [m for m in methods if m != AUTO and m in table.counts]
-    truth = table.truth[dataset]
-    points = [
-        (i, k, n, sum(counts.found.values()))
-        for i, m in enumerate(methods)
-        if (counts := table.counts.get(m, {}).get(dataset))
-        for k, n in counts.found.items()
-    ]
+    there = set(found.lines.method) - {AUTO}
+    methods, truth = [m for m in methods if m in there], found.truth[dataset]
+    here = found.lines[found.lines.dataset == dataset]
+    points = []
+    for i, method in enumerate(methods):
+        counts = Counter(sorted(here.n_novel_estimated[here.method == method].tolist()))
+        points += [(i, k, n, counts.total()) for k, n in counts.items()]
     figure = _lines("number of novel classes", methods, titles)
     figure.add_scatter(
         x=[truth, truth],
@@ -159,7 +158,7 @@ def found_k_plot(
         mode="markers",
         marker={
             # The area is the share of seeds.
-            "size": [max(5.0, 18 * np.sqrt(n / of)) for _, _, n, of in points],
+            "size": [max(5.0, 18 * math.sqrt(n / of)) for _, _, n, of in points],
             "color": [ACCENT if k == truth else MUTED for _, k, _, _ in points],
             "line": EDGE,
             "opacity": 1,
@@ -178,7 +177,7 @@ def found_k_plot(
 
 
 def seconds_plot(
-    seconds: Mapping[str, Mapping[str, float]], methods: Sequence[str], titles: Mapping[str, str]
+    seconds: pd.DataFrame, methods: Sequence[str], titles: Mapping[str, str]
 ) -> go.Figure:
     """Seconds of every cell on a logarithmic scale, with the median of each method.
 
@@ -187,12 +186,13 @@ def seconds_plot(
         methods: from top to bottom; those without a cell are left out.
         titles: names of the methods for people.
     """
-    shown = [m for m in methods if m in seconds]
+    shown = [m for m in methods if m in seconds.index]
     figure = _lines("seconds", shown, titles)
-    each = [(i, d, s) for i, m in enumerate(shown) for d, s in seconds[m].items()]
+    # Times are kept to a tenth of a second, and zero has no logarithm.
+    seconds = seconds.loc[shown].clip(lower=0.1)
+    each = [(i, d, s) for i, m in enumerate(shown) for d, s in seconds.loc[m].dropna().items()]
     figure.add_scatter(
-        # Times are kept to a tenth of a second, and zero has no logarithm.
-        x=[max(s, 0.1) for _, _, s in each],
+        x=[s for _, _, s in each],
         y=[i for i, _, _ in each],
         mode="markers",
         marker={"color": MUTED, "size": 8, "opacity": 0.6},
@@ -200,7 +200,7 @@ def seconds_plot(
         hovertemplate="%{customdata}: %{x:,.3~r} s<extra></extra>",
     )
     figure.add_scatter(
-        x=[max(float(np.median(list(seconds[m].values()))), 0.1) for m in shown],
+        x=seconds.median(axis=1).tolist(),
         y=list(range(len(shown))),
         mode="markers",
         marker={"color": ACCENT, "symbol": "line-ns", "size": 18, "line": {"width": 3}},

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from ncd_jax.benchmark.counts import KTable, k_table
+from ncd_jax.benchmark.estimates import Estimates, estimates
 from ncd_jax.benchmark.markdown import render_markdown
 from ncd_jax.benchmark.plots import accuracy_plot, found_k_plot, rank_plot, seconds_plot
 from ncd_jax.benchmark.tables import (
@@ -15,16 +15,15 @@ from ncd_jax.benchmark.tables import (
     EVALUATIONS,
     METRICS,
     Record,
+    Results,
     ScoreTable,
     Setting,
-    finished,
-    method_order,
+    collect,
+    grid,
     score_table,
-    settings,
-    value_table,
 )
 from ncd_jax.benchmark.text import (
-    counts_text,
+    caveats,
     decimal,
     describe,
     environments,
@@ -61,7 +60,7 @@ def write_benchmark(workdir: Workdir, records: Sequence[Record], titles: Mapping
         titles: names of the methods for people, in the order of tables; others come last
             under the name they have.
     """
-    rows = [[row[name] for name in _COLUMNS] for r in finished(records) for row in r["rows"]]
+    rows = [[row[name] for name in _COLUMNS] for r in records for row in r.get("rows", ())]
     workdir.write_csv("results.csv", _COLUMNS, rows)
     workdir.write_text("results.md", render_markdown(records, titles))
     workdir.write_text("benchmark.html", render_benchmark(records, titles))
@@ -84,29 +83,36 @@ def render_benchmark(records: Sequence[Record], titles: Mapping[str, str]) -> st
     templates.filters |= {
         "title": lambda method: titles.get(method, method),
         "decimal": decimal,
-        "counts": counts_text,
         "error": error_text,
         "describe": describe,
     }
-    order = method_order(records, titles)
-    tables = _score_tables(records, order)
-    main = _main_table(tables)
-    estimates = _estimates(records, main, order)
-    compared = _compared(tables, main) if main else []
-    figures = _figures(records, compared, main, estimates, titles, order) if main else {}
-    done = finished(records)
+    results = collect(records, titles)
+    tables = [
+        table
+        for setting in results.settings
+        for evaluation in EVALUATIONS
+        for metric in METRICS
+        if not (table := score_table(results, setting, evaluation, metric)).mean.empty
+    ]
+    main = max((t for t in tables if t.metric == "acc"), key=_importance, default=None)
+    compared = [table for table in tables if main and _is_comparable(table, main)]
+    found = estimates(results, main.setting.hyperparameters) if main else None
+    figures = _figures(results, compared, main, found, titles) if main and found else {}
     failed = [record for record in records if "rows" not in record]
     return templates.get_template("benchmark.html.j2").render(
         tables=tables,
         main=main,
-        estimates=estimates,
+        truth=found.truth if found else {},
+        errors=found.error if found else {},
+        found=found.text if found else None,
         auto=AUTO,
         compared=_datasets(compared),
         k_settings=[table.setting.k_known for table in compared],
-        methods=[m for m in order if any(m == r["cell"]["method"] for r in done)],
-        datasets=list(dict.fromkeys(r["cell"]["dataset"] for r in done)),
-        n_seeds=max((len({row["seed"] for row in r["rows"]}) for r in done), default=0),
-        n_finished=len(done),
+        methods=results.cells.method.unique(),
+        datasets=results.cells.dataset.unique(),
+        caveats=caveats(results.cells.method),
+        n_seeds=results.rows.seed.nunique(),
+        n_finished=len(results.cells),
         failed=[(r, Setting(r["cell"]["hyperparameters"], r["cell"]["k_known"])) for r in failed],
         environments=environments(records),
         figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
@@ -114,67 +120,37 @@ def render_benchmark(records: Sequence[Record], titles: Mapping[str, str]) -> st
     )
 
 
-def _score_tables(records: Sequence[Record], order: Sequence[str]) -> list[ScoreTable]:
-    """All tables with something in them."""
-    tables = [
-        score_table(records, setting, evaluation, metric, order)
-        for setting in settings(records)
-        for evaluation in EVALUATIONS
-        for metric in METRICS
-    ]
-    return [table for table in tables if table.datasets]
+def _importance(table: ScoreTable) -> tuple[Any, ...]:
+    """The table to read first: k unknown, tuned, and with the most in it."""
+    setting = table.setting
+    return not setting.k_known, setting.hyperparameters == "tuned", table.mean.count().sum()
 
 
-def _main_table(tables: Sequence[ScoreTable]) -> ScoreTable | None:
-    """The one to read first: k unknown, tuned, and with the most in it; the first of equals."""
-
-    def importance(table: ScoreTable) -> tuple[Any, ...]:
-        filled = sum(map(len, table.scores.values()))
-        return not table.setting.k_known, table.setting.hyperparameters == "tuned", filled
-
-    return max((t for t in tables if t.metric == "acc"), key=importance, default=None)
-
-
-def _estimates(
-    records: Sequence[Record], main: ScoreTable | None, order: Sequence[str]
-) -> KTable | None:
-    if main is None:
-        return None
-    table = k_table(records, main.setting.hyperparameters, order)
-    return table if table.truth else None
-
-
-def _compared(tables: Sequence[ScoreTable], main: ScoreTable) -> list[ScoreTable]:
-    """The main table and the one that differs from it in whether k was known, if it is there."""
-    return [
-        table
-        for table in tables
-        if table.setting.hyperparameters == main.setting.hyperparameters
-        and (table.evaluation, table.metric) == (main.evaluation, main.metric)
-    ]
+def _is_comparable(table: ScoreTable, main: ScoreTable) -> bool:
+    """Whether it differs from the main table, if at all, in whether k was known."""
+    return table.setting.hyperparameters == main.setting.hyperparameters and (
+        (table.evaluation, table.metric) == (main.evaluation, main.metric)
+    )
 
 
 def _datasets(tables: Sequence[ScoreTable]) -> list[str]:
-    return list(dict.fromkeys(dataset for table in tables for dataset in table.datasets))
+    return list(dict.fromkeys(dataset for table in tables for dataset in table.mean))
 
 
 def _figures(
-    records: Sequence[Record],
+    results: Results,
     compared: Sequence[ScoreTable],
     main: ScoreTable,
-    estimates: KTable | None,
+    found: Estimates,
     titles: Mapping[str, str],
-    order: Sequence[str],
 ) -> dict[str, go.Figure]:
     """The figures by name; those of a dataset have its number on the page behind it."""
-    methods = list(dict.fromkeys([*main.by_rank(), *order]))
+    methods = list(dict.fromkeys([*main.by_rank, *results.cells.method.cat.categories]))
     figures = {"ranks": rank_plot(compared, methods, titles)}
     for i, dataset in enumerate(_datasets(compared)):
         figures[f"accuracy-{i}"] = accuracy_plot(compared, dataset, methods, titles)
-    if estimates:
-        for i, dataset in enumerate(estimates.truth):
-            figures[f"k-{i}"] = found_k_plot(estimates, dataset, methods, titles)
-    seconds = value_table(records, main.setting, "seconds", order)
-    if seconds:
-        figures["seconds"] = seconds_plot(seconds, methods, titles)
+    for i, dataset in enumerate(found.truth):
+        figures[f"k-{i}"] = found_k_plot(found, dataset, methods, titles)
+    seconds = grid(main.setting.of(results.cells), "seconds")
+    figures["seconds"] = seconds_plot(seconds, methods, titles)
     return figures

@@ -4,9 +4,10 @@ Source: Kuhn, "The Hungarian method for the assignment problem", 1955.
 """
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-__all__ = ["count_pairs", "match_clusters"]
+__all__ = ["count_pairs", "match_clusters", "match_names"]
 
 
 def count_pairs(
@@ -31,3 +32,17 @@ def match_clusters(table: np.ndarray) -> np.ndarray:
     shared = table[clusters, classes] > 0
     match[clusters[shared]] = classes[shared]
     return match
+
+
+def match_names(counts: pd.DataFrame) -> dict[str, str]:
+    """From each line of a table to the column that it is matched with, as far as there is one.
+
+    Args:
+        counts: rows by class of the one partition, down, and of the other, across.
+    """
+    match = match_clusters(counts.to_numpy())
+    return {
+        line: counts.columns[column]
+        for line, column in zip(counts.index, match, strict=True)
+        if column >= 0
+    }

@@ -26,7 +26,7 @@ class CodedColumn:
 
     Attributes:
         name: of the column.
-        codes: `i32[n]` in `0..v`; `v` where the cell is missing.
+        codes: `i32[n]` in `0..v`; `v` where the value is missing.
         values: `[v]` distinct values, numbers in ascending order, categories as text.
         is_number: whether the order of the codes means something.
     """
@@ -79,15 +79,15 @@ class Measure:
 
 
 def code_columns(frame: pd.DataFrame) -> tuple[CodedColumn, ...]:
-    """Codes the columns of a table of numbers, flags, text, dates and missing cells."""
+    """Codes the columns of a table of numbers, flags, text, dates and missing values."""
     return tuple(_code(str(name), frame.iloc[:, i]) for i, name in enumerate(frame.columns))
 
 
 def best_measure(column: CodedColumn, here: np.ndarray, there: np.ndarray) -> Measure:
     """The measure by which two groups of rows differ most in a column.
 
-    For categories the share of a category, or of missing cells. For numbers the ranks, the
-    share of missing cells, or, for a group in the middle or at both ends, the share inside an
+    For categories the share of a category, or of missing values. For numbers the ranks, the
+    share of missing values, or, for a group in the middle or at both ends, the share inside an
     interval. The interval is the best of many, so it only wins where it does after what
     chance would bring is taken off.
 
@@ -126,20 +126,20 @@ def number_text(value: float) -> str:
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
-def _code(name: str, cells: pd.Series) -> CodedColumn:
+def _code(name: str, series: pd.Series) -> CodedColumn:
     """Infinite numbers count as missing: they have no place on a scale."""
-    is_flag = pd.api.types.is_bool_dtype(cells)
-    is_date = pd.api.types.is_datetime64_any_dtype(cells)
-    is_number = pd.api.types.is_numeric_dtype(cells) and not is_flag
+    is_flag = pd.api.types.is_bool_dtype(series)
+    is_date = pd.api.types.is_datetime64_any_dtype(series)
+    is_number = pd.api.types.is_numeric_dtype(series) and not is_flag
     if is_number:
-        numbers = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
         codes, distinct = pd.factorize(np.where(np.isfinite(numbers), numbers, np.nan), sort=True)
         values: list[object] = [float(value) for value in distinct]
     elif is_date:
-        codes, distinct = pd.factorize(cells, sort=True)
+        codes, distinct = pd.factorize(series, sort=True)
         values = [str(value).removesuffix(" 00:00:00") for value in distinct]
     else:
-        text = cells.astype(object).map(str, na_action="ignore")
+        text = series.astype(object).map(str, na_action="ignore")
         codes, distinct = pd.factorize(text, sort=True)
         values = list(distinct)
     return CodedColumn(
@@ -159,7 +159,7 @@ def _share(counts: np.ndarray, inside: np.ndarray) -> float:
 
 
 def _median(counts: np.ndarray) -> int:
-    """Code of the lower median; that of a missing cell where there is no value."""
+    """Code of the lower median; that of a missing value where there is no other."""
     cumulative = np.cumsum(counts)
     if not len(counts) or cumulative[-1] == 0:
         return len(counts)
@@ -175,7 +175,7 @@ def _rank_effect(here: np.ndarray, there: np.ndarray) -> float:
 
 
 def _interval(column: CodedColumn, here: np.ndarray, there: np.ndarray) -> Measure:
-    """The interval of values whose share differs most, missing cells aside."""
+    """The interval of values whose share differs most, missing values aside."""
     n_values = len(column.values)
     lead = np.cumsum(_shares(here[:-1])) - np.cumsum(_shares(there[:-1]))
     lead = np.concatenate([[0.0], lead])  # before the first value

@@ -19,7 +19,7 @@ class Condition:
 
     Attributes:
         column: the column.
-        allowed: `bool[v + 1]`, the codes that fulfil it, the last one for missing cells.
+        allowed: `bool[v + 1]`, the codes that fulfil it, the last one for missing values.
     """
 
     column: CodedColumn

@@ -9,7 +9,16 @@ import numpy as np
 
 from ncd_jax.profiles.columns import CodedColumn, Measure, best_measure
 
-__all__ = ["Contrast", "Difference", "Found", "Grid", "Sample", "draw_sample", "find", "make_grid"]
+__all__ = [
+    "ClassContrasts",
+    "Contrast",
+    "Difference",
+    "Grid",
+    "Sample",
+    "contrast_classes",
+    "draw_sample",
+    "make_grid",
+]
 
 _MOST_DIFFERENCES = 5
 _MOST_FEATURES = 12
@@ -87,12 +96,12 @@ class Sample(NamedTuple):
     def counts(self, column: CodedColumn) -> np.ndarray:
         """Weighted counts `f[v + 1, G]` of a column's codes in every class."""
         shape = (len(column.values) + 1, self.n_groups)
-        cells = column.codes[self.rows].astype(np.int64) * self.n_groups + self.group
-        return np.bincount(cells, self.weights, minlength=shape[0] * shape[1]).reshape(shape)
+        joint = column.codes[self.rows].astype(np.int64) * self.n_groups + self.group
+        return np.bincount(joint, self.weights, minlength=shape[0] * shape[1]).reshape(shape)
 
 
-class Found(NamedTuple):
-    """What was found about one class.
+class ClassContrasts(NamedTuple):
+    """How one class differs from the others.
 
     Attributes:
         contrasts: with the known classes and with the other novel ones, where there are any.
@@ -124,7 +133,9 @@ def draw_sample(group: np.ndarray, n_groups: int, max_rows: int, seed: int) -> S
     return Sample(rows, stands_for[group[rows]], group[rows], n_groups)
 
 
-def find(columns: Sequence[CodedColumn], sample: Sample, n_novel: int) -> list[Found]:
+def contrast_classes(
+    columns: Sequence[CodedColumn], sample: Sample, n_novel: int
+) -> list[ClassContrasts]:
     """Contrasts of each of the first `n_novel` classes."""
     groups = np.arange(sample.n_groups)
     novel = groups < n_novel
@@ -161,11 +172,11 @@ def find(columns: Sequence[CodedColumn], sample: Sample, n_novel: int) -> list[F
             if size[others].sum()
         )
         pairs = sorted((p for kept in found[i] for p in kept), key=lambda p: -abs(p[1].effect))
-        result.append(Found(tuple(contrasts), tuple(m for m, _ in pairs), strength[i]))
+        result.append(ClassContrasts(tuple(contrasts), tuple(m for m, _ in pairs), strength[i]))
     return result
 
 
-def make_grid(found: Sequence[Found], sample: Sample, names: Sequence[str]) -> Grid:
+def make_grid(found: Sequence[ClassContrasts], sample: Sample, names: Sequence[str]) -> Grid:
     """The most telling features of each class in turn, with what every class has of them."""
     chosen: dict[str, Measure] = {}
     deepest = max((len(f.measures) for f in found), default=0)

@@ -177,7 +177,7 @@ def _without_missing(
     target: np.ndarray,
     weights: np.ndarray,
 ) -> tuple[Condition, ...]:
-    """Leaves `or missing` out where that hardly costs anything, or no cell is missing."""
+    """Leaves `or missing` out where that hardly costs anything, or no value is missing."""
     for i, condition in enumerate(conditions):
         allowed = condition.allowed.copy()
         allowed[-1] = False

@@ -1,14 +1,13 @@
 """Two finished runs on one table: which rows moved between classes."""
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 
-from ncd_jax.clustering.matching import count_pairs, match_clusters
+from ncd_jax.clustering.matching import match_names
 from ncd_jax.errors import UserError
 from ncd_jax.report.templating import environment
 from ncd_jax.store.workdir import Workdir
@@ -62,9 +61,8 @@ class Comparison:
         n_rows: rows that both have a class for.
         agreement: adjusted Rand index of the two partitions: 1 is identical, 0 is chance.
         matches: A's classes in order, those that only B has last.
-        table: `i[a, b]` rows by class of A and class of B.
-        a_classes: names of the lines of `table`.
-        b_classes: names of its columns, as B has them, counterparts in A's order.
+        table: rows by class of A, down, and class of B, across, each under its own name there;
+            counterparts in A's order.
         moves: in order of row.
     """
 
@@ -73,9 +71,7 @@ class Comparison:
     n_rows: int
     agreement: float
     matches: tuple[Match, ...]
-    table: np.ndarray
-    a_classes: tuple[str, ...]
-    b_classes: tuple[str, ...]
+    table: pd.DataFrame
     moves: tuple[Move, ...]
 
     @property
@@ -111,35 +107,27 @@ def compare_runs(a: Path, b: Path) -> Comparison:
     if tables[0] != tables[1]:
         raise UserError(f"{a} and {b} are runs on different tables; compare runs on the same one")
     in_a, in_b = _assignments(first), _assignments(second)
-    if in_a.keys() != in_b.keys():
+    if not in_a.index.equals(in_b.index):
         raise UserError(f"{a} and {b} have classes for different rows; run one of them again")
 
-    rows = sorted(in_a)
-    a_classes = sorted({in_a[row] for row in rows}, key=_class_order)
-    b_classes = sorted({in_b[row] for row in rows}, key=_class_order)
-    codes_a = np.array([a_classes.index(in_a[row]) for row in rows], np.int64)
-    codes_b = np.array([b_classes.index(in_b[row]) for row in rows], np.int64)
-    counts = count_pairs(codes_a, codes_b, len(a_classes), len(b_classes))
-    counterpart = _counterparts(counts, a_classes, b_classes)
-
-    in_order = [*counterpart.values(), *(j for j in range(len(b_classes)))]
-    order = list(dict.fromkeys(in_order))
-    names = {j: a_classes[i] for i, j in counterpart.items()}
-    in_names_of_a = [names.get(j, f"B:{name}") for j, name in enumerate(b_classes)]
+    counts = pd.crosstab(in_a, in_b)
+    counts = counts.loc[sorted(counts.index, key=_class_order)]
+    counts = counts[sorted(counts.columns, key=_class_order)]
+    counterpart = _counterparts(counts)
+    name_in_a = {other: name for name, other in counterpart.items()}
     moves = (
-        Move(row, a_classes[i], in_names_of_a[j])
-        for row, i, j in zip(rows, codes_a, codes_b, strict=True)
+        Move(row, before, after)
+        for row, before, other in zip(in_a.index, in_a, in_b, strict=True)
+        if before != (after := name_in_a.get(other, f"B:{other}"))
     )
     return Comparison(
         a=str(a),
         b=str(b),
-        n_rows=len(rows),
-        agreement=float(adjusted_rand_score(codes_a, codes_b)),
-        matches=_matches(counts, a_classes, b_classes, counterpart),
-        table=counts[:, order],
-        a_classes=tuple(a_classes),
-        b_classes=tuple(b_classes[j] for j in order),
-        moves=tuple(move for move in moves if move.from_class != move.to_class),
+        n_rows=len(in_a),
+        agreement=float(adjusted_rand_score(in_a, in_b)),
+        matches=_matches(counts, counterpart),
+        table=counts[list(dict.fromkeys([*counterpart.values(), *counts.columns]))],
+        moves=tuple(moves),
     )
 
 
@@ -172,45 +160,37 @@ def _table(workdir: Workdir) -> object:
         raise UserError(f"{workdir.path('config.json')} is of something else; check it") from None
 
 
-def _assignments(workdir: Workdir) -> dict[int, str]:
-    """The class of every row in `assignments.csv`."""
+def _assignments(workdir: Workdir) -> pd.Series:
+    """The class of every row in `assignments.csv`, by its number."""
     path = workdir.path("assignments.csv")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {int(line["row"]): line["label"] for line in csv.DictReader(file)}
+        types = {"row": int, "label": str}
+        frame = pd.read_csv(path, usecols=list(types), dtype=types, keep_default_na=False)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run again in a new workdir") from None
-    except (KeyError, TypeError, ValueError, csv.Error):
+    except ValueError:
         raise UserError(f"{path} is damaged; run again in a new workdir") from None
+    return frame.set_index("row").label.sort_index()
 
 
-def _counterparts(counts: np.ndarray, a_classes: list[str], b_classes: list[str]) -> dict[int, int]:
-    """From class of A to class of B, in A's order."""
-    found = {i: b_classes.index(n) for i, n in enumerate(a_classes) if n in b_classes}
-    found = {i: j for i, j in found.items() if not _is_novel(a_classes[i])}
-    novel_a = [i for i, name in enumerate(a_classes) if _is_novel(name)]
-    novel_b = [j for j, name in enumerate(b_classes) if _is_novel(name)]
-    block = counts[np.ix_(novel_a, novel_b)]
-    for i, j in enumerate(match_clusters(block)):
-        if j >= 0:
-            found[novel_a[i]] = novel_b[j]
-    return dict(sorted(found.items()))
+def _counterparts(counts: pd.DataFrame) -> dict[str, str]:
+    """From class of A to class of B, in A's order: known ones by name, novel ones by rows."""
+    novel_a, novel_b = (list(filter(_is_novel, names)) for names in (counts.index, counts))
+    found = {name: name for name in counts.index if name in counts and not _is_novel(name)}
+    found |= match_names(counts.loc[novel_a, novel_b])
+    return {name: found[name] for name in counts.index if name in found}
 
 
-def _matches(
-    counts: np.ndarray, a_classes: list[str], b_classes: list[str], counterpart: dict[int, int]
-) -> tuple[Match, ...]:
-    in_a, in_b = counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
+def _matches(counts: pd.DataFrame, counterpart: dict[str, str]) -> tuple[Match, ...]:
+    in_a, in_b = counts.sum(axis=1).to_dict(), counts.sum().to_dict()
+    alone = [name for name in counts if name not in counterpart.values()]
     matches = []
-    for i, name in enumerate(a_classes):
-        if (j := counterpart.get(i)) is None:
-            matches.append(Match(name, None, in_a[i], 0, 0))
+    for name, size in in_a.items():
+        if (other := counterpart.get(name)) is None:
+            matches.append(Match(name, None, size, 0, 0))
         else:
-            matches.append(Match(name, b_classes[j], in_a[i], in_b[j], int(counts[i, j])))
-    for j, name in enumerate(b_classes):
-        if j not in counterpart.values():
-            matches.append(Match(None, name, 0, in_b[j], 0))
-    return tuple(matches)
+            matches.append(Match(name, other, size, in_b[other], int(counts.at[name, other])))
+    return (*matches, *(Match(None, name, 0, in_b[name], 0) for name in alone))
 
 
 def _is_novel(name: str) -> bool:

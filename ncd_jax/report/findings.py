@@ -1,5 +1,6 @@
 """What a finished run knows, gathered for the records and the report."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,11 +8,11 @@ import numpy as np
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.discovery.calibration import ConfidenceCurve
-from ncd_jax.profiles.profiles import Profiles
+from ncd_jax.profiles.classes import Profiles
 from ncd_jax.store.records import Assignments
 from ncd_jax.tuning.proposals import Trial
 
-__all__ = ["Findings", "KCurve", "LatentMap", "Ranked", "RunnerUp", "Trial"]
+__all__ = ["Findings", "KCurve", "LatentMap", "Ranked", "RunnerUp"]
 
 _CLOSE = 0.1
 """Share of the range of an index below which two numbers of classes are about equally good."""
@@ -19,32 +20,47 @@ _CLOSE = 0.1
 
 @dataclass(frozen=True)
 class RunnerUp:
-    """The second best number of novel classes.
+    """The best number of novel classes beside the chosen one.
 
     Attributes:
         k: the number.
         index: its validity index, mean over refits.
         chosen_index: that of the chosen number.
-        behind: what is between the two, as a share of the way from the chosen number to the
-            worst one tried; negative where the chosen one is not the best.
-        shaken: standard deviation of the chosen number's index over refits.
+        behind: how far it is behind the chosen number, as a share of the range of the index
+            over all numbers; negative where its index is the better one.
+        noise: standard deviation of the difference between the two from one refit to another,
+            or of two average numbers where that is larger: few refits may agree by luck. 0 where
+            the index was measured once.
+        is_tied: whether the difference is within the tolerance, so that the smaller number was
+            taken because it is smaller.
     """
 
     k: int
     index: float
     chosen_index: float
     behind: float
-    shaken: float
+    noise: float
+    is_tied: bool
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether its index is better than that of the chosen number."""
+        return self.behind < 0
+
+    @property
+    def is_within_noise(self) -> bool:
+        """Whether the difference is smaller than what another training makes."""
+        return abs(self.chosen_index - self.index) < self.noise
 
     @property
     def is_close(self) -> bool:
         """Whether it would be no surprise if it were the better one."""
-        return self.behind < _CLOSE or self.is_shaken
+        return self.behind < _CLOSE or self.is_tied or self.is_within_noise
 
     @property
-    def is_shaken(self) -> bool:
-        """Whether the difference is smaller than what another training makes."""
-        return abs(self.chosen_index - self.index) < self.shaken
+    def is_clear(self) -> bool:
+        """Whether the chosen number leads by more than chance; unknown counts as no."""
+        return not self.is_close and self.noise > 0
 
 
 @dataclass(frozen=True)
@@ -80,19 +96,23 @@ class KCurve:
     @property
     def runner_up(self) -> RunnerUp | None:
         """The best number beside the chosen one; none where either has no index."""
-        value = dict(zip(self.ks.tolist(), (self.sign * self.index).tolist(), strict=True))
-        value = {k: v for k, v in value.items() if np.isfinite(v)}
+        defined = np.isfinite(self.index)
+        value = dict(zip(self.ks[defined], self.sign * self.index[defined], strict=True))
+        variance = dict(zip(self.ks[defined], self.spread[defined] ** 2, strict=True))
         others = [k for k in value if k != self.chosen]
         if self.chosen not in value or not others:
             return None
-        second, best = max(others, key=lambda k: value[k]), value[self.chosen]
-        whole = best - min(value.values())
+        second = max(others, key=value.__getitem__)
+        best, worst = max(value.values()), min(value.values())
+        behind = value[self.chosen] - value[second]
+        mean_variance = np.mean(list(variance.values()))
         return RunnerUp(
-            k=second,
-            index=self.sign * value[second],
-            chosen_index=self.sign * best,
-            behind=(best - value[second]) / whole if whole > 0 else 0.0,
-            shaken=float(self.spread[self.ks == self.chosen][0]),
+            k=int(second),
+            index=float(self.sign * value[second]),
+            chosen_index=float(self.sign * value[self.chosen]),
+            behind=float(behind / (best - worst)) if best > worst else 0.0,
+            noise=math.sqrt(max(variance[self.chosen] + variance[second], 2 * mean_variance)),
+            is_tied=bool(abs(behind) <= self.tolerance * abs(best)),
         )
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
-from scipy.optimize import linear_sum_assignment
 
+from ncd_jax.clustering.matching import match_names
 from ncd_jax.report.findings import KCurve, LatentMap
 from ncd_jax.report.plot_style import (
     ACCENT,
@@ -45,13 +46,14 @@ def k_plot(curve: KCurve) -> go.Figure:
         hovertemplate="k = %{x}: %{y:.3f} ± %{customdata:.3f}<extra></extra>",
     )
     if (runner_up := curve.runner_up) is not None:
+        role = "best index" if runner_up.is_ahead else "runner-up"
         figure.add_scatter(
             x=[runner_up.k],
             y=[runner_up.index],
             mode="markers",
             marker={"color": "white", "size": 12, "line": {"color": BEST, "width": 2}},
-            name=f"runner-up: {runner_up.k}",
-            hovertemplate="runner-up %{x}: %{y:.3f}<extra></extra>",
+            name=f"{role}: {runner_up.k}",
+            hovertemplate=f"{role} %{{x}}: %{{y:.3f}}<extra></extra>",
         )
     chosen = ks == curve.chosen
     figure.add_scatter(
@@ -169,12 +171,8 @@ def _match(label: np.ndarray, found: list[str], truth: np.ndarray) -> list[str]:
 
     A true class so takes the colour of its counterpart, and switching shows what differs.
     """
+    counterpart = match_names(pd.crosstab(truth, label))
     classes = sorted(set(truth))
-    overlap = np.array([[np.sum((label == f) & (truth == t)) for t in classes] for f in found])
-    if not overlap.size:
-        return classes
-    of_found, of_truth = linear_sum_assignment(-overlap)
-    places = dict(zip(of_truth.tolist(), of_found.tolist(), strict=True))
-    return [
-        classes[t] for t in sorted(range(len(classes)), key=lambda t: places.get(t, len(found)))
-    ]
+    return sorted(
+        classes, key=lambda t: found.index(counterpart[t]) if t in counterpart else len(found)
+    )

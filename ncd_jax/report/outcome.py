@@ -18,7 +18,7 @@ from ncd_jax.discovery.problem import Problem, k_search
 from ncd_jax.discovery.refits import Refits
 from ncd_jax.discovery.solve import Solution
 from ncd_jax.discovery.tune import Tuned, unselected_scores
-from ncd_jax.profiles.profiles import profile_classes
+from ncd_jax.profiles.classes import profile_classes
 from ncd_jax.report.findings import Findings, KCurve, Ranked
 from ncd_jax.report.latent_map import latent_map
 from ncd_jax.types import UNLABELLED

@@ -32,7 +32,7 @@ def profile_plot(grid: Grid) -> go.Figure | None:
         xgap=2,
         ygap=2,
         text=[
-            [_cell_text(grid, f, c) for c in range(n_classes)] for f in range(len(grid.features))
+            [_hover_text(grid, f, c) for c in range(n_classes)] for f in range(len(grid.features))
         ],
         hovertemplate="%{text}<extra></extra>",
         colorbar={
@@ -49,7 +49,7 @@ def profile_plot(grid: Grid) -> go.Figure | None:
     figure.update_xaxes(
         tickvals=np.arange(n_classes),
         ticktext=[display_name(name, _LONGEST_CLASS) for name in grid.classes[:n_classes]],
-        tickangle=-60 if n_classes > 4 else 0,
+        autotickangles=[0, -60],  # upright only where names would not fit
         showgrid=False,
     )
     figure.update_yaxes(
@@ -71,7 +71,7 @@ def _feature_text(column: str, title: str) -> str:
     return f"{name}<br>{display_name(title, _LONGEST_FEATURE)}"
 
 
-def _cell_text(grid: Grid, feature: int, group: int) -> str:
+def _hover_text(grid: Grid, feature: int, group: int) -> str:
     column, title = grid.features[feature]
     return (
         f"{display_name(grid.classes[group])}<br>{display_name(column)}: {display_name(title)} "

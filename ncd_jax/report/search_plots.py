@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ncd_jax.report.findings import Ranked, Trial
+from ncd_jax.report.findings import Ranked
 from ncd_jax.report.plot_style import (
     ACCENT,
     AXIS,
@@ -19,6 +19,7 @@ from ncd_jax.report.plot_style import (
     layout,
     new_figure,
 )
+from ncd_jax.tuning.proposals import Trial
 
 __all__ = ["fold_plot", "hparam_plot", "loss_plot", "ranking_plot", "search_plot"]
 

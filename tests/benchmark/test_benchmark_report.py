@@ -6,17 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from html_pages import HOSTILE, Page, browse, squeeze
+from scipy.stats import rankdata
 
-from ncd_jax.benchmark.counts import index_errors, k_table
+from ncd_jax.benchmark.baselines import BASELINES
+from ncd_jax.benchmark.estimates import estimates, index_errors
 from ncd_jax.benchmark.markdown import render_markdown
 from ncd_jax.benchmark.report import render_benchmark, write_benchmark
-from ncd_jax.benchmark.tables import (
-    AUTO,
-    Setting,
-    chosen_methods,
-    method_order,
-    score_table,
-)
+from ncd_jax.benchmark.tables import AUTO, Setting, collect, score_table
+from ncd_jax.methods import METHODS
 from ncd_jax.store.workdir import Workdir
 
 DATASETS = ("letter", "optdigits", "usps")
@@ -104,7 +101,11 @@ def frame(records):
 
 
 def accuracy(records, setting=UNKNOWN, evaluation="transductive", metric="acc"):
-    return score_table(records, setting, evaluation, metric, method_order(records, TITLES))
+    return score_table(collect(records, TITLES), setting, evaluation, metric)
+
+
+def chosen(records, setting=UNKNOWN):
+    return collect(records, TITLES).chosen(setting)
 
 
 def markdown_table(text, heading):
@@ -117,19 +118,22 @@ def markdown_table(text, heading):
 @pytest.mark.parametrize("metric", ["acc", "nmi", "ari"])
 @pytest.mark.parametrize("evaluation", ["inductive", "transductive"])
 @pytest.mark.parametrize("setting", [UNKNOWN, KNOWN])
-def test_means_and_deviations_agree_with_pandas(records, frame, setting, evaluation, metric):
+def test_means_and_deviations_agree_with_numpy(records, setting, evaluation, metric):
     table = accuracy(records, setting, evaluation, metric)
-    chosen = frame[(frame.k_known == setting.k_known) & (frame.evaluation == evaluation)]
-    groups = chosen.groupby(["method", "dataset"])[metric]
-    for (method, dataset), mean in groups.mean().items():
-        score = table.scores[method][dataset]
-        assert score.mean == pytest.approx(mean)
-        assert score.std == pytest.approx(groups.std(ddof=0)[method, dataset])
-    for method, average in groups.mean().groupby("method").mean().items():
-        assert table.average(method) == pytest.approx(average)
+    means = {}
+    for record in records:
+        cell = record["cell"]
+        if cell["k_known"] == setting.k_known:
+            values = [r[metric] for r in record["rows"] if r["evaluation"] == evaluation]
+            at = cell["method"], cell["dataset"]
+            assert table.mean.at[at] == pytest.approx(np.mean(values))
+            assert table.std.at[at] == pytest.approx(np.std(values))
+            means.setdefault(cell["method"], []).append(np.mean(values))
+    for method, values in means.items():
+        assert table.summary.average[method] == pytest.approx(np.mean(values))
 
 
-def test_ranks_agree_with_pandas_also_where_methods_tie():
+def test_ranks_agree_with_scipy_also_where_methods_tie():
     means = {"a": (70, 60, 90), "b": (80, 60, 50), "c": (80, 10, 90), "d": (10, 99, 90)}
     records = [
         make_record(make_cell(dataset, method), [mean], [5])
@@ -137,25 +141,25 @@ def test_ranks_agree_with_pandas_also_where_methods_tie():
         for dataset, mean in zip(DATASETS, line, strict=True)
     ]
     table = accuracy(records)
-    expected = pd.DataFrame(means, index=DATASETS).rank(axis=1, ascending=False)
-    for method in means:
-        assert table.ranks(method) == expected[method].to_dict()
-        assert table.average_rank(method) == expected[method].mean()
-    assert table.by_rank()[0] == expected.mean().idxmin()
+    expected = rankdata(-np.array(list(means.values())), axis=0)
+    np.testing.assert_array_equal(table.ranks.loc[list(means)], expected)
+    np.testing.assert_allclose(table.summary["rank"][list(means)], expected.mean(axis=1))
+    assert table.by_rank[0] == list(means)[expected.mean(axis=1).argmin()]
 
 
 def test_auto_goes_by_the_hidden_class_score_and_not_by_the_accuracy(records):
     table = accuracy(records)
     # Of equals, on usps, the first in the order of methods.
     assert table.chosen == {"letter": "pbn", "optdigits": "kmeans", "usps": "pbn"}
-    assert table.scores["pbn"]["letter"].mean < table.scores["kmeans"]["letter"].mean
+    assert table.mean.letter["pbn"] < table.mean.letter["kmeans"]
     for dataset, method in table.chosen.items():
-        assert table.scores[AUTO][dataset] == table.scores[method][dataset]
+        for value in (table.mean, table.std):
+            assert value.at[AUTO, dataset] == value.at[method, dataset]
         # It stands in the place of what it took, and pushes nobody down.
-        assert table.ranks(AUTO)[dataset] == table.ranks(method)[dataset]
+        assert table.ranks.at[AUTO, dataset] == table.ranks.at[method, dataset]
     without = accuracy([r | {"hidden_class_score": None} for r in records])
-    assert AUTO not in without.scores
-    assert all(table.ranks(m) == without.ranks(m) for m in without.scores)
+    assert AUTO not in without.mean.index
+    assert table.ranks.drop(AUTO).equals(without.ranks)
 
 
 def test_auto_is_for_tuned_methods_of_the_package():
@@ -166,10 +170,9 @@ def test_auto_is_for_tuned_methods_of_the_package():
         make_record(make_cell("usps", "pbn", True), [60], [5]) | {"hidden_class_score": None},
         make_record(make_cell("usps", "pbn", hyperparameters="published"), [60], [5], hidden=1.0),
     ]
-    order = method_order(records, TITLES)
-    assert chosen_methods(records, UNKNOWN, order) == {"usps": "pbn"}
-    assert chosen_methods(records, KNOWN, order) == {}
-    assert chosen_methods(records, Setting("published", False), order) == {}
+    assert chosen(records) == {"usps": "pbn"}
+    assert chosen(records, KNOWN) == {}
+    assert chosen(records, Setting("published", False)) == {}
 
 
 def test_auto_compares_scores_of_as_many_folds():
@@ -177,18 +180,17 @@ def test_auto_compares_scores_of_as_many_folds():
         make_record(make_cell("usps", "pbn"), [60], [5], hidden=0.5) | {"fold_scores": [0.4, 0.6]},
         make_record(make_cell("usps", "kmeans"), [60], [5], hidden=0.9) | {"fold_scores": [0.9]},
     ]
-    assert chosen_methods(records, UNKNOWN, method_order(records, TITLES)) == {"usps": "pbn"}
+    assert chosen(records) == {"usps": "pbn"}
 
 
 def test_a_method_that_lacks_a_dataset_is_not_averaged_or_ranked(records):
     lacking = [r for r in records if r["cell"] != make_cell("usps", "kmeans")]
     table = accuracy(lacking)
-    assert table.average("kmeans") is None
-    assert table.average_rank("kmeans") is None
-    assert table.by_rank()[-1] == "kmeans"
+    assert table.summary.loc["kmeans", ["average", "rank"]].isna().all()
+    assert table.by_rank[-1] == "kmeans"
     # The others are ranked among themselves on every dataset.
-    assert table.ranks("lda_kmeans") == dict.fromkeys(DATASETS, 1.0)
-    assert table.ranks("pbn") == dict.fromkeys(DATASETS, 2.0)
+    assert (table.ranks.loc["lda_kmeans"] == 1).all()
+    assert (table.ranks.loc["pbn"] == 2).all()
     _, lines = markdown_table(render_markdown(lacking, TITLES), "### Accuracy (ACC)")
     assert lines["k-means"][2:] == ["-", "-", "-"]
     assert "for a dataset is missing: k-means." in render_markdown(lacking, TITLES)
@@ -212,9 +214,9 @@ def test_equal_as_printed_is_equally_bold():
     accs = {"a": 70.01, "b": 69.99, "c": 69.9}
     records = [make_record(make_cell("usps", m), [acc], [5]) for m, acc in accs.items()]
     table = accuracy(records)
-    assert [table.is_best(m, "usps") for m in accs] == [True, True, False]
-    assert [table.is_best_average(m) for m in accs] == [True, True, False]
-    assert [table.is_best_rank(m) for m in accs] == [True, False, False]
+    assert table.is_best.usps.to_dict() == {"a": True, "b": True, "c": False}
+    assert table.is_best.average.to_dict() == {"a": True, "b": True, "c": False}
+    assert table.is_best["rank"].to_dict() == {"a": True, "b": False, "c": False}
 
 
 def test_estimated_numbers_of_classes():
@@ -227,17 +229,18 @@ def test_estimated_numbers_of_classes():
     records[0]["k_by_index"] = {"silhouette": [5, 7, 5, 5], "calinski": [5, 5, 5, 5]}
     records[1]["k_by_index"] = {"silhouette": [8, 8, 8, 8]}
     records[2]["k_by_index"] = {"silhouette": [3, 5, 5, None]}
-    order = method_order(records, TITLES)
-    table = k_table(records, "tuned", order)
-    assert table.truth == {"usps": 5, "letter": 6}
-    assert table.error("pbn") == np.mean([0.5, 4])
-    assert table.error("kmeans") is None
-    assert table.error(AUTO) == np.mean([3, 4])
-    errors, datasets = index_errors(records, "tuned", order)
-    assert datasets == ("usps",)
-    assert errors == {
-        "silhouette": {"pbn": 0.5, "kmeans": pytest.approx(2 / 3)},
-        "calinski": {"pbn": 0},
+    results = collect(records, TITLES)
+    found = estimates(results, "tuned")
+    assert found.truth == {"usps": 5, "letter": 6}
+    assert found.error["pbn"] == np.mean([0.5, 4])
+    assert np.isnan(found.error["kmeans"])
+    assert found.error[AUTO] == np.mean([3, 4])
+    errors = index_errors(results, "tuned")
+    assert list(errors) == ["usps"]
+    assert errors.usps.to_dict() == {
+        ("silhouette", "pbn"): 0.5,
+        ("silhouette", "kmeans"): pytest.approx(2 / 3),
+        ("calinski", "pbn"): 0,
     }
     text = render_markdown(records, TITLES)
     header, lines = markdown_table(
@@ -273,6 +276,24 @@ def test_the_files(records, frame, tmp_path: Path):
     assert "- 19 cells: jax 0.10.2; device 1 x test device" in text
 
 
+@pytest.mark.parametrize("render", [render_markdown, render_benchmark])
+def test_what_the_figures_do_not_say_is_said_beside_them(records, render):
+    text = squeeze(render(records, TITLES))
+    assert "hyperparameters tuned once" in text
+    assert "Seeds differ in what comes after: the refits and the clustering." in text
+    for default in ("NCD SC scales the rows", "class_share", "five refits"):
+        assert default in text
+    assert "The one called Baseline is of this package" in text
+    own = [r for r in records if r["cell"]["method"] not in BASELINES]
+    assert "The one called Baseline" not in squeeze(render(own, TITLES))
+    assert "tuned once" not in render([], TITLES)
+
+
+def test_no_baseline_has_the_name_of_a_method():
+    assert all(info.title.startswith("scikit-learn: ") for info in BASELINES.values())
+    assert not any(info.title.startswith("scikit-learn") for info in METHODS.values())
+
+
 def test_a_long_error_is_cut(records):
     text = render_markdown([make_failed(make_cell("usps", "sc"), "E: " + "x" * 5000)], TITLES)
     assert max(map(len, text.splitlines())) < 400
@@ -287,7 +308,7 @@ def test_the_page(records):
     assert "UserError: no memory" in text
     table = accuracy(records)
     for method in TITLES:
-        assert f"{table.average(method):.1f}" in text
+        assert f"{table.summary.average[method]:.1f}" in text
     shown = [attrs["data-figure"] for _, attrs in page.tags if "data-figure" in attrs]
     assert sorted(shown) == sorted(page.figures)
     assert len(shown) == 2 + 2 * len(DATASETS)
@@ -302,9 +323,9 @@ def test_the_accuracy_figure_shows_means_and_what_auto_took(records):
     figure = page.figures["accuracy-0"]
     unknown, known = figure["data"]
     names = figure["layout"]["yaxis"]["ticktext"]
-    assert names == [TITLES[m] for m in table.by_rank() if m != AUTO]
-    by_name = {title: table.scores[method]["letter"] for method, title in TITLES.items()}
-    assert unknown["x"] == [by_name[name].mean for name in names]
+    assert names == [TITLES[m] for m in table.by_rank if m != AUTO]
+    by_name = {t: (table.mean.letter[m], table.std.letter[m]) for m, t in TITLES.items()}
+    assert unknown["x"] == [by_name[name][0] for name in names]
     assert [names[i] for i, s in enumerate(unknown["marker"]["symbol"]) if s == "diamond"] == [
         "PBN"
     ]

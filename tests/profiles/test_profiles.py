@@ -7,9 +7,9 @@ import pytest
 from jinja2 import StrictUndefined
 from sklearn.datasets import load_wine
 
+from ncd_jax.profiles.classes import Profiles, profile_classes
 from ncd_jax.profiles.columns import code_columns
-from ncd_jax.profiles.contrasts import draw_sample, find
-from ncd_jax.profiles.profiles import Profiles, profile_classes
+from ncd_jax.profiles.contrasts import contrast_classes, draw_sample
 from ncd_jax.profiles.rules import find_rule
 from ncd_jax.report.profile_plots import profile_plot
 from ncd_jax.report.templating import environment
@@ -138,7 +138,7 @@ def test_there_may_be_no_rule():
     assert lone.on_new_rows is None
 
 
-def test_missing_cells_that_hardly_matter_are_left_out_of_a_rule():
+def test_missing_values_that_hardly_matter_are_left_out_of_a_rule():
     x = np.concatenate([np.arange(200.0), [np.nan]])
     assert rule_for(pd.DataFrame({"x": x}), (x > 99) | np.isnan(x)).texts == ("x > 99",)
 
@@ -155,7 +155,7 @@ def test_a_sample_keeps_small_classes_and_stands_for_the_table():
 
 def test_contrasts_are_with_the_right_rows():
     frame, group = mixed()
-    old, poor = find(code_columns(frame), draw_sample(group, 4, 10_000, 0), 2)
+    old, poor = contrast_classes(code_columns(frame), draw_sample(group, 4, 10_000, 0), 2)
     known, novel = old.contrasts
     assert known.against == "the known classes"
     assert [d.column for d in known.differences] == ["age", "colour"]
@@ -172,7 +172,7 @@ def test_chance_is_not_told_as_a_difference():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(120, 300)))
     group = np.repeat([0, 1], [20, 100])
-    (only,) = find(code_columns(frame), draw_sample(group, 2, 10_000, 0), 1)
+    (only,) = contrast_classes(code_columns(frame), draw_sample(group, 2, 10_000, 0), 1)
     assert [c.against for c in only.contrasts] == ["the known classes"]
     assert len(only.contrasts[0].differences) <= 1
 
@@ -200,7 +200,7 @@ def test_typical_rows_are_central_and_differ():
     (only,) = profile_classes(frame, labels, novel, z, confidence, ("a",), 1).classes
     # The centre is 2.35: row 2, then 0, then 1, which looks the same as 0, then 3.
     assert only.columns == ("x",)
-    assert [(t.row, t.confidence, t.cells) for t in only.typical_rows] == [
+    assert [(t.row, t.confidence, t.values) for t in only.typical_rows] == [
         (2, 0.3, ("7",)),
         (0, 0.1, ("5",)),
         (3, 0.4, ("100",)),

@@ -49,8 +49,8 @@ def test_moves_by_hand(tmp_path: Path):
         (70, "novel_1", "novel_2"),
     ]
     assert (found.vanished, found.new) == ((), ("novel_2",))
-    assert found.a_classes == ("novel_0", "novel_1", "novel_2")
-    assert found.b_classes == ("novel_1", "novel_3", "novel_0", "novel_2")
+    assert list(found.table.index) == ["novel_0", "novel_1", "novel_2"]
+    assert list(found.table) == ["novel_1", "novel_3", "novel_0", "novel_2"]
     np.testing.assert_array_equal(found.table, [[5, 0, 0, 1], [0, 1, 2, 0], [0, 0, 2, 0]])
 
 
@@ -69,8 +69,8 @@ def test_agreement_and_counts_against_scikit_learn(tmp_path: Path, seed: int):
     second = finished(tmp_path / "b", {int(i): f"novel_{b[i]}" for i in rng.permutation(300)})
     found = compare_runs(first, second)
     assert found.agreement == pytest.approx(adjusted_rand_score(a, b))
-    assert found.a_classes == tuple(f"novel_{i}" for i in range(12))
-    assert found.table.sum() == found.n_rows == 300
+    assert list(found.table.index) == [f"novel_{i}" for i in range(12)]
+    assert found.table.to_numpy().sum() == found.n_rows == 300
     assert len(found.moves) == 300 - sum(m.shared for m in found.matches)
     assert sum(m.size for m in found.matches) == sum(m.other_size for m in found.matches) == 300
 

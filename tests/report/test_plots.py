@@ -76,7 +76,9 @@ def test_k_curve_marks_choice_and_runner_up():
     figure = k_plot(curve)
     assert list(trace(figure, "chosen: 3").x) == [3]
     assert list(trace(figure, "runner-up: 4").y) == [0.3]
-    assert curve.runner_up == RunnerUp(4, pytest.approx(0.3), 0.4, pytest.approx(1 / 3), 0.0)
+    assert curve.runner_up == RunnerUp(4, pytest.approx(0.3), 0.4, pytest.approx(1 / 3), 0.0, False)
+    behind = dataclasses.replace(curve, chosen=4, tolerance=0.3)
+    assert list(trace(k_plot(behind), "best index: 3").y) == [0.4]
     assert dataclasses.replace(curve, chosen=9).runner_up is None
     one = KCurve("silhouette", np.array([2]), np.array([0.1]), np.zeros(1), 2)
     assert "runner-up" not in str(k_plot(one).data)

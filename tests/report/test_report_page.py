@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from html_pages import HOSTILE, Page, browse, run_browser, squeeze
 
-from ncd_jax.report.findings import Findings, Ranked
+from ncd_jax.report.findings import Findings, KCurve, Ranked
 from ncd_jax.report.page import render_report
 
 
@@ -25,27 +25,97 @@ def test_the_headline_answers_the_question(page: Page):
     assert "5 novel classes among 890 unlabelled rows" in page.text
 
 
+def page_of_curve(findings: Findings, **changes) -> str:
+    curve = dataclasses.replace(findings.k_curve, **changes)
+    return squeeze(Page(render_report(dataclasses.replace(findings, k_curve=curve))).text)
+
+
 @pytest.mark.parametrize(
-    ("second", "spread", "said"),
+    ("second", "spread", "verdict", "said"),
     [
-        (0.416, 0.0, "to 100, the chosen one, it gets 98 (index 0.416 against 0.42)."),
-        (0.416, 0.0, "That is close: 5 is a good guess"),
-        (0.416, 0.0, "with --config.k.n_novel=7"),
-        (0.37, 0.06, "start moves the index by more than that difference. That is close"),
-        (0.32, 0.06, "it gets 50 (index"),
-        (0.32, 0.06, "by less than that difference. That is a clear lead."),
-        (0.42, 0.0, "it gets 100 (index 0.42 against 0.42). That is close"),
+        (0.416, 0.0, "close ", "to 100, the chosen one, it gets 98 (index 0.416 against 0.42)."),
+        (0.416, 0.0, "close ", "That is close: 5 is a good guess"),
+        (0.416, 0.0, "close ", "with --config.k.n_novel=7"),
+        (0.37, 0.06, "close ", "moves the difference by more than its size. That is close"),
+        (0.32, 0.06, "clearly ", "it gets 50 (index"),
+        (0.32, 0.06, "clearly ", "the difference by less than its size. That is a clear lead."),
+        (0.42, 0.0, "close ", "it gets 100 (index 0.42 against 0.42). That is close"),
+        # One curve alone: how much of the lead is chance, nobody knows.
+        (0.32, 0.0, "", "it gets 50 (index 0.32 against 0.42). The index was measured once"),
     ],
 )
-def test_the_second_best_number_is_named(findings: Findings, second, spread, said):
+def test_the_second_best_number_is_named(findings: Findings, second, spread, verdict, said):
     ks = findings.k_curve.ks
     index = np.where(ks == 7, second, np.where(ks == 5, 0.42, 0.22))
-    curve = dataclasses.replace(findings.k_curve, index=index, spread=np.full(len(ks), spread))
-    text = squeeze(Page(render_report(dataclasses.replace(findings, k_curve=curve))).text)
+    text = page_of_curve(findings, index=index, spread=np.full(len(ks), spread))
     assert "Second best: 7 classes." in text
     assert said in text
-    close = "close" if "a clear lead" not in text else "clearly"
-    assert f"Second best: 7, {close} behind." in text
+    assert f"Second best: 7, {verdict}behind." in text
+    assert ("a clear lead" in text) == (verdict == "clearly ")
+
+
+def test_on_noise_nothing_is_a_clear_lead(findings: Findings):
+    """Five trainings on 19 numbers of classes that are all as good, or as bad."""
+    rng, ks = np.random.default_rng(0), findings.k_curve.ks
+    for _ in range(200):
+        refits = rng.normal(0.1, 0.01, (5, len(ks)))
+        index = refits.mean(axis=0)
+        chosen = int(ks[index.argmax()])
+        curve = KCurve("silhouette", ks, index, refits.std(axis=0), chosen)
+        assert not curve.runner_up.is_clear
+    text = page_of_curve(findings, index=index, spread=refits.std(axis=0), chosen=chosen)
+    assert "a clear lead" not in text
+    assert "clearly behind" not in text
+
+
+def test_a_runner_up_within_the_tolerance_is_no_clear_loser(findings: Findings):
+    ks = findings.k_curve.ks
+    index = np.where(ks == 7, 0.41, np.where(ks == 5, 0.42, 0.36))
+    changes = {"index": index, "spread": np.full(len(ks), 1e-4)}
+    assert "a clear lead" in page_of_curve(findings, **changes)
+    text = page_of_curve(findings, **changes, tolerance=0.05)
+    assert "(index 0.41 against 0.42), which is within the tolerance." in text
+    assert "That is close: 5 is a good guess" in text
+    assert "Second best: 7, close behind." in text
+
+
+def test_a_smaller_number_within_the_tolerance_is_not_called_the_best(findings: Findings):
+    ks = findings.k_curve.ks
+    index = np.where(ks == 7, 0.42, np.where(ks == 5, 0.41, 0.32))
+    changes = {"index": index, "spread": np.full(len(ks), 1e-4), "tolerance": 0.05}
+    text = page_of_curve(findings, **changes)
+    assert "By the index alone: 7, close ahead." in text
+    assert "Best by the index alone: 7 classes." in text
+    assert "behind by 10 % of the way from the worst number tried to the best" in text
+    assert "(index 0.41 against 0.42), which is within the tolerance." in text
+    assert "That is close: 5 is a good guess" in text
+    for wrong in ("Second best", "clear lead", "chosen one, it gets"):
+        assert wrong not in text
+
+
+def test_the_number_of_hidden_classes_is_that_of_all_folds(page: Page, findings: Findings):
+    assert "each hid 2 classes" in squeeze(page.text)
+    hidden = (*findings.hidden[1:], ("0", "3", "4"))
+    text = squeeze(Page(render_report(dataclasses.replace(findings, hidden=hidden))).text)
+    assert "each hid 2 to 3 classes" in text
+
+
+def test_the_first_score_is_the_one_that_nothing_was_selected_on(page: Page, findings: Findings):
+    text = squeeze(page.text)
+    evaluated = text.index("87.4%accuracy on hidden classes")
+    selected = text.index(f"{findings.metrics['hidden_class_score']:.1%}hidden-class score")
+    assert evaluated < selected < text.index("Classes are numbered")
+    assert "The best of 32 candidates, selected on it" in text
+    assert "gives their class, all known classes present" in text
+
+
+def test_a_score_that_nothing_was_selected_on_is_called_that(least_findings: Findings):
+    text = squeeze(Page(render_report(least_findings)).text)
+    assert "Nothing was selected on it." in text
+    assert "optimistic" not in text
+    ranking = (Ranked("pbn", "PBN", (0.9,)), Ranked("sc", "SC", (0.5,)))
+    page = Page(render_report(dataclasses.replace(least_findings, ranking=ranking)))
+    assert "The best of 1 candidate of each of 2 methods, selected on it" in squeeze(page.text)
 
 
 def test_sections_and_figures_belong_together(page: Page):
@@ -67,7 +137,7 @@ def test_the_numbers_are_in_it(page: Page, findings: Findings):
     assert "87.3%" in text
     assert '"max": 20' in text
     assert "3 of 165 trainings diverged" in text
-    assert "take turns with candidates 1, 0" in text
+    assert "shared among candidates 1, 0" in text
 
 
 def test_the_least_run_has_a_report(least_findings: Findings):

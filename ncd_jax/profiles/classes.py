@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.profiles.columns import CodedColumn, code_columns
-from ncd_jax.profiles.contrasts import Contrast, Grid, draw_sample, find, make_grid
+from ncd_jax.profiles.contrasts import Contrast, Grid, contrast_classes, draw_sample, make_grid
 from ncd_jax.profiles.rules import Rule, find_rule
 
 __all__ = ["Neighbour", "Profile", "Profiles", "TypicalRow", "profile_classes"]
@@ -41,12 +41,12 @@ class TypicalRow:
     Attributes:
         row: number in the table.
         confidence: of its assignment.
-        cells: its values in `Profile.columns`.
+        values: those of `Profile.columns`, as text.
     """
 
     row: int
     confidence: float
-    cells: tuple[str, ...]
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def profile_classes(
     table. How many rows a rule picks is counted on the whole table.
 
     Args:
-        frame: `n` rows of original columns, without labels; numbers, text, missing cells.
+        frame: `n` rows of original columns, without labels; numbers, text, missing values.
         labels: the known class or `novel_i` of every row.
         is_novel: `bool[n]`, the unlabelled rows.
         z: `f32[n, L]`, latents.
@@ -123,7 +123,7 @@ def profile_classes(
     group = np.array([position[label] for label in labels])
     sample = draw_sample(group, len(names), max_rows, seed)
     columns = code_columns(frame)
-    found = find(columns, sample, n_novel)
+    found = contrast_classes(columns, sample, n_novel)
     certainty = np.ones(len(group))
     certainty[is_novel] = confidence
     centres = [
@@ -166,8 +166,8 @@ def _typical_rows(
     distance = np.linalg.norm(latents - latents.mean(axis=0), axis=1)
     typical: dict[tuple[str, ...], TypicalRow] = {}
     for row in members[np.argsort(distance, kind="stable")].tolist():
-        cells = tuple(column.text(column.codes[row]) for column in columns)
-        typical.setdefault(cells, TypicalRow(row, float(confidence[row]), cells))
+        values = tuple(column.text(column.codes[row]) for column in columns)
+        typical.setdefault(values, TypicalRow(row, float(confidence[row]), values))
         if len(typical) == _MOST_TYPICAL_ROWS:
             break
     return tuple(typical.values())
