@@ -19,6 +19,7 @@ from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS
 
 __all__ = [
+    "JUDGE",
     "KConfig",
     "RunConfig",
     "SearchConfig",
@@ -28,6 +29,10 @@ __all__ = [
     "parse",
     "split_names",
 ]
+
+
+JUDGE = "judge"
+"""The index that is none: known classes teach which groups are one class; see `ncd_jax.judge`."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +89,18 @@ class KConfig:
 
     Attributes:
         n_novel: the number itself, where the user knows it; implies `search.k_known`.
-        index: cluster validity index that chooses it otherwise, in the folds and on the novel
-            rows alike: `silhouette`, `davies_bouldin`, `calinski_harabasz`, `dunn` or `km_acc`.
+        index: what chooses it otherwise, in the folds and on the novel rows alike: the same-class
+            `judge`, which makes the partition too, or a cluster validity index, `silhouette`,
+            `davies_bouldin`, `calinski_harabasz`, `dunn` or `km_acc`.
         max: largest number considered.
         restarts: k-means restarts for each number, on the novel rows.
-        max_rows: novel rows the index is measured on; a random sample where there are more.
+        max_rows: novel rows that index or judge look at; a random sample where there are more.
         fold_restarts: k-means restarts for each number, in a fold: there are many folds.
         fold_max_rows: rows of a fold the index is measured on.
     """
 
     n_novel: int | None = None
-    index: str = "silhouette"
+    index: str = JUDGE
     max: int = 20
     restarts: int = 10
     max_rows: int = 2000
@@ -133,7 +139,7 @@ _CHOICES = {
     "method": (*METHODS, "auto"),
     "representation": ("normalised", "raw"),
     "search.sampler": ("tpe", "quasi_random"),
-    "k.index": tuple(INDEX_SIGNS),
+    "k.index": (JUDGE, *INDEX_SIGNS),
 }
 _AT_LEAST = {
     "seed": 0,

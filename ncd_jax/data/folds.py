@@ -15,7 +15,15 @@ import numpy as np
 from ncd_jax.errors import UserError
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["Folds", "hold_out", "known_fold", "make_folds", "pad_rows"]
+__all__ = [
+    "Folds",
+    "hold_out",
+    "known_fold",
+    "make_folds",
+    "make_judged_folds",
+    "pad_rows",
+    "sample_hidden",
+]
 
 
 A = TypeVar("A")
@@ -69,9 +77,28 @@ def make_folds(y: np.ndarray, n_folds: int, seed: int) -> Folds[np.ndarray]:
             " known classes; label rows of at least 3"
         )
     rng = np.random.default_rng(seed)
-    hidden = _draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes))
-    folds = _asking_for(y, hidden)
-    return folds._replace(y=np.where(hidden[:, y] & (y != UNLABELLED), UNLABELLED, folds.y))
+    return _hiding(y, _draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes)))
+
+
+def make_judged_folds(y: np.ndarray, n_folds: int, seed: int) -> Folds[np.ndarray]:
+    """Draws folds that teach the judge: some hide several classes, as many hide one.
+
+    Args:
+        y: `i32[n]`, known class of every row, or `UNLABELLED`.
+        n_folds: folds of each kind; fewer where there are not as many choices. With two known
+            classes there are only folds that hide one, with one class there is none.
+        seed: of all draws.
+    """
+    y = np.asarray(y, np.int32)
+    n_classes = int(y.max(initial=UNLABELLED)) + 1
+    rng = np.random.default_rng(seed)
+    hidden = np.zeros((0, n_classes), bool)
+    if n_classes > 2:
+        hidden = _draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes))
+    if n_classes > 1:
+        alone = rng.permutation(n_classes)[:n_folds]
+        hidden = np.concatenate([hidden, np.eye(n_classes, dtype=bool)[alone]])
+    return _hiding(y, hidden)
 
 
 def known_fold(y: np.ndarray) -> Folds[np.ndarray]:
@@ -111,18 +138,41 @@ def pad_rows(rows: np.ndarray, length: int) -> np.ndarray:
     return np.pad(rows, width)
 
 
+def sample_hidden(folds: Folds[np.ndarray], most: int, seed: int) -> Folds[np.ndarray]:
+    """Folds that ask for at most that many of their hidden rows, drawn at random."""
+    rng, lists = np.random.default_rng(seed), (folds.hidden_rows, folds.hidden_mask, folds.hidden_y)
+    length = min(most, folds.hidden_rows.shape[1])
+    # Rows that count come first, in random order; a sample is in the order of the table.
+    keys = rng.random(folds.hidden_mask.shape) + ~folds.hidden_mask
+    chosen = np.sort(np.argsort(keys, axis=1)[:, :length], axis=1)
+    rows, mask, y = (np.take_along_axis(each, chosen, axis=1) for each in lists)
+    return folds._replace(hidden_rows=rows, hidden_mask=mask, hidden_y=y)
+
+
+def _hiding(y: np.ndarray, hidden: np.ndarray) -> Folds[np.ndarray]:
+    """Folds that hide the classes `hidden: bool[F, C]`."""
+    folds = _asking_for(y, hidden)
+    return folds._replace(y=np.where(hidden[:, y] & (y != UNLABELLED), UNLABELLED, folds.y))
+
+
 def _asking_for(y: np.ndarray, wanted: np.ndarray) -> Folds[np.ndarray]:
     """Folds that ask for the classes `wanted: bool[F, C]`, with every label there is."""
     of_fold = [np.flatnonzero((y != UNLABELLED) & classes[y]) for classes in wanted]
     codes = [(np.cumsum(c) - 1)[y[rows]] for c, rows in zip(wanted, of_fold, strict=True)]
-    longest = max(map(len, of_fold))
-    return Folds(
-        y=np.tile(y, (len(wanted), 1)),
-        hidden=wanted,
-        hidden_rows=np.stack([pad_rows(rows.astype(np.int32), longest) for rows in of_fold]),
-        hidden_mask=np.stack([np.arange(longest) < len(rows) for rows in of_fold]),
-        hidden_y=np.stack([pad_rows(c.astype(np.int32), longest) for c in codes]),
+    longest = max(map(len, of_fold), default=0)
+    shape = (len(wanted), longest)
+    rows, mask, y_hidden = (
+        np.zeros(shape, np.int32),
+        np.zeros(shape, bool),
+        np.zeros(shape, np.int32),
     )
+    for f, (of_one, code) in enumerate(zip(of_fold, codes, strict=True)):
+        rows[f, : len(of_one)], mask[f, : len(of_one)], y_hidden[f, : len(code)] = (
+            of_one,
+            True,
+            code,
+        )
+    return Folds(np.tile(y, (len(wanted), 1)), wanted, rows, mask, y_hidden)
 
 
 def _numbers_to_hide(n_folds: int, n_classes: int) -> list[int]:

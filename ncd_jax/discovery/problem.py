@@ -12,8 +12,15 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ncd_jax.clustering.n_clusters import KM_ACC
-from ncd_jax.config import RunConfig
-from ncd_jax.data.folds import Folds, known_fold, make_folds, pad_rows
+from ncd_jax.config import JUDGE, RunConfig
+from ncd_jax.data.folds import (
+    Folds,
+    known_fold,
+    make_folds,
+    make_judged_folds,
+    pad_rows,
+    sample_hidden,
+)
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
@@ -26,6 +33,7 @@ __all__ = [
     "Problem",
     "fold_method",
     "fold_protocol",
+    "judged",
     "k_search",
     "make_hparams",
     "make_method",
@@ -56,7 +64,10 @@ class Problem(NamedTuple):
         space: ranges of the hyperparameters that are tuned.
         n_novel: the number of novel classes where it is given, else none.
         target_rows: `i32[m]`, the rows to be told apart: the unlabelled ones, padded with row 0.
-        target_mask: `bool[m]`, on the host: which of them count.
+        target_mask: `bool[m]`, on the host: which of them count. The judge is asked about a sample.
+        drawn: share of the rows that are to be told apart which `target_rows` are.
+        known_rows: `i32[q]`, labelled rows, a sample where there are many.
+        candidates: hyperparameters that are tried; none where they are searched for.
     """
 
     config: RunConfig
@@ -71,6 +82,9 @@ class Problem(NamedTuple):
     n_novel: int | None
     target_rows: Array
     target_mask: np.ndarray
+    drawn: float
+    known_rows: Array
+    candidates: list[dict[str, float]] | None
 
     @property
     def n_targets(self) -> int:
@@ -82,11 +96,13 @@ class Problem(NamedTuple):
 
         Where the number of novel classes is given, that of the hidden ones is.
         """
-        folds = self.hidden_folds
+        folds, labelled = self.hidden_folds, np.asarray(self.data.y) != UNLABELLED
+        n_hidden = int(labelled.sum() - (folds.y[f] != UNLABELLED).sum())
         return self._replace(
             data=NCDData(self.data.x, jnp.asarray(folds.y[f])),
             target_rows=jnp.asarray(folds.hidden_rows[f]),
             target_mask=folds.hidden_mask[f],
+            drawn=float(folds.hidden_mask[f].sum() / n_hidden),
             n_novel=None if self.n_novel is None else int(folds.hidden[f].sum()),
         )
 
@@ -100,15 +116,23 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
         n_novel: the number of novel classes where the run may know it.
 
     Raises:
-        UserError: the table has no unlabelled row, fewer than three known classes, or one
-            that is named like a novel class; a fixed hyperparameter or the variant does not
+        UserError: the table has no unlabelled row, too few known classes, or one that is named
+            like a novel class; a fixed hyperparameter or the variant does not
             exist, or is out of range.
     """
     if not (table.y == UNLABELLED).any():
         raise UserError(f"{table.name} has no unlabelled row; there is nothing to discover")
-    hidden = tuning = make_folds(table.y, config.search.folds, config.seed)
-    if METHODS[config.method].tuned_on_known:
-        tuning = known_fold(table.y)
+    if not table.classes:
+        raise UserError(
+            f"{table.name} has no labelled row; label some, nothing can be learned else"
+        )
+    search, info = config.search, METHODS[config.method]
+    if judged(config):
+        hidden = make_judged_folds(table.y, search.folds, config.seed)
+        hidden = sample_hidden(hidden, config.k.max_rows, config.seed)
+    else:
+        hidden = make_folds(table.y, search.folds, config.seed)
+    tuning = known_fold(table.y) if info.tuned_on_known else hidden
     slots = max(n_novel or config.k.max, _most_hidden(hidden))
     return _problem(config, table, n_novel, hidden, tuning, slots)
 
@@ -161,7 +185,11 @@ def _problem(
     )
     scaler = Standardiser.fit(table)
     x = jax.device_put(scaler.apply(table.x))  # `asarray` would need room for a second copy
-    novel = np.flatnonzero(table.y == UNLABELLED).astype(np.int32)
+    novel = all_novel = np.flatnonzero(table.y == UNLABELLED).astype(np.int32)
+    known = np.flatnonzero(table.y != UNLABELLED).astype(np.int32)
+    rng = np.random.default_rng(config.seed)
+    if judged(config):
+        novel, known = (_sample(rng, rows, config.k.max_rows) for rows in (novel, known))
     room = _room(len(novel), hidden.hidden_rows.shape[1])
     return Problem(
         config=config,
@@ -176,7 +204,26 @@ def _problem(
         n_novel=n_novel,
         target_rows=jnp.asarray(pad_rows(novel, room[0])),
         target_mask=np.arange(room[0]) < len(novel),
+        drawn=len(novel) / max(len(all_novel), 1),
+        known_rows=jnp.asarray(known),
+        candidates=_candidates(config, space, hidden),
     )
+
+
+def _sample(rng: np.random.Generator, rows: np.ndarray, most: int) -> np.ndarray:
+    """At most that many of the rows, in their order."""
+    return rows if len(rows) <= most else np.sort(rng.permutation(rows)[:most])
+
+
+def _candidates(
+    config: RunConfig, space: Mapping[str, Interval], hidden: Folds[np.ndarray]
+) -> list[dict[str, float]] | None:
+    """The hyperparameters to try, where they are few or nothing could choose among more."""
+    grid = METHODS[config.method].grid
+    if judged(config) and grid is not None:
+        tried = [{**values, **config.hparams} for values in grid]
+        return [values for i, values in enumerate(tried) if values not in tried[:i]]
+    return None if len(hidden.y) else [middle(space) | config.hparams]
 
 
 def _room(n_novel: int, n_hidden: int) -> tuple[int, int]:
@@ -264,6 +311,14 @@ def fold_method(problem: Problem, folds: Folds[np.ndarray]) -> Method:
     return make_method(problem.config.method, spec)
 
 
+def judged(config: RunConfig) -> bool:
+    """Whether the same-class judge makes the partition, and with it the number of classes.
+
+    Methods that must know the number before they are fitted make their own.
+    """
+    return config.k.index == JUDGE and not METHODS[config.method].needs_k
+
+
 def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearch | None:
     """How the number of classes is looked for; none where it is given.
 
@@ -274,6 +329,8 @@ def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearc
     if problem.n_novel is not None:
         return None
     k, info = problem.config.k, problem.info
+    # Where the judge cannot be asked, an index that needs no label is.
+    index = "silhouette" if k.index == JUDGE else k.index
     most, restarts, max_rows = k.max, k.restarts, k.max_rows
     if folds is not None:
         restarts, max_rows = k.fold_restarts, k.fold_max_rows
@@ -282,16 +339,16 @@ def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearc
     return KSearch(
         max_clusters=most,
         n_known=problem.spec.n_known,
-        index=k.index,
+        index=index,
         restarts=restarts,
         max_rows=max_rows,
         # The values of `km_acc` are often equal, and then the smallest number wins anyway.
-        tolerance=0.0 if k.index == KM_ACC else info.k_tolerance,
+        tolerance=0.0 if index == KM_ACC else info.k_tolerance,
     )
 
 
 def _most_hidden(folds: Folds[np.ndarray]) -> int:
-    return int(folds.hidden.sum(axis=1).max())
+    return int(folds.hidden.sum(axis=1).max(initial=1))
 
 
 def purpose_key(config: RunConfig, purpose: str) -> Array:

@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.discovery.problem import Problem, k_search, make_hparams, purpose_key
+from ncd_jax.discovery.problem import Problem, judged, k_search, make_hparams, purpose_key
+from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.tuning.devices import spread_over_devices
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
-from ncd_jax.types import Array, Goal, KEstimate, Method, NCDData, PyTree
+from ncd_jax.types import UNLABELLED, Array, Goal, KEstimate, Method, NCDData, PyTree
 
-__all__ = ["Refits", "Training", "refit", "refit_all"]
+__all__ = ["Refits", "Training", "Yardstick", "refit", "refit_all"]
 
 
 class Refits(NamedTuple):
@@ -24,7 +25,8 @@ class Refits(NamedTuple):
         state: of the method.
         loss: `f32[S, epochs]`.
         z: `f32[S, m, L]`, latents of the target rows.
-        estimate: number of novel classes in each, or none where it is given.
+        estimate: number of novel classes in each, or none where it is not looked for.
+        scene: the target rows as the judge sees them, or none where an index counts.
         finite: `bool[S]`, which did not diverge; the latents of the others are zero.
     """
 
@@ -32,6 +34,7 @@ class Refits(NamedTuple):
     loss: Array
     z: Array
     estimate: KEstimate | None
+    scene: Scene | None
     finite: Array
 
     def state_of(self, i: int) -> PyTree:
@@ -46,16 +49,37 @@ class Training(NamedTuple):
         method: the method.
         epochs: passes over all rows.
         batch_size: most rows in a step.
-        k_search: how to look for the number in the representation; none where it is given.
+        k_search: how an index looks for the number in the representation; none where none does.
+        n_known: known classes.
     """
 
     method: Method
     epochs: int
     batch_size: int
     k_search: KSearch | None
+    n_known: int
 
 
-def refit(training: Training, keys: Array, data: NCDData, goal: Goal, hparams: PyTree) -> Refits:
+class Yardstick(NamedTuple):
+    """What the judge measures by, besides the target rows.
+
+    Attributes:
+        known_rows: `i32[q]`, labelled rows: a sample is enough.
+        class_size: scalar, target rows of a class as large as a known one.
+    """
+
+    known_rows: Array
+    class_size: Array
+
+
+def refit(
+    training: Training,
+    keys: Array,
+    data: NCDData,
+    goal: Goal,
+    hparams: PyTree,
+    yardstick: Yardstick | None = None,
+) -> Refits:
     """Trains from every seed on all known classes and looks for the number of novel ones.
 
     Args:
@@ -64,6 +88,7 @@ def refit(training: Training, keys: Array, data: NCDData, goal: Goal, hparams: P
         data: all rows with all known labels.
         goal: the target rows.
         hparams: of each training, stacked on a leading axis `[S]`.
+        yardstick: for the judge; none where it is not asked.
     """
     method = training.method
     # Without training there is nothing to repeat: equal hyperparameters make equal states.
@@ -93,9 +118,21 @@ def refit(training: Training, keys: Array, data: NCDData, goal: Goal, hparams: P
         found = None
         if training.k_search is not None:
             found = estimate_k(key_k, represent, data, goal, z, training.k_search)
-        return Refits(state, info["loss"], z, found, finite)
+        return Refits(state, info["loss"], z, found, None, finite)
 
-    return spread_over_devices(lambda items: jax.vmap(one)(*items), (keys, hparams))
+    refits = spread_over_devices(lambda items: jax.vmap(one)(*items), (keys, hparams))
+    if yardstick is None:
+        return refits
+    known_rows, class_size = yardstick
+
+    def represent_known(state: PyTree) -> Array:
+        z = method.represent(state, data.x[known_rows])
+        return jnp.where(jnp.isfinite(z), z, 0.0)
+
+    known = jax.lax.map(represent_known, refits.state)
+    rows = Rows(refits.z, data.x[goal.rows], goal.mask, known, data.y[known_rows], class_size)
+    key = jax.random.fold_in(keys[0], len(keys))
+    return refits._replace(scene=make_scene(key, rows, n_known=training.n_known))
 
 
 _REFIT = jax.jit(refit, static_argnames="training")
@@ -121,11 +158,18 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
     keys = jax.random.split(purpose_key(config, "refit"), len(hparams))
     stacked = {name: np.array([each[name] for each in hparams]) for name in hparams[0]}
     refits = _REFIT(
-        Training(problem.method, config.train.epochs, config.train.batch_size, how),
+        Training(
+            problem.method,
+            config.train.epochs,
+            config.train.batch_size,
+            None if judged(config) else how,
+            problem.spec.n_known,
+        ),
         keys,
         problem.data,
         goal._replace(k=jnp.int32(min(k, len(problem.target_rows)))),
         make_hparams(config.method, stacked),
+        _yardstick(problem) if judged(config) else None,
     )
     if not np.any(refits.finite):
         raise FloatingPointError(
@@ -141,3 +185,10 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
 @functools.partial(jax.jit, static_argnames="how")
 def _estimate_in_columns(key: Array, data: NCDData, goal: Goal, how: KSearch) -> KEstimate:
     return estimate_k(key, lambda x: x, data, goal, data.x[goal.rows], how)
+
+
+def _yardstick(problem: Problem) -> Yardstick:
+    y = np.asarray(problem.data.y)
+    sizes = np.bincount(y[y != UNLABELLED])
+    size = np.median(sizes[sizes > 0]) * problem.drawn
+    return Yardstick(problem.known_rows, jnp.float32(size))

@@ -15,8 +15,8 @@ from ncd_jax.types import UNLABELLED, Array
 
 __all__ = ["MicroClusters", "class_size", "micro_clusters", "n_micro_clusters", "ruler"]
 
-PARTS_OF_A_CLASS = 6
-ROWS_EACH = (5, 40)
+PARTS_OF_A_CLASS = 2
+ROWS_EACH = (5, 30)
 LEAST = 4
 EPSILON = 1e-9
 
@@ -80,8 +80,8 @@ def micro_clusters(
 def n_micro_clusters(n_rows: Array | int, class_size: Array | float, max_micro: int) -> Array:
     """How many micro clusters to cut rows into, a scalar i32.
 
-    A sixth of a known class has 5 to 40 rows in each; there are 4 to `max_micro` of them, and no
-    more than rows. Hidden and novel rows are cut alike, so that their features compare.
+    Half of a known class, 5 to 30 rows, in each; there are 4 to `max_micro` of them, and no more
+    than rows. Hidden and novel rows are cut alike, so that their features compare.
 
     Args:
         n_rows: scalar, the rows to be cut.

@@ -16,6 +16,9 @@ from ncd_jax.types import Array
 
 __all__ = ["balanced", "log_odds", "logistic", "same_class"]
 
+RAREST = 0.4
+"""Share of the pairs that an answer is taken to have at least. Folds that hide one class show hardly
+a pair of two classes, and those few would weigh as much as all the others."""
 STEPS = 12
 HALVINGS = 10
 
@@ -39,19 +42,23 @@ def same_class(micro: MicroClusters, y: Array, n_classes: int) -> Array:
 def balanced(same: Array, pairs: Array) -> tuple[Array, Array]:
     """Weights and targets with which both answers, one class and two, weigh a half.
 
+    An answer that few pairs give weighs less: no pair counts for more than it would if two of five
+    gave its answer.
+
     Args:
         same: `f32[...]`, chance of each pair to be of one class.
         pairs: `bool[...]`, pairs that count.
 
     Returns:
         Weights `f32[...]` that add up to 1, 0 where a pair does not count, and targets in `[0, 1]`
-        of the same shape. Where all pairs give one answer the weights add up to a half.
+        of the same shape. The weights add up to less where one answer is rare.
     """
     chex.assert_equal_shape([same, pairs])
     one = jnp.where(pairs, same, 0.0)
     two = jnp.where(pairs, 1.0 - same, 0.0)
-    one *= 0.5 / jnp.maximum(jnp.sum(one), 1e-9)
-    two *= 0.5 / jnp.maximum(jnp.sum(two), 1e-9)
+    least = RAREST * jnp.maximum(jnp.sum(one) + jnp.sum(two), 1e-9)
+    one *= 0.5 / jnp.maximum(jnp.sum(one), least)
+    two *= 0.5 / jnp.maximum(jnp.sum(two), least)
     weight = one + two
     return weight, one / jnp.where(weight > 0, weight, 1.0)
 

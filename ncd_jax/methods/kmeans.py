@@ -70,5 +70,6 @@ INFO = MethodInfo(
     space=space,
     citation="D. Arthur, S. Vassilvitskii: k-means++: The Advantages of Careful Seeding. "
     "Symposium on Discrete Algorithms, 2007.",
+    grid=({},),
     width=None,
 )

@@ -1,0 +1,87 @@
+"""Rows as the judge sees them: micro clusters, and what every pair of them looks like.
+
+A table has several views: representations that different hyperparameters or trainings give of the
+same rows. All views share their micro clusters, made in all of them side by side, so what they say
+of a pair can be averaged.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from ncd_jax.clustering.precise import dot
+from ncd_jax.judge.features import pair_features
+from ncd_jax.judge.micro import micro_clusters, n_micro_clusters, ruler
+from ncd_jax.types import Array
+
+__all__ = ["MAX_MICRO", "Rows", "Scene", "make_scene", "side_by_side"]
+
+MAX_MICRO = 40
+
+
+class Rows(NamedTuple):
+    """The rows that are to be told apart, and what they are measured against.
+
+    Attributes:
+        views: `f32[V, m, L]`, the rows in every representation.
+        x: `f32[m, d]`, in the standardised columns.
+        mask: `bool[m]`, which of them count.
+        known: `f32[V, q, L]`, labelled rows in every representation.
+        y: `i32[q]`, their classes, `UNLABELLED` where a fold hides them.
+        class_size: scalar, how many of the rows one class would have if it were as large as a known
+            one: median rows of a known class, times the share of the rows that were drawn.
+    """
+
+    views: Array
+    x: Array
+    mask: Array
+    known: Array
+    y: Array
+    class_size: Array
+
+
+class Scene(NamedTuple):
+    """What the judge sees of `m` rows.
+
+    Attributes:
+        labels: `i32[m]`, the micro cluster of every row, whether it counts or not.
+        sizes: `i32[M]`, rows in each; 0 where a slot is empty.
+        centroids: `f32[M, V * L]`, in all views side by side.
+        features: `f32[V, M, M, F]`, of all pairs in every view.
+    """
+
+    labels: Array
+    sizes: Array
+    centroids: Array
+    features: Array
+
+
+def make_scene(key: Array, rows: Rows, *, n_known: int) -> Scene:
+    """Cuts rows into micro clusters and describes all pairs of them, in every view.
+
+    Args:
+        key: random key.
+        rows: the rows.
+        n_known: static number of known classes.
+    """
+    chex.assert_rank([rows.views, rows.x], [3, 2])
+    joint = side_by_side(rows.views)
+    n_clusters = n_micro_clusters(jnp.sum(rows.mask), rows.class_size, MAX_MICRO)
+    micro = micro_clusters(key, joint, n_clusters, max_micro=MAX_MICRO, mask=rows.mask)
+
+    def describe(view: tuple[Array, Array]) -> Array:
+        z, known = view
+        return pair_features(z, rows.x, micro, ruler(known, rows.y, n_known))
+
+    # One view after the other: side by side they would hold their rows times all micro clusters.
+    features = jax.lax.map(describe, (rows.views, rows.known))
+    centroids = dot(micro.member.T, joint) / jnp.maximum(micro.sizes, 1)[:, None]
+    return Scene(jnp.maximum(micro.labels, 0), micro.sizes, centroids, features)
+
+
+def side_by_side(views: Array) -> Array:
+    """Views `f32[V, m, L]` as one space `f32[m, V * L]`, in which distances are their mean."""
+    n_views, n_rows, width = views.shape
+    return views.transpose(1, 0, 2).reshape(n_rows, n_views * width) / jnp.sqrt(n_views)

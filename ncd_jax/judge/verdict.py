@@ -1,0 +1,126 @@
+"""The judge at work: it learns from folds of hidden classes, and judges them and the novel rows.
+
+Whoever is judged has no part in what the judge has learned: for a fold it learns from micro clusters
+without a row of the classes that this fold hides.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ncd_jax.judge.merges import Merges, best_partition, evidence, merges
+from ncd_jax.judge.prior import Prior
+from ncd_jax.judge.weights import balanced, log_odds, logistic
+from ncd_jax.types import Array
+
+__all__ = ["Lessons", "Verdicts", "judge"]
+
+STRENGTH = 1.0
+"""Of the pull to the prior: the weights of a table's pairs add up to 1."""
+TEMPERATURE = 0.04
+"""Log-loss by which a view may be worse than the best before its say falls to a third."""
+
+
+WORST = 4.0
+"""Log-loss of a view that diverged in a fold: that of a judge who is always sure, and wrong."""
+
+
+class Lessons(NamedTuple):
+    """Scenes of `F` folds, whose classes are known, and behind them that of the novel rows.
+
+    `G` is `F + 1`: everybody who is judged.
+
+    Attributes:
+        features: `f32[G, V, M, M, D]`.
+        pairs: `bool[G, M, M]`, pairs of micro clusters that there are.
+        sizes: `i32[G, M]`.
+        same: `f32[F, M, M]`, the chance that rows of a pair are of one class.
+        several: `bool[F]`, whether a fold hides more than one class.
+        teaches: `bool[G, F, M, M]`, which pairs teach the judge of each.
+        finite: `bool[G, V]`, which views there are: a training may have diverged.
+    """
+
+    features: Array
+    pairs: Array
+    sizes: Array
+    same: Array
+    several: Array
+    teaches: Array
+    finite: Array
+
+
+class Verdicts(NamedTuple):
+    """What the judge says of each of `G`.
+
+    Attributes:
+        evidence: `f32[G, M, M]`.
+        path: merges of each, leading axis `G`.
+        say: `f32[G, V]`, the weight of each view; they add up to 1.
+        weights: `f32[G, D + 1]`, what was learned.
+        loss: `f32[F, V]`, log-loss of the prior alone on every fold's pairs.
+        alone: `i32[F, V, M]`, the partition of every fold by the prior alone, in each view.
+    """
+
+    evidence: Array
+    path: Merges
+    say: Array
+    weights: Array
+    loss: Array
+    alone: Array
+
+
+def judge(lessons: Lessons, prior: Prior) -> Verdicts:
+    """Learns for everybody who is judged, and judges.
+
+    A view has the more say the better the prior alone tells the pairs of the folds apart in it.
+    """
+    features = prior.standardise(lessons.features)
+    by_prior = jnp.clip(log_odds(features, prior.weights), -4.0, 4.0)
+    n_folds = len(lessons.same)
+
+    def fold_loss(log_odds: Array, same: Array, pairs: Array, several: Array) -> Array:
+        """Log-loss `f32[V]` of one fold; both answers weigh as much where both can occur."""
+        weight, target = balanced(same, pairs)
+        flat = jnp.where(pairs, 1.0, 0.0)
+        weight = jnp.where(several, weight, flat) / jnp.maximum(
+            jnp.sum(jnp.where(several, weight, flat)), 1e-9
+        )
+        target = jnp.where(several, target, same)
+        surprise = jax.nn.softplus(log_odds) - target * log_odds
+        return jnp.sum(weight * surprise, axis=(-2, -1))
+
+    loss = jax.vmap(fold_loss)(
+        by_prior[:n_folds], lessons.same, lessons.pairs[:n_folds], lessons.several
+    )
+    loss = jnp.where(lessons.finite[:n_folds], loss, WORST)
+    # Folds that hide one class show only one kind of pair, and count half.
+    counts = jnp.where(lessons.several, 1.0, 0.5)
+
+    def one(inputs: tuple[Array, ...]) -> tuple[Array, Merges, Array, Array]:
+        own, pairs, sizes, teaches, finite = inputs
+        heard = counts * jnp.any(teaches, axis=(1, 2))
+        mean_loss = heard @ loss / jnp.maximum(jnp.sum(heard), 1e-9)
+        say = jax.nn.softmax(jnp.where(finite, -mean_loss / TEMPERATURE, -jnp.inf))
+        taught = jnp.einsum("v,fvijd->fijd", say, features[:n_folds])
+        weight, target = balanced(lessons.same, teaches)
+        weights = logistic(
+            taught.reshape(-1, taught.shape[-1]),
+            target.reshape(-1),
+            weight.reshape(-1),
+            prior.weights,
+            STRENGTH,
+        )
+        seen = jnp.einsum("v,vijd->ijd", say, own)
+        found = evidence(log_odds(seen, weights), pairs)
+        return found, merges(found, sizes), say, weights
+
+    inputs = (features, lessons.pairs, lessons.sizes, lessons.teaches, lessons.finite)
+    found, path, say, weights = jax.lax.map(one, inputs)
+
+    def partition(log_odds: Array, pairs: Array, sizes: Array) -> Array:
+        return best_partition(merges(evidence(log_odds, pairs), sizes))
+
+    in_views = jax.vmap(jax.vmap(partition, (0, None, None)))
+    alone = in_views(by_prior[:n_folds], lessons.pairs[:n_folds], lessons.sizes[:n_folds])
+    return Verdicts(found, path, say, weights, loss, alone)
