@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ncd_jax.discovery.calibration import accuracy_by_confidence
-from ncd_jax.profiles.classes import profile_classes
+from ncd_jax.profiles.classes import SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, KCurve, LatentMap, Ranked
 from ncd_jax.report.latent_map import latent_map
 from ncd_jax.tuning.proposals import Trial
@@ -145,7 +145,7 @@ def make_profiles(rng, classes):
     is_novel = kind >= len(classes)
     labels = [names[i] for i in kind]
     sure = rng.random(is_novel.sum())
-    return profile_classes(frame, labels, is_novel, x, sure, classes, 2)
+    return profile_classes(SortedRows(frame, labels, is_novel, x, sure), classes, 2)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from ncd_jax.profiles.columns import CodedColumn, code_columns
 from ncd_jax.profiles.contrasts import Contrast, Grid, contrast_classes, draw_sample, make_grid
 from ncd_jax.profiles.rules import Rule, find_rule
 
-__all__ = ["Neighbour", "Profile", "Profiles", "TypicalRow", "profile_classes"]
+__all__ = ["Neighbour", "Profile", "Profiles", "SortedRows", "TypicalRow", "profile_classes"]
 
 _MOST_NEIGHBOURS = 3
 _MOST_TYPICAL_ROWS = 3
@@ -89,12 +90,26 @@ class Profiles:
     n_sampled: int | None
 
 
+class SortedRows(NamedTuple):
+    """The `n` rows of a table, each in a class.
+
+    Attributes:
+        frame: their original columns, without labels; numbers, text, missing values.
+        labels: the known class or `novel_i` of each.
+        is_novel: `bool[n]`, the unlabelled rows.
+        z: `f32[n, L]`, latents.
+        confidence: `f[u]`, of the unlabelled rows, in order of row.
+    """
+
+    frame: pd.DataFrame
+    labels: Sequence[str]
+    is_novel: np.ndarray
+    z: np.ndarray
+    confidence: np.ndarray
+
+
 def profile_classes(
-    frame: pd.DataFrame,
-    labels: Sequence[str],
-    is_novel: np.ndarray,
-    z: np.ndarray,
-    confidence: np.ndarray,
+    rows: SortedRows,
     classes: Sequence[str],
     n_novel: int,
     *,
@@ -108,11 +123,7 @@ def profile_classes(
     table. How many rows a rule picks is counted on the whole table.
 
     Args:
-        frame: `n` rows of original columns, without labels; numbers, text, missing values.
-        labels: the known class or `novel_i` of every row.
-        is_novel: `bool[n]`, the unlabelled rows.
-        z: `f32[n, L]`, latents.
-        confidence: `f[u]`, of the unlabelled rows, in order of row.
+        rows: of the table.
         classes: names of the known classes.
         n_novel: number of novel classes.
         max_rows: size of the sample; see `draw_sample`.
@@ -120,12 +131,13 @@ def profile_classes(
     """
     names = [*(f"novel_{i}" for i in range(n_novel)), *classes]
     position = {name: i for i, name in enumerate(names)}
-    group = np.array([position[label] for label in labels])
+    group = np.array([position[label] for label in rows.labels])
     sample = draw_sample(group, len(names), max_rows, seed)
-    columns = code_columns(frame)
+    columns = code_columns(rows.frame)
     found = contrast_classes(columns, sample, n_novel)
     certainty = np.ones(len(group))
-    certainty[is_novel] = confidence
+    certainty[rows.is_novel] = rows.confidence
+    z = rows.z
     centres = [
         z[group == g].mean(axis=0) if (group == g).any() else None for g in range(len(names))
     ]

@@ -18,7 +18,7 @@ from ncd_jax.discovery.problem import Problem, k_search
 from ncd_jax.discovery.refits import Refits
 from ncd_jax.discovery.solve import Solution
 from ncd_jax.discovery.tune import Tuned, unselected_scores
-from ncd_jax.profiles.classes import profile_classes
+from ncd_jax.profiles.classes import SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, KCurve, Ranked
 from ncd_jax.report.latent_map import latent_map
 from ncd_jax.types import UNLABELLED
@@ -99,11 +99,7 @@ def find(
         confidence=confidence,
         confidence_curve=accuracy_by_confidence(evaluation.held_out_confidence, evaluation.right),
         profiles=profile_classes(
-            table.original(),
-            names,
-            is_novel,
-            solution.z,
-            confidence,
+            SortedRows(table.original(), names, is_novel, solution.z, confidence),
             table.classes,
             answer.k,
             seed=config.seed,

@@ -7,7 +7,7 @@ import pytest
 from jinja2 import StrictUndefined
 from sklearn.datasets import load_wine
 
-from ncd_jax.profiles.classes import Profiles, profile_classes
+from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.profiles.columns import code_columns
 from ncd_jax.profiles.contrasts import contrast_classes, draw_sample
 from ncd_jax.profiles.rules import find_rule
@@ -42,11 +42,13 @@ def profiles_of_mixed(names=("a", "b"), rename=lambda c: c, **options) -> Profil
     z = np.eye(4)[group] * [3, 3, 1, 1] + np.random.default_rng(1).normal(0, 0.1, (400, 4))
     labels = np.array(["novel_0", "novel_1", *names], dtype=object)[group]
     return profile_classes(
-        frame.rename(columns=rename),
-        labels,
-        group < 2,
-        z.astype(np.float32),
-        np.linspace(0, 1, 200),
+        SortedRows(
+            frame.rename(columns=rename),
+            labels,
+            group < 2,
+            z.astype(np.float32),
+            np.linspace(0, 1, 200),
+        ),
         names,
         2,
         **options,
@@ -197,7 +199,7 @@ def test_typical_rows_are_central_and_differ():
     labels = ["novel_0"] * 4 + ["a"] * 3
     confidence = np.array([0.1, 0.2, 0.3, 0.4])
     novel = np.arange(7) < 4
-    (only,) = profile_classes(frame, labels, novel, z, confidence, ("a",), 1).classes
+    (only,) = profile_classes(SortedRows(frame, labels, novel, z, confidence), ("a",), 1).classes
     # The centre is 2.35: row 2, then 0, then 1, which looks the same as 0, then 3.
     assert only.columns == ("x",)
     assert [(t.row, t.confidence, t.values) for t in only.typical_rows] == [
@@ -213,7 +215,8 @@ def test_wine_reads_as_a_taster_would_write_it():
     labels = np.array(["A", "novel_0", "novel_1"])[wine.target]
     novel = wine.target.to_numpy() > 0
     z = ((wine.data - wine.data.mean()) / wine.data.std()).to_numpy(np.float32)
-    profiles = profile_classes(wine.data, labels, novel, z, np.ones(novel.sum()), ("A",), 2)
+    rows = SortedRows(wine.data, labels, novel, z, np.ones(novel.sum()))
+    profiles = profile_classes(rows, ("A",), 2)
     assert profiles.classes[0].contrasts[0].differences[0].column == "proline"
     for profile in profiles.classes:
         assert profile.rule.on_new_rows.f1 > 0.8
@@ -222,7 +225,8 @@ def test_wine_reads_as_a_taster_would_write_it():
 def test_empty_classes_and_no_known_ones():
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
     everything = np.ones(3, bool)
-    profiles = profile_classes(frame, ["novel_1"] * 3, everything, np.eye(3), np.ones(3), (), 3)
+    rows = SortedRows(frame, ["novel_1"] * 3, everything, np.eye(3), np.ones(3))
+    profiles = profile_classes(rows, (), 3)
     (only,) = profiles.classes
     assert (only.name, only.contrasts, only.neighbours, only.rule) == ("novel_1", (), (), None)
     assert profile_plot(profiles.grid) is None
