@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import logging as absl_logging
 from absl.flags import FlagValues
@@ -26,30 +27,18 @@ _KEPT = "what is finished is kept, the same command goes on"
 def discover(given: FlagValues) -> None:
     """Finds the novel classes of a table."""
     from ncd_jax.config import parse
-    from ncd_jax.data.datasets import load_dataset
-    from ncd_jax.data.own_table import read_table
-    from ncd_jax.experiment import run
-    from ncd_jax.report.console import make_reporter, summary
     from ncd_jax.store.workdir import Workdir
 
     config = parse(given.config)
-    if given.table and given.label:
+    table, truth = _table(given, config.dataset)
+    if given.table:
         config = dataclasses.replace(config, dataset="")
-        table = read_table(
-            Path(given.table),
-            given.label,
-            unlabelled=given.unlabelled,
-            columns=given.columns,
-            drop=given.drop or (),
-            categories=given.categories or (),
-        )
-        truth = None
-    elif given.table or given.label:
-        raise UserError("--table and --label belong together; give both")
-    else:
-        table, truth = load_dataset(config.dataset, _data_dir(given), _say_downloaded)
     workdir = Path(given.workdir or f"runs/{table.name}")
     there_already = Workdir(workdir).is_complete
+
+    from ncd_jax.experiment import run
+    from ncd_jax.report.console import make_reporter, summary
+
     metrics = run(config, table, truth, workdir, make_reporter())
     summary(metrics, workdir / "report.html", there_already=there_already)
 
@@ -155,6 +144,27 @@ def _run(argv: Sequence[str]) -> None:
     except (OSError, RuntimeError) as error:
         print(f"compiled programs are not kept for later: {error}", file=sys.stderr)
     _MODES[given.mode](given)
+
+
+def _table(given: FlagValues, dataset: str) -> tuple[Any, Any]:
+    """The user's own table, or else a benchmark table and the truth to score it with."""
+    if not (given.table or given.label):
+        from ncd_jax.data.datasets import load_dataset
+
+        return load_dataset(dataset, _data_dir(given), _say_downloaded)
+    if not (given.table and given.label):
+        raise UserError("--table and --label belong together; give both")
+    from ncd_jax.data.own_table import read_table
+
+    table = read_table(
+        Path(given.table),
+        given.label,
+        unlabelled=given.unlabelled,
+        columns=given.columns,
+        drop=given.drop or (),
+        categories=given.categories or (),
+    )
+    return table, None
 
 
 def _print_all(text: str) -> None:
