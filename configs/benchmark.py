@@ -1,6 +1,6 @@
 """The paper's tables and methods, k known and unknown, ten seeds.
 
-python launch.py --mode=benchmark --config=configs/benchmark.py
+python launch.py --mode=benchmark --config=benchmark
 
 Measured on two CPU cores beside other work, k unknown: PBN on pendigits 2.5 minutes, accuracy
 82.5 % on novel test rows, k-means 81.1 % and RCA 74.9 % in one. The README has the tables of five

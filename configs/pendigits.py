@@ -1,6 +1,6 @@
 """Pen-written digits, UCI 81: 7494 x 16 and a test split; known 1 2 4 8 9, novel 0 3 5 6 7.
 
-python launch.py --config=configs/pendigits.py --workdir=runs/pendigits
+python launch.py --config=pendigits --workdir=runs/pendigits
 
 Measured on two CPU cores beside other work: 5 novel classes, hidden-class score 83.3 %, accuracy
 against the truth 86.5 %, 4 minutes.

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what is loaded lazily below, for those who read types
     from ncd_jax.estimator.novel_class_discovery import NovelClassDiscovery
 
-__all__ = ["NovelClassDiscovery"]
+__all__ = ["NovelClassDiscovery", "__version__"]
+
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

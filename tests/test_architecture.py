@@ -24,8 +24,10 @@ LAYERS = [
     ["report"],
     ["experiment", "benchmark", "export"],
     ["estimator"],
-    ["startup"],
+    ["startup", "flags"],
+    ["usage"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MAY_SEE_THE_TRUTH = {

@@ -1,13 +1,23 @@
 """The command line: mistakes end with status 2 and one line, and write nothing."""
 
+import importlib
+import os
+import resource
+import shutil
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+import ncd_jax
+from ncd_jax.config import default_config
+from ncd_jax.methods import METHODS
 
 ROOT = Path(__file__).parent.parent
 QUICK = (
@@ -19,13 +29,21 @@ QUICK = (
 )
 
 
-def launch(*flags, cwd):
+@pytest.fixture(scope="module", autouse=True)
+def _programs_are_kept_here(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NCD_JAX_COMPILATION_CACHE", str(tmp_path_factory.mktemp("compiled")))
+        yield
+
+
+def launch(*flags, cwd, **environment):
     return subprocess.run(
         [sys.executable, str(ROOT / "launch.py"), *flags],
         cwd=cwd,
         capture_output=True,
         text=True,
         timeout=300,
+        env=os.environ | environment,
     )
 
 
@@ -40,12 +58,20 @@ def write_table(path, **changes):
 
 
 MISTAKES = {
-    ("--candidats=3",): "candidats",
+    ("--candidats=3",): "did you mean --config.search.candidates?",
+    ("--tabel=t.csv",): "did you mean --table?",
+    ("--method=rca",): "write --config.method=rca",
+    ("--seed", "1"): "write --config.seed=1",
+    ("--candidates=64",): "write --config.search.candidates=64",
+    ("--config.candidates=64",): "write --config.search.candidates=64",
+    ("--k=4",): "--config.k.n_novel",
+    ("--config=benchmark", "--seed=3"): "write --config.seed=3",
+    ("--config=pendigts",): "benchmark, default, optdigits, pendigits, or the path",
     ("--config=missing.py",): "'missing.py'",
     ("--config=broken.py",): "invalid syntax",
     ("--config=strange.py",): "tempo",
-    ("--config.search.foldz=3",): 'Did you mean "folds"',
-    ("--config.serch.folds=3",): 'Did you mean "search"',
+    ("--config.search.foldz=3",): "did you mean --config.search.folds?",
+    ("--config.serch.folds=3",): "did you mean --config.search.folds?",
     ("--config.search.folds=many",): "--config.search.folds=many",
     ("--config.search.folds=0",): "at least 1",
     ("--config.seed=5000000000",): "at most",
@@ -56,6 +82,8 @@ MISTAKES = {
     ("--config.method=pbm",): "pbn",
     ("--config.dataset=iris",): "digits",
     ("--config.dataset=pendigits", "--data_dir=empty"): "pendigits.tra",
+    ("--config=pendigits", "--data_dir=empty"): "pendigits.tra",
+    (f"--config={ROOT}/configs/pendigits.py", "--data_dir=empty"): "pendigits.tra",
     ("--table=t.csv",): "--label",
     ("--table=missing.csv", "--label=label"): "missing.csv",
     ("--table=t.csv", "--label=lable"): "'label'",
@@ -67,12 +95,8 @@ MISTAKES = {
     ("--table=t.csv", "--label=label", "--unlabelled=zz"): "'zz'",
     ("--mode=compare", "--workdir=other"): "--against",
     ("--mode=compare", "--workdir=other", "--against=empty"): "not finished",
-    ("--mode=benchmark",): "configs/benchmark.py",
-    (
-        "--mode=benchmark",
-        f"--config={ROOT}/configs/benchmark.py",
-        "--config.datasets=iris",
-    ): "letter",
+    ("--mode=benchmark",): "--config=benchmark",
+    ("--mode=benchmark", "--config.datasets=iris", "--config=benchmark"): "letter",
     ("--table=t.csv", "--label=label", "--config.search.k_known=true"): "--config.k.n_novel",
     ("--table=t.csv", "--label=label", "--workdir=t.csv"): "--workdir",
     ("--table=t.csv", "--label=label", "--workdir=other"): "different run",
@@ -138,9 +162,13 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     assert "tune" in first.stderr
     assert len(pd.read_csv(folder / "mine" / "assignments.csv")) == 20
     before = (folder / "mine" / "metrics.json").read_bytes()
-    again = launch(*flags, cwd=folder)
-    assert again.returncode == 0
-    assert again.stdout == first.stdout
+    again = launch(*flags, "--compilation_cache=t.csv", cwd=folder, PYTHONIOENCODING="ascii")
+    assert again.returncode == 0, again.stderr
+    assert "compiled programs are not kept" in again.stderr, "a file is no folder to keep them in"
+    *same, last = again.stdout.splitlines()
+    assert same == first.stdout.replace("█", "#").splitlines()[:-1]
+    assert first.stdout.splitlines()[-1].startswith("took")
+    assert "was there already" in last
     assert (folder / "mine" / "metrics.json").read_bytes() == before
     other = launch(*flags[:2], "--workdir=other_seed", "--config.seed=1", *QUICK, cwd=folder)
     assert other.returncode == 0, other.stderr
@@ -170,3 +198,69 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     new = launch("--mode=assign", "--table=new.csv", "--workdir=any", cwd=folder)
     assert new.returncode == 0, new.stderr
     assert len(pd.read_csv(folder / "any" / "assigned" / "new.csv")) == 100
+
+
+def test_help_is_there_at_once(folder):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = launch("--help", "--seed=1", cwd=folder)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Time of the processor: how long it takes also depends on who else is at work.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr == ""
+    words = answer.stdout.split()
+    assert {"discover", "assign", "compare", "benchmark", *METHODS} <= set(words)
+    config = default_config()
+    for key in ("seed", "method", "search.candidates", "train.batch_size", "k.index", "k.max"):
+        value = config
+        for part in key.split("."):
+            value = value[part]
+        assert f"{key}={value}" in words
+    assert "search.k_known=false" in words
+    assert {name.rstrip(",") for name in words} >= set(config.hparams)
+    assert answer.stdout.count("\n  launch.py") == 3
+
+
+def test_a_reader_of_the_help_may_stop_early(folder):
+    help_and_head = f"{sys.executable} {ROOT}/launch.py --help | head -1"
+    answer = subprocess.run(help_and_head, shell=True, cwd=folder, capture_output=True, text=True)
+    assert len(answer.stdout.splitlines()) == 1
+    assert answer.stderr == ""
+
+
+def test_one_version_everywhere(folder):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["hatch"]["version"]["path"] == "ncd_jax/__init__.py"
+    assert metadata.version("ncd_jax") == ncd_jax.__version__
+    module = [sys.executable, "-m", "ncd_jax", "--version"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for command in (module, [sys.executable, str(ROOT / "launch.py"), "--version"]):
+        answer = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, env=environment
+        )
+        assert answer.stdout == f"{ncd_jax.__version__}\n", answer.stderr
+
+
+def test_the_wheel_has_the_command_and_the_configs():
+    """Built and installed by hand once; here only that what was built is still declared."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    module, _, function = project["project"]["scripts"]["ncd-jax"].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"configs": "ncd_jax/configs"}
+    assert not (ROOT / "ncd_jax" / "configs").exists()
+
+
+def test_a_python_without_the_libraries_hands_over_to_the_one_of_make(tmp_path):
+    shutil.copy(ROOT / "launch.py", tmp_path)
+    bare = [sys.executable, "-S", "-E", str(tmp_path / "launch.py"), "--table=a b.csv"]
+    alone = subprocess.run(bare, capture_output=True, text=True)
+    assert alone.returncode != 0
+    assert "make run" in alone.stderr
+    assert len(alone.stderr.splitlines()) == 1
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nfor a; do echo "<$a>"; done\n')
+    python.chmod(0o755)
+    there = subprocess.run(bare, capture_output=True, text=True)
+    assert there.stdout.splitlines() == [f"<{tmp_path / 'launch.py'}>", "<--table=a b.csv>"]

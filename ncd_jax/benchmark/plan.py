@@ -93,9 +93,7 @@ def parse_benchmark(config: ml_collections.ConfigDict) -> BenchmarkConfig:
         raw
     )
     if missing:
-        raise UserError(
-            "this is no configuration of a benchmark; give --config=configs/benchmark.py"
-        )
+        raise UserError("this is no configuration of a benchmark; give --config=benchmark")
     source, seeds, budgets = (raw.pop(key) for key in ("hyperparameters", "seeds", "budgets"))
     if source not in _SOURCES:
         raise UserError(

@@ -21,7 +21,7 @@ from typing import IO
 
 from ncd_jax.errors import UserError
 
-__all__ = ["Progress", "RawFile", "cache_dir", "ensure_files"]
+__all__ = ["Progress", "RawFile", "cache_dir", "ensure_files", "user_cache"]
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes downloaded so far and the bytes in all, where the server says."""
@@ -56,6 +56,11 @@ def cache_dir(data_dir: Path | None) -> Path:
         return data_dir.expanduser()
     if chosen := os.environ.get("NCD_JAX_DATA"):
         return Path(chosen).expanduser()
+    return user_cache()
+
+
+def user_cache() -> Path:
+    """`ncd_jax` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ncd_jax"
 
 

@@ -38,8 +38,10 @@ class _LiveReporter(Reporter):
 
     @contextmanager
     def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:
+        plain = self._console.options.ascii_only
+        done_sign = f"[green]{'+' if plain else '✓'}[/]"
         columns = (
-            SpinnerColumn(finished_text="[green]✓[/]"),
+            SpinnerColumn("line" if plain else "dots", finished_text=done_sign),
             TextColumn("{task.description:<9}", style="bold", markup=False),
             TextColumn("{task.fields[detail]:<24}", markup=False),
             BarColumn(bar_width=16),
@@ -122,36 +124,41 @@ class _PlainPhase(Phase):
         self._note = text
 
 
-def summary(metrics: Mapping[str, Any], report: Path, console: Console | None = None) -> None:
+def summary(
+    metrics: Mapping[str, Any],
+    report: Path,
+    console: Console | None = None,
+    *,
+    there_already: bool = False,
+) -> None:
     """Prints what a run found.
 
     Args:
-        metrics: the content of `metrics.json`, fresh or from a run that was complete.
+        metrics: the content of `metrics.json`.
         report: where the HTML report lies.
         console: stdout where none is given.
+        there_already: whether it was found earlier, and only read now.
     """
     console = console or Console()
     n_novel, n_rows = metrics["n_novel_estimated"], metrics["n_unlabelled"]
     console.print()
     console.print(Text(f"{n_novel} novel {_plural('class', n_novel)}", style="bold green"), end="")
     console.print(f" among {n_rows} unlabelled {_plural('row', n_rows)}", highlight=False)
-    console.print(_sizes(metrics["novel_sizes"]))
+    console.print(_sizes(metrics["novel_sizes"], "#" if console.options.ascii_only else "█"))
     console.print(_scores(metrics))
-    console.print(
-        f"report {report}\ntook   {_clock(metrics['seconds']['total'])}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    took = f"took   {_clock(metrics['seconds']['total'])}"
+    if there_already:
+        took = "it was there already; to run again, choose another --workdir or delete it"
+    console.print(f"report {report}\n{took}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _sizes(sizes: list[int]) -> Table:
+def _sizes(sizes: list[int], sign: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("class")
     table.add_column("rows", justify="right")
     table.add_column()
     for i, size in enumerate(sizes):
-        bar = "█" * max(1, round(24 * size / max(sizes)))
+        bar = sign * max(1, round(24 * size / max(sizes)))
         table.add_row(f"novel_{i}", str(size), Text(bar, style="blue"))
     return table
 

@@ -7,11 +7,12 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from ncd_jax.errors import UserError
 
@@ -19,7 +20,10 @@ __all__ = ["Workdir"]
 
 _CONFIG = "config.json"
 _METRICS = "metrics.json"
+_LOCK = ".lock"
 _TEMPORARY = ".tmp"
+_ONLY_HOW = (".search.lanes",)
+"""Ends of keys that say how to compute and not what: no part of what makes a run this run."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,12 @@ class Workdir:
     Attributes:
         root: the folder. Use `Workdir.open` to start or resume a run in it; the bare
             constructor is for reading a run that is there already.
+        lock: keeps other processes from starting a run in the folder for as long as it lives.
+            The operating system lets go of it however the process ends.
     """
 
     root: Path
+    lock: FileLock | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -51,22 +58,28 @@ class Workdir:
             The folder, with `config.json` written.
 
         Raises:
-            UserError: the folder holds another run or foreign files, or is not writable.
+            UserError: the folder holds another run or foreign files, is not writable, or is in
+                use by another process.
         """
         workdir = cls(Path(path))
         config = _strict({"run": identity, "environment": environment})
         try:
             workdir.root.mkdir(parents=True, exist_ok=True)
-            if workdir.path(_CONFIG).exists():
-                workdir._check_same_run(config["run"])
-            elif any(not p.name.endswith(_TEMPORARY) for p in workdir.root.iterdir()):
-                raise UserError(
-                    f"workdir {path} holds files of something else; choose another --workdir"
-                )
+            workdir._check_same_run(config["run"])
+            if workdir.is_complete:
+                return workdir
+            workdir = replace(workdir, lock=_locked(workdir.path(_LOCK)))
+            # Until now another process may have had the folder, and made it its own.
+            workdir._check_same_run(config["run"])
             if not workdir.is_complete:
                 workdir.write_json(_CONFIG, config)
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"workdir {path} is not a folder; choose another --workdir") from None
+        except Timeout:
+            raise UserError(
+                f"workdir {path} is in use by another process; wait for it or choose another"
+                " --workdir"
+            ) from None
         except OSError as error:
             raise UserError(
                 f"workdir {path} cannot be written ({error.strerror}); choose another --workdir"
@@ -139,6 +152,12 @@ class Workdir:
             raise
 
     def _check_same_run(self, identity: Any) -> None:
+        if not self.path(_CONFIG).exists():
+            if any(p.name != _LOCK and p.suffix != _TEMPORARY for p in self.root.iterdir()):
+                raise UserError(
+                    f"workdir {self.root} holds files of something else; choose another --workdir"
+                )
+            return
         stored = self.read_json(_CONFIG)
         if not isinstance(stored, dict) or "run" not in stored:
             raise UserError(f"{self.path(_CONFIG)} is of something else; choose another --workdir")
@@ -148,6 +167,17 @@ class Workdir:
                 f"workdir {self.root} holds a different run ({key} is {there} there, {here} here);"
                 " choose another --workdir or delete it"
             )
+
+
+def _locked(path: Path) -> FileLock:
+    """The lock of a folder, held. Within one process it may be taken again.
+
+    Raises:
+        Timeout: another process holds it.
+    """
+    lock = FileLock(path, timeout=0, thread_local=False, is_singleton=True)
+    lock.acquire()
+    return lock
 
 
 def _strict(value: Any) -> Any:
@@ -164,10 +194,12 @@ def _strict(value: Any) -> Any:
 
 
 def _first_difference(there: Any, here: Any, key: str = "") -> tuple[str, str, str] | None:
-    """The dotted key of the first difference, with both values as JSON."""
+    """The dotted key of the first difference that matters, with both values as JSON."""
     if isinstance(there, dict) and isinstance(here, dict):
         for name in here | there:
             inner = f"{key}.{name}" if key else name
+            if inner.endswith(_ONLY_HOW):
+                continue
             if name not in there:
                 return inner, "not set", _short(here[name])
             if name not in here:

@@ -143,3 +143,25 @@ def test_the_summary_without_truth(least_findings: Findings):
     assert "truth" not in shown
     assert "stability" not in shown
     assert "known accuracy" not in shown
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_console_without_the_signs_gets_others(findings: Findings, encoding: str):
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, width=100, force_terminal=True, legacy_windows=False)
+    with make_reporter(console).phase("tune", "candidates", 2) as phase:
+        phase.advance(2)
+    summary(findings.metrics, Path("report.html"), console)
+    file.flush()
+    shown = file.buffer.getvalue().decode(encoding)
+    assert "####" in shown
+    assert "+\x1b[0m \x1b[1mtune" in shown
+
+
+def test_the_summary_of_a_run_that_was_there_already(findings: Findings):
+    console = Console(file=io.StringIO(), width=100)
+    summary(findings.metrics, Path("r.html"), console, there_already=True)
+    shown = text(console)
+    assert "report r.html" in shown
+    assert "there already" in shown
+    assert "took" not in shown

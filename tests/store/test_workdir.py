@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ RUN = {"config": {"k": {"max": 20}, "seed": 0}, "table": "digits"}
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir())
+    return sorted(p.name for p in folder.iterdir() if p.name != ".lock")
 
 
 def message(error: pytest.ExceptionInfo[UserError]) -> str:
@@ -59,6 +61,55 @@ def test_a_different_run_is_refused(tmp_path: Path, other: dict, difference: str
     assert difference in message(error)
     assert "choose another --workdir or delete it" in message(error)
     assert Workdir(tmp_path).read_json("config.json")["run"] == RUN
+
+
+@pytest.mark.parametrize("root", ["config", "benchmark"])
+def test_how_it_is_computed_makes_no_other_run(tmp_path: Path, root: str):
+    """Who ran out of memory goes on with fewer lanes; a stored run may have them or not."""
+
+    def run(**lanes: int) -> dict:
+        budgets = {"pbn": {"search": {"candidates": 4, **lanes}}}
+        return {root: {"search": {"folds": 5, **lanes}}, "budgets": budgets}
+
+    for lanes in ({"lanes": 40}, {"lanes": 8}, {}, {"lanes": 2}):
+        workdir = Workdir.open(tmp_path, run(**lanes), {})
+        assert workdir.read_json("config.json")["run"] == run(**lanes)
+    with pytest.raises(UserError):
+        Workdir.open(tmp_path, {**run(), "lanes": 3}, {})
+
+
+OPEN_AND_WAIT = """
+import sys, time
+from ncd_jax.store.workdir import Workdir
+workdir = Workdir.open(sys.argv[1], {"table": "digits"}, {})
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_folder_is_for_one_process_at_a_time(tmp_path: Path):
+    """And for the next one as soon as the first is gone, whatever it died of."""
+    arguments = [sys.executable, "-c", OPEN_AND_WAIT, str(tmp_path)]
+    other = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(UserError) as error:
+            Workdir.open(tmp_path, {"table": "digits"}, {})
+        assert "in use by another process" in message(error)
+    finally:
+        other.kill()
+        other.communicate()
+    workdir = Workdir.open(tmp_path, {"table": "digits"}, {})
+    assert files(tmp_path) == ["config.json"]
+    assert not workdir.is_complete
+
+
+def test_a_complete_run_may_be_read_by_many(tmp_path: Path):
+    workdir = Workdir.open(tmp_path, {"table": "digits"}, {})
+    workdir.write_json("metrics.json", {})
+    again = OPEN_AND_WAIT.replace("time.sleep(60)", "")
+    arguments = [sys.executable, "-c", again, str(tmp_path)]
+    assert subprocess.run(arguments, stdout=subprocess.PIPE, text=True).stdout == "open\n"
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".hidden"])

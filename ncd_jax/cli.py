@@ -1,0 +1,183 @@
+"""The program: flags in, one call, and mistakes as one line and an exit status.
+
+What takes time to import is imported where it is used, so that `--help` need not wait for it.
+"""
+
+import dataclasses
+import io
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import logging as absl_logging
+from absl.flags import FlagValues
+
+import ncd_jax
+from ncd_jax.errors import UserError
+from ncd_jax.flags import read_flags
+
+__all__ = ["main"]
+
+_KEPT = "what is finished is kept, the same command goes on"
+
+
+def discover(given: FlagValues) -> None:
+    """Finds the novel classes of a table."""
+    from ncd_jax.config import parse
+    from ncd_jax.store.workdir import Workdir
+
+    config = parse(given.config)
+    table, truth = _table(given, config.dataset)
+    if given.table:
+        config = dataclasses.replace(config, dataset="")
+    workdir = Path(given.workdir or f"runs/{table.name}")
+    there_already = Workdir(workdir).is_complete
+
+    from ncd_jax.experiment import run
+    from ncd_jax.report.console import make_reporter, summary
+
+    metrics = run(config, table, truth, workdir, make_reporter())
+    summary(metrics, workdir / "report.html", there_already=there_already)
+
+
+def assign(given: FlagValues) -> None:
+    """Gives rows that a run has not seen one of its classes, known or novel."""
+    if not (given.table and given.workdir):
+        raise UserError("--mode=assign needs the new rows and a run; give --table and --workdir")
+    from ncd_jax.experiment import assign_rows
+    from ncd_jax.store.workdir import Workdir
+
+    print(assign_rows(Workdir(Path(given.workdir)), Path(given.table)))
+
+
+def compare(given: FlagValues) -> None:
+    """Says which rows are in another class in another run on the same table."""
+    if not (given.workdir and given.against):
+        raise UserError("--mode=compare needs two runs; give --workdir and --against")
+    from ncd_jax.report.comparison import compare_runs, write_comparison
+
+    comparison = compare_runs(Path(given.workdir), Path(given.against))
+    page = write_comparison(comparison)
+    print(f"{len(comparison.moves)} rows moved: {page}")
+
+
+def benchmark(given: FlagValues) -> None:
+    """Compares methods on benchmark tables, and goes on where it was stopped."""
+    from ncd_jax.benchmark.plan import parse_benchmark
+    from ncd_jax.benchmark.runner import run_benchmark
+    from ncd_jax.report.console import make_reporter
+
+    config = parse_benchmark(given.config)
+    workdir = Path(given.workdir or "runs/benchmark")
+    records = run_benchmark(config, workdir, _data_dir(given), make_reporter())
+    failed = sum("error" in record for record in records)
+    print(f"{len(records) - failed} cells finished, {failed} failed: {workdir / 'benchmark.html'}")
+
+
+_MODES = {mode.__name__: mode for mode in (discover, assign, compare, benchmark)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Does what the command line says.
+
+    Args:
+        argv: the name of the program and its arguments; those of this process by default.
+
+    Returns:
+        The exit status: 0, 2 for a mistake of the user's, 1 for what failed, 130 where it was
+        interrupted. Only the last three leave a line on stderr.
+    """
+    argv = sys.argv if argv is None else argv
+    name = Path(argv[0]).name
+    program = "ncd-jax" if name == "__main__.py" else name
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console without the sign is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    if {"-h", "-help", "--help"} & set(argv):
+        from ncd_jax.usage import usage
+
+        texts = {name: (mode.__doc__ or "").strip() for name, mode in _MODES.items()}
+        _print_all(usage(program, texts))
+        return 0
+    if "--version" in argv:
+        print(ncd_jax.__version__)
+        return 0
+    status, message = _outcome(argv)
+    if message:
+        print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _outcome(argv: Sequence[str]) -> tuple[int, str]:
+    """Runs; returns the exit status, and what to say about it."""
+    import jax
+
+    try:
+        _run(argv)
+    except UserError as error:
+        return 2, str(error)
+    except FloatingPointError as error:
+        return 1, f"{error}, in a new --workdir"
+    except OSError as error:
+        return 1, f"{error}; {_KEPT}"
+    except jax.errors.JaxRuntimeError as error:
+        remedy = "where memory ran out, give a smaller --config.search.lanes"
+        return 1, f"{str(error).splitlines()[0]}; {remedy}; {_KEPT}"
+    except KeyboardInterrupt:
+        return 130, f"interrupted; {_KEPT}"
+    return 0, ""
+
+
+def _run(argv: Sequence[str]) -> None:
+    # Warnings of libraries, and backends that are not installed, are nobody's concern here.
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    logging.getLogger("jax").setLevel(logging.WARNING)
+    from ncd_jax.startup import keep_compiled_programs, one_device_per_core
+
+    one_device_per_core()
+    given = read_flags(argv)
+    try:
+        keep_compiled_programs(given.compilation_cache)
+    except (OSError, RuntimeError) as error:
+        print(f"compiled programs are not kept for later: {error}", file=sys.stderr)
+    _MODES[given.mode](given)
+
+
+def _table(given: FlagValues, dataset: str) -> tuple[Any, Any]:
+    """The user's own table, or else a benchmark table and the truth to score it with."""
+    if not (given.table or given.label):
+        from ncd_jax.data.datasets import load_dataset
+
+        return load_dataset(dataset, _data_dir(given), _say_downloaded)
+    if not (given.table and given.label):
+        raise UserError("--table and --label belong together; give both")
+    from ncd_jax.data.own_table import read_table
+
+    table = read_table(
+        Path(given.table),
+        given.label,
+        unlabelled=given.unlabelled,
+        columns=given.columns,
+        drop=given.drop or (),
+        categories=given.categories or (),
+    )
+    return table, None
+
+
+def _print_all(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # `| head` has read enough, and Python would try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _data_dir(given: FlagValues) -> Path | None:
+    return Path(given.data_dir) if given.data_dir else None
+
+
+def _say_downloaded(done: int, total: int | None) -> None:
+    of_total = f" of {total / 1e6:.1f}" if total else ""
+    print(f"\rdownloading, {done / 1e6:.1f}{of_total} MB", end="", file=sys.stderr)

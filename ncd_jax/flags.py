@@ -1,0 +1,175 @@
+"""The command line as flags; whatever is wrong with it becomes one line."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from ncd_jax.errors import UserError
+
+__all__ = ["define_flags", "read_flags"]
+
+_MODES = ("discover", "assign", "compare", "benchmark")
+
+
+def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
+    """The flags, by themselves: whoever imports the package may have others of these names.
+
+    Args:
+        argv: what will be parsed; values inside a configuration become flags of their own.
+    """
+    values = flags.FlagValues()
+
+    def text(name: str, help_text: str) -> None:
+        flags.DEFINE_string(name, None, help_text, flag_values=values)
+
+    def names(name: str, help_text: str) -> None:
+        flags.DEFINE_list(name, None, help_text, flag_values=values)
+
+    flags.DEFINE_enum("mode", _MODES[0], _MODES, "What to do.", flag_values=values)
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        f"Configuration: {', '.join(_config_names())}, or the path of a file of your own.",
+        flag_values=values,
+        sys_argv=list(argv),
+    )
+    text("table", "File with a table of your own: CSV, Parquet, Excel, ...")
+    text("label", "Its column with class names; empty where a row is unlabelled.")
+    text("unlabelled", "A label that means unlabelled as well.")
+    names("columns", "Columns to use, with commas between them [those that say something].")
+    names("drop", "Columns to leave out.")
+    names("categories", "Columns of numbers that are codes.")
+    text("workdir", "Folder of the run [runs/NAME_OF_THE_TABLE].")
+    text("against", "Folder of the run to compare --workdir with.")
+    text("data_dir", "Folder where benchmark tables are cached.")
+    text("compilation_cache", "Folder where compiled programs are kept, or off.")
+    return values
+
+
+def read_flags(argv: Sequence[str]) -> flags.FlagValues:
+    """Parses the command line.
+
+    Args:
+        argv: the name of the program, and what it was given.
+
+    Raises:
+        UserError: an unknown flag or config key, a value of the wrong type, a configuration
+            that cannot be read.
+    """
+    path, others = _config_path(argv[1:])
+    argv = [argv[0], f"--config={path}", *others]
+    values = define_flags(argv)
+    try:
+        positional = values(argv)[1:]
+        if values.config is None:
+            raise UserError("get_config in the config file returns nothing; return a ConfigDict")
+        values.config.keys()  # a file that could not be read says so only when it is used
+    except UserError:
+        raise
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(_no_such_flag(error.flagname, argv, _keys_of(path))) from error
+    except OSError as error:
+        raise UserError(f"config file {path!r} cannot be read; check --config") from error
+    except (AttributeError, KeyError) as error:
+        raise UserError(_no_such_key(path, argv, error)) from error
+    except Exception as error:  # a config file is the user's code and may raise anything
+        raise UserError(str(error)) from error
+    if positional:
+        raise UserError(f"{positional[0]!r} is not a flag; flags are written --name=value")
+    return values
+
+
+def _config_names() -> list[str]:
+    """Names of the configurations that come with the package."""
+    return sorted(path.stem for path in _config_folder().glob("[!_]*.py"))
+
+
+def _config_folder() -> Path:
+    """Inside the package where it is installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def _config_path(args: Sequence[str]) -> tuple[str, list[str]]:
+    """The path of the configuration, and the other arguments.
+
+    It goes first, wherever it stood: its keys are flags only once it is read. And a default of
+    the flag itself would be read, and fail, before there is anybody to catch it.
+    """
+    name, others = "default", []
+    rest = iter(args)
+    for arg in rest:
+        flag, equals, value = arg.partition("=")
+        if flag in ("--config", "-config"):
+            name = value if equals else next(rest, "")
+        else:
+            others.append(arg)
+    if not re.fullmatch(r"\w+", name):
+        return name, others
+    if name not in _config_names():
+        raise UserError(
+            f"there is no config {name!r}; give one of {', '.join(_config_names())}, or the path"
+            " of a file"
+        )
+    return str(_config_folder() / f"{name}.py"), others
+
+
+def _keys_of(path: str) -> list[str]:
+    """The keys of a configuration as its file has them."""
+    argv = ["", f"--config={path}"]
+    values = define_flags(argv)
+    values(argv)
+    return list(_keys(values.config))
+
+
+def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> Iterator[str]:
+    for name, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from _keys(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _no_such_key(path: str, argv: Sequence[str], error: Exception) -> str:
+    """Says what is wrong with a key, on the command line or in the file itself."""
+    try:
+        keys = _keys_of(path)
+    except (AttributeError, KeyError) as in_file:
+        error, keys = in_file, []
+    for name in re.findall(r"^--?(config\.[\w.]+)", "\n".join(argv), re.MULTILINE):
+        if keys and not any(f"config.{key}.".startswith(f"{name}.") for key in keys):
+            return _no_such_flag(name, argv, keys)
+    reason = error.args[0]
+    reason = reason.args[0] if isinstance(reason, KeyError) else reason
+    return f"there is no such config key: {reason}"
+
+
+def _no_such_flag(flag: str, argv: Sequence[str], keys: Sequence[str]) -> str:
+    """Says which flag, or which key of the configuration, an unknown flag may be."""
+    name = flag.removeprefix("config.")
+    if meant := [key for key in keys if f".{key}".endswith(f".{name}")]:
+        remedy = f"write --config.{min(meant, key=len)}={_value(flag, argv)}"
+    elif group := [f"--config.{key}" for key in keys if key.startswith(f"{name}.")]:
+        remedy = f"write one of {', '.join(group)}"
+    else:
+        known = {key: f"--config.{key}" for key in keys}
+        known |= {key.rpartition(".")[2]: f"--config.{key}" for key in keys}
+        known |= {name: f"--{name}" for name in define_flags()}
+        close = difflib.get_close_matches(name, known, 1)
+        remedy = f"did you mean {known[close[0]]}?" if close else "--help shows what there is"
+    return f"there is no flag --{flag}; {remedy}"
+
+
+def _value(flag: str, argv: Sequence[str]) -> str:
+    """What a flag was given: `--flag=value` or `--flag value`."""
+    for arg, following in zip(argv, [*argv[1:], "-"], strict=True):
+        name, equals, value = arg.partition("=")
+        if name.lstrip("-") == flag and name != flag:
+            return value if equals else "VALUE" if following.startswith("-") else following
+    return "VALUE"
