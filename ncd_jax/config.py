@@ -100,7 +100,7 @@ class KConfig:
     """
 
     n_novel: int | None = None
-    index: str = JUDGE
+    index: str = "silhouette"
     max: int = 20
     restarts: int = 10
     max_rows: int = 2000

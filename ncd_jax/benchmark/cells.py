@@ -17,7 +17,8 @@ from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.model import Model, refit_and_choose
-from ncd_jax.discovery.problem import Problem, k_search, prepare, purpose_key
+from ncd_jax.discovery.problem import Problem, prepare, purpose_key
+from ncd_jax.discovery.protocol import k_search
 from ncd_jax.discovery.scoring import score, score_test_split
 from ncd_jax.discovery.tune import tune, unselected_scores
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k

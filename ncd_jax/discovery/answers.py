@@ -11,7 +11,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, best_number
 from ncd_jax.discovery.margins import consensus_margin
-from ncd_jax.discovery.problem import Problem, k_search, purpose_key
+from ncd_jax.discovery.problem import Problem, purpose_key
+from ncd_jax.discovery.protocol import k_search
 from ncd_jax.discovery.refits import Refits
 from ncd_jax.types import Array, Clusters, Method
 

@@ -86,9 +86,9 @@ def see_folds(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> FoldS
         except FloatingPointError:
             continue
         mask = folds.hidden_mask[f]
-        labels = np.asarray(refits.scene.labels)[mask]
+        labels = np.asarray(refits.seen.labels)[mask]
         of_class = np.flatnonzero(folds.hidden[f])[folds.hidden_y[f][mask]]
-        rows = count_pairs(labels, of_class, len(refits.scene.sizes), n_known)
+        rows = count_pairs(labels, of_class, len(refits.seen.sizes), n_known)
         shares.append(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1))
         seen.append(refits)
         kept.append(f)
@@ -106,7 +106,7 @@ def judge_scenes(
         prior: what other tables teach; the one of the package by default.
     """
     seen, n_folds = [*folds.refits, *others], len(folds.refits)
-    sizes = np.stack([np.asarray(each.scene.sizes) for each in seen])
+    sizes = np.stack([np.asarray(each.seen.sizes) for each in seen])
     filled = sizes > 0
     pairs = filled[:, :, None] & filled[:, None, :] & ~np.eye(sizes.shape[1], dtype=bool)
     n_micro, n_known = sizes.shape[1], folds.hidden.shape[1]
@@ -115,7 +115,7 @@ def judge_scenes(
     tainted = np.einsum("gc,fmc->gfm", judged_classes, shares) > TAINTED
     clean = ~tainted
     lessons = Lessons(
-        features=jnp.stack([each.scene.features for each in seen]),
+        features=jnp.stack([each.seen.features for each in seen]),
         pairs=jnp.asarray(pairs),
         sizes=jnp.asarray(sizes),
         same=jnp.asarray(shares @ shares.transpose(0, 2, 1), jnp.float32),

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from ncd_jax.clustering.n_clusters import KM_ACC
 from ncd_jax.config import JUDGE, RunConfig
 from ncd_jax.data.folds import (
     Folds,
@@ -25,19 +24,15 @@ from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, MethodInfo, Spec
-from ncd_jax.tuning.cross_validation import Protocol
-from ncd_jax.tuning.k_estimation import KSearch
 from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
 
 __all__ = [
     "Problem",
-    "fold_method",
-    "fold_protocol",
     "judged",
-    "k_search",
     "make_hparams",
     "make_method",
     "middle",
+    "most_hidden",
     "padded_size",
     "prepare",
     "prepare_untuned",
@@ -123,9 +118,7 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
     if not (table.y == UNLABELLED).any():
         raise UserError(f"{table.name} has no unlabelled row; there is nothing to discover")
     if not table.classes:
-        raise UserError(
-            f"{table.name} has no labelled row; label some, nothing can be learned else"
-        )
+        raise UserError(f"{table.name} has no labelled row, and nothing to learn from; label some")
     search, info = config.search, METHODS[config.method]
     if judged(config):
         hidden = make_judged_folds(table.y, search.folds, config.seed)
@@ -133,7 +126,7 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
     else:
         hidden = make_folds(table.y, search.folds, config.seed)
     tuning = known_fold(table.y) if info.tuned_on_known else hidden
-    slots = max(n_novel or config.k.max, _most_hidden(hidden))
+    slots = max(n_novel or config.k.max, most_hidden(hidden))
     return _problem(config, table, n_novel, hidden, tuning, slots)
 
 
@@ -286,31 +279,6 @@ def make_hparams(method: str, values: Mapping[str, ArrayLike]) -> PyTree:
     return METHODS[method].hparams(**arrays)
 
 
-def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
-    """How candidates are scored on folds of a problem."""
-    config, how = problem.config, k_search(problem, folds)
-    return Protocol(
-        epochs=config.train.epochs,
-        batch_size=config.train.batch_size,
-        n_hidden=_most_hidden(folds),
-        lanes=config.search.lanes,
-        k_search=None if problem.info.needs_k else how,
-    )
-
-
-def fold_method(problem: Problem, folds: Folds[np.ndarray]) -> Method:
-    """The method of a problem as candidates are scored with it on folds.
-
-    Many clusterings are scored, so each has fewer restarts than that of the answer. Where all
-    known classes are hidden at once it may need more slots.
-    """
-    how = k_search(problem, folds)
-    most = max(problem.spec.max_clusters, _most_hidden(folds), how.max_clusters if how else 0)
-    restarts = problem.config.search.restarts
-    spec = dataclasses.replace(problem.spec, max_clusters=most, restarts=restarts)
-    return make_method(problem.config.method, spec)
-
-
 def judged(config: RunConfig) -> bool:
     """Whether the same-class judge makes the partition, and with it the number of classes.
 
@@ -319,35 +287,8 @@ def judged(config: RunConfig) -> bool:
     return config.k.index == JUDGE and not METHODS[config.method].needs_k
 
 
-def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearch | None:
-    """How the number of classes is looked for; none where it is given.
-
-    Args:
-        problem: what is solved.
-        folds: among the rows of these; among the novel rows where there are none.
-    """
-    if problem.n_novel is not None:
-        return None
-    k, info = problem.config.k, problem.info
-    # Where the judge cannot be asked, an index that needs no label is.
-    index = "silhouette" if k.index == JUDGE else k.index
-    most, restarts, max_rows = k.max, k.restarts, k.max_rows
-    if folds is not None:
-        restarts, max_rows = k.fold_restarts, k.fold_max_rows
-        # All known classes at once are more than a fold hides; leave room to find too many.
-        most = max(most, 2 * _most_hidden(folds)) if info.tuned_on_known else most
-    return KSearch(
-        max_clusters=most,
-        n_known=problem.spec.n_known,
-        index=index,
-        restarts=restarts,
-        max_rows=max_rows,
-        # The values of `km_acc` are often equal, and then the smallest number wins anyway.
-        tolerance=0.0 if index == KM_ACC else info.k_tolerance,
-    )
-
-
-def _most_hidden(folds: Folds[np.ndarray]) -> int:
+def most_hidden(folds: Folds[np.ndarray]) -> int:
+    """The largest number of classes that one of the folds hides."""
     return int(folds.hidden.sum(axis=1).max(initial=1))
 
 

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.discovery.problem import Problem, judged, k_search, make_hparams, purpose_key
+from ncd_jax.discovery.problem import Problem, judged, make_hparams, purpose_key
+from ncd_jax.discovery.protocol import k_search
 from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.tuning.devices import spread_over_devices
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
@@ -36,6 +37,12 @@ class Refits(NamedTuple):
     estimate: KEstimate | None
     scene: Scene | None
     finite: Array
+
+    @property
+    def seen(self) -> Scene:
+        """The scene, where the judge was asked."""
+        assert self.scene is not None
+        return self.scene
 
     def state_of(self, i: int) -> PyTree:
         """The state of refit `i`."""

@@ -10,14 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.data.folds import Folds
-from ncd_jax.discovery.problem import (
-    Problem,
-    fold_method,
-    fold_protocol,
-    k_search,
-    make_hparams,
-    purpose_key,
-)
+from ncd_jax.discovery.problem import Problem, make_hparams, purpose_key
+from ncd_jax.discovery.protocol import fold_method, fold_protocol, k_search
 from ncd_jax.tuning.cross_validation import SweepData
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.proposals import Proposals, Trial

@@ -1,7 +1,7 @@
 """The judge at work: it learns from folds of hidden classes, and judges them and the novel rows.
 
-Whoever is judged has no part in what the judge has learned: for a fold it learns from micro clusters
-without a row of the classes that this fold hides.
+Whoever is judged has no part in what the judge has learned: for a fold it learns from micro
+clusters without a row of the classes that this fold hides.
 """
 
 from typing import NamedTuple

@@ -17,8 +17,8 @@ from ncd_jax.types import Array
 __all__ = ["balanced", "log_odds", "logistic", "same_class"]
 
 RAREST = 0.4
-"""Share of the pairs that an answer is taken to have at least. Folds that hide one class show hardly
-a pair of two classes, and those few would weigh as much as all the others."""
+"""Share of the pairs that an answer is taken to have at least. Where folds hide one class hardly a
+pair is of two classes, and those few would weigh as much as all the others."""
 STEPS = 12
 HALVINGS = 10
 

