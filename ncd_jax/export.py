@@ -6,7 +6,7 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
-from ncd_jax.discovery.model import Model, apply
+from ncd_jax.discovery.model import Model, apply, places
 from ncd_jax.discovery.problem import make_method
 from ncd_jax.types import Array
 
@@ -26,21 +26,14 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
         platforms: where it may run.
     """
     method = make_method(model.method, model.spec)
-    state, centroids = jax.tree.map(jnp.asarray, (model.state, model.centroids))
-    class_of_row = jnp.full(len(centroids), -1).at[model.slots].set(jnp.arange(len(model.slots)))
+    state, where = jax.tree.map(jnp.asarray, (model.state, places(model)))
+    class_of_row = jnp.zeros(len(model.means), int).at[model.rows].set(jnp.arange(len(model.rows)))
     margins, sure = (jnp.asarray(knots, jnp.float32) for knots in model.calibration)
 
     @jax.jit
     @jax.vmap  # methods may ask for the length of a table, which is open here; of one row it is 1
     def assign(row: Array) -> tuple[Array, Array]:
-        applied = apply(
-            method,
-            state,
-            centroids,
-            class_of_row >= 0,
-            row[None],
-            n_known=model.spec.n_known,
-        )
+        applied = apply(method, state, where, row[None])
         label = class_of_row[applied.labels[0]].astype(jnp.int32)
         return label, jnp.interp(applied.margin[0], margins, sure)
 

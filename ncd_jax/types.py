@@ -157,12 +157,14 @@ class RunResult(NamedTuple):
         k: scalar i32, the number of clusters used on them.
         diverged: scalar bool; a diverged run has all scores 0.
         loss: `f32[epochs]`, mean training loss of each epoch.
+        log_loss: scalar, of the judge's prior on the pairs of the fold; NaN where it is not asked.
     """
 
     scores: Scores
     k: Array
     diverged: Array
     loss: Array
+    log_loss: Array
 
 
 @dataclass(frozen=True)

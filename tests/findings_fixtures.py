@@ -130,6 +130,7 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
             spread=np.full(len(ks), 0.015),
             chosen=5,
         ),
+        number=None,
         latent_map=make_map(rng, classes),
         loss=0.2 + 1.4 * np.exp(-np.arange(200) / 25) + rng.normal(0, 0.008, 200),
     )

@@ -26,8 +26,10 @@ class Answer(NamedTuple):
         refit: index of the refit it comes from.
         k: number of novel classes.
         labels: `i[u]`, novel class of every row; 0 is the largest.
-        centroids: `f32[k, L]`.
-        slots: `i[k]`, the slot that each class has in the method.
+        means: `f32[k, L]`, the middle of each class.
+        centroids: `f32[K, L]`, what rows are assigned to: cluster slots of the method, or micro
+            clusters of the judge, several of which may be one class.
+        owners: `i[K]`, the class of each; -1 where a slot is empty.
         margin: `f64[u]` between 0 and 1, how clearly each row belongs to its class in the eyes
             of all refits; see `margins.consensus_margin`.
         stability: mean adjusted Rand index between the partitions of all refits; none with
@@ -37,8 +39,9 @@ class Answer(NamedTuple):
     refit: int
     k: int
     labels: np.ndarray
+    means: np.ndarray
     centroids: np.ndarray
-    slots: np.ndarray
+    owners: np.ndarray
     margin: np.ndarray
     stability: float | None
 
@@ -73,12 +76,15 @@ def choose(problem: Problem, refits: Refits) -> Answer:
     distances = np.stack([cdist(*pair) for pair in zip(z, centroids, strict=True)])
     for s, of_refit in enumerate(labels):
         distances[s][:, np.bincount(of_refit, minlength=n_slots) == 0] = np.inf
+    owners = np.full(n_slots, -1)
+    owners[slots] = np.arange(len(slots))
     return Answer(
         refit=int(votes[best]),
         k=len(slots),
         labels=np.argsort(by_size)[labels[best]],
-        centroids=centroids[best][slots],
-        slots=slots,
+        means=centroids[best][slots],
+        centroids=centroids[best],
+        owners=owners,
         margin=consensus_margin(distances, labels, best),
         stability=stability,
     )

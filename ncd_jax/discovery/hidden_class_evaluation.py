@@ -19,27 +19,32 @@ from ncd_jax.discovery.calibration import (
     held_out_confidence,
     is_right,
 )
-from ncd_jax.discovery.model import apply_model, refit_and_choose
+from ncd_jax.discovery.model import Model, apply_model, refit_and_choose
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["HiddenClassEvaluation", "evaluate_hidden_classes", "known_accuracy"]
+__all__ = [
+    "HiddenClassEvaluation",
+    "evaluate_hidden_classes",
+    "known_accuracy",
+    "without_some_labels",
+]
 
 
 class HiddenClassEvaluation(NamedTuple):
     """Answers on all folds: their `r` rows of hidden classes, one fold after the other.
 
     Attributes:
-        margin: `f64[r]`, of each row in the eyes of all refits.
-        lone_margin: `f64[r]`, the same in the eyes of the refit that gave the answer, as for
-            rows that come later: that refit is all that a stored model has.
+        confidence: `f64[r]`, that each row gets from other folds and other classes.
+        lone_margin: `f64[r]`, how clearly a row belongs to its class in the eyes of the refit that
+            gave the answer, as for rows that come later: it is all that a stored model has.
         right: `bool[r]`, whether the row is in the class that stands for its own.
         fold: `i[r]`, which fold hid its class.
         y: `i[r]`, its known class.
         k: classes found in each fold.
     """
 
-    margin: np.ndarray
+    confidence: np.ndarray
     lone_margin: np.ndarray
     right: np.ndarray
     fold: np.ndarray
@@ -47,24 +52,14 @@ class HiddenClassEvaluation(NamedTuple):
     k: tuple[int, ...]
 
     @property
-    def calibration(self) -> Calibration:
-        """From the margin of all refits to confidence."""
-        return fit_calibration(self.margin, self.right)
-
-    @property
     def lone_calibration(self) -> Calibration:
         """From the margin of the stored refit to confidence."""
         return fit_calibration(self.lone_margin, self.right)
 
-    @property
-    def held_out_confidence(self) -> np.ndarray:
-        """Confidence `f64[r]` that rows get from other folds and other classes."""
-        return held_out_confidence(self.margin, self.right, self.fold, self.y)
-
 
 def evaluate_hidden_classes(
     problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]
-) -> HiddenClassEvaluation:
+) -> tuple[HiddenClassEvaluation, Calibration]:
     """Answers for every fold as `refit_all` and `choose` do for the novel rows.
 
     All folds share one program. A fold in which every refit diverged is left out.
@@ -73,6 +68,9 @@ def evaluate_hidden_classes(
         problem: what is solved.
         table: its table.
         hparams: hyperparameters of each refit.
+
+    Returns:
+        The evaluation, and the calibration from margins in the eyes of all refits to confidence.
 
     Raises:
         FloatingPointError: every refit of every fold diverged.
@@ -95,28 +93,37 @@ def evaluate_hidden_classes(
         )
     *arrays, k = zip(*parts, strict=True)
     margin, lone_margin, right, of_fold, y = map(np.concatenate, arrays)
-    return HiddenClassEvaluation(margin, lone_margin, right, of_fold, y, k)
+    sure = held_out_confidence(margin, right, of_fold, y)
+    evaluation = HiddenClassEvaluation(sure, lone_margin, right, of_fold, y, k)
+    return evaluation, fit_calibration(margin, right)
 
 
-def known_accuracy(problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]) -> float:
-    """Share of labelled rows that get their class back where they had lost their label.
-
-    All known classes are there, and all that is found among the novel rows: what `predict` does,
-    where a known row can be taken for a novel one. NaN where no row can spare its label, or where
-    every training diverged.
+def without_some_labels(problem: Problem, table: Table) -> tuple[Problem, np.ndarray]:
+    """The problem in which some rows of every known class have lost their label, and which ones.
 
     Args:
         problem: what is solved.
         table: its table.
-        hparams: hyperparameters of each refit.
+
+    Returns:
+        The problem, and `bool[n]`.
     """
     held = hold_out(table.y, problem.config.search.held_out, problem.config.seed)
-    if not held.any():
-        return float("nan")
     y = np.where(held, UNLABELLED, table.y).astype(np.int32)
-    without = problem._replace(data=problem.data._replace(y=jnp.asarray(y)))
-    try:
-        _, _, model = refit_and_choose(without, table, hparams)
-    except FloatingPointError:
+    return problem._replace(data=problem.data._replace(y=jnp.asarray(y))), held
+
+
+def known_accuracy(model: Model, table: Table, held: np.ndarray) -> float:
+    """Share of labelled rows that get their class back where they had lost their label.
+
+    All known classes are there, and all that is found among the novel rows: what `predict` does,
+    where a known row can be taken for a novel one. NaN where no row can spare its label.
+
+    Args:
+        model: of the problem without these labels.
+        table: the table.
+        held: `bool[n]`, rows that had none.
+    """
+    if not held.any():
         return float("nan")
     return float(np.mean(apply_model(model, table.x[held]).labels == table.y[held]))

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.clustering.matching import count_pairs
+from ncd_jax.discovery.calibration import is_right
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.judge.prior import Prior, read_prior
 from ncd_jax.judge.verdict import Lessons, judge
+from ncd_jax.tuning.proposals import Trial
 
-__all__ = ["FoldScenes", "Judgement", "judge_scenes", "see_folds"]
+__all__ = ["FoldScenes", "Judgement", "judge_scenes", "see_folds", "trials_of"]
 
 TAINTED = 0.2
 """Share of a micro cluster's rows of a class from which on it would teach of that class."""
@@ -26,11 +28,13 @@ class FoldScenes(NamedTuple):
 
     Attributes:
         refits: of each; their scenes are what the judge sees.
+        numbers: which fold of the problem each is.
         shares: `f64[M, C]` of each, the share of every known class in each micro cluster.
         hidden: `bool[F, C]`, the classes that each hides.
     """
 
     refits: list[Refits]
+    numbers: list[int]
     shares: list[np.ndarray]
     hidden: np.ndarray
 
@@ -92,7 +96,44 @@ def see_folds(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> FoldS
         shares.append(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1))
         seen.append(refits)
         kept.append(f)
-    return FoldScenes(seen, shares, folds.hidden[kept])
+    return FoldScenes(seen, kept, shares, folds.hidden[kept])
+
+
+def trials_of(
+    problem: Problem,
+    hparams: Sequence[Mapping[str, float]],
+    folds: FoldScenes,
+    judgement: Judgement,
+) -> list[Trial]:
+    """Every candidate alone, as the prior judges the folds in its view.
+
+    Args:
+        problem: what is solved.
+        hparams: of each candidate, one a view.
+        folds: in which all were fitted.
+        judgement: of anything, with these folds.
+    """
+    scores = np.zeros((len(hparams), len(folds.refits)))
+    found = np.ones_like(scores)
+    for i, (refits, f) in enumerate(zip(folds.refits, folds.numbers, strict=True)):
+        mask = problem.hidden_folds.hidden_mask[f]
+        micro = np.asarray(refits.seen.labels)[mask]
+        for v in range(len(hparams)):
+            groups = np.maximum(judgement.alone[i, v], 0)[micro]
+            scores[v, i] = is_right(groups, problem.hidden_folds.hidden_y[f][mask]).mean()
+            found[v, i] = len(np.unique(groups))
+    return [
+        Trial(
+            number=v,
+            hparams=dict(values),
+            score=float(scores[v].mean()) if folds.refits else float("nan"),
+            fold_scores=tuple(scores[v].tolist()),
+            fold_k=tuple(found[v].tolist()),
+            diverged=sum(int(not each.finite[v]) for each in folds.refits),
+            log_loss=float(judgement.loss[:, v].mean()) if folds.refits else None,
+        )
+        for v, values in enumerate(hparams)
+    ]
 
 
 def judge_scenes(

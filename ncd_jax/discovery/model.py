@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.kmeans import nearest, squared_distances
+from ncd_jax.clustering.kmeans import squared_distances
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
@@ -23,12 +23,14 @@ from ncd_jax.types import UNLABELLED, Array, Method, NCDData, PyTree
 __all__ = [
     "Applied",
     "Model",
+    "Places",
     "apply",
     "apply_model",
     "assign",
     "fitted_model",
     "margin",
     "on_host",
+    "places",
     "refit_and_choose",
 ]
 
@@ -51,9 +53,11 @@ class Model(NamedTuple):
         scaler: from these to what the method takes.
         columns: names of the columns, in order, as numbers.
         classes: names of all classes, known ones first.
-        centroids: `f32[C + K, L]`, those of the `C` known classes, then one for each of the `K`
-            cluster slots of the method; rows that no class has are zero.
-        slots: `i[len(classes)]`, the row of `centroids` that is each class's own.
+        means: `f32[C + K, L]`, the middle of the `C` known classes, then that of the novel ones;
+            zero where there is none.
+        rows: `i[len(classes)]`, the row of `means` that is each class's own.
+        centroids: `f32[K, L]`, what novel rows are assigned to.
+        owners: `i[K]`, the novel class of each; -1 where it is not in use.
         calibration: from margins to confidence.
     """
 
@@ -65,8 +69,10 @@ class Model(NamedTuple):
     scaler: Standardiser
     columns: tuple[str, ...]
     classes: tuple[str, ...]
+    means: np.ndarray
+    rows: np.ndarray
     centroids: np.ndarray
-    slots: np.ndarray
+    owners: np.ndarray
     calibration: Calibration
 
 
@@ -75,11 +81,11 @@ class Applied(NamedTuple, Generic[A]):
 
     Attributes:
         z: `f32[n, L]`, the rows in the method's representation.
-        squared: `f32[n, m]`, squared distances to the centroids: from `apply` to all `C + K`,
-            infinite where no class has one, from `apply_model` to that of each class.
-        labels: `i32[n]`: from `apply` the row of the centroids, from `apply_model` the index
-            into the model's classes.
-        margin: `f32[n]`, how clearly each row belongs to the nearest centroid.
+        squared: `f32[n, m]`, squared distances to the means: from `apply` to all `C + K`,
+            infinite where there is no class, from `apply_model` to that of each class.
+        labels: `i32[n]`: from `apply` the row of the means, from `apply_model` the index into the
+            model's classes.
+        margin: `f32[n]`, how clearly each row belongs to the nearest mean.
     """
 
     z: A
@@ -88,53 +94,66 @@ class Applied(NamedTuple, Generic[A]):
     margin: A
 
 
-def apply(
-    method: Method,
-    state: PyTree,
-    centroids: Array,
-    active: Array,
-    x: Array,
-    *,
-    n_known: int,
-) -> Applied[Array]:
+class Places(NamedTuple):
+    """Where the classes of a model lie, as arrays of fixed shape, of host or device.
+
+    Attributes:
+        means: `f32[C + K, L]`.
+        is_class: `bool[C + K]`, which of them there are.
+        centroids: `f32[K, L]`.
+        owners: `i32[K]`.
+    """
+
+    means: Any
+    is_class: Any
+    centroids: Any
+    owners: Any
+
+
+def places(model: Model) -> Places:
+    """Where the classes of a model lie."""
+    is_class = np.zeros(len(model.means), bool)
+    is_class[model.rows] = True
+    return Places(model.means, is_class, model.centroids, model.owners.astype(np.int32))
+
+
+def apply(method: Method, state: PyTree, where: Places, x: Array) -> Applied[Array]:
     """From scaled rows to classes: a known one, or one of the novel ones.
 
-    Whether it is known, and which, says the nearest centroid in the representation; which of
-    the novel classes, the method.
+    Whether it is known, and which, says the nearest mean in the representation; which of the
+    novel classes, the method.
 
     Args:
         method: the method.
         state: its state.
-        centroids: `f32[C + K, L]`, those of the known classes first.
-        active: `bool[C + K]`, which of them are in use.
+        where: the classes.
         x: `f32[n, d]`, as the model's scaler gives them.
-        n_known: static, `C`.
     """
+    n_known = len(where.means) - len(where.centroids)
     z = method.represent(state, x)
-    squared = jnp.where(active, squared_distances(z, centroids), jnp.inf)
-    labels = nearest(z, centroids, active)
-    novel = n_known + method.assign(state, z, centroids[n_known:], active[n_known:])
+    squared = jnp.where(where.is_class, squared_distances(z, where.means), jnp.inf)
+    labels = jnp.argmin(squared, axis=1)
+    slot = method.assign(state, z, where.centroids, where.owners >= 0)
+    novel = n_known + jnp.asarray(where.owners)[slot]
     return Applied(z, squared, jnp.where(labels < n_known, labels, novel), margin(squared))
 
 
-_APPLY = jax.jit(apply, static_argnames=("method", "n_known"))
+_APPLY = jax.jit(apply, static_argnames="method")
 
 
 def apply_model(model: Model, x: np.ndarray) -> Applied[np.ndarray]:
     """Applies a model to rows `f[n, d]`, columns as in `Table.x`, as arrays of the host."""
-    method, centroids = make_method(model.method, model.spec), model.centroids
-    class_of_row = np.full(len(centroids), -1)
-    class_of_row[model.slots] = np.arange(len(model.slots))
-    learned = (model.state, centroids, class_of_row >= 0)
-    parts = []
+    method, where, parts = make_method(model.method, model.spec), places(model), []
     for start in range(0, max(len(x), 1), _CHUNK):
         rows = model.scaler.apply(x[start : start + _CHUNK])
         padded = np.zeros((_CHUNK, x.shape[1]), np.float32)
         padded[: len(rows)] = rows
-        applied = _APPLY(method, *learned, padded, n_known=model.spec.n_known)
+        applied = _APPLY(method, model.state, where, padded)
         parts.append([np.asarray(part)[: len(rows)] for part in applied])
     z, squared, labels, margins = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Applied(z, squared[:, model.slots], class_of_row[labels], margins)
+    class_of_row = np.zeros(len(model.means), int)
+    class_of_row[model.rows] = np.arange(len(model.rows))
+    return Applied(z, squared[:, model.rows], class_of_row[labels], margins)
 
 
 def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -189,13 +208,13 @@ def fitted_model(
         state: its state.
         answer: the answer.
     """
-    n_known = problem.spec.n_known
+    n_known, n_slots = problem.spec.n_known, len(answer.centroids)
     y = np.asarray(problem.data.y)
     present = np.unique(y[y != UNLABELLED])
-    means = np.asarray(_class_means(problem.method, state, problem.data, n_known=n_known))
-    centroids = np.zeros((n_known + problem.spec.max_clusters, means.shape[1]), np.float32)
-    centroids[:n_known] = means
-    centroids[n_known + answer.slots] = answer.centroids
+    of_known = _class_means(problem.method, state, problem.data, n_known=n_known)
+    means = np.zeros((n_known + n_slots, of_known.shape[1]), np.float32)
+    means[:n_known] = of_known
+    means[n_known : n_known + answer.k] = answer.means
     return Model(
         method=problem.config.method,
         spec=problem.spec,
@@ -208,8 +227,10 @@ def fitted_model(
             *(table.classes[c] for c in present),
             *(f"novel_{i}" for i in range(answer.k)),
         ),
-        centroids=centroids,
-        slots=np.concatenate([present, n_known + answer.slots]),
+        means=means,
+        rows=np.concatenate([present, n_known + np.arange(answer.k)]).astype(int),
+        centroids=answer.centroids.astype(np.float32),
+        owners=answer.owners,
         calibration=AS_IT_IS,
     )
 

@@ -31,6 +31,7 @@ __all__ = [
     "judged",
     "make_hparams",
     "make_method",
+    "median_class_size",
     "middle",
     "most_hidden",
     "padded_size",
@@ -85,6 +86,11 @@ class Problem(NamedTuple):
     def n_targets(self) -> int:
         """Rows to be told apart."""
         return int(self.target_mask.sum())
+
+    @property
+    def class_size(self) -> float:
+        """Target rows that a class would have if it were as large as a known one."""
+        return median_class_size(np.asarray(self.data.y)) * self.drawn
 
     def of_fold(self, f: int) -> "Problem":
         """The problem in which the hidden classes of fold `f` are the novel ones.
@@ -285,6 +291,12 @@ def judged(config: RunConfig) -> bool:
     Methods that must know the number before they are fitted make their own.
     """
     return config.k.index == JUDGE and not METHODS[config.method].needs_k
+
+
+def median_class_size(y: np.ndarray) -> float:
+    """Median number of rows of the known classes that have any, from labels `i32[n]`."""
+    sizes = np.bincount(y[y != UNLABELLED])
+    return float(np.median(sizes[sizes > 0]))
 
 
 def most_hidden(folds: Folds[np.ndarray]) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from ncd_jax.clustering.n_clusters import KM_ACC
 from ncd_jax.config import JUDGE
 from ncd_jax.data.folds import Folds
-from ncd_jax.discovery.problem import Problem, make_method, most_hidden
+from ncd_jax.discovery.problem import Problem, judged, make_method, most_hidden
 from ncd_jax.tuning.cross_validation import Protocol
 from ncd_jax.tuning.k_estimation import KSearch
 from ncd_jax.types import Method
@@ -23,7 +23,8 @@ def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
         batch_size=config.train.batch_size,
         n_hidden=most_hidden(folds),
         lanes=config.search.lanes,
-        k_search=None if problem.info.needs_k else how,
+        k_search=None if problem.info.needs_k or judged(config) else how,
+        judged=judged(config),
     )
 
 

@@ -14,7 +14,7 @@ from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.tuning.devices import spread_over_devices
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
-from ncd_jax.types import UNLABELLED, Array, Goal, KEstimate, Method, NCDData, PyTree
+from ncd_jax.types import Array, Goal, KEstimate, Method, NCDData, PyTree
 
 __all__ = ["Refits", "Training", "Yardstick", "refit", "refit_all"]
 
@@ -176,7 +176,7 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
         problem.data,
         goal._replace(k=jnp.int32(min(k, len(problem.target_rows)))),
         make_hparams(config.method, stacked),
-        _yardstick(problem) if judged(config) else None,
+        Yardstick(problem.known_rows, jnp.float32(problem.class_size)) if judged(config) else None,
     )
     if not np.any(refits.finite):
         raise FloatingPointError(
@@ -192,10 +192,3 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
 @functools.partial(jax.jit, static_argnames="how")
 def _estimate_in_columns(key: Array, data: NCDData, goal: Goal, how: KSearch) -> KEstimate:
     return estimate_k(key, lambda x: x, data, goal, data.x[goal.rows], how)
-
-
-def _yardstick(problem: Problem) -> Yardstick:
-    y = np.asarray(problem.data.y)
-    sizes = np.bincount(y[y != UNLABELLED])
-    size = np.median(sizes[sizes > 0]) * problem.drawn
-    return Yardstick(problem.known_rows, jnp.float32(size))

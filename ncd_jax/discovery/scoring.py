@@ -56,18 +56,13 @@ def score_test_split(
 
 def _assign_novel(problem: Problem, state: PyTree, x: Array, answer: Answer) -> np.ndarray:
     """The novel class `i[m]` of each of the rows `f32[m, d]`, none of which is known."""
-    n_slots, used = problem.method.max_clusters, answer.slots
-    centroids = np.zeros((n_slots, answer.centroids.shape[1]), np.float32)
-    centroids[used] = answer.centroids
-    class_of_slot = np.zeros(n_slots, int)
-    class_of_slot[used] = np.arange(len(used))
+    centroids, active = jnp.asarray(answer.centroids, jnp.float32), jnp.asarray(answer.owners >= 0)
 
     @jax.jit
     def assign(state: PyTree, x: Array) -> Array:
-        z, active = problem.method.represent(state, x), np.isin(np.arange(n_slots), used)
-        return problem.method.assign(state, z, jnp.asarray(centroids), jnp.asarray(active))
+        return problem.method.assign(state, problem.method.represent(state, x), centroids, active)
 
-    return class_of_slot[np.asarray(assign(state, x))]
+    return answer.owners[np.asarray(assign(state, x))]
 
 
 def _cluster_anew(problem: Problem, state: PyTree, x: Array, hparams: PyTree, k: int) -> np.ndarray:

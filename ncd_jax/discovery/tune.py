@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.data.folds import Folds
-from ncd_jax.discovery.problem import Problem, make_hparams, purpose_key
+from ncd_jax.discovery.judging import FoldScenes, judge_scenes, see_folds, trials_of
+from ncd_jax.discovery.problem import Problem, make_hparams, median_class_size, purpose_key
 from ncd_jax.discovery.protocol import fold_method, fold_protocol, k_search
 from ncd_jax.tuning.cross_validation import SweepData
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.proposals import Proposals, Trial
 from ncd_jax.tuning.search import SearchResult, Sweep, search
-from ncd_jax.types import Array, Goal, NCDData
+from ncd_jax.types import UNLABELLED, Array, Goal, NCDData
 
 __all__ = ["Tuned", "best_trials", "tune", "unselected_scores"]
 
@@ -30,19 +31,25 @@ class Tuned(NamedTuple):
         best: its best candidates, which the refits are shared among.
         on_hidden: what the candidates score where known classes are hidden: the trials of the
             search or, for a method that is tuned on the known classes, its best one alone.
+        folds: what the judge has seen of the folds, where all candidates were fitted there.
     """
 
     problem: Problem
     found: SearchResult
     best: list[Trial]
     on_hidden: list[Trial]
+    folds: FoldScenes | None = None
 
     def refit_hparams(self, n_refits: int) -> list[dict[str, float]]:
         """Hyperparameters of each refit; all best candidates are refitted as often, or once more.
 
+        Where all candidates have a say in the judgement, each is refitted once.
+
         Args:
             n_refits: how many are wanted.
         """
+        if self.problem.candidates is not None:
+            return self.problem.candidates
         return [self.best[i % len(self.best)].hparams for i in range(n_refits)]
 
 
@@ -61,6 +68,8 @@ def tune(
         on_batch: called with all trials so far, after each batch.
     """
     config = problem.config
+    if problem.candidates is not None:
+        return _fit_candidates(problem)
     proposals = Proposals(
         problem.space, config.hparams, config.search.sampler, config.seed, journal
     )
@@ -75,6 +84,22 @@ def tune(
     return Tuned(problem, found, best, on_hidden)
 
 
+def _fit_candidates(problem: Problem) -> Tuned:
+    """All candidates fitted in every fold; the judge weighs them later, here they are ranked."""
+    assert problem.candidates is not None
+    folds = see_folds(problem, problem.candidates)
+    trials: list[Trial] = []
+    if folds.refits:
+        [judgement, *_] = judge_scenes(folds, [])
+        trials = trials_of(problem, problem.candidates, folds, judgement)
+    else:
+        trials = [
+            Trial(i, values, float("nan"), (), (), 0) for i, values in enumerate(problem.candidates)
+        ]
+    best = sorted(trials, key=lambda trial: (-trial.worth, trial.number))[:1]
+    return Tuned(problem, SearchResult(trials, 0, 0.0), best, trials, folds)
+
+
 def best_trials(trials: Sequence[Trial], most: int) -> list[Trial]:
     """The candidates that refits are made of: at most `most`, the best first.
 
@@ -85,7 +110,7 @@ def best_trials(trials: Sequence[Trial], most: int) -> list[Trial]:
     Source of the rule: Breiman, Friedman, Olshen, Stone, "Classification and regression trees",
     1984, section 3.4.3; here the difference is paired, as candidates share folds and seeds.
     """
-    ranked = sorted(trials, key=lambda trial: (-trial.score, trial.number))
+    ranked = sorted(trials, key=lambda trial: (-trial.worth, trial.number))
     best = np.array(ranked[0].fold_scores)
 
     def is_level(trial: Trial) -> bool:
@@ -126,6 +151,8 @@ def _search(
         x=problem.data.x,
         folds=jax.tree.map(jnp.asarray, folds),
         ks=jnp.asarray(folds.hidden.sum(axis=1), jnp.int32),
+        class_sizes=jnp.asarray([_class_size(problem, folds, f) for f in range(len(folds.y))]),
+        known_rows=problem.known_rows,
     )
     if (in_columns := k_search(problem, folds)) is not None and problem.info.needs_k:
         key = purpose_key(config, "columns")
@@ -136,6 +163,13 @@ def _search(
     return search(
         sweep, proposals, candidates=candidates, batch=config.search.batch, on_batch=on_batch
     )
+
+
+def _class_size(problem: Problem, folds: Folds[np.ndarray], f: int) -> float:
+    """Rows of a fold that a class would have if it were as large as a known one."""
+    y = np.asarray(problem.data.y)
+    asked = int((folds.hidden[f][y] & (y != UNLABELLED)).sum())
+    return median_class_size(folds.y[f]) * float(folds.hidden_mask[f].sum() / asked)
 
 
 @functools.partial(jax.jit, static_argnames="how")

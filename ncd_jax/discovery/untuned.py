@@ -40,7 +40,7 @@ def fit_untuned(config: RunConfig, table: Table) -> tuple[Model, Answer]:
         state = _train_on_known(problem, hparams)
         answer = _nothing_novel(problem, state)
     model = fitted_model(problem, table, hparams, state, answer)
-    if not np.isfinite(model.centroids).all():
+    if not np.isfinite(model.means).all():
         raise FloatingPointError(f"{config.method} diverged; give a smaller hparams lr")
     return model, answer
 
@@ -67,8 +67,9 @@ def _nothing_novel(problem: Problem, state: Any) -> Answer:
         refit=0,
         k=0,
         labels=none,
-        centroids=np.zeros((0, z.shape[1])),
-        slots=none,
+        means=np.zeros((0, z.shape[1])),
+        centroids=np.zeros((problem.spec.max_clusters, z.shape[1])),
+        owners=np.full(problem.spec.max_clusters, -1),
         margin=np.zeros(0),
         stability=None,
     )

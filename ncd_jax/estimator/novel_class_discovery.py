@@ -145,7 +145,7 @@ class NovelClassDiscovery(
         self.hparams_ = dict(fitted.model.hparams)
         self.notes_ = table.notes
         width = METHODS[self.method_].width
-        latent_width = self._model.centroids.shape[1]
+        latent_width = self._model.means.shape[1]
         self._n_features_out = int(self.hparams_[width]) if width else latent_width
         labelled = targets.codes != UNLABELLED
         squared = apply_model(self._model, table.x[labelled]).squared

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from ncd_jax.judge.confidence import CONFIDENCE_FEATURES
 from ncd_jax.judge.features import NAMES
+from ncd_jax.judge.number import NUMBER_FEATURES
 from ncd_jax.types import Array
 
 __all__ = ["Prior", "read_prior"]
@@ -23,14 +25,18 @@ class Prior(NamedTuple):
     """Where the weights of a table are drawn to, and the scale on which they are.
 
     Attributes:
-        mean: `f32[F]`, of each feature.
+        mean: `f32[F]`, of each feature of a pair.
         scale: `f32[F]`, its standard deviation.
         weights: `f32[F + 1]`, of the standardised features, the intercept last.
+        number: `f32[4]`, of the features in `judge.number`, the intercept last.
+        confidence: `f32[D + 1]`, of the features in `judge.confidence`, the intercept last.
     """
 
     mean: Array
     scale: Array
     weights: Array
+    number: Array
+    confidence: Array
 
     def standardise(self, features: Array) -> Array:
         """Features `f32[..., F]` on the scale of the weights."""
@@ -41,18 +47,26 @@ def read_prior(path: Path | None = None) -> Prior:
     """Reads a prior, by default the one that comes with the package.
 
     Args:
-        path: a JSON file with `features`, an object of name -> `mean`, `scale`, `weight`, and
-            `intercept`.
+        path: a JSON file as `python -m benchmarks.judge_prior` writes it.
 
     Raises:
-        ValueError: if its features are not those of `judge.features`, in their order.
+        ValueError: if its features are not those that are computed, in their order.
     """
     source = path or resources.files("ncd_jax.judge").joinpath("prior.json")
     content = json.loads(source.read_text(encoding="utf-8"))
-    features = content["features"]
-    if tuple(features) != NAMES:
-        raise ValueError(f"{source} has the features {', '.join(features)}, not {', '.join(NAMES)}")
-    mean, scale, weights = (
-        [row[key] for row in features.values()] for key in ("mean", "scale", "weight")
+    pairs = content["pairs"]
+    for said, names in (
+        (pairs["features"], NAMES),
+        (content["number"]["features"], NUMBER_FEATURES),
+        (content["confidence"]["features"], CONFIDENCE_FEATURES),
+    ):
+        if tuple(said) != names:
+            raise ValueError(f"{source} has the features {', '.join(said)}, not {', '.join(names)}")
+    arrays = (
+        pairs["mean"],
+        pairs["scale"],
+        pairs["weights"],
+        content["number"]["weights"],
+        content["confidence"]["weights"],
     )
-    return Prior(*map(jnp.asarray, (mean, scale, [*weights, content["intercept"]])))
+    return Prior(*(jnp.asarray(each, jnp.float32) for each in arrays))

@@ -46,7 +46,7 @@ class Scene(NamedTuple):
     """What the judge sees of `m` rows.
 
     Attributes:
-        labels: `i32[m]`, the micro cluster of every row, whether it counts or not.
+        labels: `i32[m]`, the micro cluster of every row; `UNLABELLED` for those that do not count.
         sizes: `i32[M]`, rows in each; 0 where a slot is empty.
         centroids: `f32[M, V * L]`, in all views side by side.
         features: `f32[V, M, M, F]`, of all pairs in every view.
@@ -78,7 +78,7 @@ def make_scene(key: Array, rows: Rows, *, n_known: int) -> Scene:
     # One view after the other: side by side they would hold their rows times all micro clusters.
     features = jax.lax.map(describe, (rows.views, rows.known))
     centroids = dot(micro.member.T, joint) / jnp.maximum(micro.sizes, 1)[:, None]
-    return Scene(jnp.maximum(micro.labels, 0), micro.sizes, centroids, features)
+    return Scene(micro.labels, micro.sizes, centroids, features)
 
 
 def side_by_side(views: Array) -> Array:

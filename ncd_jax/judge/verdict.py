@@ -9,12 +9,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ncd_jax.clustering.precise import dot
 from ncd_jax.judge.merges import Merges, best_partition, evidence, merges
 from ncd_jax.judge.prior import Prior
+from ncd_jax.judge.scene import Scene
 from ncd_jax.judge.weights import balanced, log_odds, logistic
 from ncd_jax.types import Array
 
-__all__ = ["Lessons", "Verdicts", "judge"]
+__all__ = ["Lessons", "Verdicts", "judge", "judge_by_prior"]
 
 STRENGTH = 1.0
 """Of the pull to the prior: the weights of a table's pairs add up to 1."""
@@ -79,18 +81,7 @@ def judge(lessons: Lessons, prior: Prior) -> Verdicts:
     by_prior = jnp.clip(log_odds(features, prior.weights), -4.0, 4.0)
     n_folds = len(lessons.same)
 
-    def fold_loss(log_odds: Array, same: Array, pairs: Array, several: Array) -> Array:
-        """Log-loss `f32[V]` of one fold; both answers weigh as much where both can occur."""
-        weight, target = balanced(same, pairs)
-        flat = jnp.where(pairs, 1.0, 0.0)
-        weight = jnp.where(several, weight, flat) / jnp.maximum(
-            jnp.sum(jnp.where(several, weight, flat)), 1e-9
-        )
-        target = jnp.where(several, target, same)
-        surprise = jax.nn.softplus(log_odds) - target * log_odds
-        return jnp.sum(weight * surprise, axis=(-2, -1))
-
-    loss = jax.vmap(fold_loss)(
+    loss = jax.vmap(_log_loss)(
         by_prior[:n_folds], lessons.same, lessons.pairs[:n_folds], lessons.several
     )
     loss = jnp.where(lessons.finite[:n_folds], loss, WORST)
@@ -118,9 +109,47 @@ def judge(lessons: Lessons, prior: Prior) -> Verdicts:
     inputs = (features, lessons.pairs, lessons.sizes, lessons.teaches, lessons.finite)
     found, path, say, weights = jax.lax.map(one, inputs)
 
-    def partition(log_odds: Array, pairs: Array, sizes: Array) -> Array:
-        return best_partition(merges(evidence(log_odds, pairs), sizes))
-
-    in_views = jax.vmap(jax.vmap(partition, (0, None, None)))
+    in_views = jax.vmap(jax.vmap(_partition, (0, None, None)))
     alone = in_views(by_prior[:n_folds], lessons.pairs[:n_folds], lessons.sizes[:n_folds])
     return Verdicts(found, path, say, weights, loss, alone)
+
+
+def judge_by_prior(scene: Scene, y: Array, n_classes: int, prior: Prior) -> tuple[Array, Array]:
+    """What the prior alone says of the hidden rows of a fold, in one view.
+
+    Args:
+        scene: with one view.
+        y: `i32[m]`, the class of every row, counted among the fold's hidden ones.
+        n_classes: static, most classes that a fold hides.
+        prior: of other tables.
+
+    Returns:
+        The group `i32[m]` of every row, below `M`, and the log-loss of the pairs.
+    """
+    filled = scene.sizes > 0
+    pairs = filled[:, None] & filled & ~jnp.eye(len(filled), dtype=bool)
+    log_odds_ = jnp.clip(log_odds(prior.standardise(scene.features[0]), prior.weights), -4.0, 4.0)
+    rows = scene.labels[:, None] == jnp.arange(len(filled))
+    share = dot(rows.T.astype(jnp.float32), jax.nn.one_hot(y, n_classes))
+    share = share / jnp.maximum(jnp.sum(share, axis=1, keepdims=True), 1.0)
+    several = jnp.max(y) > 0
+    loss = _log_loss(log_odds_[None], dot(share, share.T), pairs, several)[0]
+    groups = jnp.maximum(_partition(log_odds_, pairs, scene.sizes), 0)
+    return groups[jnp.maximum(scene.labels, 0)], loss
+
+
+def _log_loss(log_odds: Array, same: Array, pairs: Array, several: Array) -> Array:
+    """Log-loss `f32[V]` of one fold's pairs.
+
+    Both answers weigh as much where both can occur; where one class is hidden, all pairs do.
+    """
+    weight, target = balanced(same, pairs)
+    weight = jnp.where(several, weight, pairs.astype(weight.dtype))
+    weight = weight / jnp.maximum(jnp.sum(weight), 1e-9)
+    target = jnp.where(several, target, same)
+    surprise = jax.nn.softplus(log_odds) - target * log_odds
+    return jnp.sum(weight * surprise, axis=(-2, -1))
+
+
+def _partition(log_odds: Array, pairs: Array, sizes: Array) -> Array:
+    return best_partition(merges(evidence(log_odds, pairs), sizes))

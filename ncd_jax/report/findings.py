@@ -9,6 +9,7 @@ import numpy as np
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.discovery.calibration import ConfidenceCurve
 from ncd_jax.profiles.classes import Profiles
+from ncd_jax.report.number import NumberStory
 from ncd_jax.store.records import Assignments
 from ncd_jax.tuning.proposals import Trial
 
@@ -178,9 +179,10 @@ class Findings:
         rows: `i[u]`, row numbers of the unlabelled rows.
         labels: `i[u]`, index of the novel class of each; 0 is the largest class.
         confidence: `f[u]`, between 0 and 1.
-        confidence_curve: accuracy on hidden classes by confidence.
+        confidence_curve: accuracy on hidden classes by confidence; none where no class was hidden.
         profiles: what the novel classes are.
-        k_curve: none where the number of novel classes was given.
+        k_curve: none where no validity index chose the number of novel classes.
+        number: how sure the judge is of the number; none where an index chose it.
         latent_map: the picture.
         loss: `f[epochs]`, training loss of the refit that gave the answer; empty where nothing is
             trained.
@@ -198,9 +200,10 @@ class Findings:
     rows: np.ndarray
     labels: np.ndarray
     confidence: np.ndarray
-    confidence_curve: ConfidenceCurve
+    confidence_curve: ConfidenceCurve | None
     profiles: Profiles
     k_curve: KCurve | None
+    number: NumberStory | None
     latent_map: LatentMap
     loss: np.ndarray
 

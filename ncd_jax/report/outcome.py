@@ -14,6 +14,7 @@ from ncd_jax.discovery.calibration import (
     calibration_error,
     ranking_quality,
 )
+from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.protocol import k_search
 from ncd_jax.discovery.refits import Refits
@@ -22,6 +23,7 @@ from ncd_jax.discovery.tune import Tuned, unselected_scores
 from ncd_jax.profiles.classes import SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, KCurve, Ranked
 from ncd_jax.report.latent_map import latent_map
+from ncd_jax.report.number import number_story
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["find", "measure"]
@@ -29,10 +31,9 @@ __all__ = ["find", "measure"]
 
 def measure(solution: Solution, table: Table) -> dict[str, Any]:
     """The content of `metrics.json`, but for times and what the truth says."""
-    problem, found, best, on_hidden = solution.winner
-    answer, evaluation, trials = solution.answer, solution.evaluation, found.trials
+    problem, found, best, on_hidden, _ = solution.winner
+    answer, trials = solution.answer, found.trials
     scored = on_hidden[0] if problem.info.tuned_on_known else best[0]
-    sure = evaluation.held_out_confidence
     metrics = {
         "method": problem.config.method,
         "n_rows": len(table.y),
@@ -44,22 +45,42 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "hidden_class_score_std": float(np.std(scored.fold_scores)),
         "known_accuracy": solution.known_accuracy,
         "stability": answer.stability,
-        "hidden_class_accuracy": float(np.mean(evaluation.right)),
-        "hidden_class_k": list(evaluation.k),
-        "confidence_ranking": ranking_quality(sure, evaluation.right),
-        "confidence_error": calibration_error(sure, evaluation.right),
+        "mean_confidence": float(np.mean(solution.confidence)),
+        **_evaluated(solution.evaluation),
         "diverged_runs": sum(t.diverged for t in trials),
         "total_runs": len(trials) * len(trials[0].fold_scores) * problem.config.search.seeds,
         "compilations": found.compilations,
         "refit_candidates": [trial.number for trial in best],
         "notes": list(table.notes),
     }
+    if solution.judged is not None:
+        likely = enumerate(solution.judged.partition.numbers.tolist(), start=1)
+        metrics["n_novel_probability"] = {str(k): round(p, 4) for k, p in likely if p >= 5e-5}
     if len(solution.tuned) > 1:
         metrics["ranking"] = [
             {"method": each.method, "hidden_class_score": each.score, "std": each.spread}
             for each in _ranking(solution.tuned)
         ]
     return metrics
+
+
+def _evaluated(evaluation: HiddenClassEvaluation | None) -> dict[str, Any]:
+    """What answers for hidden classes were worth; nothing is known where none could be hidden."""
+    if evaluation is None:
+        unknown = float("nan")
+        return {
+            "hidden_class_accuracy": unknown,
+            "hidden_class_k": [],
+            "confidence_ranking": unknown,
+            "confidence_error": unknown,
+        }
+    sure, right = evaluation.confidence, evaluation.right
+    return {
+        "hidden_class_accuracy": float(np.mean(right)),
+        "hidden_class_k": list(evaluation.k),
+        "confidence_ranking": ranking_quality(sure, right),
+        "confidence_error": calibration_error(sure, right),
+    }
 
 
 def find(
@@ -78,7 +99,7 @@ def find(
         recorded: the content of `config.json`.
         metrics: the content of `metrics.json`.
     """
-    problem, found, best, on_hidden = solution.winner
+    problem, found, best, on_hidden, _ = solution.winner
     answer, evaluation, config = solution.answer, solution.evaluation, problem.config
     confidence = solution.confidence
     names, is_novel = _names(table, answer), table.y == UNLABELLED
@@ -98,7 +119,11 @@ def find(
         rows=np.flatnonzero(is_novel),
         labels=answer.labels,
         confidence=confidence,
-        confidence_curve=accuracy_by_confidence(evaluation.held_out_confidence, evaluation.right),
+        confidence_curve=(
+            None
+            if evaluation is None
+            else accuracy_by_confidence(evaluation.confidence, evaluation.right)
+        ),
         profiles=profile_classes(
             SortedRows(table.original(), names, is_novel, solution.z, confidence),
             table.classes,
@@ -106,6 +131,7 @@ def find(
             seed=config.seed,
         ),
         k_curve=_k_curve(problem, solution.refits, answer),
+        number=None if solution.judged is None else number_story(solution.judged, answer),
         latent_map=latent_map(
             solution.z, np.arange(len(table.y)), names, is_novel, true_names, seed=config.seed
         ),

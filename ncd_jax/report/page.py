@@ -11,6 +11,7 @@ from ncd_jax.methods import METHODS
 from ncd_jax.report.confidence_plots import confidence_plot
 from ncd_jax.report.findings import Findings
 from ncd_jax.report.novel_plots import k_plot, map_plot, size_plot
+from ncd_jax.report.number import number_plot
 from ncd_jax.report.profile_plots import profile_plot
 from ncd_jax.report.search_plots import (
     fold_plot,
@@ -62,16 +63,17 @@ def render_report(findings: Findings) -> str:
 
 def _figures(findings: Findings) -> dict[str, go.Figure]:
     """The figures that this run has something to show in, by name."""
-    trials, best = findings.trials, findings.best
+    trials, best, curve = findings.trials, findings.best, findings.confidence_curve
     figures = {
         "sizes": size_plot(findings.metrics["novel_sizes"]),
         "map": map_plot(findings.latent_map),
         "k": k_plot(findings.k_curve) if findings.k_curve else None,
         "profiles": profile_plot(findings.profiles.grid),
-        "confidence": confidence_plot(findings.confidence_curve),
+        "confidence": curve and confidence_plot(curve),
+        "number": findings.number and number_plot(findings.number),
         "ranking": ranking_plot(findings.ranking) if len(findings.ranking) > 1 else None,
         "search": search_plot(trials, best) if len(trials) > 1 else None,
-        "folds": fold_plot(findings.scored, findings.scored_best, findings.hidden),
+        "folds": curve and fold_plot(findings.scored, findings.scored_best, findings.hidden),
         "hparams": hparam_plot(trials, best),
         "loss": loss_plot(findings.loss) if len(findings.loss) else None,
     }

@@ -14,11 +14,14 @@ from ncd_jax.store.workdir import Workdir
 
 __all__ = ["load_model", "save_model"]
 
+_PLACES = ("means", "rows", "centroids", "owners")
+
 
 def save_model(workdir: Workdir, model: Model) -> None:
     """Writes the model into the folder `model/` of a run."""
     state = {name: leaf for name, leaf in model.state._asdict().items() if name != "opt"}
-    arrays = {"state": state, "centroids": model.centroids, "slots": model.slots}
+    arrays = {"state": state}
+    arrays |= {name: getattr(model, name) for name in _PLACES}
     arrays["scaler"] = model.scaler.to_arrays()
     arrays["calibration"] = model.calibration._asdict()
     facts: dict[str, Any] = {
@@ -49,8 +52,7 @@ def load_model(workdir: Workdir) -> Model:
             scaler=Standardiser.from_arrays(arrays["scaler"]),
             columns=tuple(facts["columns"]),
             classes=tuple(facts["classes"]),
-            centroids=arrays["centroids"],
-            slots=arrays["slots"],
+            **{name: arrays[name] for name in _PLACES},
             calibration=Calibration(**arrays["calibration"]),
         )
     except (KeyError, TypeError) as error:

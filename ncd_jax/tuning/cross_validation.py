@@ -12,6 +12,9 @@ import jax.numpy as jnp
 
 from ncd_jax.clustering.metrics import clustering_scores, contingency
 from ncd_jax.data.folds import Folds
+from ncd_jax.judge.prior import read_prior
+from ncd_jax.judge.scene import MAX_MICRO, Rows, make_scene
+from ncd_jax.judge.verdict import WORST, judge_by_prior
 from ncd_jax.tuning.devices import spread_over_devices
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
@@ -28,12 +31,16 @@ class SweepData(NamedTuple):
         x: `f32[n, d]`.
         folds: all of them; they share the rows `x`, only labels and masks differ.
         ks: `i32[F]`, the number of clusters in each fold where it is given; any numbers otherwise.
+        class_sizes: `f32[F]`, rows of a fold that a class as large as a known one would have.
+        known_rows: `i32[q]`, labelled rows to measure by. Both are for the judge alone.
     """
 
     keys: Array
     x: Array
     folds: Folds[Array]
     ks: Array
+    class_sizes: Array
+    known_rows: Array
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class Protocol:
         n_hidden: most classes hidden in a fold.
         lanes: most runs side by side; bounds memory.
         k_search: how the number of clusters is looked for in the representation; none where it
-            is given with each fold.
+            is given with each fold, and where the judge is asked.
+        judged: whether the judge makes the partition, by its prior alone.
     """
 
     epochs: int
@@ -54,6 +62,7 @@ class Protocol:
     n_hidden: int
     lanes: int
     k_search: KSearch | None
+    judged: bool = False
 
 
 def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protocol) -> RunResult:
@@ -68,7 +77,7 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
         hparams: of one candidate.
         protocol: static facts.
     """
-    key, x, fold, k = sweep
+    key, x, fold, k, class_size, known_rows = sweep
     key_train, key_index, key_cluster = jax.random.split(key, 3)
     data, goal = NCDData(x, fold.y), Goal(fold.hidden_rows, fold.hidden_mask, k)
     state, info = train(
@@ -84,23 +93,37 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
     finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
     z = jnp.where(finite, z, 0.0)
 
+    def represent(x: Array) -> Array:
+        z = method.represent(state, x)
+        return jnp.where(jnp.isfinite(z), z, 0.0)
+
+    if protocol.judged:
+        known = represent(x[known_rows])[None]
+        rows = Rows(
+            z[None], x[fold.hidden_rows], fold.hidden_mask, known, fold.y[known_rows], class_size
+        )
+        scene = make_scene(key_cluster, rows, n_known=fold.hidden.shape[-1])
+        labels, log_loss = judge_by_prior(scene, fold.hidden_y, protocol.n_hidden, read_prior())
+        k, n_labels = jnp.max(jnp.where(fold.hidden_mask, labels, 0)) + 1, MAX_MICRO
+        scores = _scores(labels, fold, n_labels, protocol.n_hidden, finite)
+        log_loss = jnp.where(finite, log_loss, WORST)
+        return RunResult(scores, k, ~finite, info["loss"], log_loss)
+
     if protocol.k_search is not None:
-
-        def represent(x: Array) -> Array:
-            z = method.represent(state, x)
-            return jnp.where(jnp.isfinite(z), z, 0.0)
-
         k = estimate_k(key_index, represent, data, goal, z, protocol.k_search).k
     clusters = method.cluster(key_cluster, state, z, k, fold.hidden_mask)
+    scores = _scores(clusters.labels, fold, method.max_clusters, protocol.n_hidden, finite)
+    return RunResult(scores, k, ~finite, info["loss"], jnp.full((), jnp.nan))
+
+
+def _scores(
+    labels: Array, fold: Folds[Array], n_labels: int, n_classes: int, finite: Array
+) -> Scores:
+    """Agreement of groups `i32[m]` with the hidden classes; 0 where the run has diverged."""
     table = contingency(
-        clusters.labels,
-        fold.hidden_y,
-        n_labels=method.max_clusters,
-        n_classes=protocol.n_hidden,
-        mask=fold.hidden_mask,
+        labels, fold.hidden_y, n_labels=n_labels, n_classes=n_classes, mask=fold.hidden_mask
     )
-    scores = Scores(*(jnp.where(finite, score, 0.0) for score in clustering_scores(table)))
-    return RunResult(scores, k, ~finite, info["loss"])
+    return Scores(*(jnp.where(finite, score, 0.0) for score in clustering_scores(table)))
 
 
 def cross_validate(
@@ -132,8 +155,11 @@ def cross_validate(
         def one_seed(key: Array) -> RunResult:
             def run(pair: Array) -> RunResult:
                 candidate = jax.tree.map(lambda leaf: leaf[pair[0]], hparams)
-                fold, k = jax.tree.map(lambda leaf: leaf[pair[1]], (data.folds, data.ks))
-                return one_run(method, SweepData(key, data.x, fold, k), candidate, protocol)
+                fold, k, size = jax.tree.map(
+                    lambda leaf: leaf[pair[1]], (data.folds, data.ks, data.class_sizes)
+                )
+                alone = SweepData(key, data.x, fold, k, size, data.known_rows)
+                return one_run(method, alone, candidate, protocol)
 
             return jax.lax.map(run, pairs, batch_size=side_by_side)
 

@@ -33,6 +33,7 @@ class Trial:
         fold_scores: the same for each fold.
         fold_k: number of clusters used in each fold, mean over seeds.
         diverged: number of its trainings that diverged; each scored 0.
+        log_loss: of the judge's prior on pairs of the folds, mean; none where it was not asked.
     """
 
     number: int
@@ -41,6 +42,12 @@ class Trial:
     fold_scores: tuple[float, ...]
     fold_k: tuple[float, ...]
     diverged: int
+    log_loss: float | None = None
+
+    @property
+    def worth(self) -> float:
+        """What candidates are chosen by: the log-loss, which is finer, or else the score."""
+        return self.score if self.log_loss is None else -self.log_loss
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class Proposals:
         study_id = self._storage.get_study_id_from_name(_STUDY)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
         self._storage.set_trial_user_attr(trial_id, "record", asdict(trial))
-        self._study.tell(trial.number, trial.score)
+        self._study.tell(trial.number, trial.worth)
 
     def finished(self) -> list[Trial]:
         """Every candidate that has a score, in order of number."""

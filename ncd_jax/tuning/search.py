@@ -1,5 +1,6 @@
 """The search: batches of candidates, each evaluated by one call of one compiled program."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -101,4 +102,9 @@ def _trial(proposal: Proposal, result: RunResult) -> Trial:
         fold_scores=tuple(fold_scores.tolist()),
         fold_k=tuple(result.k.mean(axis=1).tolist()),
         diverged=int(result.diverged.sum()),
+        log_loss=_or_none(float(result.log_loss.mean(dtype=np.float64))),
     )
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,217 @@
+"""Answers of the judge: classes of any shape, made of micro clusters."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from ncd_jax.clustering.kmeans import squared_distances
+from ncd_jax.data.table import Table
+from ncd_jax.discovery.answers import Answer
+from ncd_jax.discovery.calibration import is_right
+from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
+from ncd_jax.discovery.judging import FoldScenes, Judgement
+from ncd_jax.discovery.model import apply_model, fitted_model
+from ncd_jax.discovery.problem import Problem
+from ncd_jax.discovery.refits import Refits
+from ncd_jax.judge.confidence import (
+    STRENGTH,
+    Partition,
+    confidence,
+    confidence_features,
+    own_weights,
+)
+from ncd_jax.judge.number import number_probability
+from ncd_jax.judge.prior import Prior
+from ncd_jax.judge.scene import side_by_side
+from ncd_jax.types import Array, Method, PyTree
+
+__all__ = [
+    "JudgedRows",
+    "answer_of",
+    "evaluate_folds",
+    "join_rows",
+    "partition_of",
+    "row_confidence",
+]
+
+_CHUNK = 4096
+
+
+class JudgedRows(NamedTuple):
+    """Rows and the micro cluster that each has joined.
+
+    Attributes:
+        micro: `i[n]`.
+        squared: `f32[n, M]`, squared distances to the centroids of all micro clusters in all views
+            side by side; infinite where a slot is empty.
+    """
+
+    micro: np.ndarray
+    squared: np.ndarray
+
+
+def join_rows(problem: Problem, refits: Refits, x: np.ndarray) -> JudgedRows:
+    """The nearest micro cluster of standardised rows `f32[n, d]`, those that were judged or not."""
+    centroids, filled = refits.seen.centroids, np.asarray(refits.seen.sizes) > 0
+    parts = []
+    for start in range(0, max(len(x), 1), _CHUNK):
+        rows = x[start : start + _CHUNK]
+        padded = np.zeros((min(_CHUNK, max(len(x), 1)), x.shape[1]), np.float32)
+        padded[: len(rows)] = rows
+        squared = np.asarray(_to_centroids(problem.method, refits.state, centroids, padded))
+        parts.append(squared[: len(rows)])
+    squared = np.where(filled, np.concatenate(parts), np.inf)
+    return JudgedRows(squared.argmin(axis=1), squared)
+
+
+@functools.partial(jax.jit, static_argnames="method")
+def _to_centroids(method: Method, state: PyTree, centroids: Array, x: Array) -> Array:
+    views = jax.vmap(method.represent, (0, None))(state, x)
+    return squared_distances(side_by_side(views), centroids)
+
+
+def answer_of(
+    problem: Problem, refits: Refits, judgement: Judgement, rows: JudgedRows, n_novel: int | None
+) -> Answer:
+    """The partition of `u` rows that the judge stands by, as a model can repeat it.
+
+    Args:
+        problem: what is solved.
+        refits: with the scene that was judged.
+        judgement: of it.
+        rows: all rows that are to be told apart.
+        n_novel: the number of classes where it is given.
+    """
+    groups = judgement.groups(n_novel)
+    found = groups[rows.micro]
+    sizes = np.bincount(found, minlength=len(groups))
+    by_size = np.argsort(-sizes, kind="stable")
+    k = int(np.count_nonzero(sizes))
+    class_of_group = np.argsort(by_size)
+    best = int(np.argmax(judgement.say))
+    mask = problem.target_mask
+    z = np.asarray(refits.z[best])[mask]
+    micro = np.asarray(refits.seen.labels)[mask]
+    n_micro = len(judgement.sizes)
+    member = np.eye(n_micro, dtype=np.float32)[micro]
+    centroids = member.T @ z / np.maximum(member.sum(axis=0), 1)[:, None]
+    owners = np.where(judgement.sizes > 0, class_of_group[groups], -1)
+    # A group of the sample that no row has joined is no class.
+    owners[owners >= k] = -1
+    of_class = np.eye(k, dtype=np.float32)[class_of_group[groups[micro]].clip(max=k - 1)]
+    means = of_class.T @ z / np.maximum(of_class.sum(axis=0), 1)[:, None]
+    return Answer(
+        refit=best,
+        k=k,
+        labels=class_of_group[found],
+        means=means,
+        centroids=centroids,
+        owners=owners,
+        margin=_position(rows, groups),
+        stability=None,
+    )
+
+
+def partition_of(
+    judgement: Judgement, rows: JudgedRows, prior: Prior, n_novel: int | None
+) -> Partition:
+    """An answer as its confidence sees it, with the likelihood of every number of classes."""
+    m, groups = judgement.n_micro, judgement.groups(n_novel)
+    linkage = judgement.linkage[: m - 1]
+    k = int(groups[:m].max()) + 1
+    numbers = number_probability(linkage, k, np.asarray(prior.number, np.float64))
+    if n_novel is not None:
+        numbers = np.full(max(k, len(numbers)), 1e-9)
+        numbers[k - 1] = 1.0
+    return Partition(
+        evidence=judgement.evidence[:m, :m],
+        sizes=judgement.sizes[:m],
+        path=judgement.path[:m, :m],
+        groups=groups[:m],
+        numbers=numbers,
+        micro=rows.micro,
+        position=_position(rows, groups),
+    )
+
+
+def evaluate_folds(
+    problem: Problem,
+    table: Table,
+    hparams: Sequence[Mapping[str, float]],
+    folds: FoldScenes,
+    judgements: Sequence[Judgement],
+    prior: Prior,
+) -> tuple[HiddenClassEvaluation | None, np.ndarray]:
+    """What the judge's answers for hidden classes are worth, each learned without these classes.
+
+    Returns:
+        The evaluation, none without a fold, and the weights `f64[D + 1]` of the confidence.
+    """
+    parts, features, weight = [], [], []
+    prior_weights = np.asarray(prior.confidence, np.float64)
+    every = problem.hidden_folds
+    for refits, judgement, f in zip(folds.refits, judgements, folds.numbers, strict=False):
+        fold, mask = problem.of_fold(f), every.hidden_mask[f]
+        micro = np.asarray(refits.seen.labels)[mask]
+        views = np.asarray(side_by_side(refits.z))[mask]
+        centroids = np.asarray(refits.seen.centroids)
+        squared = ((views[:, None] - centroids[None]) ** 2).sum(axis=2)
+        rows = JudgedRows(micro, np.where(judgement.sizes > 0, squared, np.inf))
+        answer = answer_of(fold, refits, judgement, rows, fold.n_novel)
+        right = is_right(answer.labels, every.hidden_y[f][mask])
+        model = fitted_model(
+            fold, table, hparams[answer.refit], refits.state_of(answer.refit), answer
+        )
+        of_rows = every.hidden_rows[f][mask]
+        lone = apply_model(model, table.x[of_rows]).margin
+        features.append(confidence_features(partition_of(judgement, rows, prior, fold.n_novel)))
+        weight.append(np.full(len(right), 1 / len(right)))
+        parts.append((lone, right, np.full(len(right), f), table.y[of_rows], answer.k))
+    if not parts:
+        return None, prior_weights
+    lone, rights, of_fold, known, k = zip(*parts, strict=True)
+    columns = (features, rights, weight, of_fold, known)
+    lessons = _Lessons(*(np.concatenate(column) for column in columns))
+    sure = np.zeros(len(lessons.right))
+    for f in np.unique(lessons.fold):
+        there = lessons.fold == f
+        teaches = ~there & ~np.isin(lessons.y, lessons.y[there])
+        sure[there] = confidence(lessons.features[there], _learn(lessons, teaches, prior_weights))
+    every_row = np.ones(len(sure), bool)
+    evaluation = HiddenClassEvaluation(
+        sure, np.concatenate(lone), lessons.right, lessons.fold, lessons.y, k
+    )
+    return evaluation, _learn(lessons, every_row, prior_weights)
+
+
+class _Lessons(NamedTuple):
+    """Rows of hidden classes, which teach how sure to be: see `HiddenClassEvaluation`."""
+
+    features: np.ndarray
+    right: np.ndarray
+    weight: np.ndarray
+    fold: np.ndarray
+    y: np.ndarray
+
+
+def _learn(lessons: _Lessons, rows: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Weights of the confidence from some of the rows; every fold among them weighs as much."""
+    weight = lessons.weight[rows]
+    weight = weight / max(weight.sum(), 1e-9)
+    return own_weights(lessons.features[rows], lessons.right[rows], weight, prior, STRENGTH)
+
+
+def row_confidence(partition: Partition, weights: np.ndarray) -> np.ndarray:
+    """The confidence `f64[n]` of the rows of an answer."""
+    return confidence(confidence_features(partition), weights)
+
+
+def _position(rows: JudgedRows, groups: np.ndarray) -> np.ndarray:
+    """How much nearer each row is to its own group than to any other, `f64[n]` in `[0, 1]`."""
+    own_group = groups[rows.micro][:, None] == groups
+    own = np.sqrt(rows.squared.min(axis=1))
+    other = np.sqrt(np.where(own_group, np.inf, rows.squared).min(axis=1))
+    return np.where(np.isfinite(other), 1 - own / np.maximum(other, 1e-12), 1.0)
