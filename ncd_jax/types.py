@@ -55,10 +55,13 @@ class NCDData(NamedTuple):
         x: `f32[n, d]`, standardised columns.
         y: `i32[n]`, the code of a known class in `0..C-1`, or `UNLABELLED`. Novel
             labels are not representable here, so nothing that takes `NCDData` can see one.
+        mask: `bool[n]`, which rows there are: tables of like sizes are filled up to one length, so
+            that they share programs. None, and all rows count, for methods that do not ask.
     """
 
     x: Array
     y: Array
+    mask: Array | None = None
 
 
 class Goal(NamedTuple):

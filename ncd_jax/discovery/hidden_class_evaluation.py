@@ -109,7 +109,8 @@ def without_some_labels(problem: Problem, table: Table) -> tuple[Problem, np.nda
         The problem, and `bool[n]`.
     """
     held = hold_out(table.y, problem.config.search.held_out, problem.config.seed)
-    y = np.where(held, UNLABELLED, table.y).astype(np.int32)
+    y = np.array(problem.data.y)
+    y[: len(held)][held] = UNLABELLED
     return problem._replace(data=problem.data._replace(y=jnp.asarray(y))), held
 
 

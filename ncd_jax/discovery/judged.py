@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -150,7 +150,9 @@ def evaluate_folds(
     Returns:
         The evaluation, none without a fold, and the weights `f64[D + 1]` of the confidence.
     """
-    parts, features, weight = [], [], []
+    parts: list[Any] = []
+    features: list[np.ndarray] = []
+    weight: list[np.ndarray] = []
     prior_weights = np.asarray(prior.confidence, np.float64)
     every = problem.hidden_folds
     for refits, judgement, f in zip(folds.refits, judgements, folds.numbers, strict=False):

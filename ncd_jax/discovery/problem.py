@@ -100,7 +100,7 @@ class Problem(NamedTuple):
         folds, labelled = self.hidden_folds, np.asarray(self.data.y) != UNLABELLED
         n_hidden = int(labelled.sum() - (folds.y[f] != UNLABELLED).sum())
         return self._replace(
-            data=NCDData(self.data.x, jnp.asarray(folds.y[f])),
+            data=self.data._replace(y=jnp.asarray(folds.y[f])),
             target_rows=jnp.asarray(folds.hidden_rows[f]),
             target_mask=folds.hidden_mask[f],
             drawn=float(folds.hidden_mask[f].sum() / n_hidden),
@@ -183,7 +183,14 @@ def _problem(
         blocks=table.categories,
     )
     scaler = Standardiser.fit(table)
-    x = jax.device_put(scaler.apply(table.x))  # `asarray` would need room for a second copy
+    n = len(table.y)
+    length = padded_size(n) if info.masked else n
+    x = scaler.apply(table.x)
+    if length > n:
+        x = np.concatenate([x, np.zeros((length - n, n_features), x.dtype)])
+    x = jax.device_put(x)  # `asarray` would need room for a second copy
+    y = np.full(length, UNLABELLED, np.int32)
+    y[:n] = table.y
     novel = all_novel = np.flatnonzero(table.y == UNLABELLED).astype(np.int32)
     known = np.flatnonzero(table.y != UNLABELLED).astype(np.int32)
     rng = np.random.default_rng(config.seed)
@@ -193,9 +200,11 @@ def _problem(
     return Problem(
         config=config,
         scaler=scaler,
-        data=NCDData(x, jnp.asarray(table.y, jnp.int32)),
-        hidden_folds=_pad_folds(hidden, room[1]),
-        tuning_folds=_pad_folds(tuning, max(room[1], padded_size(tuning.hidden_rows.shape[1]))),
+        data=NCDData(x, jnp.asarray(y), jnp.arange(length) < n if info.masked else None),
+        hidden_folds=_pad_folds(hidden, room[1], length),
+        tuning_folds=_pad_folds(
+            tuning, max(room[1], padded_size(tuning.hidden_rows.shape[1])), length
+        ),
         info=info,
         spec=spec,
         method=make_method(config.method, spec),
@@ -204,7 +213,7 @@ def _problem(
         target_rows=jnp.asarray(pad_rows(novel, room[0])),
         target_mask=np.arange(room[0]) < len(novel),
         drawn=len(novel) / max(len(all_novel), 1),
-        known_rows=jnp.asarray(known),
+        known_rows=jnp.asarray(_filled_up(known, length, n)),
         candidates=_candidates(config, space, hidden),
     )
 
@@ -236,18 +245,31 @@ def _room(n_novel: int, n_hidden: int) -> tuple[int, int]:
 
 
 def padded_size(n: int) -> int:
-    """The next of eight sizes between powers of two: tables of like sizes share programs."""
-    if n <= 64:
-        return 64 if n else 0
+    """The next of a few sizes: tables of like sizes share programs.
+
+    Powers of two for small numbers, above them eight sizes from one to the next.
+    """
+    if n <= 1024:
+        return max(64, 1 << (n - 1).bit_length()) if n else 0
     step = 2 ** (n.bit_length() - 4)
     return -(-n // step) * step
 
 
-def _pad_folds(folds: Folds[np.ndarray], length: int) -> Folds[np.ndarray]:
+def _filled_up(known: np.ndarray, length: int, n: int) -> np.ndarray:
+    """A list of labelled rows, filled up with a row that is none where the table has one."""
+    if length == n:
+        return known
+    room = min(padded_size(len(known)), length)
+    return np.concatenate([known, np.full(room - len(known), n, known.dtype)])
+
+
+def _pad_folds(folds: Folds[np.ndarray], length: int, n_rows: int) -> Folds[np.ndarray]:
     rows, mask, y = (
         pad_rows(each, length) for each in (folds.hidden_rows, folds.hidden_mask, folds.hidden_y)
     )
-    return folds._replace(hidden_rows=rows, hidden_mask=mask, hidden_y=y)
+    missing = n_rows - folds.y.shape[1]
+    labels = np.pad(folds.y, ((0, 0), (0, missing)), constant_values=UNLABELLED)
+    return folds._replace(y=labels, hidden_rows=rows, hidden_mask=mask, hidden_y=y)
 
 
 def _free_space(config: RunConfig, n_features: int) -> dict[str, Interval]:

@@ -19,6 +19,9 @@ from ncd_jax.types import Array
 __all__ = ["MAX_MICRO", "Rows", "Scene", "make_scene", "side_by_side"]
 
 MAX_MICRO = 40
+WIDEST, NARROW = 256, 128
+"""Columns in which micro clusters are looked for at most, and how many there are where that is too
+many: distances change by a tenth or so, and k-means takes a fraction of the time."""
 
 
 class Rows(NamedTuple):
@@ -67,9 +70,12 @@ def make_scene(key: Array, rows: Rows, *, n_known: int) -> Scene:
         n_known: static number of known classes.
     """
     chex.assert_rank([rows.views, rows.x], [3, 2])
+    key_space, key_micro = jax.random.split(key)
     joint = side_by_side(rows.views)
     n_clusters = n_micro_clusters(jnp.sum(rows.mask), rows.class_size, MAX_MICRO)
-    micro = micro_clusters(key, joint, n_clusters, max_micro=MAX_MICRO, mask=rows.mask)
+    micro = micro_clusters(
+        key_micro, _narrow(key_space, joint), n_clusters, max_micro=MAX_MICRO, mask=rows.mask
+    )
 
     def describe(view: tuple[Array, Array]) -> Array:
         z, known = view
@@ -85,3 +91,14 @@ def side_by_side(views: Array) -> Array:
     """Views `f32[V, m, L]` as one space `f32[m, V * L]`, in which distances are their mean."""
     n_views, n_rows, width = views.shape
     return views.transpose(1, 0, 2).reshape(n_rows, n_views * width) / jnp.sqrt(n_views)
+
+
+def _narrow(key: Array, x: Array) -> Array:
+    """Rows in random directions where their columns are many.
+
+    Source: Johnson and Lindenstrauss, "Extensions of Lipschitz mappings into a Hilbert space",
+    1984.
+    """
+    if x.shape[1] <= WIDEST:
+        return x
+    return dot(x, jax.random.normal(key, (x.shape[1], NARROW)) / jnp.sqrt(NARROW))

@@ -70,6 +70,7 @@ INFO = MethodInfo(
     space=space,
     citation="D. Arthur, S. Vassilvitskii: k-means++: The Advantages of Careful Seeding. "
     "Symposium on Discrete Algorithms, 2007.",
+    masked=True,
     grid=({},),
     width=None,
 )

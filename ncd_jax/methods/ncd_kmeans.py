@@ -49,6 +49,7 @@ INFO = MethodInfo(
     "Approach to Novel Class Discovery in Tabular Data. Data Mining and Knowledge Discovery, "
     "2024. arXiv 2311.05440.",
     variants=("novel_unlabelled", "novel_unlabelled_plain"),
+    masked=True,
     grid=({},),
     width=None,
 )

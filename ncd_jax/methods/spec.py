@@ -57,6 +57,7 @@ class MethodInfo:
         k_tolerance: share of its best value that a validity index may be worse by for a smaller
             number of clusters to be taken: for representations in which it hardly falls beyond
             the true number.
+        masked: whether it asks which rows of the data there are, so that these may be filled up.
         grid: hyperparameters that are all tried, and all have a say, where the judge is asked: for
             methods that are fitted at once; none where a search is worth its time.
         width: name of the hyperparameter that says how many columns of the representation are
@@ -73,5 +74,6 @@ class MethodInfo:
     needs_k: bool = False
     tuned_on_known: bool = False
     k_tolerance: float = 0.0
+    masked: bool = False
     grid: tuple[dict[str, float], ...] | None = None
     width: str | None = "latent_dim"
