@@ -4,6 +4,10 @@ A classification head tells the known classes and "some novel class" apart. A cl
 puts unlabelled rows with similar latents into the same cluster; the clusters are its largest
 output. Both have to say the same of a row and of a point between it and a neighbour.
 
+In folds the source calls all unlabelled rows novel. Here only those that the fold hides are: the
+others are in no class and no cluster, and serve as neighbours and in what the classification head
+says of moved rows.
+
 Sources: Troisemaine et al., "A Method for Discovering Novel Classes in Tabular Data", 2022,
 arXiv 2209.01217, without its pretraining, as in Troisemaine et al., "A Practical Approach to
 Novel Class Discovery in Tabular Data", 2024, arXiv 2311.05440, section 6.
@@ -133,7 +137,8 @@ def tabular_ncd(spec: Spec) -> Method:
         out: TabularNCDOutput, moved: TabularNCDOutput, state: State, batch: Batch, hparams: HParams
     ) -> dict[str, Array]:
         """Of a batch and of the same rows moved towards neighbours."""
-        y = jnp.where(batch.y == UNLABELLED, spec.n_known, batch.y)
+        novel = jnp.where(batch.wanted, spec.n_known, UNLABELLED)
+        y = jnp.where(batch.y == UNLABELLED, novel, batch.y)
         classes = jnp.concatenate([state.present, jnp.ones(1, bool)])
         cross_entropy = known_cross_entropy(out.logits, y, classes)
         everywhere = jnp.ones(len(y), bool)
