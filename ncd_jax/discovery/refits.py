@@ -113,9 +113,11 @@ def assign_novel(
         slots: `i[k]`, the slot that each novel class has in the method.
     """
     n_slots = method.max_clusters
-    in_slots = jnp.zeros((n_slots, centroids.shape[1])).at[slots].set(centroids)
+    in_slots = jnp.zeros((n_slots, centroids.shape[1]), centroids.dtype).at[slots].set(centroids)
     active = jnp.zeros(n_slots, bool).at[slots].set(True)
-    class_of_slot = jnp.zeros(n_slots, jnp.int32).at[slots].set(jnp.arange(len(slots)))
+    class_of_slot = (
+        jnp.zeros(n_slots, jnp.int32).at[slots].set(jnp.arange(len(slots), dtype=jnp.int32))
+    )
     return class_of_slot[method.assign(state, z, in_slots, active)]
 
 

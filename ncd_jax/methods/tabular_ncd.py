@@ -118,7 +118,12 @@ def tabular_ncd(spec: Spec) -> Method:
 
     def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
         variables = net.init(
-            key, data.x[:1], jnp.ones((1, 1)), hparams.latent_dim, jnp.float32(0.0), train=False
+            key,
+            data.x[:1],
+            jnp.ones((1, 1), jnp.float32),
+            hparams.latent_dim,
+            jnp.float32(0.0),
+            train=False,
         )
         params = variables["params"]
         # A memory of more rows than there are would hold the same ones again.
@@ -201,7 +206,7 @@ def tabular_ncd(spec: Spec) -> Method:
 
     def evaluate(state: State, x: Array) -> Any:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        kinds = jnp.ones((len(x), 1))
+        kinds = jnp.ones((len(x), 1), x.dtype)
         return net.apply(variables, x, kinds, state.latent_dim, 0.0, train=False)
 
     def represent(state: State, x: Array) -> Array:
@@ -220,7 +225,7 @@ def tabular_ncd(spec: Spec) -> Method:
         del key
         active = jnp.arange(spec.max_clusters) < jnp.minimum(k, state.k)
         labels = largest_output(state, z, active)
-        member = jax.nn.one_hot(labels, spec.max_clusters) * mask[:, None]
+        member = jax.nn.one_hot(labels, spec.max_clusters, dtype=z.dtype) * mask[:, None]
         size = jnp.maximum(jnp.sum(member, axis=0), 1.0)
         return Clusters(dot(member.T, z) / size[:, None], labels)
 
@@ -239,8 +244,8 @@ def _kinds(labelled: Array) -> Array:
     falls from 72 to 46 per cent.
     """
     n = len(labelled)
-    rows = jnp.zeros((n, 3)).at[:, 0].set(1.0)
-    moved = jnp.stack([jnp.zeros(n), ~labelled, labelled], axis=1)
+    rows = jnp.zeros((n, 3), jnp.float32).at[:, 0].set(1.0)
+    moved = jnp.stack([jnp.zeros(n, bool), ~labelled, labelled], axis=1).astype(rows.dtype)
     return jnp.concatenate([rows, moved])
 
 

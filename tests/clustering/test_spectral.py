@@ -102,7 +102,7 @@ def test_eigenpairs_against_their_construction(spectrum):
     scale = np.abs(values).max()
     np.testing.assert_allclose(found.values, values[:WIDTH], atol=1e-5 * scale)
     np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(WIDTH), atol=1e-5)
-    actual = matrix @ found.vectors - found.vectors * found.values
+    actual = matrix @ found.vectors - found.vectors * found.values[None, :]
     assert (np.linalg.norm(actual, axis=0) < found.residuals + 1e-5 * scale).all()
     assert found.converged
     gap = values[WIDTH - 1] - values[WIDTH]
@@ -204,7 +204,7 @@ def check_embedding(x, result, expected, n_components):
 @pytest.mark.parametrize("n", [60, 460])
 def test_training_rows_have_the_eigenvectors_of_the_definition(n, min_dist):
     """Small tables are decomposed exactly, large ones by iteration."""
-    x = normal(n, 3) * np.array([1, 2, 3], np.float32)
+    x = normal(n, 3) * np.array([[1, 2, 3]], np.float32)
     result = fit(x, everything(x), min_dist, 3)
     assert result.converged
     check_embedding(x, result, dense(x, min_dist, 3), 3)
