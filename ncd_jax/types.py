@@ -86,7 +86,9 @@ class Batch(NamedTuple):
         x: `f32[b, d]`.
         y: `i32[b]`, known class or `UNLABELLED`.
         wanted: `bool[b]`, whether the row is one of the goal's. In a fold the other unlabelled
-            rows are truly novel ones, and known ones whose label is held out.
+            rows are truly novel ones, and known ones whose label is held out. Nobody can say which
+            is which, so no method gives them a class or a cluster in training; they serve where
+            none is needed, as in reconstruction.
     """
 
     x: Array

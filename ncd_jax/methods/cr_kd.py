@@ -135,7 +135,9 @@ def cr_kd(spec: Spec) -> Method:
         present = present_classes(data.y, spec.n_known)
         k = jnp.asarray(goal.k, jnp.int32)
         latent_dim = jnp.asarray(hparams.latent_dim, jnp.int32)
-        return State(params, batch_stats, opt, present, k, jnp.zeros(net.n_heads), latent_dim)
+        return State(
+            params, batch_stats, opt, present, k, jnp.zeros(net.n_heads, jnp.float32), latent_dim
+        )
 
     def recognise(variables: Any, x: Array, latent_dim: Array) -> Any:
         """Latents and known cosines, outside of training."""

@@ -19,12 +19,12 @@ __all__ = [
 
 def present_classes(y: Array, n_known: int) -> Array:
     """Known classes that have a labelled row, `bool[C]`, from labels `i32[n]`."""
-    return jnp.any(y[:, None] == jnp.arange(n_known), axis=0)
+    return jnp.any(y[:, None] == jnp.arange(n_known)[None, :], axis=0)
 
 
 def class_means(x: Array, y: Array, n_known: int) -> Array:
     """Means `f32[C, d]` of the rows `f32[n, d]` of each known class; zero where it has none."""
-    member = jax.nn.one_hot(y, n_known)
+    member = jax.nn.one_hot(y, n_known, dtype=x.dtype)
     return dot(member.T, x) / jnp.maximum(jnp.sum(member, axis=0), 1.0)[:, None]
 
 

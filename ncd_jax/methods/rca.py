@@ -101,7 +101,7 @@ def rca(spec: Spec) -> Method:
         return mean_logits(represent(state, x), state.means, state.present)
 
     def _see(x: Array, centre: Array, whitening: Array) -> Array:
-        z = dot(x - centre, whitening)
+        z = dot(x - centre[None, :], whitening)
         return unit_rows(z) if spec.normalise else z
 
     cluster = cluster_by_kmeans(spec)
@@ -132,7 +132,7 @@ def _whitening(covariance: Array, shrinkage: Array) -> Array:
     variance = jnp.trace(covariance) / n_features
     # Where no labelled row differs from its class mean nothing is noise, and nothing changes.
     variance = jnp.where(variance > 0, variance, 1.0)
-    identity = jnp.eye(n_features)
+    identity = jnp.eye(n_features, dtype=covariance.dtype)
     shrunk = (1.0 - shrinkage) * covariance + shrinkage * variance * identity
     factor = jnp.linalg.cholesky(shrunk)
     return jax.scipy.linalg.solve_triangular(factor, identity, lower=True).T

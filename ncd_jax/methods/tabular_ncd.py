@@ -4,6 +4,10 @@ A classification head tells the known classes and "some novel class" apart. A cl
 puts unlabelled rows with similar latents into the same cluster; the clusters are its largest
 output. Both have to say the same of a row and of a point between it and a neighbour.
 
+In folds the source calls all unlabelled rows novel. Here only those that the fold hides are: the
+others are in no class and no cluster, and serve as neighbours and in what the classification head
+says of moved rows.
+
 Sources: Troisemaine et al., "A Method for Discovering Novel Classes in Tabular Data", 2022,
 arXiv 2209.01217, without its pretraining, as in Troisemaine et al., "A Practical Approach to
 Novel Class Discovery in Tabular Data", 2024, arXiv 2311.05440, section 6.
@@ -114,7 +118,12 @@ def tabular_ncd(spec: Spec) -> Method:
 
     def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
         variables = net.init(
-            key, data.x[:1], jnp.ones((1, 1)), hparams.latent_dim, jnp.float32(0.0), train=False
+            key,
+            data.x[:1],
+            jnp.ones((1, 1), jnp.float32),
+            hparams.latent_dim,
+            jnp.float32(0.0),
+            train=False,
         )
         params = variables["params"]
         # A memory of more rows than there are would hold the same ones again.
@@ -133,7 +142,8 @@ def tabular_ncd(spec: Spec) -> Method:
         out: TabularNCDOutput, moved: TabularNCDOutput, state: State, batch: Batch, hparams: HParams
     ) -> dict[str, Array]:
         """Of a batch and of the same rows moved towards neighbours."""
-        y = jnp.where(batch.y == UNLABELLED, spec.n_known, batch.y)
+        novel = jnp.where(batch.wanted, spec.n_known, UNLABELLED)
+        y = jnp.where(batch.y == UNLABELLED, novel, batch.y)
         classes = jnp.concatenate([state.present, jnp.ones(1, bool)])
         cross_entropy = known_cross_entropy(out.logits, y, classes)
         everywhere = jnp.ones(len(y), bool)
@@ -196,7 +206,7 @@ def tabular_ncd(spec: Spec) -> Method:
 
     def evaluate(state: State, x: Array) -> Any:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        kinds = jnp.ones((len(x), 1))
+        kinds = jnp.ones((len(x), 1), x.dtype)
         return net.apply(variables, x, kinds, state.latent_dim, 0.0, train=False)
 
     def represent(state: State, x: Array) -> Array:
@@ -215,7 +225,7 @@ def tabular_ncd(spec: Spec) -> Method:
         del key
         active = jnp.arange(spec.max_clusters) < jnp.minimum(k, state.k)
         labels = largest_output(state, z, active)
-        member = jax.nn.one_hot(labels, spec.max_clusters) * mask[:, None]
+        member = jax.nn.one_hot(labels, spec.max_clusters, dtype=z.dtype) * mask[:, None]
         size = jnp.maximum(jnp.sum(member, axis=0), 1.0)
         return Clusters(dot(member.T, z) / size[:, None], labels)
 
@@ -234,8 +244,8 @@ def _kinds(labelled: Array) -> Array:
     falls from 72 to 46 per cent.
     """
     n = len(labelled)
-    rows = jnp.zeros((n, 3)).at[:, 0].set(1.0)
-    moved = jnp.stack([jnp.zeros(n), ~labelled, labelled], axis=1)
+    rows = jnp.zeros((n, 3), jnp.float32).at[:, 0].set(1.0)
+    moved = jnp.stack([jnp.zeros(n, bool), ~labelled, labelled], axis=1).astype(rows.dtype)
     return jnp.concatenate([rows, moved])
 
 

@@ -58,10 +58,10 @@ def leading(x: Array, blocks: Blocks) -> Array:
     one that is set. Numbers never lead.
     """
     d, index = x.shape[1], _padded(blocks)
-    column = jnp.asarray(index[:, 0]) + jnp.argmax(x[:, index], axis=2)
+    column = jnp.asarray(index[:, 0])[None, :] + jnp.argmax(x[:, index], axis=2)
     column = jnp.where(largest(x, blocks) > 0, column, d)
     owner = block_of_column(blocks, d)
-    return (column[:, owner] == jnp.arange(d)) & (owner >= 0)
+    return (column[:, owner] == jnp.arange(d)[None, :]) & (owner >= 0)[None, :]
 
 
 def _padded(blocks: Blocks) -> np.ndarray:

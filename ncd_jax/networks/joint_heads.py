@@ -4,6 +4,7 @@ Sources: Fini et al., "A unified objective for novel class discovery", ICCV 2021
 Troisemaine et al., 2024, arXiv 2311.05440, section 3.4 (encoder and decoder).
 """
 
+import math
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -35,7 +36,7 @@ class JointHeads(NamedTuple):
 
 def unit_prototypes(key: Array, shape: tuple[int, ...]) -> Array:
     """Random directions on the last axis."""
-    return unit_rows(jax.random.normal(key, shape))
+    return unit_rows(jax.random.normal(key, shape, jnp.float32))
 
 
 class KnownHead(nn.Module):
@@ -48,7 +49,7 @@ class KnownHead(nn.Module):
         """Maps unit rows `f32[n, L]`, zero from column `latent_dim` on, to `f32[n, C]`."""
         width = z.shape[1]
         prototypes = self.param("prototypes", unit_prototypes, (self.n_classes, width))
-        return z @ unit_rows(prototypes * (jnp.arange(width) < latent_dim)).T
+        return z @ unit_rows(prototypes * (jnp.arange(width) < latent_dim)[None, :]).T
 
 
 class NovelHeads(nn.Module):
@@ -76,7 +77,7 @@ class NovelHeads(nn.Module):
         h = h.reshape(len(z), self.n_heads, self.hidden)
 
         def init(key: Array, shape: tuple[int, ...]) -> Array:
-            return jax.random.uniform(key, shape, minval=-1.0) / jnp.sqrt(self.hidden)
+            return jax.random.uniform(key, shape, jnp.float32, minval=-1.0) / math.sqrt(self.hidden)
 
         kernel = self.param("kernel", init, (self.n_heads, self.hidden, self.width))
         bias = self.param("bias", init, (self.n_heads, 1, self.width))
@@ -141,7 +142,7 @@ class JointHeadsNet(nn.Module):
     ) -> tuple[Array, Array]:
         """Latent `f32[n, L]` and known cosines `f32[n, C]`."""
         latent = self.encoder(x, self.n_features, dropout, train=train)
-        z = unit_rows(latent * (jnp.arange(self.latent_width) < latent_dim))
+        z = unit_rows(latent * (jnp.arange(self.latent_width) < latent_dim)[None, :])
         return z, self.known_head(z, latent_dim)
 
     def discover(self, z: Array) -> Array:

@@ -60,6 +60,6 @@ def reconstruction_error(reconstruction: Array, x: Array, blocks: Blocks = ()) -
     in_block = jnp.asarray(owner[:, None] == np.arange(len(blocks)), jnp.float32)
     total = jnp.matmul(jnp.exp(logits), in_block, precision="highest")
     given = jnp.matmul(target.astype(jnp.float32), in_block)
-    surprise = jnp.sum(given * jnp.log(total) * weight, axis=1)
-    surprise -= jnp.sum(jnp.where(target, logits, 0.0) * weight[owner], axis=1)
+    surprise = jnp.sum(given * jnp.log(total) * weight[None, :], axis=1)
+    surprise -= jnp.sum(jnp.where(target, logits, 0.0) * weight[owner][None, :], axis=1)
     return jnp.mean(jnp.sum(jnp.where(owner >= 0, 0.0, squared), axis=1) + surprise)

@@ -48,7 +48,7 @@ class Memory(NamedTuple):
 def empty_memory(n_slots: int, n_features: int) -> Memory:
     """A memory without a row in it."""
     nothing = jnp.zeros(n_slots, bool)
-    return Memory(jnp.zeros((n_slots, n_features)), nothing, nothing)
+    return Memory(jnp.zeros((n_slots, n_features), jnp.float32), nothing, nothing)
 
 
 def push(memory: Memory, x: Array, labelled: Array) -> Memory:
@@ -104,7 +104,7 @@ def level_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> A
 def _row_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> Array:
     """The latest row `i[n]` of the level that has a given rank; arguments as `level_of_rank`."""
     level = level_of_rank(levels, rank, kind, own_kind)
-    chosen = (levels == level) & (kind[:, None] == own_kind)
+    chosen = (levels == level[None, :]) & (kind[:, None] == own_kind[None, :])
     # A maximum of indices is many times faster than an argmax.
     index_type = jnp.int16 if len(kind) <= FAR else jnp.int32
     index = jnp.arange(len(kind), dtype=index_type)[:, None]
@@ -142,22 +142,22 @@ def augment(
     key_rank, key_part = jax.random.split(key)
     pool = _pool(memory, x, labelled)
     p, n = len(pool.x), len(x)
-    itself = jnp.arange(p)[:, None] == jnp.arange(p - n, p)
+    itself = jnp.arange(p)[:, None] == jnp.arange(p - n, p)[None, :]
     levels = distance_levels(pool.x, x)
     levels = jnp.where(itself | ~pool.filled[:, None], FAR, levels)
 
     n_labelled = jnp.sum(pool.labelled & pool.filled)
     n_unlabelled = jnp.sum(~pool.labelled & pool.filled)
     choices = jnp.minimum(jnp.where(labelled, n_labelled, n_unlabelled) - 1, k_neighbors)
-    rank = 1 + jnp.floor(jax.random.uniform(key_rank, (n,)) * choices).astype(jnp.int32)
+    rank = 1 + jnp.floor(jax.random.uniform(key_rank, (n,), x.dtype) * choices).astype(jnp.int32)
     rank = jnp.minimum(rank, choices)
     neighbour = pool.x[_row_of_rank(levels, rank, pool.labelled, labelled)]
-    part = jnp.where(choices > 0, jax.random.uniform(key_part, (n,)), 0.0)
+    part = jnp.where(choices > 0, jax.random.uniform(key_part, (n,), x.dtype), 0.0)
     moved = x + part[:, None] * (neighbour - x)
     if not blocks:
         return moved
     farthest = level_of_rank(levels, choices, pool.labelled, labelled)
-    near = (levels <= farthest) & (pool.labelled[:, None] == labelled)
+    near = (levels <= farthest[None, :]) & (pool.labelled[:, None] == labelled[None, :])
     return _with_categories(moved, x, pool, near, neighbour, blocks)
 
 

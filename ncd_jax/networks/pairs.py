@@ -36,7 +36,7 @@ def similar_pairs(z: Array, mask: Array, n_nearest: Array) -> Array:
 def _similar_pairs(z: Array, mask: Array, n_nearest: Array) -> Array:
     levels = jnp.where(jnp.eye(len(z), dtype=bool), FAR, distance_levels(z, z))
     level = level_of_rank(levels, n_nearest, mask, mask)
-    near = (levels <= level) & (levels < FAR)
+    near = (levels <= level[None, :]) & (levels < FAR)
     return (near | near.T) & _pairs(mask) & (n_nearest > 0)
 
 
@@ -51,7 +51,7 @@ def pair_cross_entropy(logits: Array, together: Array, mask: Array) -> Array:
         together: `bool[n, n]`, symmetric, the pairs that should be in the same cluster.
         mask: `bool[n]`, rows that count.
     """
-    chex.assert_equal_shape([together, mask[:, None] & mask])
+    chex.assert_equal_shape([together, mask[:, None] & mask[None, :]])
     chex.assert_equal_shape_prefix([logits, mask], 1)
     p = jax.nn.softmax(logits)
     # Rounding may give a little more than 1, whose complement has no logarithm.
@@ -66,11 +66,11 @@ def disagreement(a: Array, b: Array, rows: Array, columns: Array) -> Array:
 
     Without an entry that counts it is 0.
     """
-    chex.assert_equal_shape([a, b, rows[:, None] & columns])
-    squared = jnp.where(rows[:, None] & columns, (a - b) ** 2, 0.0)
+    chex.assert_equal_shape([a, b, rows[:, None] & columns[None, :]])
+    squared = jnp.where(rows[:, None] & columns[None, :], (a - b) ** 2, 0.0)
     return jnp.sum(squared) / jnp.maximum(jnp.sum(rows) * jnp.sum(columns), 1)
 
 
 def _pairs(mask: Array) -> Array:
     """Pairs `bool[n, n]` of two different rows that both count."""
-    return mask[:, None] & mask & ~jnp.eye(len(mask), dtype=bool)
+    return mask[:, None] & mask[None, :] & ~jnp.eye(len(mask), dtype=bool)

@@ -57,7 +57,7 @@ def _encode(
     """Latents before and after normalisation, by layers of the network that calls this."""
     d = x.shape[1]
     latent = Perceptron((*_hidden(d), latent_width))(x, d, dropout, train=train)
-    latent = latent * (jnp.arange(latent_width) < latent_dim)
+    latent = latent * (jnp.arange(latent_width) < latent_dim)[None, :]
     return latent, unit_rows(latent)
 
 

@@ -56,7 +56,9 @@ def joint_targets(y: Array, shares: Array, n_known: int) -> Array:
         n_known: known classes `C`.
     """
     labelled = (y != UNLABELLED)[:, None]
-    return jnp.concatenate([jax.nn.one_hot(y, n_known), jnp.where(labelled, 0.0, shares)], axis=1)
+    return jnp.concatenate(
+        [jax.nn.one_hot(y, n_known, dtype=shares.dtype), jnp.where(labelled, 0.0, shares)], axis=1
+    )
 
 
 def swapped_prediction(logits: Array, targets: Array) -> Array:

@@ -41,19 +41,19 @@ def sinkhorn(
     """
     chex.assert_shape(scores, (*rows.shape, *slots.shape))
     scores = jax.lax.stop_gradient(scores)
-    counts = rows[:, None] & slots
+    counts = rows[:, None] & slots[None, :]
     highest = jnp.max(scores, where=counts, initial=-jnp.inf)
     kernel = jnp.exp(jnp.where(counts, scores - highest, -jnp.inf) / epsilon)
     # A cluster is scaled by its inverse size to this power: 1 where equal sizes are a constraint.
     power = 1.0 / (1.0 + epsilon / jnp.float32(penalty))
     # The unit of size cancels when rows are scaled to sum 1; this one keeps the scales near 1.
-    unit = jnp.sum(rows) / jnp.maximum(jnp.sum(slots), 1)
-    of_row = jnp.ones(len(scores))
-    of_slot = jnp.ones(len(slots))
+    unit = jnp.sum(rows, dtype=scores.dtype) / jnp.maximum(jnp.sum(slots), 1)
+    of_row = jnp.ones(len(scores), scores.dtype)
+    of_slot = jnp.ones(len(slots), scores.dtype)
     for _ in range(n_iter):
         of_slot = (unit * _inverse(of_row @ kernel)) ** power
         of_row = _inverse(kernel @ of_slot)
-    return of_row[:, None] * kernel * of_slot
+    return of_row[:, None] * kernel * of_slot[None, :]
 
 
 def _inverse(x: Array) -> Array:

@@ -42,21 +42,21 @@ class _NormApart(nn.Module):
     @nn.compact
     def __call__(self, h: Array, kinds: Array, *, train: bool) -> Array:
         width = h.shape[1]
-        scale = self.param("scale", nn.initializers.ones, (width,))
-        bias = self.param("bias", nn.initializers.zeros, (width,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (width,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (width,))
+        scale = self.param("scale", nn.initializers.ones, (width,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (width,), jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (width,), jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, (width,), jnp.float32)
         if not train:
-            mean, var = running_mean.value, running_var.value
+            mean, var = running_mean.value[None, :], running_var.value[None, :]
         else:
-            share = kinds / jnp.maximum(jnp.sum(kinds, axis=0), 1.0)
+            share = kinds / jnp.maximum(jnp.sum(kinds, axis=0, keepdims=True), 1.0)
             means = jnp.matmul(share.T, h, precision="highest")
             mean = jnp.matmul(kinds, means, precision="highest")
             variances = jnp.matmul(share.T, (h - mean) ** 2, precision="highest")
             var = jnp.matmul(kinds, variances, precision="highest")
             running_mean.value += (1.0 - MOMENTUM) * (means[0] - running_mean.value)
             running_var.value += (1.0 - MOMENTUM) * (variances[0] - running_var.value)
-        return (h - mean) / jnp.sqrt(var + 1e-5) * scale + bias
+        return (h - mean) / jnp.sqrt(var + 1e-5) * scale[None, :] + bias[None, :]
 
 
 class _Encoder(nn.Module):
@@ -120,7 +120,7 @@ class TabularNCDNet(nn.Module):
             train: whether batch statistics and dropout are those of training.
         """
         latent = self.encoder(x, kinds, dropout, train=train)
-        latent = latent * (jnp.arange(self.latent_width) < latent_dim)
+        latent = latent * (jnp.arange(self.latent_width) < latent_dim)[None, :]
         classes = self.classification(latent, latent_dim)
         return TabularNCDOutput(latent, classes, self.clustering(latent, latent_dim))
 

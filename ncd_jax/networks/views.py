@@ -40,7 +40,7 @@ def two_views(key: Array, x: Array, mask_rate: Array, noise: Array, blocks: Bloc
         first = first_columns(blocks, d)
         away, bits = away[..., first], bits[..., first]
         scale = scale.at[members(blocks)].set(0.0)
-    others = x[(jnp.arange(n)[:, None] + away) % n, jnp.arange(d)]
+    others = x[(jnp.arange(n)[None, :, None] + away) % n, jnp.arange(d)]
     replaced = bits.astype(jnp.float32) < mask_rate * 2**16
-    jitter = scale * jax.random.normal(key_noise, (2, n, d))
+    jitter = scale[None, None, :] * jax.random.normal(key_noise, (2, n, d), x.dtype)
     return jnp.where(replaced, others, x) + noise * jitter

@@ -15,6 +15,7 @@ from ncd_jax.clustering.eigenvectors import _orthonormal, leading_eigenpairs
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.spanning_tree import longest_spanning_edge
 from ncd_jax.clustering.spectral import extend, fit_spectral, kernel_width
+from ncd_jax.networks.projection import unit_rows
 
 KEY = jax.random.key(0)
 WIDTH = 4
@@ -101,7 +102,7 @@ def test_eigenpairs_against_their_construction(spectrum):
     scale = np.abs(values).max()
     np.testing.assert_allclose(found.values, values[:WIDTH], atol=1e-5 * scale)
     np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(WIDTH), atol=1e-5)
-    actual = matrix @ found.vectors - found.vectors * found.values
+    actual = matrix @ found.vectors - found.vectors * found.values[None, :]
     assert (np.linalg.norm(actual, axis=0) < found.residuals + 1e-5 * scale).all()
     assert found.converged
     gap = values[WIDTH - 1] - values[WIDTH]
@@ -203,7 +204,7 @@ def check_embedding(x, result, expected, n_components):
 @pytest.mark.parametrize("n", [60, 460])
 def test_training_rows_have_the_eigenvectors_of_the_definition(n, min_dist):
     """Small tables are decomposed exactly, large ones by iteration."""
-    x = normal(n, 3) * np.array([1, 2, 3], np.float32)
+    x = normal(n, 3) * np.array([[1, 2, 3]], np.float32)
     result = fit(x, everything(x), min_dist, 3)
     assert result.converged
     check_embedding(x, result, dense(x, min_dist, 3), 3)
@@ -251,6 +252,21 @@ def test_new_rows_lie_among_their_neighbours(blobs):
     np.testing.assert_array_equal(nearest, classes[~seen])
     within = [np.abs(z[~seen & (classes == c)].mean(axis=0) - centres[c]).max() for c in range(3)]
     assert max(within) < 0.2 * np.ptp(centres, axis=0).min()
+
+
+def test_held_out_rows_are_told_apart_as_landmarks_are(blobs):
+    """Of many columns, some have eigenvalues that nothing can be divided by."""
+    x, classes = blobs([60, 50, 40], 6, spread=1.5)
+    seen = np.arange(150) % 3 > 0
+    result = fit(x, seen, 0.99, 24, width=24)
+    in_use = np.any(result.map.vectors != 0, axis=0)
+    assert 8 < in_use.sum() < 24
+    np.testing.assert_array_equal(in_use, result.map.weights > 0)
+    z = np.asarray(unit_rows(place(result.map, x)[0]))
+    centres = np.stack([z[seen & (classes == c)].mean(axis=0) for c in range(3)])
+    right = cdist(z, centres).argmin(axis=1) == classes
+    assert right[seen].mean() > 0.9
+    assert right[~seen].mean() > right[seen].mean() - 0.1
 
 
 def test_the_extension_does_not_jump(blobs):

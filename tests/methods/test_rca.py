@@ -81,7 +81,7 @@ def test_one_row_a_class_changes_nothing():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(6, D)), jnp.float32)
     data = NCDData(x, jnp.array([0, 1, 2, -1, -1, -1]))
     z = fit(data, 1.0, normalise=False)[-1]
-    np.testing.assert_allclose(z, x - x.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(z, x - x.mean(axis=0, keepdims=True), atol=1e-5)
 
 
 def test_known_classes_are_told_apart_and_absent_ones_never_said(table):

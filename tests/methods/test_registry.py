@@ -35,7 +35,7 @@ def batch_of(data):
 def folds(n):
     """The data with `n` sets of labels: each hides another class of those that are left."""
     hidden = jnp.arange(n)[:, None] % 3
-    return DATA._replace(y=jnp.where(DATA.y == hidden, -1, DATA.y))
+    return DATA._replace(y=jnp.where(DATA.y[None, :] == hidden, -1, DATA.y))
 
 
 class Case:

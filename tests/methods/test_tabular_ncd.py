@@ -81,7 +81,8 @@ def numpy_loss(params, moved, n_nearest):
     z, logits, clusters = numpy_outputs(params, np.concatenate([X, moved]), kinds)
     logits, clusters = logits[:, [0, 1, C]], clusters[:, :K]
     p = softmax(logits[:N])
-    cross_entropy = -np.log(p[np.arange(N), np.where(Y == -1, 2, Y)]).mean()
+    told = np.flatnonzero(BATCH.wanted | (Y != -1))
+    cross_entropy = -np.log(p[told, np.where(Y == -1, 2, Y)[told]]).mean()
     steady_classes = np.square(logits[:N] - logits[N:]).mean()
     steady_clusters = np.square(clusters[:N] - clusters[N:])[NOVEL].mean()
     z, q = z[NOVEL] / np.linalg.norm(z[NOVEL], axis=1, keepdims=True), softmax(clusters[NOVEL])
@@ -128,6 +129,23 @@ def test_moved_rows_keep_to_the_categories(state, rtol):
         moved = augment(jax.random.split(KEY)[0], *arguments, kind)
         total, *_ = numpy_loss(float64(state.params), np.asarray(moved), 3)
         assert np.isclose(info["loss"], total, rtol=100 * rtol) == same
+
+
+def test_nothing_is_learnt_from_rows_that_are_held_out(state):
+    """Neither labelled nor wanted, they are of no class: only agreement on moved rows is left."""
+    batch = Batch(DATA.x, jnp.full(N, -1, jnp.int32), jnp.zeros(N, bool))
+    hparams = HPARAMS._replace(w1=jnp.float32(1), w2=jnp.float32(1))
+    after, info = STEP(KEY, state, batch, hparams)
+    assert info["loss"] == 0 < info["steady_classes"]
+    # The first moment decays by 0.9 where there is no gradient.
+    before = state.opt.adamw[0].mu
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, 0.9 * b, rtol=1e-5),
+        after.opt.adamw[0].mu,
+        before,
+    )
+    wanted = batch._replace(wanted=jnp.ones(N, bool))
+    assert STEP(KEY, state, wanted, hparams)[1]["cross_entropy"] > 0
 
 
 def test_masked_slots_equal_a_head_without_them(state, rtol):

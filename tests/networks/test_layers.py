@@ -83,8 +83,8 @@ def perceptron():
 
 def by_hand(variables, h, mean=None, variance=None):
     """The same net in NumPy; batch statistics where none are given."""
-    first, second = variables["params"]["Dense_0"], variables["params"]["Dense_1"]
-    norm = variables["params"]["BatchNorm_0"]
+    params, h, mean, variance = jax.tree.map(np.asarray, (variables["params"], h, mean, variance))
+    first, second, norm = params["Dense_0"], params["Dense_1"], params["BatchNorm_0"]
     hidden = np.maximum(h @ first["kernel"] + first["bias"], 0)
     mean = hidden.mean(axis=0) if mean is None else mean
     variance = hidden.var(axis=0) if variance is None else variance

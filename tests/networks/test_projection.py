@@ -20,7 +20,7 @@ def test_unit_rows():
 def test_unit_rows_has_a_finite_gradient_everywhere():
     """Also at a row of zeros; elsewhere the gradient has no part along the row."""
     h = jnp.array([[3.0, 4.0], [0.0, 0.0], [1e-3, 2e-3]])
-    grad = jax.grad(lambda h: jnp.sum(unit_rows(h) * jnp.array([1.0, 2.0])))(h)
+    grad = jax.grad(lambda h: jnp.sum(unit_rows(h) * jnp.array([[1.0, 2.0]])))(h)
     assert jnp.isfinite(grad).all()
     np.testing.assert_allclose(
         grad[0], (np.array([1, 2]) - 2.2 * np.array([0.6, 0.8])) / 5, rtol=1e-5

@@ -139,7 +139,7 @@ def test_no_gradient(scores):
 
 
 def test_vmap_equals_loop(scores, rtol):
-    slots = jnp.arange(K) < jnp.arange(1, K + 1)[:, None]
+    slots = jnp.arange(K)[None, :] < jnp.arange(1, K + 1)[:, None]
     together = jax.vmap(compiled(), (None, None, 0))(scores, ALL_ROWS, slots)
     for lane, alone in zip(together, slots, strict=True):
         np.testing.assert_allclose(

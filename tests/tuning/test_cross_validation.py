@@ -164,7 +164,7 @@ def test_padding_does_not_matter(sweep, result):
 
 
 def test_finds_the_number_of_hidden_blobs(result):
-    assert (result.k == np.array(N_HIDDEN)[:, None]).mean() > 0.9
+    assert (np.asarray(result.k) == np.array(N_HIDDEN)[:, None]).mean() > 0.9
     assert result.scores.acc.mean() > 0.95
 
 
