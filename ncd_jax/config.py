@@ -100,7 +100,7 @@ class KConfig:
     """
 
     n_novel: int | None = None
-    index: str = "silhouette"
+    index: str = JUDGE
     max: int = 20
     restarts: int = 10
     max_rows: int = 2000
@@ -124,7 +124,7 @@ class RunConfig:
     """
 
     dataset: str = "digits"
-    method: str = "pbn"
+    method: str = "rca"
     methods: str = ""
     variant: str = ""
     seed: int = 0

@@ -16,10 +16,12 @@ from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, cell_config
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
+from ncd_jax.discovery.judged import join_rows
 from ncd_jax.discovery.model import Model, refit_and_choose
-from ncd_jax.discovery.problem import Problem, prepare, purpose_key
+from ncd_jax.discovery.problem import Problem, judged, prepare, purpose_key
 from ncd_jax.discovery.protocol import k_search
 from ncd_jax.discovery.scoring import score, score_test_split
+from ncd_jax.discovery.solve import solve_problems
 from ncd_jax.discovery.tune import tune, unselected_scores
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
@@ -69,6 +71,8 @@ def _run_method(
     journal: Path,
 ) -> dict[str, Any]:
     problem = prepare(cell_config(config, cell), table, n_novel)
+    if judged(problem.config):
+        return _run_judged(config, problem, table, truth)
     result: dict[str, Any] = {}
     n_refits, hparams = problem.config.train.refits, [problem.config.hparams]
     if cell.hyperparameters == "tuned":
@@ -95,6 +99,43 @@ def _run_method(
     if n_novel is None and not problem.info.needs_k:
         result["k_by_index"] = _k_by_index(problem, models)
     return {**result, "hparams": hparams[0], "refit_hparams": hparams, "rows": rows}
+
+
+def _run_judged(
+    config: BenchmarkConfig, problem: Problem, table: Table, truth: Truth
+) -> dict[str, Any]:
+    """The whole procedure from every seed: folds, samples and micro clusters are drawn anew."""
+    rows, scores, n_novel = [], [], problem.n_novel
+    for seed in range(config.seeds):
+        run = _seeded(problem, seed).config
+        solution = solve_problems([prepare(run, table, n_novel)], table)
+        fold_scores = [trial.score for trial in solution.winner.best]
+        scores.append(fold_scores[0])
+        shared = {"seed": seed, "n_novel_estimated": solution.answer.k}
+        novel = table.y == UNLABELLED
+        if table.x_test is None or table.y_test is None or truth.y_test is None:
+            result = score(solution.answer.labels, truth.y[novel])
+            rows.append(_row(shared, "transductive", result, None))
+            continue
+        novel_test = table.y_test == UNLABELLED
+        x_test, classes = table.x_test[novel_test], truth.y_test[novel_test]
+        own = solution.winner.problem
+        joined = join_rows(own, solution.refits, own.scaler.apply(x_test))
+        inductive = score(solution.answer.owners[joined.micro], classes)
+        # Transductive: the rows of the test split are those that the judge is asked about.
+        anew = dataclasses.replace(
+            table,
+            x=np.concatenate([table.x[~novel], x_test]),
+            y=np.concatenate([table.y[~novel], np.full(len(x_test), UNLABELLED, np.int32)]),
+            x_test=None,
+            y_test=None,
+        )
+        again = solve_problems([prepare(run, anew, n_novel)], anew)
+        known = solution.known_accuracy
+        rows.append(_row(shared, "inductive", inductive, known))
+        shared = {"seed": seed, "n_novel_estimated": again.answer.k}
+        rows.append(_row(shared, "transductive", score(again.answer.labels, classes), known))
+    return {"hparams": {}, "hidden_class_score": float(np.mean(scores)), "rows": rows}
 
 
 def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:

@@ -26,6 +26,7 @@ class Fit(NamedTuple):
         model: the model.
         novel: `i[u]`, the novel class of every unlabelled row.
         confidence: `f64[u]`, of every unlabelled row; NaN without tuning.
+        n_novel_probability: of every number of novel classes; empty where none was looked for.
         hidden_class_score: mean over folds; NaN without tuning.
         stability: mean adjusted Rand index between refits; NaN where there is one.
         report: the page, compressed; none without tuning.
@@ -34,6 +35,7 @@ class Fit(NamedTuple):
     model: Model
     novel: np.ndarray
     confidence: np.ndarray
+    n_novel_probability: dict[int, float]
     hidden_class_score: float
     stability: float
     report: bytes | None
@@ -55,7 +57,7 @@ def fit(config: RunConfig, table: Table, progress: Reporter, *, tuned: bool) -> 
     if not tuned:
         model, answer = fit_untuned(config, table)
         unknown = np.full(len(answer.labels), math.nan)
-        return Fit(model, answer.labels, unknown, math.nan, _or_nan(answer.stability), None)
+        return Fit(model, answer.labels, unknown, {}, math.nan, _or_nan(answer.stability), None)
     solution = solve(config, table, progress)
     metrics: dict[str, Any] = {**measure(solution, table), "seconds": solution.seconds}
     findings = find(solution, table, None, describe_run(config, table), metrics)
@@ -63,6 +65,7 @@ def fit(config: RunConfig, table: Table, progress: Reporter, *, tuned: bool) -> 
         solution.model,
         solution.answer.labels,
         solution.confidence,
+        {int(k): p for k, p in metrics.get("n_novel_probability", {}).items()},
         metrics["hidden_class_score"],
         _or_nan(metrics["stability"]),
         zlib.compress(render_report(findings).encode()),

@@ -26,6 +26,7 @@ from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.calibration import fit_temperature
 from ncd_jax.discovery.model import Applied, apply_model, on_host
+from ncd_jax.discovery.problem import judged
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.estimator.fitting import Fit, fit
 from ncd_jax.estimator.parameters import as_value_errors, to_config
@@ -73,6 +74,10 @@ class NovelClassDiscovery(
         n_novel_: number of novel classes.
         labels_: class of every training row. Labelled rows keep their label, unlabelled ones
             get a novel class, while `predict` may give any row any class.
+        confidence_: how likely each training row is in the class that stands for its own: 1 for
+            labelled rows, NaN without tuning.
+        n_novel_probability_: from number of novel classes to its probability; empty where the
+            number was given, or an index chose it.
         hidden_class_score_: share of rows of hidden classes that were sorted right, the mean
             over folds; NaN without tuning.
         stability_: mean adjusted Rand index between refits; NaN where there is one.
@@ -139,6 +144,9 @@ class NovelClassDiscovery(
         codes = targets.codes.copy()
         codes[codes == UNLABELLED] = len(targets.classes) + fitted.novel
         self.labels_ = self.classes_[codes]
+        self.confidence_ = np.ones(len(codes))
+        self.confidence_[targets.codes == UNLABELLED] = fitted.confidence
+        self.n_novel_probability_ = fitted.n_novel_probability
         self.hidden_class_score_ = fitted.hidden_class_score
         self.stability_ = fitted.stability
         self.method_ = fitted.model.method
@@ -230,7 +238,7 @@ class NovelClassDiscovery(
         n_known, reason = len(targets.classes), ""
         if (targets.codes != UNLABELLED).all():
             reason = "y has no unlabelled row (NaN, None or -1), so there is nothing to discover"
-        elif n_known < 3:
+        elif n_known < (1 if judged(config) else 3):
             reason = f"y has {n_known} known class(es), and tuning by hiding some needs 3"
         tuned = not reason and self.n_candidates > 0
         if not tuned and config.method == "auto":

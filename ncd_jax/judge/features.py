@@ -92,7 +92,7 @@ def pair_features(z: Array, x: Array, micro: MicroClusters, ruler: Array | float
     chex.assert_equal_shape_prefix([z, x, micro.labels], 1)
     member, pairs = micro.member, micro.pairs
     size = jnp.maximum(micro.sizes, 1).astype(z.dtype)
-    of_both = size[:, None] + size
+    of_both = size[:, None] + size[None]
 
     def total(values: Array) -> Array:
         """Sums `f32[M, M]` over the rows of a micro cluster, one for every other."""
@@ -111,7 +111,7 @@ def pair_features(z: Array, x: Array, micro: MicroClusters, ruler: Array | float
 
     def edges(count: Array, n_nearest: int) -> Array:
         n_others = jnp.maximum(jnp.sum(micro.sizes) - 1, 1)
-        possible = 2 * jnp.minimum(n_nearest, n_others) * jnp.minimum(size[:, None], size)
+        possible = 2 * jnp.minimum(n_nearest, n_others) * jnp.minimum(size[:, None], size[None])
         return jnp.log(_both(count) / possible + 0.002)
 
     in_z, in_x = _lines(z, micro), _lines(x, micro)
@@ -124,7 +124,7 @@ def pair_features(z: Array, x: Array, micro: MicroClusters, ruler: Array | float
         "middle": middle(in_z),
         "log_edges_10": edges_10,
         "log_distance": jnp.log(length),
-        "log_distance_near": jnp.log(2.0 * length / (near[:, None] + near)),
+        "log_distance_near": jnp.log(2.0 * length / (near[:, None] + near[None])),
         "silhouette": 1.0 - _both(total(nearness)) / of_both,
         "log_edges_30": edges_30,
         "log_distance_ruler": jnp.log(length / ruler),
@@ -147,7 +147,7 @@ def _lines(rows: Array, micro: MicroClusters) -> _Lines:
     member = micro.member
     centroids = dot(member.T, rows) / jnp.maximum(micro.sizes, 1)[:, None]
     # Not by way of inner products: their difference says little of centroids that are close.
-    squared = jnp.sum((centroids[:, None] - centroids) ** 2, axis=2)
+    squared = jnp.sum((centroids[:, None] - centroids[None]) ** 2, axis=2)
     squared = jnp.where(micro.pairs, jnp.maximum(squared, CLOSEST**2), 1.0)
     # Rows that are in no micro cluster are in no sum, wherever they seem to be.
     own = jnp.maximum(micro.labels, 0)
@@ -169,13 +169,13 @@ def _neighbour_counts(z: Array, micro: MicroClusters) -> Array:
     counts = micro.labels != UNLABELLED
 
     def count(rows: Array) -> Array:
-        far = ~counts | (rows[:, None] == jnp.arange(n))
+        far = ~counts[None] | (rows[:, None] == jnp.arange(n)[None])
         negative = jnp.where(far, -jnp.inf, -squared_distances(z[rows], z))
         _, neighbours = jax.lax.top_k(negative, n_nearest)
         # Where they are too few what follows is in no micro cluster, or in that of the row itself.
-        found = micro.labels[neighbours][:, :, None] == slots
+        found = micro.labels[neighbours][:, :, None] == slots[None, None]
         # Rows behind the last one, which fill the last block, are of no micro cluster.
-        own = micro.labels.at[rows].get(mode="fill", fill_value=UNLABELLED)[:, None] == slots
+        own = micro.labels.at[rows].get(mode="fill", fill_value=UNLABELLED)[:, None] == slots[None]
         in_slot = jnp.stack([jnp.sum(found[:, :q], axis=1, dtype=z.dtype) for q in NEIGHBOURS])
         return dot(own.T.astype(z.dtype), in_slot)
 

@@ -64,7 +64,7 @@ def merges(evidence: Array, sizes: Array) -> Merges:
     chex.assert_shape(evidence, (len(sizes), len(sizes)))
     slots = jnp.arange(len(sizes), dtype=jnp.int32)
     filled = sizes > 0
-    between = filled[:, None] & filled & (slots[:, None] != slots)
+    between = filled[:, None] & filled[None] & (slots[:, None] != slots[None])
 
     def merge(carry: Triple, _: None) -> tuple[Triple, Triple]:
         mean, rows, group = carry
@@ -77,8 +77,10 @@ def merges(evidence: Array, sizes: Array) -> Merges:
         both = rows[first] + rows[second]
         joint = (rows[first] * mean[first] + rows[second] * mean[second]) / both
         is_first, is_second = slots == first, slots == second
-        mean = jnp.where(is_first[:, None], joint, jnp.where(is_first, joint[:, None], mean))
-        mean = jnp.where(is_second[:, None] | is_second, -jnp.inf, mean)
+        mean = jnp.where(
+            is_first[:, None], joint[None], jnp.where(is_first[None], joint[:, None], mean)
+        )
+        mean = jnp.where(is_second[:, None] | is_second[None], -jnp.inf, mean)
         rows = jnp.where(is_second, 0.0, jnp.where(is_first, both, rows))
         group = jnp.where(group == second, first, group)
         return (mean, rows, group), (group, linkage, gain)
@@ -86,10 +88,10 @@ def merges(evidence: Array, sizes: Array) -> Merges:
     start = (jnp.where(between, evidence, -jnp.inf), sizes.astype(evidence.dtype), slots)
     _, (group, linkage, gain) = jax.lax.scan(merge, start, length=len(sizes) - 1)
     group = jnp.concatenate([slots[None], group])
-    number = jnp.cumsum((group == slots) & filled, axis=1, dtype=jnp.int32) - 1
+    number = jnp.cumsum((group == slots[None]) & filled[None], axis=1, dtype=jnp.int32) - 1
     labels = jnp.take_along_axis(number, group, axis=1)
     worth = jnp.cumsum(jnp.pad(gain, (1, 0)))
-    return Merges(jnp.where(filled, labels, UNLABELLED), linkage, worth)
+    return Merges(jnp.where(filled[None], labels, UNLABELLED), linkage, worth)
 
 
 def best_partition(path: Merges) -> Array:

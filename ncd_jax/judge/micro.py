@@ -46,7 +46,8 @@ class MicroClusters(NamedTuple):
         """`bool[M, M]`, two slots that hold rows and are not the same."""
         filled = self.sizes > 0
         different = ~jnp.eye(filled.shape[-1], dtype=bool)
-        return filled[..., :, None] & filled[..., None, :] & different
+        both = filled[..., :, None] & filled[..., None, :]
+        return both & jnp.broadcast_to(different, both.shape)
 
 
 def micro_clusters(
@@ -122,7 +123,7 @@ def ruler(z: Array, y: Array, n_known: int) -> Array:
     chex.assert_rank([z, y], [2, 1])
     apart = z - class_means(z, y, n_known)[jnp.maximum(y, 0)]
     squared = jnp.sum(apart**2, axis=1)
-    in_class = y[:, None] == jnp.arange(n_known)
+    in_class = y[:, None] == jnp.arange(n_known)[None]
     total = jnp.sum(jnp.where(in_class, squared[:, None], 0.0), axis=0)
     extent = jnp.sqrt(total / jnp.maximum(_sizes(y, n_known), 1))
     return _median_of_present(extent, y, n_known) + EPSILON
@@ -130,7 +131,7 @@ def ruler(z: Array, y: Array, n_known: int) -> Array:
 
 def _sizes(labels: Array, n_slots: int) -> Array:
     """Rows `i32[n_slots]` with each label."""
-    return jnp.sum(labels[:, None] == jnp.arange(n_slots), axis=0, dtype=jnp.int32)
+    return jnp.sum(labels[:, None] == jnp.arange(n_slots)[None], axis=0, dtype=jnp.int32)
 
 
 def _median_of_present(values: Array, y: Array, n_known: int) -> Array:

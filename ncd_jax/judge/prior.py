@@ -40,7 +40,8 @@ class Prior(NamedTuple):
 
     def standardise(self, features: Array) -> Array:
         """Features `f32[..., F]` on the scale of the weights."""
-        return (features - self.mean) / self.scale
+        mean, scale = (jnp.broadcast_to(each, features.shape) for each in self[:2])
+        return (features - mean) / scale
 
 
 def read_prior(path: Path | None = None) -> Prior:

@@ -127,9 +127,9 @@ def judge_by_prior(scene: Scene, y: Array, n_classes: int, prior: Prior) -> tupl
         The group `i32[m]` of every row, below `M`, and the log-loss of the pairs.
     """
     filled = scene.sizes > 0
-    pairs = filled[:, None] & filled & ~jnp.eye(len(filled), dtype=bool)
+    pairs = filled[:, None] & filled[None] & ~jnp.eye(len(filled), dtype=bool)
     log_odds_ = jnp.clip(log_odds(prior.standardise(scene.features[0]), prior.weights), -4.0, 4.0)
-    rows = scene.labels[:, None] == jnp.arange(len(filled))
+    rows = scene.labels[:, None] == jnp.arange(len(filled))[None]
     share = dot(rows.T.astype(jnp.float32), jax.nn.one_hot(y, n_classes))
     share = share / jnp.maximum(jnp.sum(share, axis=1, keepdims=True), 1.0)
     several = jnp.max(y) > 0

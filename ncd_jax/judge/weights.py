@@ -134,7 +134,7 @@ def _solve(matrix: Array, vector: Array) -> Array:
 
     def eliminate(i: Array, rows: Array) -> Array:
         pivot = rows[i] / rows[i, i]
-        return (rows - rows[:, i, None] * pivot).at[i].set(pivot)
+        return (rows - rows[:, i, None] * pivot[None]).at[i].set(pivot)
 
     rows = jnp.concatenate([matrix, vector[:, None]], axis=1)
     return jax.lax.fori_loop(0, len(vector), eliminate, rows)[:, -1]

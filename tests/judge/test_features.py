@@ -92,7 +92,7 @@ def describe(z, x, labels):
 
 def as_micro(labels):
     labels = jnp.asarray(labels, jnp.int32)
-    return MicroClusters(labels, jnp.sum(labels[:, None] == jnp.arange(M), axis=0))
+    return MicroClusters(labels, jnp.sum(labels[:, None] == jnp.arange(M)[None], axis=0))
 
 
 def draw(sizes, n_rows=N, seed=0):

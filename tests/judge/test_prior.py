@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from ncd_jax.judge.confidence import CONFIDENCE_FEATURES
 from ncd_jax.judge.features import NAMES, pair_features
 from ncd_jax.judge.merges import best_partition, evidence, merges
 from ncd_jax.judge.micro import micro_clusters, ruler
+from ncd_jax.judge.number import NUMBER_FEATURES
 from ncd_jax.judge.prior import Prior, read_prior
 from ncd_jax.judge.weights import log_odds
 
@@ -15,34 +17,47 @@ from ncd_jax.judge.weights import log_odds
 def test_the_one_that_comes_with_the_package():
     prior = read_prior()
     f = len(NAMES)
-    assert [len(field) for field in prior] == [f, f, f + 1]
+    rest = [len(NUMBER_FEATURES) + 1, len(CONFIDENCE_FEATURES) + 1]
+    assert [len(field) for field in prior] == [f, f, f + 1, *rest]
     assert all(np.isfinite(field).all() for field in prior)
     assert np.min(prior.scale) > 0
     assert dict(zip(NAMES, prior.weights, strict=False))["log_distance"] < 0
 
 
 def test_standardise():
-    prior = Prior(np.array([1.0, 2.0]), np.array([2.0, 4.0]), np.zeros(3))
+    prior = Prior(*map(np.array, ([1.0, 2.0], [2.0, 4.0], [0.0] * 3, [0.0], [0.0])))
     np.testing.assert_array_equal(prior.standardise(np.array([[3.0, 2.0]])), [[1, 0]])
 
 
+def content():
+    """A prior in which every number is another one."""
+    n, d = len(NUMBER_FEATURES) + 1, len(CONFIDENCE_FEATURES) + 1
+    f = len(NAMES)
+    return {
+        "pairs": {
+            "features": list(NAMES),
+            "mean": list(range(f)),
+            "scale": list(range(100, 100 + f)),
+            "weights": list(range(200, 201 + f)),
+        },
+        "number": {"features": list(NUMBER_FEATURES), "weights": list(range(300, 300 + n))},
+        "confidence": {"features": list(CONFIDENCE_FEATURES), "weights": list(range(400, 400 + d))},
+    }
+
+
 def test_numbers_are_kept_in_order(tmp_path):
-    values = np.arange(3 * len(NAMES)).reshape(-1, 3)
-    rows = [dict(zip(("mean", "scale", "weight"), map(float, v), strict=True)) for v in values]
     path = tmp_path / "prior.json"
-    path.write_text(
-        json.dumps({"features": dict(zip(NAMES, rows, strict=True)), "intercept": -1.0})
-    )
-    prior = read_prior(path)
-    np.testing.assert_array_equal(np.column_stack([prior.mean, prior.scale]), values[:, :2])
-    np.testing.assert_array_equal(prior.weights, [*values[:, 2], -1])
+    path.write_text(json.dumps(content()))
+    for begin, field in zip((0, 100, 200, 300, 400), read_prior(path), strict=True):
+        np.testing.assert_array_equal(field, begin + np.arange(len(field)))
 
 
-def test_other_features(tmp_path):
-    path = tmp_path / "prior.json"
-    row = {"mean": 0.0, "scale": 1.0, "weight": 0.0}
-    path.write_text(json.dumps({"features": {"height": row}, "intercept": 0.0}))
-    with pytest.raises(ValueError, match="has the features height, not log_separation"):
+@pytest.mark.parametrize("part", ["pairs", "number", "confidence"])
+def test_other_features(tmp_path, part):
+    path, other = tmp_path / "prior.json", content()
+    other[part]["features"][0] = "height"
+    path.write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="has the features height, "):
         read_prior(path)
 
 
