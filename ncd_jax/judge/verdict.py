@@ -147,8 +147,8 @@ def _log_loss(log_odds: Array, same: Array, pairs: Array, several: Array) -> Arr
     weight = jnp.where(several, weight, pairs.astype(weight.dtype))
     weight = weight / jnp.maximum(jnp.sum(weight), 1e-9)
     target = jnp.where(several, target, same)
-    surprise = jax.nn.softplus(log_odds) - target * log_odds
-    return jnp.sum(weight * surprise, axis=(-2, -1))
+    surprise = jax.nn.softplus(log_odds) - target[None] * log_odds
+    return jnp.sum(weight[None] * surprise, axis=(-2, -1))
 
 
 def _partition(log_odds: Array, pairs: Array, sizes: Array) -> Array:

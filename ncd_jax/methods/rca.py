@@ -102,7 +102,8 @@ def rca(spec: Spec) -> Method:
 
     def _see(x: Array, centre: Array, whitening: Array) -> Array:
         z = dot(x - centre[None, :], whitening)
-        return unit_rows(z) if spec.normalise else z
+        # Of a single column nothing but its sign would be left.
+        return unit_rows(z) if spec.normalise and spec.n_features > 1 else z
 
     cluster = cluster_by_kmeans(spec)
     return Method(init, (), represent, known_logits, cluster, assign_to_nearest, spec.max_clusters)
