@@ -2,8 +2,8 @@
 
 python launch.py
 
-Measured on two CPU cores: 5 novel classes, hidden-class score 80.6 %, accuracy against the truth
-95.4 %, 7 minutes beside much other work.
+Measured with 0.1.0 on two CPU cores: 5 novel classes, hidden-class score 80.6 %, accuracy against
+the truth 95.4 %, 7 minutes beside much other work.
 """
 
 import ml_collections

@@ -2,8 +2,8 @@
 
 python launch.py --config=pendigits --workdir=runs/pendigits
 
-Measured on two CPU cores beside other work: 5 novel classes, hidden-class score 83.3 %, accuracy
-against the truth 86.5 %, 4 minutes.
+Measured with 0.1.0 on two CPU cores beside other work: 5 novel classes, hidden-class score 83.3 %,
+accuracy against the truth 86.5 %, 4 minutes.
 """
 
 import ml_collections
