@@ -131,7 +131,7 @@ def solve_problems(
     with seconds("tune"):
         tuned = [_tuned(problem, journal, progress) for problem in problems]
     seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
-    winner = max(tuned, key=lambda each: np.mean(unselected_scores(each.on_hidden)))
+    winner = max(tuned, key=lambda each: _mean(unselected_scores(each.on_hidden)))
     finish = _by_judge if judged(winner.problem.config) else _by_index
     return finish(tuned, winner, table, progress, seconds)
 
@@ -245,3 +245,7 @@ def _tell(phase: Phase) -> Callable[[list[Trial]], None]:
         told = len(trials)
 
     return on_batch
+
+
+def _mean(scores: Sequence[float]) -> float:
+    return float(np.mean(scores)) if scores else 0.0

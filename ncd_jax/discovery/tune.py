@@ -126,12 +126,14 @@ def unselected_scores(trials: Sequence[Trial]) -> tuple[float, ...]:
 
     The score of the best of many candidates flatters it, as it was chosen for that score. So
     methods with many candidates are compared with methods that have one by these. With one fold
-    there are no others, and it says what it says of the best.
+    there are no others, and it says what it says of the best; without any, nothing is said.
 
     Source: Varma and Simon, "Bias in error estimation when using cross-validation for model
     selection", 2006.
     """
     scores = np.array([trial.fold_scores for trial in trials])
+    if not scores.size:
+        return ()
     if scores.shape[1] == 1:
         return (float(scores.max()),)
     others = scores.sum(axis=1, keepdims=True) - scores

@@ -153,12 +153,12 @@ class Ranked:
     @property
     def score(self) -> float:
         """Mean over folds."""
-        return float(np.mean(self.fold_scores))
+        return float(np.mean(self.fold_scores or np.nan))
 
     @property
     def spread(self) -> float:
         """Standard deviation over folds."""
-        return float(np.std(self.fold_scores))
+        return float(np.std(self.fold_scores or np.nan))
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "n_novel_estimated": answer.k,
         "novel_sizes": np.bincount(answer.labels, minlength=answer.k).tolist(),
         "hidden_class_score": scored.score,
-        "hidden_class_score_std": float(np.std(scored.fold_scores)),
+        "hidden_class_score_std": float(np.std(scored.fold_scores or np.nan)),
         "known_accuracy": solution.known_accuracy,
         "stability": answer.stability,
         "mean_confidence": float(np.mean(solution.confidence)),

@@ -67,7 +67,7 @@ def test_one_new_class_is_one(seed):
     solution = solve(CONFIG, table)
     assert solution.answer.k == 1
     assert solution.judged.partition.numbers.argmax() == 0
-    assert solution.confidence.mean() < 0.99
+    assert solution.confidence.max() < 1
 
 
 def test_a_large_class_beside_small_ones_stays_whole():
@@ -114,9 +114,9 @@ def test_a_given_number_is_kept_to(usual):
 
 def test_more_rows_than_the_judge_looks_at_join_what_it_has_seen(usual):
     table, truth, _ = usual
-    few = dataclasses.replace(CONFIG, k=dataclasses.replace(CONFIG.k, max_rows=100))
+    few = dataclasses.replace(CONFIG, k=dataclasses.replace(CONFIG.k, max_rows=140))
     solution = solve(few, table)
-    assert solution.winner.problem.n_targets == 100
+    assert solution.winner.problem.n_targets == 140
     assert solution.answer.labels.shape == truth.shape
     assert score(solution.answer.labels, truth)["acc"] > 0.95
 
