@@ -143,7 +143,9 @@ def summary(
     n_novel, n_rows = metrics["n_novel_estimated"], metrics["n_unlabelled"]
     console.print()
     console.print(Text(f"{n_novel} novel {_plural('class', n_novel)}", style="bold green"), end="")
-    console.print(f" among {n_rows} unlabelled {_plural('row', n_rows)}", highlight=False)
+    likely = metrics.get("n_novel_probability", {}).get(str(n_novel))
+    sure = "" if likely is None else f"; the number has a chance of {likely:.0%}"
+    console.print(f" among {n_rows} unlabelled {_plural('row', n_rows)}{sure}", highlight=False)
     console.print(_sizes(metrics["novel_sizes"], "#" if console.options.ascii_only else "█"))
     console.print(_scores(metrics))
     took = f"took   {_clock(metrics['seconds']['total'])}"
@@ -168,15 +170,18 @@ def _scores(metrics: Mapping[str, Any]) -> Table:
     table.add_column()
     table.add_column(justify="right", style="bold")
     table.add_column(style="dim")
+    by_chance = metrics.get("known_accuracy_by_chance")
+    chance = "" if by_chance is None else f", by chance {by_chance:.0%}"
     lines = [
-        ("hidden-class score", "hidden_class_score", "rows of hidden known classes found again"),
-        ("known accuracy", "known_accuracy", "held-out rows of known classes told apart"),
+        ("confidence", "mean_confidence", "of a row to be in the class that stands for its own"),
+        ("on hidden classes", "hidden_class_accuracy", "rows of hidden known classes found again"),
+        ("known accuracy", "known_accuracy", f"held-out known rows recognised{chance}"),
         ("stability", "stability", "agreement of independent retrainings, at best 1"),
         ("accuracy against truth", "novel_acc", "novel rows in their true class"),
         ("NMI against truth", "novel_nmi", "agreement with the true classes, at best 1"),
         ("ARI against truth", "novel_ari", "the same, corrected for chance"),
     ]
-    percent = {"hidden_class_score", "known_accuracy", "novel_acc"}
+    percent = {"mean_confidence", "hidden_class_accuracy", "known_accuracy", "novel_acc"}
     for name, key, meaning in lines:
         value = metrics.get(key)
         if value is not None and not math.isnan(value):

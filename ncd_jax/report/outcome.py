@@ -44,6 +44,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "hidden_class_score": scored.score,
         "hidden_class_score_std": float(np.std(scored.fold_scores or np.nan)),
         "known_accuracy": solution.known_accuracy,
+        "known_accuracy_by_chance": float(_shares(table).max()),
         "stability": answer.stability,
         "mean_confidence": float(np.mean(solution.confidence)),
         **_evaluated(solution.evaluation),
@@ -81,6 +82,12 @@ def _evaluated(evaluation: HiddenClassEvaluation | None) -> dict[str, Any]:
         "confidence_ranking": ranking_quality(sure, right),
         "confidence_error": calibration_error(sure, right),
     }
+
+
+def _shares(table: Table) -> np.ndarray:
+    """Share of every known class of the labelled rows."""
+    sizes = np.bincount(table.y[table.y != UNLABELLED])
+    return np.asarray(sizes / sizes.sum())
 
 
 def find(
