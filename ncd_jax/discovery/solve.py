@@ -29,7 +29,7 @@ from ncd_jax.discovery.model import Model, apply_model, fitted_model, refit_and_
 from ncd_jax.discovery.problem import Problem, judged, prepare
 from ncd_jax.discovery.progress import Phase, Reporter, Stopwatch
 from ncd_jax.discovery.refits import Refits, refit_all
-from ncd_jax.discovery.tune import Tuned, tune, unselected_scores
+from ncd_jax.discovery.tune import Tuned, tune, unselected_scores, weigh
 from ncd_jax.judge.confidence import Partition
 from ncd_jax.judge.prior import read_prior
 from ncd_jax.tuning.proposals import Trial
@@ -131,6 +131,8 @@ def solve_problems(
     with seconds("tune"):
         tuned = [_tuned(problem, journal, progress) for problem in problems]
     seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
+    if len(tuned) > 1:
+        tuned = [weigh(each) for each in tuned]
     winner = max(tuned, key=lambda each: _mean(unselected_scores(each.on_hidden)))
     finish = _by_judge if judged(winner.problem.config) else _by_index
     return finish(tuned, winner, table, progress, seconds)
@@ -208,9 +210,10 @@ def _by_judge(
         own_other = hparams[other.refit], refits_without.state_of(other.refit)
         recognised = known_accuracy(fitted_model(without, table, *own_other, other), table, held)
     calibration = AS_IT_IS if evaluation is None else evaluation.lone_calibration
+    weighed = weigh(winner, judgement)
     return Solution(
-        tuned=tuned,
-        winner=winner,
+        tuned=[weighed if each is winner else each for each in tuned],
+        winner=weighed,
         refits=refits,
         answer=answer,
         evaluation=evaluation,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.data.folds import Folds
-from ncd_jax.discovery.judging import FoldScenes, judge_scenes, see_folds, trials_of
+from ncd_jax.discovery.judging import FoldScenes, Judgement, judge_scenes, see_folds, trials_of
 from ncd_jax.discovery.problem import Problem, make_hparams, median_class_size, purpose_key
 from ncd_jax.discovery.protocol import fold_method, fold_protocol, k_search
 from ncd_jax.tuning.cross_validation import SweepData
@@ -19,7 +19,7 @@ from ncd_jax.tuning.proposals import Proposals, Trial
 from ncd_jax.tuning.search import SearchResult, Sweep, search
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData
 
-__all__ = ["Tuned", "best_trials", "tune", "unselected_scores"]
+__all__ = ["Tuned", "best_trials", "tune", "unselected_scores", "weigh"]
 
 
 class Tuned(NamedTuple):
@@ -85,19 +85,30 @@ def tune(
 
 
 def _fit_candidates(problem: Problem) -> Tuned:
-    """All candidates fitted in every fold; the judge weighs them later, here they are ranked."""
+    """All candidates fitted in every fold; how good each is says the judge, see `weigh`."""
     assert problem.candidates is not None
     folds = see_folds(problem, problem.candidates)
-    trials: list[Trial] = []
-    if folds.refits:
-        [judgement, *_] = judge_scenes(folds, [])
-        trials = trials_of(problem, problem.candidates, folds, judgement)
-    else:
-        trials = [
-            Trial(i, values, float("nan"), (), (), 0) for i, values in enumerate(problem.candidates)
-        ]
+    trials = [
+        Trial(i, values, float("nan"), (), (), 0) for i, values in enumerate(problem.candidates)
+    ]
+    return Tuned(problem, SearchResult(trials, 0, 0.0), trials[:1], trials, folds)
+
+
+def weigh(tuned: Tuned, judgement: Judgement | None = None) -> Tuned:
+    """Gives candidates that were fitted together their scores, each alone by the judge's prior.
+
+    Args:
+        tuned: of a method whose candidates all have a say; any other is returned as it is.
+        judgement: of any scene together with the folds; made anew where there is none.
+    """
+    problem, folds = tuned.problem, tuned.folds
+    if folds is None or not folds.refits:
+        return tuned
+    assert problem.candidates is not None
+    judgement = judgement or judge_scenes(folds, [])[0]
+    trials = trials_of(problem, problem.candidates, folds, judgement)
     best = sorted(trials, key=lambda trial: (-trial.worth, trial.number))[:1]
-    return Tuned(problem, SearchResult(trials, 0, 0.0), best, trials, folds)
+    return tuned._replace(found=SearchResult(trials, 0, 0.0), best=best, on_hidden=trials)
 
 
 def best_trials(trials: Sequence[Trial], most: int) -> list[Trial]:

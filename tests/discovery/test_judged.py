@@ -188,3 +188,26 @@ def test_a_sample_of_hidden_rows_is_one_of_those_that_count():
         assert set(rows) <= set(every)
         codes = np.cumsum(folds.hidden[f]) - 1
         np.testing.assert_array_equal(few.hidden_y[f][few.hidden_mask[f]], codes[y[rows]])
+
+
+def test_a_run_is_few_large_programs():
+    """Folds, novel rows and rows without their label share theirs: refit, judge, apply."""
+    table, _ = gaussians([70] * 4, [60, 60], d=7, seed=4)
+    durations = {}
+
+    def listen(event, duration, fun_name="", **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            durations.setdefault(fun_name, []).append(duration)
+
+    jax.config.update("jax_enable_compilation_cache", False)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        solve(CONFIG, table)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+        jax.config.update("jax_enable_compilation_cache", True)
+    # As shares of the longest, so that a busy machine changes nothing: its 0.3 s of some 3.
+    longest = max(map(max, durations.values()))
+    large = [name for name, each in durations.items() for d in each if d > 0.1 * longest]
+    assert 2 <= len(large) <= 4, large
+    assert len(set(large)) == len(large)
