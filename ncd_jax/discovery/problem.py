@@ -197,6 +197,8 @@ def _problem(
     if judged(config):
         novel, known = (_sample(rng, rows, config.k.max_rows) for rows in (novel, known))
     room = _room(len(novel), hidden.hidden_rows.shape[1])
+    if judged(config):
+        room = (max(room), max(room))  # a few thousand at most
     return Problem(
         config=config,
         scaler=scaler,
@@ -241,7 +243,7 @@ def _room(n_novel: int, n_hidden: int) -> tuple[int, int]:
     share one.
     """
     room = padded_size(n_novel), padded_size(n_hidden)
-    return (max(room), max(room)) if 2 * min(room) > max(room) else room
+    return (max(room), max(room)) if 2 * min(room) >= max(room) else room
 
 
 def padded_size(n: int) -> int:

@@ -101,7 +101,7 @@ def refit(
     # Without training there is nothing to repeat: equal hyperparameters make equal states.
     shared_key = None if method.stages else jax.random.split(keys[0])[0]
 
-    def one(key: Array, hparams: PyTree) -> Refits:
+    def one(key: Array, hparams: PyTree) -> tuple[Refits, Array | None]:
         key_train, key_k = jax.random.split(key)
         if shared_key is not None:
             key_train = shared_key
@@ -125,19 +125,15 @@ def refit(
         found = None
         if training.k_search is not None:
             found = estimate_k(key_k, represent, data, goal, z, training.k_search)
-        return Refits(state, info["loss"], z, found, None, finite)
+        known = None if yardstick is None else represent(data.x[yardstick.known_rows])
+        return Refits(state, info["loss"], z, found, None, finite), known
 
-    refits = spread_over_devices(lambda items: jax.vmap(one)(*items), (keys, hparams))
+    refits, known = spread_over_devices(lambda items: jax.vmap(one)(*items), (keys, hparams))
     if yardstick is None:
         return refits
-    known_rows, class_size = yardstick
-
-    def represent_known(state: PyTree) -> Array:
-        z = method.represent(state, data.x[known_rows])
-        return jnp.where(jnp.isfinite(z), z, 0.0)
-
-    known = jax.lax.map(represent_known, refits.state)
-    rows = Rows(refits.z, data.x[goal.rows], goal.mask, known, data.y[known_rows], class_size)
+    assert known is not None
+    y = data.y[yardstick.known_rows]
+    rows = Rows(refits.z, data.x[goal.rows], goal.mask, known, y, yardstick.class_size)
     key = jax.random.fold_in(keys[0], len(keys))
     return refits._replace(scene=make_scene(key, rows, n_known=training.n_known))
 

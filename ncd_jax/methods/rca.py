@@ -52,14 +52,17 @@ class State(NamedTuple):
 
     Attributes:
         centre: `f32[d]`, mean of all rows.
-        whitening: `f32[d, d]`, from centred columns to whitened ones.
+        basis: `f32[d, d]`, principal axes of the scatter within known classes, one a column: from
+            centred columns to uncorrelated ones. The same whatever the shrinkage.
+        scale: `f32[d]`, what makes them vary alike.
         means: `f32[C, d]` of the labelled rows of each class, in the representation.
         present: `bool[C]`, known classes with a labelled row.
         opt: nothing; there is no training.
     """
 
     centre: Array
-    whitening: Array
+    basis: Array
+    scale: Array
     means: Array
     present: Array
     opt: tuple[()]
@@ -88,20 +91,21 @@ def rca(spec: Spec) -> Method:
     def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
         del key, goal
         centre = _mean(data)
-        covariance = _within_classes(data, spec.n_known)
-        whitening = _whitening(covariance, hparams.shrinkage)
-        z = _see(data.x, centre, whitening)
+        variances, basis = _principal_axes(_within_classes(data, spec.n_known))
+        scale = _scale(variances, hparams.shrinkage)
+        z = _transform(data.x, centre, basis, scale)
         means = class_means(z, data.y, spec.n_known)
-        return State(centre, whitening, means, present_classes(data.y, spec.n_known), ())
+        return State(centre, basis, scale, means, present_classes(data.y, spec.n_known), ())
 
     def represent(state: State, x: Array) -> Array:
-        return _see(x, state.centre, state.whitening)
+        return _transform(x, state.centre, state.basis, state.scale)
 
     def known_logits(state: State, x: Array) -> Array:
         return mean_logits(represent(state, x), state.means, state.present)
 
-    def _see(x: Array, centre: Array, whitening: Array) -> Array:
-        z = dot(x - centre[None, :], whitening)
+    def _transform(x: Array, centre: Array, basis: Array, scale: Array) -> Array:
+        # Where shrinkages are tried side by side only the scale differs: one product serves all.
+        z = dot(x - centre[None, :], basis) * scale[None, :]
         # Of a single column nothing but its sign would be left.
         return unit_rows(z) if spec.normalise and spec.n_features > 1 else z
 
@@ -124,19 +128,22 @@ def _within_classes(data: NCDData, n_known: int) -> Array:
     return dot(apart.T, apart) / jnp.maximum(jnp.sum(labelled), 1)
 
 
-# Lane by lane: batches of LAPACK's Cholesky decompositions on several CPU devices at once wait for
-# each other's threads, and never end.
+# Lane by lane: batches of LAPACK's decompositions on several CPU devices at once wait for each
+# other's threads, and never end.
 @jax.custom_batching.sequential_vmap
-def _whitening(covariance: Array, shrinkage: Array) -> Array:
-    """A matrix `W` with `W W' = C^-1` for the shrunk covariance `C`."""
-    n_features = len(covariance)
-    variance = jnp.trace(covariance) / n_features
+def _principal_axes(covariance: Array) -> tuple[Array, Array]:
+    """Variances `f32[d]` along the principal axes, which are the columns of `f32[d, d]`."""
+    variances, axes = jnp.linalg.eigh(covariance)
+    return jnp.maximum(variances, 0.0), axes
+
+
+def _scale(variances: Array, shrinkage: Array) -> Array:
+    """One over the standard deviations `f32[d]` of the shrunk covariance along its axes."""
+    mean = jnp.mean(variances)
     # Where no labelled row differs from its class mean nothing is noise, and nothing changes.
-    variance = jnp.where(variance > 0, variance, 1.0)
-    identity = jnp.eye(n_features, dtype=covariance.dtype)
-    shrunk = (1.0 - shrinkage) * covariance + shrinkage * variance * identity
-    factor = jnp.linalg.cholesky(shrunk)
-    return jax.scipy.linalg.solve_triangular(factor, identity, lower=True).T
+    mean = jnp.where(mean > 0, mean, 1.0)
+    shrunk = (1.0 - shrinkage) * variances + shrinkage * mean
+    return jnp.sqrt(1.0 / shrunk)
 
 
 INFO = MethodInfo(

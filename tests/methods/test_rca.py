@@ -72,7 +72,7 @@ def test_novel_labels_and_rows_without_label_do_not_enter_the_covariance(table):
     mirrored = np.where(novel[:, None], 2 * x[novel].mean(axis=0) - x, x)
     one = fit(table, 0.1, normalise=True)[1]
     other = fit(NCDData(jnp.asarray(mirrored), table.y), 0.1, normalise=True)[1]
-    np.testing.assert_allclose(one.whitening, other.whitening, rtol=1e-5)
+    np.testing.assert_allclose(one.scale, other.scale, rtol=1e-5)
     np.testing.assert_allclose(one.centre, other.centre, rtol=1e-4)
 
 
