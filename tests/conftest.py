@@ -1,13 +1,15 @@
 import functools
 import gc
-import tempfile
+import os
 
 import jax
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from ncd_jax.data.cache import user_cache
 from ncd_jax.data.table import Table, Truth
+from ncd_jax.startup import keep_compiled_programs
 
 pytest_plugins = ["findings_fixtures", "toy_fixtures"]
 
@@ -16,9 +18,16 @@ jax.config.update("jax_num_cpu_devices", 2)
 # Programs are small here and there are many: most of the time goes into compiling them.
 jax.config.update("jax_disable_most_optimizations", True)
 
-# Runs of one shape share their compiled programs within a session, not between sessions.
-_CACHE = tempfile.TemporaryDirectory()
-jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+# Compiled programs are kept for the other workers, for later modules and for the next session.
+PROGRAMS = os.environ.setdefault("NCD_JAX_TEST_PROGRAMS", str(user_cache() / "compiled_for_tests"))
+keep_compiled_programs(PROGRAMS)
+
+
+def pytest_configure(config):
+    """Another worker may read a program while it is written, and then compiles it itself."""
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Error (reading|writing) persistent compilation cache:UserWarning"
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ import pytest
 
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.calibration import Calibration
-from ncd_jax.discovery.model import Model, assign, look, on_host
+from ncd_jax.discovery.model import Model, apply_model, assign, on_host
 from ncd_jax.discovery.problem import make_hparams, middle
 from ncd_jax.export import export_assign
 from ncd_jax.methods import METHODS, Spec
@@ -82,10 +82,10 @@ def test_the_same_answers_as_the_model(name):
     assert found.dtype == np.int32
     assert found_sure.dtype == np.float32
     assert program.platforms == ("cpu", "cuda")
-    seen = look(model, x)
+    seen = apply_model(model, x)
     np.testing.assert_array_equal(seen.labels, labels)
     # A row does not depend on those beside it, to the last digit.
-    np.testing.assert_array_equal(look(model, x[550:553]).z, seen.z[550:553])
+    np.testing.assert_array_equal(apply_model(model, x[550:553]).z, seen.z[550:553])
 
 
 @pytest.mark.parametrize("name", ["pbn", "ncd_sc", "tabular_ncd"])
