@@ -136,11 +136,11 @@ def test_auto_compares_scores_that_nobody_was_chosen_for(
 
 
 def test_phases_are_told_and_searches_kept_where_they_are_wanted(overlapping, quick, tmp_path):
-    class Listener(Reporter):
-        said = []
+    said = []
 
+    class Listener(Reporter):
         def phase(self, name, detail="", total=None):
-            self.said.append(name)
+            said.append(name)
             return super().phase(name, detail, total)
 
     config = dataclasses.replace(quick, method="auto", methods="kmeans, rca")
@@ -148,7 +148,7 @@ def test_phases_are_told_and_searches_kept_where_they_are_wanted(overlapping, qu
     found = solve_problems(
         problems, overlapping, Listener(), lambda method: tmp_path / f"{method}.journal"
     )
-    assert Listener.said == ["tune", "tune", "refit", "discover", "evaluate"]
+    assert said == ["tune", "tune", "refit", "discover", "evaluate"]
     assert {path.name for path in tmp_path.iterdir()} == {"kmeans.journal", "rca.journal"}
     alone = [solve(dataclasses.replace(quick, method=m), overlapping) for m in ("kmeans", "rca")]
     for together, single in zip(found.tuned, alone, strict=True):

@@ -95,9 +95,7 @@ def test_a_refit_that_diverged_has_no_part_in_the_curve(rca, overlapping):
     values[1] = 7.0
     estimate = rca.refits.estimate._replace(values=values)
     refits = rca.refits._replace(estimate=estimate, finite=np.array([True, False]))
-    found = find(
-        rca._replace(refits=refits), overlapping, None, {}, measure(rca, overlapping)
-    )
+    found = find(rca._replace(refits=refits), overlapping, None, {}, measure(rca, overlapping))
     np.testing.assert_allclose(found.k_curve.index, values[0], rtol=1e-5)
     np.testing.assert_array_equal(found.k_curve.spread, 0)
 
