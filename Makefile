@@ -15,6 +15,7 @@ test: $(VENV)/ready-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n auto --dist worksteal --optimised -m optimised tests/test_every_method.py
 
 clean:
 	rm -rf $(VENV)

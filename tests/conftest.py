@@ -1,6 +1,8 @@
 import functools
 import gc
 import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -15,19 +17,48 @@ pytest_plugins = ["findings_fixtures", "solved_fixtures", "toy_fixtures"]
 
 # Two devices, so that work which is spread over devices is spread in the tests too.
 jax.config.update("jax_num_cpu_devices", 2)
-# Programs are small here and there are many: most of the time goes into compiling them.
-jax.config.update("jax_disable_most_optimizations", True)
-
 # Compiled programs are kept for the other workers, for later modules and for the next session.
 PROGRAMS = os.environ.setdefault("NCD_JAX_TEST_PROGRAMS", str(user_cache() / "compiled_for_tests"))
 keep_compiled_programs(PROGRAMS)
 
+QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+"""Measured: the gradient of a small network compiles in a sixth of the time."""
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--optimised", action="store_true", help="compile as users do, which takes much longer"
+    )
+
 
 def pytest_configure(config):
-    """Another worker may read a program while it is written, and then compiles it itself."""
-    config.addinivalue_line(
-        "filterwarnings", "ignore:Error (reading|writing) persistent compilation cache:UserWarning"
-    )
+    # Another worker may read a program while it is written, and then compiles it itself.
+    ignored = "ignore:Error (reading|writing) persistent compilation cache:UserWarning"
+    config.addinivalue_line("filterwarnings", ignored)
+    config.addinivalue_line("markers", "optimised: runs with --optimised only")
+    if config.getoption("optimised"):
+        return
+    # Programs are small here and there are many: most of the time goes into compiling them.
+    jax.config.update("jax_disable_most_optimizations", True)
+    if not hasattr(config, "workerinput"):  # workers inherit what their controller has set
+        _set_where_known(QUICK_TO_COMPILE)
+
+
+def _set_where_known(xla_flags):
+    """XLA ends a process that has a flag it does not know, and flags come and go."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {xla_flags}"
+    probe = [sys.executable, "-c", "import jax; jax.devices()"]
+    known = subprocess.run(probe, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True)
+    if known.returncode == 0:
+        os.environ["XLA_FLAGS"] = flags
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("optimised"):
+        skip = pytest.mark.skip(reason="`pytest --optimised -m optimised` runs it")
+        for item in items:
+            if "optimised" in item.keywords:
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="session", autouse=True)

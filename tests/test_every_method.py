@@ -15,18 +15,15 @@ from ncd_jax.store.model_files import load_model
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
 
+pytestmark = pytest.mark.optimised
+
 
 @pytest.fixture(scope="module", autouse=True)
-def _as_users_run_it():
-    """Programs that are there already were compiled without."""
-    jax.clear_caches()
-    jax.config.update("jax_disable_most_optimizations", False)
+def _simple_maps():
+    """By principal axes: t-SNE takes longer than the runs; it has its own tests."""
     with pytest.MonkeyPatch.context() as patch:
-        # t-SNE takes longer than the runs; it has its own tests.
         patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
         yield
-    jax.config.update("jax_disable_most_optimizations", True)
-    jax.clear_caches()
 
 
 def test_programs_are_optimised():

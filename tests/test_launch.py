@@ -52,7 +52,7 @@ def launch(*flags, cwd, **environment):
         capture_output=True,
         text=True,
         timeout=300,
-        env=os.environ | environment,
+        env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | environment,
     )
 
 
