@@ -52,6 +52,7 @@ def make_model(name):
         return state, method.represent(state, x)
 
     state, z = fit(jax.random.key(0), x, y)
+    slots = np.array([0, 1, 2, 3 + 2, 3 + 0])
     return on_host(
         Model(
             method=name,
@@ -62,8 +63,8 @@ def make_model(name):
             scaler=Standardiser(np.zeros(6), np.ones(6)),
             columns=tuple("abcdef"),
             classes=("a", "b", "c", "novel_0", "novel_1"),
-            centroids=z[jnp.array([0, 1, 2, 30, 31])],
-            slots=np.array([2, 0]),
+            centroids=jnp.zeros((3 + 4, z.shape[1])).at[slots].set(z[jnp.array([0, 1, 2, 30, 31])]),
+            slots=slots,
             calibration=Calibration(np.array([0.1, 0.9]), np.array([0.3, 0.8])),
         )
     )
