@@ -14,7 +14,8 @@ test: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n auto --dist worksteal --optimised -m optimised tests/test_every_method.py
 
 clean:
 	rm -rf $(VENV)

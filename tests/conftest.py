@@ -1,26 +1,71 @@
 import functools
 import gc
-import tempfile
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from ncd_jax.data.cache import user_cache
 from ncd_jax.data.table import Table, Truth
+from ncd_jax.startup import keep_compiled_programs
 
-pytest_plugins = ["findings_fixtures", "toy_fixtures"]
+pytest_plugins = ["findings_fixtures", "solved_fixtures", "toy_fixtures"]
 
 # Two devices, so that work which is spread over devices is spread in the tests too.
 jax.config.update("jax_num_cpu_devices", 2)
+<<<<<<< HEAD
 # Programs are small here and there are many: most of the time goes into compiling them.
 jax.config.update("jax_disable_most_optimizations", True)
 # Shapes that do not fit are a mistake more often than a shorthand.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+=======
+# Compiled programs are kept for the other workers, for later modules and for the next session.
+PROGRAMS = os.environ.setdefault("NCD_JAX_TEST_PROGRAMS", str(user_cache() / "compiled_for_tests"))
+keep_compiled_programs(PROGRAMS)
+>>>>>>> tests
 
-# Runs of one shape share their compiled programs within a session, not between sessions.
-_CACHE = tempfile.TemporaryDirectory()
-jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+"""Measured: the gradient of a small network compiles in a sixth of the time."""
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--optimised", action="store_true", help="compile as users do, which takes much longer"
+    )
+
+
+def pytest_configure(config):
+    # Another worker may read a program while it is written, and then compiles it itself.
+    ignored = "ignore:Error (reading|writing) persistent compilation cache:UserWarning"
+    config.addinivalue_line("filterwarnings", ignored)
+    config.addinivalue_line("markers", "optimised: runs with --optimised only")
+    if config.getoption("optimised"):
+        return
+    # Programs are small here and there are many: most of the time goes into compiling them.
+    jax.config.update("jax_disable_most_optimizations", True)
+    if not hasattr(config, "workerinput"):  # workers inherit what their controller has set
+        _set_where_known(QUICK_TO_COMPILE)
+
+
+def _set_where_known(xla_flags):
+    """XLA ends a process that has a flag it does not know, and flags come and go."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {xla_flags}"
+    probe = [sys.executable, "-c", "import jax; jax.devices()"]
+    known = subprocess.run(probe, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True)
+    if known.returncode == 0:
+        os.environ["XLA_FLAGS"] = flags
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("optimised"):
+        skip = pytest.mark.skip(reason="`pytest --optimised -m optimised` runs it")
+        for item in items:
+            if "optimised" in item.keywords:
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -219,13 +219,14 @@ def test_the_method_may_say_the_class_by_other_means_than_distance(plain, monkey
     pipeline, x, _ = plain
     before = pipeline.predict_proba(x[:1])[0]
     said = Applied(np.zeros((1, 5)), np.arange(5.0)[None] ** 2, np.array([3]), np.ones(1))
-    monkeypatch.setattr("ncd_jax.estimator.novel_class_discovery.look", lambda model, x: said)
+    applied = "ncd_jax.estimator.novel_class_discovery.apply_model"
+    monkeypatch.setattr(applied, lambda model, x: said)
     shares = pipeline.predict_proba(x[:1])[0]
     assert shares.argmax() == 3
     assert shares[0] < shares[1]
     assert shares.sum() == pytest.approx(before.sum())
     tie = said._replace(squared=np.ones((1, 5)))
-    monkeypatch.setattr("ncd_jax.estimator.novel_class_discovery.look", lambda model, x: tie)
+    monkeypatch.setattr(applied, lambda model, x: tie)
     assert pipeline.predict_proba(x[:1])[0].argmax() == 3
 
 

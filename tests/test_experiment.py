@@ -18,6 +18,7 @@ from ncd_jax.discovery.progress import Phase, Reporter
 from ncd_jax.errors import UserError
 from ncd_jax.experiment import assign_rows
 from ncd_jax.methods import METHODS
+from ncd_jax.report import latent_map
 from ncd_jax.store.model_files import load_model
 from ncd_jax.store.records import read_model
 from ncd_jax.store.workdir import Workdir
@@ -30,6 +31,14 @@ CONFIG = RunConfig(
 )
 SCORES = {"novel_acc", "novel_nmi", "novel_ari"}
 PRIVATE = SCORES | {"seconds", "test", "compilations"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _simple_maps():
+    """Maps by principal axes: t-SNE takes longer than the runs. What users start draws it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -334,22 +343,3 @@ def test_auto_takes_the_method_with_the_best_hidden_class_score(problem, tmp_pat
     assert scores[metrics["method"]] == max(scores.values())
     assert len(list((tmp_path / "auto").glob("search_*.journal"))) == 2
     assert (tmp_path / "auto" / "model" / "model.json").is_file()
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_gives_a_whole_run_and_a_model_for_new_rows(method, problem, tmp_path):
-    table, _ = problem
-    quick = dataclasses.replace(CONFIG.search, candidates=1, batch=1)
-    config = dataclasses.replace(CONFIG, method=method, search=quick)
-    metrics = experiment.run(config, *problem, tmp_path / "run")
-    assert metrics["method"] == method
-    assert 1 <= metrics["n_novel_estimated"] <= 4
-    assert 0 < metrics["hidden_class_score"] <= 1
-    assert (tmp_path / "run" / "report.html").stat().st_size > 1e6
-    model = load_model(Workdir(tmp_path / "run"))
-    labels, confidence = assign(model, table.x)
-    known = table.y != UNLABELLED
-    # A few epochs teach two of them too little, and SC embeds novel rows alone.
-    if method not in {"tabular_ncd", "cr_kd", "sc"}:
-        assert np.mean(labels[known] == table.y[known]) > 0.4  # by chance: 1 of 7
-    assert ((confidence >= 0) & (confidence <= 1)).all()

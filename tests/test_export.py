@@ -11,7 +11,7 @@ import pytest
 
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.calibration import Calibration
-from ncd_jax.discovery.model import Model, assign, look, on_host
+from ncd_jax.discovery.model import Model, apply_model, assign, on_host
 from ncd_jax.discovery.problem import make_hparams, middle
 from ncd_jax.export import export_assign
 from ncd_jax.methods import METHODS, Spec
@@ -52,6 +52,7 @@ def make_model(name):
         return state, method.represent(state, x)
 
     state, z = fit(jax.random.key(0), x, y)
+    slots = np.array([0, 1, 2, 3 + 2, 3 + 0])
     return on_host(
         Model(
             method=name,
@@ -62,8 +63,8 @@ def make_model(name):
             scaler=Standardiser(np.zeros(6), np.ones(6)),
             columns=tuple("abcdef"),
             classes=("a", "b", "c", "novel_0", "novel_1"),
-            centroids=z[jnp.array([0, 1, 2, 30, 31])],
-            slots=np.array([2, 0]),
+            centroids=jnp.zeros((3 + 4, z.shape[1])).at[slots].set(z[jnp.array([0, 1, 2, 30, 31])]),
+            slots=slots,
             calibration=Calibration(np.array([0.1, 0.9]), np.array([0.3, 0.8])),
         )
     )
@@ -82,10 +83,10 @@ def test_the_same_answers_as_the_model(name):
     assert found.dtype == np.int32
     assert found_sure.dtype == np.float32
     assert program.platforms == ("cpu", "cuda")
-    seen = look(model, x)
+    seen = apply_model(model, x)
     np.testing.assert_array_equal(seen.labels, labels)
     # A row does not depend on those beside it, to the last digit.
-    np.testing.assert_array_equal(look(model, x[550:553]).z, seen.z[550:553])
+    np.testing.assert_array_equal(apply_model(model, x[550:553]).z, seen.z[550:553])
 
 
 @pytest.mark.parametrize("name", ["pbn", "ncd_sc", "tabular_ncd"])

@@ -1,23 +1,31 @@
 """The command line: mistakes end with status 2 and one line, and write nothing."""
 
 import importlib
+import io
+import logging
 import os
 import resource
 import shutil
 import subprocess
 import sys
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from absl import logging as absl_logging
 
 import ncd_jax
+from ncd_jax import startup
+from ncd_jax.cli import main
 from ncd_jax.config import default_config
 from ncd_jax.methods import METHODS
+
+# Of ml_collections, where it reads a config file.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
 ROOT = Path(__file__).parent.parent
 QUICK = (
@@ -30,21 +38,38 @@ QUICK = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _programs_are_kept_here(tmp_path_factory):
+def _programs_are_kept_here():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NCD_JAX_COMPILATION_CACHE", str(tmp_path_factory.mktemp("compiled")))
+        patch.setenv("NCD_JAX_COMPILATION_CACHE", os.environ["NCD_JAX_TEST_PROGRAMS"])
         yield
 
 
 def launch(*flags, cwd, **environment):
+    """The program as its users start it, in a process of its own."""
     return subprocess.run(
         [sys.executable, str(ROOT / "launch.py"), *flags],
         cwd=cwd,
         capture_output=True,
         text=True,
         timeout=300,
-        env=os.environ | environment,
+        env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | environment,
     )
+
+
+def call(*flags, cwd):
+    """The same program in this process, which has imported everything and started JAX."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(startup, "one_device_per_core", lambda: None)
+        patch.setattr(startup, "keep_compiled_programs", lambda folder: None)
+        level = absl_logging.get_verbosity(), logging.getLogger("jax").level
+        try:
+            status = main(["launch.py", *flags])
+        finally:
+            absl_logging.set_verbosity(level[0])
+            logging.getLogger("jax").setLevel(level[1])
+    return subprocess.CompletedProcess(flags, status, out.getvalue(), err.getvalue())
 
 
 def write_table(path, **changes):
@@ -133,28 +158,38 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def answers(folder):
-    before = {p for p in folder.rglob("*") if "__pycache__" not in str(p)}
-    with ThreadPoolExecutor(2) as pool:
-        results = pool.map(lambda flags: launch(*flags, cwd=folder), MISTAKES)
-        answers = dict(zip(MISTAKES, results, strict=True))
-    after = {p for p in folder.rglob("*") if "__pycache__" not in str(p)}
-    assert after == before, "a refused command wrote something"
-    return answers
+def files_in(folder):
+    return {p for p in folder.rglob("*") if "__pycache__" not in str(p)}
 
 
-@pytest.mark.parametrize("flags", MISTAKES, ids=" ".join)
-def test_a_mistake_is_one_line_and_status_2(answers, flags):
-    answer = answers[flags]
+def check_is_refused(start, flags, folder):
+    before = files_in(folder)
+    answer = start(*flags, cwd=folder)
+    assert files_in(folder) == before, "a refused command wrote something"
     assert answer.returncode == 2, answer.stderr
     assert len(answer.stderr.splitlines()) == 1, answer.stderr
     assert MISTAKES[flags] in answer.stderr
     assert answer.stdout == ""
 
 
+@pytest.mark.parametrize("flags", MISTAKES, ids=" ".join)
+def test_a_mistake_is_one_line_and_status_2(folder, flags):
+    check_is_refused(call, flags, folder)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--candidats=3",), ("--config=broken.py",), ("--table=words.csv", "--label=label")],
+    ids=" ".join,
+)
+def test_a_mistake_in_a_process_of_its_own(folder, flags):
+    """JAX, NumPy and the interpreter have nothing to add."""
+    check_is_refused(launch, flags, folder)
+
+
 def test_a_table_of_ones_own_from_file_to_answer(folder):
-    flags = ("--table=t.csv", "--label=label", "--workdir=mine", *QUICK)
+    """Every method is trained, optimised, in `test_every_method.py`; here one without training."""
+    flags = ("--table=t.csv", "--label=label", "--workdir=mine", "--config.method=rca", *QUICK)
     first = launch(*flags, cwd=folder)
     assert first.returncode == 0, first.stderr
     assert "20 unlabelled rows" in first.stdout
@@ -170,13 +205,13 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     assert first.stdout.splitlines()[-1].startswith("took")
     assert "was there already" in last
     assert (folder / "mine" / "metrics.json").read_bytes() == before
-    other = launch(*flags[:2], "--workdir=other_seed", "--config.seed=1", *QUICK, cwd=folder)
+    other = call(*flags, "--workdir=other_seed", "--config.seed=1", cwd=folder)
     assert other.returncode == 0, other.stderr
-    compared = launch("--mode=compare", "--workdir=mine", "--against=other_seed", cwd=folder)
+    compared = call("--mode=compare", "--workdir=mine", "--against=other_seed", cwd=folder)
     assert compared.returncode == 0, compared.stderr
     moved = len(pd.read_csv(folder / "mine" / "moved.csv"))
     assert compared.stdout.strip() == f"{moved} rows moved: mine/comparison.html"
-    new = launch("--mode=assign", "--table=t.csv", "--workdir=mine", cwd=folder)
+    new = call("--mode=assign", "--table=t.csv", "--workdir=mine", cwd=folder)
     assert new.returncode == 0, new.stderr
     assert new.stdout.strip() == "mine/assigned/t.csv"
     assert len(pd.read_csv(folder / "mine" / "assigned" / "t.csv")) == 100
@@ -190,12 +225,12 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     frame.loc[::7, "p"] = np.nan
     frame.to_csv(folder / "any.csv", index=False)
     flags = ("--table=any.csv", "--label=label", "--workdir=any", *QUICK)
-    answer = launch(*flags, "--config.method=kmeans", cwd=folder)
+    answer = call(*flags, "--config.method=kmeans", cwd=folder)
     assert answer.returncode == 0, answer.stderr
     assert "'id' left out" in answer.stderr
     new_rows = frame.drop(columns=["id", "label"]).assign(colour="mauve")
     new_rows.to_csv(folder / "new.csv", index=False)
-    new = launch("--mode=assign", "--table=new.csv", "--workdir=any", cwd=folder)
+    new = call("--mode=assign", "--table=new.csv", "--workdir=any", cwd=folder)
     assert new.returncode == 0, new.stderr
     assert len(pd.read_csv(folder / "any" / "assigned" / "new.csv")) == 100
 

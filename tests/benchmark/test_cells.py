@@ -1,11 +1,17 @@
+import functools
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ncd_jax.benchmark import cells
 from ncd_jax.benchmark.cells import run_cell
-from ncd_jax.benchmark.plan import Cell, cell_config
+from ncd_jax.benchmark.plan import Cell
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KM_ACC
-from ncd_jax.discovery.problem import prepare
+from ncd_jax.discovery.model import refit_and_choose
+from ncd_jax.discovery.tune import Tuned
+from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.search import SearchResult
 
 COLUMNS = {
     "dataset",
@@ -35,25 +41,41 @@ def test_without_training_each_candidate_is_fitted_once(
     method, candidates, fits, tiny, make_plan, monkeypatch
 ):
     """A fit has a vote on the number of classes; trainings differ by seed, closed forms do not."""
-    votes, choose = [], cells.choose
+    given = []
 
-    def count(problem, refits):
-        votes.append(len(refits.z))
-        return choose(problem, refits)
+    def tune(problem, journal):
+        trials = [Trial(i, values, 0.5, (0.5,), (), 0) for i, values in enumerate(candidates)]
+        return Tuned(problem, SearchResult(trials, 0, 0.0), trials, trials)
 
-    monkeypatch.setattr(cells, "choose", count)
-    cell = Cell("digits", method, k_known=False, hyperparameters="tuned")
-    problem = prepare(cell_config(make_plan(method), cell), tiny[0], None)
-    answers = cells._answers(problem, candidates, n_seeds=2)
-    assert len(answers) == 2
-    assert votes == [fits] * 2
+    def count(problem, table, hparams):
+        given.append(hparams)
+        return refit_and_choose(problem, table, hparams)
+
+    monkeypatch.setattr(cells, "tune", tune)
+    monkeypatch.setattr(cells, "refit_and_choose", count)
+    cell = Cell("digits", method, k_known=True, hyperparameters="tuned")
+    record = run_cell(make_plan(method), cell, *tiny, Path())
+    assert given == [(candidates * 2)[:fits]] * 2
+    assert record["refit_hparams"] == candidates
+    assert record["hparams"] == candidates[0]
 
 
-@pytest.fixture(scope="module", params=["pbn", "kmeans", "sklearn_kmeans", "lda_kmeans"])
-def result(request, tiny, make_plan, tmp_path_factory):
-    cell = Cell("digits", request.param, k_known=False, hyperparameters="tuned")
-    journal = tmp_path_factory.mktemp("cell") / "search.journal"
-    return request.param, run_cell(make_plan(request.param), cell, *tiny, journal)
+@pytest.fixture(scope="module")
+def record_of(tiny, make_plan, tmp_path_factory):
+    """`record_of(method)` is its cell on the tiny table, measured once."""
+
+    @functools.cache
+    def measure(method):
+        cell = Cell("digits", method, k_known=False, hyperparameters="tuned")
+        journal = tmp_path_factory.mktemp("cell") / "search.journal"
+        return run_cell(make_plan(method), cell, *tiny, journal)
+
+    return measure
+
+
+@pytest.fixture(params=["pbn", "kmeans", "sklearn_kmeans", "lda_kmeans"])
+def result(request, record_of):
+    return request.param, record_of(request.param)
 
 
 def test_a_row_for_every_seed_and_evaluation(result):
@@ -96,7 +118,7 @@ def test_published_values_are_not_tuned(tiny, make_plan, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_novel_labels_decide_nothing_but_scores(tiny, make_plan, tmp_path):
+def test_novel_labels_decide_nothing_but_scores(tiny, record_of, make_plan, tmp_path):
     """Other novel labels: the same hyperparameters, number of classes and known accuracy."""
     table, truth = tiny
     rng = np.random.default_rng(1)
@@ -106,10 +128,8 @@ def test_novel_labels_decide_nothing_but_scores(tiny, make_plan, tmp_path):
         np.where(truth.y_test < 0, -1, rng.integers(0, 2, len(truth.y_test))).astype(np.int32),
     )
     cell = Cell("digits", "pbn", k_known=False, hyperparameters="tuned")
-    a, b = (
-        run_cell(make_plan("pbn"), cell, table, t, tmp_path / f"{i}.journal")
-        for i, t in enumerate((truth, mixed))
-    )
+    a = record_of("pbn")
+    b = run_cell(make_plan("pbn"), cell, table, mixed, tmp_path / "search.journal")
     scores = {"acc", "nmi", "ari", "seconds"}
 
     def decided(record):

@@ -60,7 +60,7 @@ def zipped(path, *names):
         (GOOD.replace(",", "\t"), "t.tsv"),
         (GOOD.replace(",,", ",NA,"), "t.csv"),
         (GOOD.replace(",,", ",?,"), "t.csv"),
-        (gzip.compress(GOOD.encode()), "t.csv.gz"),
+        (gzip.compress(GOOD.encode(), mtime=0), "t.csv.gz"),
         (bz2.compress(GOOD.encode()), "t.v2.csv.bz2"),
         (lzma.compress(GOOD.replace(",", "\t").encode()), "t.tsv.xz"),
     ],

@@ -127,11 +127,13 @@ def test_members_and_pairs():
 @pytest.mark.parametrize(
     ("n_rows", "size", "expected"),
     [
-        (1200, 600, 30),  # 40 rows each at most
-        (1200, 60, 40),  # 10 rows each: as many as there are slots
-        (300, 60, 30),
-        (309, 60, 30),
-        (100, 12, 20),  # 5 rows each at least
+        (900, 600, 30),  # 30 rows each at most
+        (1500, 600, 40),  # as many as there are slots
+        (300, 60, 10),  # half of a known class each
+        (309, 60, 10),
+        (300, 20, 30),
+        (100, 12, 16),
+        (100, 6, 20),  # 5 rows each at least
         (100, 600, 4),
         (3, 600, 3),
         (0, 600, 1),

@@ -62,6 +62,8 @@ class Case:
         self.train_many = jax.jit(jax.vmap(self.run, in_axes=(None, NCDData(None, 0), 0)))
         self.represent = jax.jit(self.method.represent)
         self.known_logits = jax.jit(self.method.known_logits)
+        self.assign = jax.jit(self.method.assign)
+        self.cluster = jax.jit(lambda state, z, mask: self.method.cluster(KEY, state, z, K, mask))
 
     def run(self, key, data, hparams):
         """State and info after some steps, and what the method then says about the rows."""
@@ -204,21 +206,17 @@ def test_jit_equals_no_jit(case, trained, rtol):
         check_close(compiled._replace(opt=None), plain._replace(opt=None), 100 * rtol, 1e-3)
 
 
-def cluster(case, state, z, mask, k=K):
-    return case.method.cluster(KEY, state, z, k, mask)
-
-
 def test_clusters(case, trained):
     """At most as many as wanted, in the first slots; those of new rows are among them."""
     state, _, z, _ = trained
     rows = z[NOVEL]
-    found = jax.jit(lambda z: cluster(case, state, z, jnp.ones(len(z), bool)))(rows)
+    found = case.cluster(state, rows, jnp.ones(len(rows), bool))
     assert found.centroids.shape == (SLOTS, z.shape[1])
     assert found.labels.shape == (len(NOVEL),)
     assert set(np.unique(found.labels)) <= set(range(K))
     np.testing.assert_array_equal(found.centroids[K:], 0)
     active = jnp.arange(SLOTS) < K
-    again = case.method.assign(state._replace(opt=None), rows, found.centroids, active)
+    again = case.assign(state._replace(opt=None), rows, found.centroids, active)
     np.testing.assert_array_equal(again, found.labels)
 
 
@@ -226,8 +224,8 @@ def test_rows_behind_the_mask_do_not_matter(case, trained):
     state, _, z, _ = trained
     mask = jnp.arange(len(NOVEL)) < len(NOVEL) - 2
     rows = z[NOVEL]
-    a = cluster(case, state, rows, mask)
-    b = cluster(case, state, jnp.where(mask[:, None], rows, z[0] + 1.0), mask)
+    a = case.cluster(state, rows, mask)
+    b = case.cluster(state, jnp.where(mask[:, None], rows, z[0] + 1.0), mask)
     check_close(a.centroids, b.centroids, 1e-4, 1e-5)
     np.testing.assert_array_equal(a.labels[mask], b.labels[mask])
 

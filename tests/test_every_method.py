@@ -1,0 +1,52 @@
+"""A whole run of every method, compiled as users compile it: with XLA's optimisations."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ncd_jax import experiment
+from ncd_jax.discovery.model import assign
+from ncd_jax.methods import METHODS
+from ncd_jax.report import latent_map
+from ncd_jax.store.model_files import load_model
+from ncd_jax.store.workdir import Workdir
+from ncd_jax.types import UNLABELLED
+
+pytestmark = pytest.mark.optimised
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _simple_maps():
+    """By principal axes: t-SNE takes longer than the runs; it has its own tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        yield
+
+
+def test_programs_are_optimised():
+    program = jax.jit(lambda x: jnp.sum(jnp.tanh(x) * 2 + 1)).lower(jnp.ones(1000)).compile()
+    assert "fusion" in program.as_text()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_a_whole_run_and_a_model_for_new_rows(method, tiny, quick, tmp_path):
+    table, _ = tiny
+    search = dataclasses.replace(quick.search, candidates=1, batch=1)
+    train = dataclasses.replace(quick.train, epochs=4)
+    config = dataclasses.replace(quick, method=method, search=search, train=train)
+    metrics = experiment.run(config, *tiny, tmp_path / "run")
+    assert metrics["method"] == method
+    assert 1 <= metrics["n_novel_estimated"] <= 4
+    assert 0 < metrics["hidden_class_score"] <= 1
+    assert set(metrics["test"]) == {"known_accuracy", "inductive", "transductive"}
+    assert (tmp_path / "run" / "report.html").stat().st_size > 1e6
+    model = load_model(Workdir(tmp_path / "run"))
+    labels, confidence = assign(model, table.x)
+    known = table.y != UNLABELLED
+    # A few epochs teach two of them too little, and SC embeds novel rows alone.
+    if method not in {"tabular_ncd", "cr_kd", "sc"}:
+        assert np.mean(labels[known] == table.y[known]) > 0.4  # by chance: 1 of 6
+    assert ((confidence >= 0) & (confidence <= 1)).all()
