@@ -309,6 +309,7 @@ def main(_: list[str]) -> None:
         print(
             f"{name}: {len(sights[name])} splits, {time.perf_counter() - start:.0f} s", flush=True
         )
+        jax.clear_caches()  # thousands of programs meet the limit of memory maps
     tables, report = {}, {}
     for name, own in sights.items():
         others = [each for other, each in sights.items() if other != name]

@@ -17,16 +17,11 @@ pytest_plugins = ["findings_fixtures", "solved_fixtures", "toy_fixtures"]
 
 # Two devices, so that work which is spread over devices is spread in the tests too.
 jax.config.update("jax_num_cpu_devices", 2)
-<<<<<<< HEAD
-# Programs are small here and there are many: most of the time goes into compiling them.
-jax.config.update("jax_disable_most_optimizations", True)
 # Shapes that do not fit are a mistake more often than a shorthand.
 jax.config.update("jax_numpy_rank_promotion", "raise")
-=======
 # Compiled programs are kept for the other workers, for later modules and for the next session.
 PROGRAMS = os.environ.setdefault("NCD_JAX_TEST_PROGRAMS", str(user_cache() / "compiled_for_tests"))
 keep_compiled_programs(PROGRAMS)
->>>>>>> tests
 
 QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 """Measured: the gradient of a small network compiles in a sixth of the time."""

@@ -20,6 +20,8 @@ __all__ = ["FoldScenes", "Judgement", "judge_scenes", "see_folds", "trials_of"]
 TAINTED = 0.2
 """Share of a micro cluster's rows of a class from which on it would teach of that class."""
 
+FOLDS_AT_ONCE = 5
+
 _JUDGE = jax.jit(judge)
 
 
@@ -83,7 +85,7 @@ def see_folds(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> FoldS
         hparams: hyperparameters of each refit.
     """
     folds, seen, shares, kept = problem.hidden_folds, [], [], []
-    n_known = problem.spec.n_known
+    n_known = folds.hidden.shape[1]
     for f in range(len(folds.y)):
         try:
             refits = refit_all(problem.of_fold(f), hparams)
@@ -146,22 +148,30 @@ def judge_scenes(
         others: with scenes of the same table.
         prior: what other tables teach; the one of the package by default.
     """
-    seen, n_folds = [*folds.refits, *others], len(folds.refits)
+    n_folds, n_known = folds.hidden.shape
+    # Filled up with folds that teach nothing: runs with like numbers of folds share a program.
+    missing = -n_folds % FOLDS_AT_ONCE
+    seen = [*folds.refits, *folds.refits[:1] * missing, *others]
+    if not n_folds:
+        missing, seen = 0, list(others)
     sizes = np.stack([np.asarray(each.seen.sizes) for each in seen])
     filled = sizes > 0
     pairs = filled[:, :, None] & filled[:, None, :] & ~np.eye(sizes.shape[1], dtype=bool)
-    n_micro, n_known = sizes.shape[1], folds.hidden.shape[1]
+    n_micro = sizes.shape[1]
     shares = np.stack(folds.shares) if n_folds else np.zeros((0, n_micro, n_known))
-    judged_classes = np.concatenate([folds.hidden, np.zeros((len(others), n_known), bool)])
-    tainted = np.einsum("gc,fmc->gfm", judged_classes, shares) > TAINTED
-    clean = ~tainted
+    shares = np.concatenate([shares, np.zeros((missing, n_micro, n_known))])
+    nothing = np.zeros((missing + len(others), n_known), bool)
+    hidden = np.concatenate([folds.hidden, nothing])
+    clean = np.einsum("gc,fmc->gfm", hidden, shares) <= TAINTED
+    clean[:, n_folds:] = False
+    teaches = pairs[None, : n_folds + missing] & clean[:, :, :, None] & clean[:, :, None, :]
     lessons = Lessons(
         features=jnp.stack([each.seen.features for each in seen]),
         pairs=jnp.asarray(pairs),
         sizes=jnp.asarray(sizes),
         same=jnp.asarray(shares @ shares.transpose(0, 2, 1), jnp.float32),
-        several=jnp.asarray(folds.hidden.sum(axis=1) > 1),
-        teaches=jnp.asarray(pairs[None, :n_folds] & clean[:, :, :, None] & clean[:, :, None, :]),
+        several=jnp.asarray(hidden[: n_folds + missing].sum(axis=1) > 1),
+        teaches=jnp.asarray(teaches),
         finite=jnp.stack([each.finite for each in seen]),
     )
     verdicts = jax.tree.map(np.asarray, _JUDGE(lessons, prior or read_prior()))
@@ -172,8 +182,8 @@ def judge_scenes(
             path=verdicts.path.labels[g],
             linkage=verdicts.path.linkage[g].astype(np.float64),
             say=verdicts.say[g].astype(np.float64),
-            loss=verdicts.loss.astype(np.float64),
-            alone=verdicts.alone,
+            loss=verdicts.loss[:n_folds].astype(np.float64),
+            alone=verdicts.alone[:n_folds],
         )
-        for g in range(len(seen))
+        for g in (*range(n_folds), *range(n_folds + missing, len(seen)))
     ]

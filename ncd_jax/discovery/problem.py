@@ -174,7 +174,7 @@ def _problem(
         width = space[info.width].high if fixed is None else fixed
     spec = Spec(
         n_features=n_features,
-        n_known=len(table.classes),
+        n_known=_slots(len(table.classes)) if info.masked else len(table.classes),
         latent_width=int(width),
         max_clusters=slots,
         restarts=config.k.restarts,
@@ -234,6 +234,11 @@ def _candidates(
         tried = [{**values, **config.hparams} for values in grid]
         return [values for i, values in enumerate(tried) if values not in tried[:i]]
     return None if len(hidden.y) else [middle(space) | config.hparams]
+
+
+def _slots(n_classes: int) -> int:
+    """Room for known classes: tables with like numbers of them share programs."""
+    return -(-n_classes // 8) * 8
 
 
 def _room(n_novel: int, n_hidden: int) -> tuple[int, int]:
