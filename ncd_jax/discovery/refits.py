@@ -128,7 +128,15 @@ def refit(
         known = None if yardstick is None else represent(data.x[yardstick.known_rows])
         return Refits(state, info["loss"], z, found, None, finite), known
 
-    refits, known = spread_over_devices(lambda items: jax.vmap(one)(*items), (keys, hparams))
+    def side_by_side(items: tuple[Array, PyTree]) -> tuple[Refits, Array | None]:
+        return jax.vmap(one)(*items)
+
+    # What is fitted at once is not worth spreading: what follows would be done on every device.
+    refits, known = (
+        spread_over_devices(side_by_side, (keys, hparams))
+        if method.stages
+        else side_by_side((keys, hparams))
+    )
     if yardstick is None:
         return refits
     assert known is not None
