@@ -21,7 +21,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from sklearn.preprocessing import StandardScaler
 
-from ncd_jax.config import RunConfig, SearchConfig, TrainConfig
+from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import DATASETS, load_dataset
 from ncd_jax.data.own_table import read_table
 from ncd_jax.discovery.calibration import is_right
@@ -33,6 +33,7 @@ from ncd_jax.types import UNLABELLED
 _FOLDER = flags.DEFINE_string("folder", None, "Where the CSV files are.", required=True)
 _TABLES = flags.DEFINE_list("tables", None, "Names of files without ending [all].")
 _METHOD = flags.DEFINE_string("method", RunConfig.method, "Method.")
+_INDEX = flags.DEFINE_string("index", KConfig.index, "What counts the novel classes.")
 _RUNS = flags.DEFINE_string("runs", "runs/own_tables", "Folder of the runs, which are resumed.")
 _OUT = flags.DEFINE_string("out", "benchmarks/results/own_tables.json", "File of the figures.")
 
@@ -132,6 +133,7 @@ def _config(
     return RunConfig(
         dataset="",
         method=_METHOD.value,
+        k=KConfig(index=_INDEX.value),
         search=SearchConfig(candidates=candidates, folds=folds),
         train=TrainConfig(epochs=epochs),
     )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from ncd_jax.config import RunConfig, SearchConfig, TrainConfig
+from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.discovery.problem import Problem, prepare
 from ncd_jax.discovery.tune import tune
@@ -73,6 +73,8 @@ def _problem(k_known: bool) -> Problem:
     n = _CANDIDATES.value
     config = RunConfig(
         dataset="pendigits",
+        method="pbn",
+        k=KConfig(index="silhouette"),
         search=SearchConfig(candidates=n, batch=n, folds=_FOLDS.value, sampler="quasi_random"),
         train=TrainConfig(epochs=_EPOCHS.value, batch_size=BATCH),
     )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from ncd_jax.config import RunConfig, SearchConfig
+from ncd_jax.config import KConfig, RunConfig, SearchConfig
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.discovery.answers import choose
 from ncd_jax.discovery.problem import Problem, prepare
@@ -46,7 +46,8 @@ def main(_: list[str]) -> None:
 def _measure(dataset: str) -> list[dict[str, Any]]:
     table, _ = load_dataset(dataset, None)
     search = SearchConfig(candidates=8, folds=_FOLDS.value)
-    problem = prepare(RunConfig(dataset=dataset, method="rca", search=search), table, None)
+    config = RunConfig(method="rca", search=search, k=KConfig(index="silhouette"))
+    problem = prepare(dataclasses.replace(config, dataset=dataset), table, None)
     hparams = [trial.hparams for trial in tune(problem).best]
     found: dict[float, list[tuple[float, int]]] = {float(t): [] for t in _TOLERANCES.value}
     for f in range(len(problem.hidden_folds.y)):

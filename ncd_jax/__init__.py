@@ -8,7 +8,7 @@ if TYPE_CHECKING:  # what is loaded lazily below, for those who read types
 
 __all__ = ["NovelClassDiscovery", "__version__"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

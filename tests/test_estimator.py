@@ -20,10 +20,10 @@ from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.own_table import read_table
 from ncd_jax.discovery.model import Applied
 from ncd_jax.discovery.problem import middle
-from ncd_jax.methods import METHODS
 from ncd_jax.types import Interval
 
 SMALL = {"n_candidates": 2, "n_folds": 2, "epochs": 3, "n_refits": 2, "k_max": 4}
+SMALL |= {"k_index": "silhouette"}
 NOT_APPLICABLE = {
     "check_classifiers_classes": "its last step has a class named -1, which means unlabelled here "
     "as for scikit-learn's own semi-supervised classifiers; test_classes_keep_type has the rest",
@@ -113,9 +113,10 @@ def test_words_in_methods_that_make_new_rows(method, mixed):
 def test_it_answers_as_a_run_does(fitted, mixed, tmp_path):
     X, y = mixed
     config = RunConfig(
+        method="pbn",
         search=SearchConfig(candidates=2, folds=2),
         train=TrainConfig(epochs=3, refits=2),
-        k=KConfig(max=4),
+        k=KConfig(index="silhouette", max=4),
     )
     table = read_table(X.assign(label=y), "label")
     metrics = experiment.run(config, table, None, tmp_path / "run")
@@ -176,12 +177,21 @@ def test_classes_keep_type(blobs, names, dtype):
 
 def test_too_few_known_classes_to_hide_some(blobs):
     x, true = blobs([20] * 4, 4)
-    ncd = NovelClassDiscovery(method="auto", hparams={"w": 0.25}, n_novel=2, epochs=2, n_refits=1)
-    with pytest.warns(UserWarning, match=r"2 known class.*pbn is fitted without tuning"):
+    ncd = NovelClassDiscovery(method="auto", hparams={"shrinkage": 0.25}, n_novel=2, n_refits=1)
+    with pytest.warns(UserWarning, match=r"2 known class.*rca is fitted without tuning"):
         ncd.fit(x, np.where(true < 2, true, -1))
-    expected = middle(METHODS["pbn"].space(4)) | {"w": 0.25}
-    assert (ncd.method_, ncd.hparams_) == ("pbn", expected)
+    assert (ncd.method_, ncd.hparams_) == ("rca", {"shrinkage": 0.25})
     assert ncd.classes_.tolist() == list(range(2 + ncd.n_novel_))
+
+
+def test_the_judge_needs_few_known_classes_and_says_how_sure_it_is(blobs):
+    x, true = blobs([60] * 4, 4)
+    ncd = NovelClassDiscovery(random_state=0).fit(x, np.where(true < 2, true, -1))
+    assert ncd.n_novel_probability_
+    assert sum(ncd.n_novel_probability_.values()) == pytest.approx(1, abs=1e-3)
+    assert ncd.confidence_.shape == true.shape
+    np.testing.assert_array_equal(ncd.confidence_[true < 2], 1)
+    assert ((ncd.confidence_[true >= 2] > 0) & (ncd.confidence_[true >= 2] < 1)).all()
 
 
 def test_middle_of_a_range():

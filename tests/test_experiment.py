@@ -25,9 +25,10 @@ from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
 
 CONFIG = RunConfig(
+    method="pbn",
     search=SearchConfig(candidates=4, batch=2, folds=2),
     train=TrainConfig(epochs=4, batch_size=64, refits=2),
-    k=KConfig(max=4, restarts=2),
+    k=KConfig(index="silhouette", max=4, restarts=2),
 )
 SCORES = {"novel_acc", "novel_nmi", "novel_ari"}
 PRIVATE = SCORES | {"seconds", "test", "compilations"}
@@ -220,13 +221,13 @@ def test_a_complete_run_is_not_repeated(problem, finished, monkeypatch):
 
 
 def test_a_workdir_with_another_run_is_refused(problem, finished):
-    config = dataclasses.replace(CONFIG, k=KConfig(max=5, restarts=2))
+    config = dataclasses.replace(CONFIG, k=KConfig(index="silhouette", max=5, restarts=2))
     with pytest.raises(UserError, match=r"different run .*config\.k\.max"):
         experiment.run(config, *problem, finished[0])
 
 
 def test_a_given_number_of_classes_is_used(problem, tmp_path):
-    config = dataclasses.replace(CONFIG, k=KConfig(n_novel=2, max=4, restarts=2))
+    config = dataclasses.replace(CONFIG, k=KConfig(2, "silhouette", max=4, restarts=2))
     metrics = experiment.run(config, *problem, tmp_path / "given")
     assert metrics["n_novel_estimated"] == 2
 

@@ -146,6 +146,8 @@ def prepare_untuned(config: RunConfig, table: Table) -> Problem:
     """
     free = _free_space(config, table.x.shape[1])
     config = dataclasses.replace(config, hparams=middle(free) | config.hparams)
+    if judged(config):  # without a fold to learn from, an index counts
+        config = dataclasses.replace(config, k=dataclasses.replace(config.k, index="silhouette"))
     most = (config.k.n_novel or config.k.max) if (table.y == UNLABELLED).any() else 1
     # Without novel rows, methods that look for groups are given the known classes.
     slots = max(most, len(table.classes), 2)

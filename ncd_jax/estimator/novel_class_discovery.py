@@ -238,7 +238,7 @@ class NovelClassDiscovery(
         n_known, reason = len(targets.classes), ""
         if (targets.codes != UNLABELLED).all():
             reason = "y has no unlabelled row (NaN, None or -1), so there is nothing to discover"
-        elif n_known < (1 if judged(config) else 3):
+        elif n_known < _fewest_known(config):
             reason = f"y has {n_known} known class(es), and tuning by hiding some needs 3"
         tuned = not reason and self.n_candidates > 0
         if not tuned and config.method == "auto":
@@ -259,6 +259,11 @@ class NovelClassDiscovery(
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
             return apply_model(self._model, encoder.apply(frame))
+
+
+def _fewest_known(config: RunConfig) -> int:
+    """Known classes that tuning needs: the judge can do with one, others hide two of three."""
+    return 1 if config.method != "auto" and judged(config) else 3
 
 
 def _is_frame(X: Any) -> bool:
