@@ -314,7 +314,7 @@ def test_class_centroids_are_the_means_of_their_rows(problem, finished):
     method = METHODS[model.method].make(model.spec)
     z = np.asarray(method.represent(model.state, model.scaler.apply(table.x)))
     means = [z[table.y == c].mean(axis=0) for c in range(4)]
-    np.testing.assert_allclose(model.centroids[:4], means, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model.means[:4], means, rtol=1e-4, atol=1e-5)
 
 
 def test_new_rows_may_have_their_columns_in_any_order(problem, finished, tmp_path):

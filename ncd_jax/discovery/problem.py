@@ -22,6 +22,14 @@ from ncd_jax.data.folds import (
 )
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
+from ncd_jax.discovery.padding import (
+    class_slots,
+    fill_up,
+    pad_folds,
+    padded_size,
+    sample,
+    shared_room,
+)
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, MethodInfo, Spec
 from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
@@ -34,7 +42,6 @@ __all__ = [
     "median_class_size",
     "middle",
     "most_hidden",
-    "padded_size",
     "prepare",
     "prepare_untuned",
     "purpose_key",
@@ -176,7 +183,7 @@ def _problem(
         width = space[info.width].high if fixed is None else fixed
     spec = Spec(
         n_features=n_features,
-        n_known=_slots(len(table.classes)) if info.masked else len(table.classes),
+        n_known=class_slots(len(table.classes)) if info.masked else len(table.classes),
         latent_width=int(width),
         max_clusters=slots,
         restarts=config.k.restarts,
@@ -197,16 +204,16 @@ def _problem(
     known = np.flatnonzero(table.y != UNLABELLED).astype(np.int32)
     rng = np.random.default_rng(config.seed)
     if judged(config):
-        novel, known = (_sample(rng, rows, config.k.max_rows) for rows in (novel, known))
-    room = _room(len(novel), hidden.hidden_rows.shape[1])
+        novel, known = (sample(rng, rows, config.k.max_rows) for rows in (novel, known))
+    room = shared_room(len(novel), hidden.hidden_rows.shape[1])
     if judged(config):
         room = (max(room), max(room))  # a few thousand at most
     return Problem(
         config=config,
         scaler=scaler,
         data=NCDData(x, jnp.asarray(y), jnp.arange(length) < n if info.masked else None),
-        hidden_folds=_pad_folds(hidden, room[1], length),
-        tuning_folds=_pad_folds(
+        hidden_folds=pad_folds(hidden, room[1], length),
+        tuning_folds=pad_folds(
             tuning, max(room[1], padded_size(tuning.hidden_rows.shape[1])), length
         ),
         info=info,
@@ -217,14 +224,9 @@ def _problem(
         target_rows=jnp.asarray(pad_rows(novel, room[0])),
         target_mask=np.arange(room[0]) < len(novel),
         drawn=len(novel) / max(len(all_novel), 1),
-        known_rows=jnp.asarray(_filled_up(known, length, n)),
+        known_rows=jnp.asarray(fill_up(known, length, n)),
         candidates=_candidates(config, space, hidden),
     )
-
-
-def _sample(rng: np.random.Generator, rows: np.ndarray, most: int) -> np.ndarray:
-    """At most that many of the rows, in their order."""
-    return rows if len(rows) <= most else np.sort(rng.permutation(rows)[:most])
 
 
 def _candidates(
@@ -236,49 +238,6 @@ def _candidates(
         tried = [{**values, **config.hparams} for values in grid]
         return [values for i, values in enumerate(tried) if values not in tried[:i]]
     return None if len(hidden.y) else [middle(space) | config.hparams]
-
-
-def _slots(n_classes: int) -> int:
-    """Room for known classes: tables with like numbers of them share programs."""
-    return -(-n_classes // 8) * 8
-
-
-def _room(n_novel: int, n_hidden: int) -> tuple[int, int]:
-    """Lengths of the lists of novel rows and of a fold's hidden ones.
-
-    Programs are compiled for lengths. Where the two differ by less than a factor of two they
-    share one.
-    """
-    room = padded_size(n_novel), padded_size(n_hidden)
-    return (max(room), max(room)) if 2 * min(room) >= max(room) else room
-
-
-def padded_size(n: int) -> int:
-    """The next of a few sizes: tables of like sizes share programs.
-
-    Powers of two for small numbers, above them eight sizes from one to the next.
-    """
-    if n <= 1024:
-        return max(64, 1 << (n - 1).bit_length()) if n else 0
-    step = 2 ** (n.bit_length() - 4)
-    return -(-n // step) * step
-
-
-def _filled_up(known: np.ndarray, length: int, n: int) -> np.ndarray:
-    """A list of labelled rows, filled up with a row that is none where the table has one."""
-    if length == n:
-        return known
-    room = min(padded_size(len(known)), length)
-    return np.concatenate([known, np.full(room - len(known), n, known.dtype)])
-
-
-def _pad_folds(folds: Folds[np.ndarray], length: int, n_rows: int) -> Folds[np.ndarray]:
-    rows, mask, y = (
-        pad_rows(each, length) for each in (folds.hidden_rows, folds.hidden_mask, folds.hidden_y)
-    )
-    missing = n_rows - folds.y.shape[1]
-    labels = np.pad(folds.y, ((0, 0), (0, missing)), constant_values=UNLABELLED)
-    return folds._replace(y=labels, hidden_rows=rows, hidden_mask=mask, hidden_y=y)
 
 
 def _free_space(config: RunConfig, n_features: int) -> dict[str, Interval]:

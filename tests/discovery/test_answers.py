@@ -31,6 +31,7 @@ def table(blobs):
 
 def config_of(index):
     return RunConfig(
+        method="pbn",
         search=SearchConfig(folds=1),
         train=TrainConfig(epochs=1, batch_size=64, refits=S),
         k=KConfig(index=index, max=5, restarts=1),
@@ -55,7 +56,7 @@ def answer_of(index, values, finite, table):
 def test_folds_have_room_for_all_that_they_hide(table):
     """NCD SC is tuned on all known classes at once, which are more than are looked for."""
     few = dataclasses.replace(config_of("silhouette"), method="ncd_sc", hparams={})
-    few = dataclasses.replace(few, k=KConfig(max=3))
+    few = dataclasses.replace(few, k=KConfig(index="silhouette", max=3))
     ready = prepare(few, table, None)
     assert fold_method(ready, ready.hidden_folds).max_clusters == 4
     assert fold_method(ready, ready.tuning_folds).max_clusters == 8

@@ -11,7 +11,8 @@ from ncd_jax.data.folds import make_judged_folds, sample_hidden
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.judged import join_rows
 from ncd_jax.discovery.judging import TAINTED, judge_scenes, see_folds
-from ncd_jax.discovery.problem import padded_size, prepare
+from ncd_jax.discovery.padding import padded_size
+from ncd_jax.discovery.problem import prepare
 from ncd_jax.discovery.refits import refit_all
 from ncd_jax.discovery.scoring import score
 from ncd_jax.discovery.solve import solve

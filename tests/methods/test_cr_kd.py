@@ -40,7 +40,7 @@ def steps(variant="relaxed"):
 
 def whole(data, goal):
     """All rows as one batch."""
-    return Batch(*data, jnp.zeros(len(data.x), bool).at[goal.rows].max(goal.mask))
+    return Batch(data.x, data.y, jnp.zeros(len(data.x), bool).at[goal.rows].max(goal.mask))
 
 
 @jax.jit

@@ -30,7 +30,8 @@ def test_every_method_runs_in_64_bits(name):
 
         @jax.jit
         def run(key):
-            state, batch = method.init(key, data, goal, hparams), Batch(*data, data.y == -1)
+            state = method.init(key, data, goal, hparams)
+            batch = Batch(data.x, data.y, data.y == -1)
             for stage in method.stages:
                 # A scan carries no state whose form changes.
                 state, _ = jax.lax.scan(

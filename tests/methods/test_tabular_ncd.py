@@ -28,7 +28,7 @@ NOVEL = np.flatnonzero(Y == -1)
 # Two unlabelled rows are not asked for: truly novel ones, in a fold.
 NOVEL = NOVEL[:-2]
 DATA = NCDData(jnp.asarray(X), jnp.asarray(Y))
-BATCH = Batch(*DATA, jnp.zeros(N, bool).at[NOVEL].set(True))
+BATCH = Batch(DATA.x, DATA.y, jnp.zeros(N, bool).at[NOVEL].set(True))
 GOAL = Goal(jnp.asarray(NOVEL), jnp.ones(len(NOVEL), bool), jnp.int32(K))
 
 
@@ -256,7 +256,7 @@ def test_lanes_equal_a_loop(state):
 
     def run(y, goal, hparams):
         data = DATA._replace(y=y)
-        state, batch = METHOD.init(KEY, data, goal, hparams), Batch(*data, y == -1)
+        state, batch = METHOD.init(KEY, data, goal, hparams), Batch(data.x, y, y == -1)
         state, _ = jax.lax.scan(
             lambda state, key: METHOD.stages[0].step(key, state, batch, hparams),
             state,
@@ -280,7 +280,8 @@ def test_finds_blobs(blobs):
     x, classes = blobs([40] * 6, 8)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     data = NCDData(jnp.asarray(x), jnp.asarray(np.where(classes < 3, classes, -1)))
-    batch, rows = Batch(*data, jnp.asarray(classes >= 3)), np.flatnonzero(classes >= 3)
+    batch = Batch(data.x, data.y, jnp.asarray(classes >= 3))
+    rows = np.flatnonzero(classes >= 3)
     goal = Goal(jnp.asarray(rows), jnp.ones(len(rows), bool), jnp.int32(3))
     method = tabular_ncd(Spec(8, 3, 8, max_clusters=SLOTS))
     hparams = HPARAMS._replace(

@@ -16,6 +16,8 @@ A, F, S = 3, 3, 2
 N_HIDDEN = (2, 2, 3)  # classes in each fold
 KEYS = jax.random.split(jax.random.key(0), S)
 LR = [0.001, 0.003, 0.002]
+# Class sizes and known rows are for the judge, which is not asked here.
+FOR_JUDGE = jnp.zeros(F), jnp.zeros(1, jnp.int32)
 
 
 def protocol_of(k_given, lanes):
@@ -37,8 +39,8 @@ class Sweep:
 
         @jax.jit
         def program(x, folds, hparams):
-            data, n = SweepData(KEYS, x, folds, jnp.array(N_HIDDEN)), len(hparams.lr)
-            return cross_validate(toy, data, hparams, self.protocol, n)
+            data = SweepData(KEYS, x, folds, jnp.array(N_HIDDEN), *FOR_JUDGE)
+            return cross_validate(toy, data, hparams, self.protocol, len(hparams.lr))
 
         self.program = program
 
@@ -73,7 +75,9 @@ def test_equals_nested_loops(sweep, result, toy, rtol):
         for f in range(F):
             for s in range(S):
                 fold, k = take(sweep.folds, f), jnp.int32(N_HIDDEN[f])
-                alone = run(SweepData(KEYS[s], sweep.data.x, fold, k), hparams)
+                size, known_rows = FOR_JUDGE[0][f], FOR_JUDGE[1]
+                data = SweepData(KEYS[s], sweep.data.x, fold, k, size, known_rows)
+                alone = run(data, hparams)
                 jax.tree.map(
                     functools.partial(np.testing.assert_allclose, rtol=100 * rtol, atol=1e-5),
                     take(result, a, f, s),

@@ -30,7 +30,10 @@ def run(toy, toy_hparams, table, folds, count_traces):
             batches.append((len(trials), init.traces))
             on_batch(trials)
 
-        data = SweepData(KEYS, table[0].x, jax.tree.map(jnp.asarray, folds), jnp.full(3, 2))
+        # Class sizes and known rows are for the judge, which is not asked here.
+        for_judge = jnp.zeros(3), jnp.zeros(1, jnp.int32)
+        all_folds = jax.tree.map(jnp.asarray, folds)
+        data = SweepData(KEYS, table[0].x, all_folds, jnp.full(3, 2), *for_judge)
         result = search(
             Sweep(toy._replace(init=init), toy_hparams, data, PROTOCOL),
             Proposals(space, {}, "tpe", 0, storage),
