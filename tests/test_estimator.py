@@ -250,7 +250,7 @@ def test_the_method_may_say_the_class_by_other_means_than_distance(plain, monkey
         ({"n_novel": "some"}, "^n_novel='some' has the wrong type"),
         ({"random_state": -5}, "^random_state=-5 is too small"),
         ({"hparams": {"rate": 1.0}}, r"hparams\[rate\] is not a hyperparameter"),
-        ({"hparams": {"dropout": 2.0}}, r"hparams\[dropout\]=2.0 must lie in"),
+        ({"hparams": {"shrinkage": 2.0}}, r"hparams\[shrinkage\]=2.0 must lie in"),
         ({"variant": "fast"}, "has no variant 'fast'; choices: none"),
     ],
 )

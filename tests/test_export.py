@@ -34,15 +34,20 @@ with np.load(folder + "/rows.npz") as rows:
 
 
 def make_model(name):
-    """An untrained model of three known and two novel classes, with slots out of order."""
+    """An untrained model of three known and two novel classes.
+
+    Of its four places of known classes one is empty, and so is one of its four slots; the others
+    are out of order, and two of them are one class.
+    """
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(40, 6)), jnp.float32)
     entry = METHODS[name]
     hparams = middle(entry.space(6))
     width = int(hparams[entry.width]) if entry.width else 6
-    spec = Spec(n_features=6, n_known=3, latent_width=width, max_clusters=4)
+    spec = Spec(n_features=6, n_known=4, latent_width=width, max_clusters=4)
     spec = dataclasses.replace(spec, variant=entry.variants[0])
-    y = jnp.where(jnp.arange(40) < 30, jnp.arange(40) % 3, -1)
+    known = jnp.array([0, 1, 3])
+    y = jnp.where(jnp.arange(40) < 30, known[jnp.arange(40) % 3], -1)
     goal = Goal(jnp.arange(30, 40), jnp.ones(10, bool), jnp.int32(3))
     method, values = entry.make(spec), make_hparams(name, hparams)
 
@@ -52,7 +57,9 @@ def make_model(name):
         return state, method.represent(state, x)
 
     state, z = fit(jax.random.key(0), x, y)
-    slots = np.array([0, 1, 2, 3 + 2, 3 + 0])
+    rows = np.array([0, 1, 3, 4 + 0, 4 + 1])
+    means = jnp.zeros((4 + 4, z.shape[1])).at[rows].set(z[jnp.array([0, 1, 2, 30, 31])])
+    slots = jnp.array([2, 0, 3])
     return on_host(
         Model(
             method=name,
@@ -63,8 +70,10 @@ def make_model(name):
             scaler=Standardiser(np.zeros(6), np.ones(6)),
             columns=tuple("abcdef"),
             classes=("a", "b", "c", "novel_0", "novel_1"),
-            centroids=jnp.zeros((3 + 4, z.shape[1])).at[slots].set(z[jnp.array([0, 1, 2, 30, 31])]),
-            slots=slots,
+            means=np.asarray(means),
+            rows=rows,
+            centroids=np.asarray(jnp.zeros((4, z.shape[1])).at[slots].set(z[30:33])),
+            owners=np.array([1, -1, 0, 0]),
             calibration=Calibration(np.array([0.1, 0.9]), np.array([0.3, 0.8])),
         )
     )

@@ -113,7 +113,7 @@ MISTAKES = {
     ("--table=missing.csv", "--label=label"): "missing.csv",
     ("--table=t.csv", "--label=lable"): "'label'",
     ("--table=labelled.csv", "--label=label"): "filled on every row",
-    ("--table=few.csv", "--label=label"): "at least 3",
+    ("--table=few.csv", "--label=label", "--config.k.index=silhouette"): "at least 3",
     ("--table=words.csv", "--label=label"): "'q'",
     ("--table=t.csv", "--label=label", "--drop=qq"): "'qq'",
     ("--table=t.csv", "--label=label", "--columns=p,zz"): "'zz'",
@@ -129,7 +129,7 @@ MISTAKES = {
     ("--mode=asign",): "discover",
     ("--mode=assign", "--table=t.csv"): "--workdir",
     ("--mode=assign", "--table=t.csv", "--workdir=other"): "no model",
-    ("--config.hparams.dropout=1.5",): "0..0.99",
+    ("--config.hparams.shrinkage=1.5",): "1e-06..1",
     ("--config.hparams.lr=quick",): "--config.hparams.lr=quick",
     ("--config.k.index=elbow",): "silhouette",
 }

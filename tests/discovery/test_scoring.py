@@ -36,10 +36,11 @@ def test_clusters_made_in_training_are_scored_in_the_slots_they_have(method, tin
         cluster=cluster,
     )
     labels = np.zeros(problem.n_targets, int)
-    answer = Answer(0, 2, labels, np.zeros((2, 4)), np.array([1, 2]), np.ones(len(labels)), None)
+    places = np.zeros((2, 4)), np.zeros((3, 4)), np.array([-1, 0, 1])
+    answer = Answer(0, 2, labels, *places, np.ones(len(labels)), None)
     problem = problem._replace(method=trained)
     monkeypatch.setattr(scoring, "apply_model", lambda model, x: Applied(*[np.zeros(len(x))] * 4))
-    model = Model(method, problem.spec, hparams, (), *[None] * 7)
+    model = Model(method, problem.spec, hparams, (), *[None] * 9)
     scores = score_test_split(problem, table, truth, model, answer)
     assert scores["inductive"]["acc"] == 1.0
     assert scores["transductive"] == scores["inductive"]

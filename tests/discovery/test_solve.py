@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from ncd_jax.data.folds import hold_out
 from ncd_jax.discovery import solve as module
-from ncd_jax.discovery.calibration import calibrate
+from ncd_jax.discovery.calibration import calibrate, fit_calibration, held_out_confidence
 from ncd_jax.discovery.model import apply_model, refit_and_choose
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.discovery.solve import prepare_methods, solve, solve_problems
@@ -44,10 +44,12 @@ def test_the_parts_fit_together(method, solved, overlapping, quick):
     assert len(np.unique(found.confidence)) > 1
     np.testing.assert_array_equal(found.z, apply_model(found.model, table.x).z)
     means = [found.z[table.y == c].mean(axis=0) for c in range(4)]
-    np.testing.assert_allclose(found.model.centroids[:4], means, rtol=1e-4, atol=1e-5)
-    # Rows of the same margin are as sure as hidden ones of that margin are right.
-    calibration = found.evaluation.calibration
-    np.testing.assert_array_equal(found.confidence, calibrate(calibration, answer.margin))
+    model = found.model
+    np.testing.assert_allclose(model.means[model.rows[:4]], means, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(model.means[model.rows[4:]], answer.means)
+    np.testing.assert_array_equal(model.centroids, answer.centroids)
+    np.testing.assert_array_equal(model.owners, answer.owners)
+    assert found.judged is None, "an index counted"
     lone = found.evaluation.lone_calibration
     np.testing.assert_array_equal(found.model.calibration.y, lone.y)
 
@@ -57,20 +59,27 @@ def test_hidden_rows_are_right_where_their_own_answer_is(method, solved, overlap
     """Every fold once more, alone, and matched by SciPy."""
     found, table = solved(method), overlapping
     problem, hparams = found.winner.problem, found.winner.refit_hparams(quick.train.refits)
-    evaluation, right = found.evaluation, []
+    evaluation, right, margins = found.evaluation, [], []
     for f in range(quick.search.folds):
-        rows = np.flatnonzero((table.y != UNLABELLED) & (problem.hidden_folds.y[f] == UNLABELLED))
+        y = problem.hidden_folds.y[f][: len(table.y)]
+        rows = np.flatnonzero((table.y != UNLABELLED) & (y == UNLABELLED))
         here = evaluation.fold == f
         np.testing.assert_array_equal(evaluation.y[here], table.y[rows])
         _, answer, model = refit_and_choose(problem.of_fold(f), table, hparams)
         assert answer.k == evaluation.k[f]
         right.append(n_right(answer.labels, table.y[rows]))
         assert evaluation.right[here].sum() == right[-1]
-        np.testing.assert_allclose(evaluation.margin[here], answer.margin, rtol=1e-5, atol=1e-6)
+        margins.append(answer.margin)
         lone = apply_model(model, table.x[rows]).margin
         np.testing.assert_allclose(evaluation.lone_margin[here], lone, rtol=1e-5, atol=1e-6)
     assert 0.4 < np.mean(evaluation.right) < 1
     assert np.mean(evaluation.right) == pytest.approx(sum(right) / len(evaluation.right))
+    # Rows of the same margin are as sure as hidden ones of that margin are right.
+    margin = np.concatenate(margins)
+    sure = calibrate(fit_calibration(margin, evaluation.right), found.answer.margin)
+    np.testing.assert_allclose(found.confidence, sure, rtol=1e-5, atol=1e-6)
+    sure = held_out_confidence(margin, evaluation.right, evaluation.fold, evaluation.y)
+    np.testing.assert_allclose(evaluation.confidence, sure, rtol=1e-5, atol=1e-6)
 
 
 @METHODS
@@ -81,13 +90,27 @@ def test_known_accuracy_is_that_of_rows_without_their_label(method, solved, over
     assert held.sum() == 4 * 3
     without = dataclasses.replace(table, y=np.where(held, UNLABELLED, table.y).astype(np.int32))
     problem = found.winner.problem
-    problem = problem._replace(data=problem.data._replace(y=without.y))
+    y = np.full(len(problem.data.y), UNLABELLED, np.int32)
+    y[: len(without.y)] = without.y
+    problem = problem._replace(data=problem.data._replace(y=y))
     _, answer, model = refit_and_choose(problem, without, found.winner.refit_hparams(2))
     z = apply_model(model, table.x).z
     known = [z[without.y == c].mean(axis=0) for c in range(4)]
-    nearest = cdist(z[held], np.concatenate([known, answer.centroids])).argmin(axis=1)
+    nearest = cdist(z[held], np.concatenate([known, answer.means])).argmin(axis=1)
     assert found.known_accuracy == np.mean(nearest == table.y[held])
     assert found.known_accuracy > 0.5
+
+
+def test_known_accuracy_is_unknown_where_all_diverged(overlapping, quick, monkeypatch):
+    """All that was trained with these rows is there nevertheless."""
+
+    def diverge(*_):
+        raise FloatingPointError
+
+    monkeypatch.setattr(module, "refit_and_choose", diverge)
+    found = solve(dataclasses.replace(quick, method="kmeans"), overlapping)
+    assert np.isnan(found.known_accuracy)
+    assert len(found.confidence) == np.sum(overlapping.y == UNLABELLED)
 
 
 def test_the_same_again_and_another_seed(solved, overlapping, quick):

@@ -44,7 +44,7 @@ def test_metrics(rca, overlapping, quick):
     assert metrics["known_accuracy"] == rca.known_accuracy
     assert metrics["hidden_class_accuracy"] == np.mean(right)
     assert metrics["hidden_class_k"] == list(rca.evaluation.k)
-    sure = rca.evaluation.held_out_confidence
+    sure = rca.evaluation.confidence
     assert metrics["confidence_ranking"] == pytest.approx(roc_auc_score(right, sure))
     assert 0 <= metrics["confidence_error"] <= 1
     assert metrics["total_runs"] == quick.search.candidates * quick.search.folds
