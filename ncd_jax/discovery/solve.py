@@ -193,9 +193,13 @@ def _by_judge(
     with seconds("refit"), progress.phase("refit", f"{len(hparams)} fits on all known classes"):
         refits = jax.block_until_ready(refit_all(problem, hparams))
         without, held = without_some_labels(problem, table)
-        refits_without = refit_all(without, hparams)
+        try:
+            others = [refit_all(without, hparams)]
+        except FloatingPointError:
+            others = []
     with seconds("discover"), progress.phase("discover", "judges which rows are one class"):
-        *of_folds, judgement, without_labels = judge_scenes(folds, [refits, refits_without], prior)
+        judgements = judge_scenes(folds, [refits, *others], prior)
+        of_folds, judgement = judgements[: len(folds.refits)], judgements[len(folds.refits)]
         x = problem.scaler.apply(table.x[table.y == UNLABELLED])
         rows = join_rows(problem, refits, x)
         answer = answer_of(problem, refits, judgement, rows, n_novel)
@@ -205,10 +209,13 @@ def _by_judge(
         partition = partition_of(judgement, rows, prior, n_novel)
     with seconds("evaluate"), progress.phase("evaluate", "answers for hidden classes"):
         evaluation, weights = evaluate_folds(problem, table, hparams, folds, of_folds, prior)
-        rows_without = join_rows(without, refits_without, x)
-        other = answer_of(without, refits_without, without_labels, rows_without, n_novel)
-        own_other = hparams[other.refit], refits_without.state_of(other.refit)
-        recognised = known_accuracy(fitted_model(without, table, *own_other, other), table, held)
+        recognised = float("nan")
+        for fitted in others:
+            joined = join_rows(without, fitted, x)
+            other = answer_of(without, fitted, judgements[-1], joined, n_novel)
+            state = fitted.state_of(other.refit)
+            of_known = fitted_model(without, table, hparams[other.refit], state, other)
+            recognised = known_accuracy(of_known, table, held)
     calibration = AS_IT_IS if evaluation is None else evaluation.lone_calibration
     weighed = weigh(winner, judgement)
     return Solution(

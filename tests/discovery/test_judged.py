@@ -152,6 +152,23 @@ def test_nobody_is_judged_by_what_his_own_classes_taught(usual, monkeypatch):
     assert np.asarray(lessons.teaches).any()
 
 
+def test_known_accuracy_alone_is_lost_where_its_fit_diverges(usual, monkeypatch):
+    table, _, expected = usual
+    from ncd_jax.discovery import solve as module
+
+    fits = iter([False, True])
+
+    def refit(problem, hparams):
+        if next(fits):
+            raise FloatingPointError
+        return refit_all(problem, hparams)
+
+    monkeypatch.setattr(module, "refit_all", refit)
+    solution = module.solve(CONFIG, table)
+    assert np.isnan(solution.known_accuracy)
+    np.testing.assert_array_equal(solution.answer.labels, expected.answer.labels)
+
+
 def test_rows_that_are_none_change_nothing():
     """A table of 200 rows fills up 256; the map of RCA is that of its 200 rows."""
     table, _ = gaussians([40] * 3, [40, 40])
