@@ -5,7 +5,7 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,15 +32,15 @@ class SweepData(NamedTuple):
         folds: all of them; they share the rows `x`, only labels and masks differ.
         ks: `i32[F]`, the number of clusters in each fold where it is given; any numbers otherwise.
         class_sizes: `f32[F]`, rows of a fold that a class as large as a known one would have.
-        known_rows: `i32[q]`, labelled rows to measure by. Both are for the judge alone.
+        known_rows: `i32[q]`, labelled rows to measure by. Both are for the judge alone; else none.
     """
 
     keys: Array
     x: Array
     folds: Folds[Array]
     ks: Array
-    class_sizes: Array
-    known_rows: Array
+    class_sizes: Any = None
+    known_rows: Any = None
 
 
 @dataclass(frozen=True)
