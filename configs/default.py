@@ -2,8 +2,8 @@
 
 python launch.py
 
-Measured with 0.1.0 on two CPU cores: 5 novel classes, hidden-class score 80.6 %, accuracy against
-the truth 95.4 %, 7 minutes beside much other work.
+Measured on two CPU cores: 5 novel classes, accuracy on hidden classes 89.0 %, against the truth
+98.5 %; 22 seconds, 15 where the programs are compiled already.
 """
 
 import ml_collections
