@@ -2,8 +2,8 @@
 
 python launch.py --config=optdigits --workdir=runs/optdigits
 
-Measured with 0.1.0 on two CPU cores beside other work: 6 novel classes (there are 5), hidden-class
-score 90.5 %, accuracy against the truth 87.2 %, 5 minutes.
+Measured on two CPU cores: 6 novel classes (there are 5), accuracy on hidden classes 85.1 %, against
+the truth 96.7 %, 17 seconds. The judge gives its number a chance of 16 %.
 """
 
 import ml_collections

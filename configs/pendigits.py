@@ -2,8 +2,8 @@
 
 python launch.py --config=pendigits --workdir=runs/pendigits
 
-Measured with 0.1.0 on two CPU cores beside other work: 5 novel classes, hidden-class score 83.3 %,
-accuracy against the truth 86.5 %, 4 minutes.
+Measured on two CPU cores: 5 novel classes, accuracy on hidden classes 78.4 %, against the truth
+76.6 %, 14 seconds. PBN with the silhouette had 86.5 % in 4 minutes (measured with 0.1.0).
 """
 
 import ml_collections
