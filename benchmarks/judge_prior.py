@@ -45,6 +45,7 @@ from ncd_jax.judge.confidence import (
 from ncd_jax.judge.features import NAMES
 from ncd_jax.judge.number import NUMBER_FEATURES, number_features
 from ncd_jax.judge.prior import Prior
+from ncd_jax.judge.weights import RAREST
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
 from ncd_jax.types import UNLABELLED
@@ -53,7 +54,6 @@ __all__ = ["Sight", "learn_pairs", "learn_sureness", "look_at", "splits_of", "st
 
 PAIRS_OF_A_FOLD = 200
 """Most pairs that a fold teaches, so that large folds do not drown the others."""
-RAREST = 0.4
 PAIR_STRENGTH, NUMBER_STRENGTH, SURE_STRENGTH = 0.01, 1e-4, 1e-3
 
 _TABLES = flags.DEFINE_list("tables", list(TABLES), "Tables; a prior is written from all alone.")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from ncd_jax.clustering.kmeans import squared_distances
 from ncd_jax.data.table import Table
@@ -160,7 +161,7 @@ def evaluate_folds(
         micro = np.asarray(refits.seen.labels)[mask]
         views = np.asarray(side_by_side(refits.z))[mask]
         centroids = np.asarray(refits.seen.centroids)
-        squared = ((views[:, None] - centroids[None]) ** 2).sum(axis=2)
+        squared = cdist(views, centroids, "sqeuclidean")
         rows = JudgedRows(micro, np.where(judgement.sizes > 0, squared, np.inf))
         answer = answer_of(fold, refits, judgement, rows, fold.n_novel)
         right = is_right(answer.labels, every.hidden_y[f][mask])

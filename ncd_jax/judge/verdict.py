@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ncd_jax.clustering.precise import dot
-from ncd_jax.judge.merges import Merges, best_partition, evidence, merges
+from ncd_jax.judge.merges import MOST_EVIDENCE, Merges, best_partition, evidence, merges
 from ncd_jax.judge.prior import Prior
 from ncd_jax.judge.scene import Scene
 from ncd_jax.judge.weights import balanced, log_odds, logistic
@@ -24,7 +24,7 @@ TEMPERATURE = 0.04
 """Log-loss by which a view may be worse than the best before its say falls to a third."""
 
 
-WORST = 4.0
+WORST = MOST_EVIDENCE
 """Log-loss of a view that diverged in a fold: that of a judge who is always sure, and wrong."""
 
 
@@ -78,7 +78,7 @@ def judge(lessons: Lessons, prior: Prior) -> Verdicts:
     A view has the more say the better the prior alone tells the pairs of the folds apart in it.
     """
     features = prior.standardise(lessons.features)
-    by_prior = jnp.clip(log_odds(features, prior.weights), -4.0, 4.0)
+    by_prior = _clipped_by_prior(features, prior)
     n_folds = len(lessons.same)
 
     loss = jax.vmap(_log_loss)(
@@ -128,14 +128,19 @@ def judge_by_prior(scene: Scene, y: Array, n_classes: int, prior: Prior) -> tupl
     """
     filled = scene.sizes > 0
     pairs = filled[:, None] & filled[None] & ~jnp.eye(len(filled), dtype=bool)
-    log_odds_ = jnp.clip(log_odds(prior.standardise(scene.features[0]), prior.weights), -4.0, 4.0)
+    by_prior = _clipped_by_prior(prior.standardise(scene.features[0]), prior)
     rows = scene.labels[:, None] == jnp.arange(len(filled))[None]
     share = dot(rows.T.astype(jnp.float32), jax.nn.one_hot(y, n_classes))
     share = share / jnp.maximum(jnp.sum(share, axis=1, keepdims=True), 1.0)
     several = jnp.max(y) > 0
-    loss = _log_loss(log_odds_[None], dot(share, share.T), pairs, several)[0]
-    groups = jnp.maximum(_partition(log_odds_, pairs, scene.sizes), 0)
+    loss = _log_loss(by_prior[None], dot(share, share.T), pairs, several)[0]
+    groups = jnp.maximum(_partition(by_prior, pairs, scene.sizes), 0)
     return groups[jnp.maximum(scene.labels, 0)], loss
+
+
+def _clipped_by_prior(features: Array, prior: Prior) -> Array:
+    """Log-odds of the prior alone, from standardised features, no surer than evidence may be."""
+    return jnp.clip(log_odds(features, prior.weights), -MOST_EVIDENCE, MOST_EVIDENCE)
 
 
 def _log_loss(log_odds: Array, same: Array, pairs: Array, several: Array) -> Array:
