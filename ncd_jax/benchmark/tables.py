@@ -131,7 +131,8 @@ class ScoreTable:
         complete = self.mean.dropna()
         ranks = complete.drop(AUTO, errors="ignore").rank(ascending=False)
         if AUTO in complete.index:
-            rivals = {d: complete[d].drop(m, errors="ignore") for d, m in self.chosen.items()}
+            # A dataset without a test split has no line here, though a method was chosen on it.
+            rivals = {d: complete[d].drop(self.chosen[d], errors="ignore") for d in complete}
             ranks.loc[AUTO] = {d: rivals[d].rank(ascending=False)[AUTO] for d in complete}
         return ranks.reindex(self.mean.index)
 
