@@ -6,8 +6,8 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
+from ncd_jax.discovery.hyperparameters import make_method
 from ncd_jax.discovery.model import Model, apply, places
-from ncd_jax.discovery.problem import make_method
 from ncd_jax.types import Array
 
 __all__ = ["export_assign"]

@@ -11,8 +11,8 @@ import pytest
 
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.calibration import Calibration
+from ncd_jax.discovery.hyperparameters import make_hparams, middle
 from ncd_jax.discovery.model import Model, apply_model, assign, on_host
-from ncd_jax.discovery.problem import make_hparams, middle
 from ncd_jax.export import export_assign
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.types import Goal, NCDData

@@ -14,7 +14,8 @@ from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.answers import Answer, choose
 from ncd_jax.discovery.calibration import AS_IT_IS, Calibration, calibrate
-from ncd_jax.discovery.problem import Problem, make_method
+from ncd_jax.discovery.hyperparameters import make_method
+from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.methods import Spec
 from ncd_jax.methods.parts import class_means

@@ -55,6 +55,8 @@ class NovelClassDiscovery(
     Args:
         method: a name in `ncd_jax.methods.METHODS`, or `auto`: all are tuned, the best answers.
         variant: a static choice inside the method; its first one where it is empty.
+        setting: `ncd` where no unlabelled row is of a known class, `gcd` where some may be, `auto`
+            to look.
         n_novel: the number of novel classes, or `auto`.
         hparams: hyperparameters by name that are fixed instead of tuned.
         n_candidates: hyperparameter candidates to try; 0 is no tuning.
@@ -72,8 +74,9 @@ class NovelClassDiscovery(
             are numbers, novel ones are the whole numbers behind them; else they are `novel_0`,
             `novel_1`, ... The report calls them that in any case.
         n_novel_: number of novel classes.
-        labels_: class of every training row. Labelled rows keep their label, unlabelled ones
-            get a novel class, while `predict` may give any row any class.
+        labels_: class of every training row. Labelled rows keep their label, unlabelled ones get
+            a novel class or, in the setting `gcd`, a known one; `predict` may give any row any.
+        setting_: `ncd` or `gcd`, as it was taken.
         confidence_: how likely each training row is in the class that stands for its own: 1 for
             labelled rows, NaN without tuning.
         n_novel_probability_: from number of novel classes to its probability; empty where the
@@ -93,6 +96,7 @@ class NovelClassDiscovery(
         *,
         method: str = _DEFAULT.method,
         variant: str = _DEFAULT.variant,
+        setting: str = _DEFAULT.setting,
         n_novel: int | str = "auto",
         hparams: Mapping[str, float] | None = None,
         n_candidates: int = _DEFAULT.search.candidates,
@@ -107,6 +111,7 @@ class NovelClassDiscovery(
     ):
         self.method = method
         self.variant = variant
+        self.setting = setting
         self.n_novel = n_novel
         self.hparams = hparams
         self.n_candidates = n_candidates
@@ -142,13 +147,14 @@ class NovelClassDiscovery(
         self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
         self.classes_ = with_novel(targets.classes, self.n_novel_)
         codes = targets.codes.copy()
-        codes[codes == UNLABELLED] = len(targets.classes) + fitted.novel
+        codes[codes == UNLABELLED] = fitted.labels
         self.labels_ = self.classes_[codes]
         self.confidence_ = np.ones(len(codes))
         self.confidence_[targets.codes == UNLABELLED] = fitted.confidence
         self.n_novel_probability_ = fitted.n_novel_probability
         self.hidden_class_score_ = fitted.hidden_class_score
         self.stability_ = fitted.stability
+        self.setting_ = fitted.setting
         self.method_ = fitted.model.method
         self.hparams_ = dict(fitted.model.hparams)
         self.notes_ = table.notes
