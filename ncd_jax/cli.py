@@ -50,7 +50,7 @@ def assign(given: FlagValues) -> None:
     from ncd_jax.experiment import assign_rows
     from ncd_jax.store.workdir import Workdir
 
-    print(assign_rows(Workdir(Path(given.workdir)), Path(given.table)))
+    print(assign_rows(Workdir(Path(given.workdir)), Path(given.table)).text)
 
 
 def compare(given: FlagValues) -> None:

@@ -1,8 +1,11 @@
 """A run: the procedure on one table, wrapped in records that survive a kill."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import read_numeric_rows, read_rows
@@ -12,6 +15,7 @@ from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
 from ncd_jax.discovery.solve import prepare_methods, solve_problems
 from ncd_jax.errors import UserError
+from ncd_jax.report.assigned import Assigned
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.store.model_files import load_model, save_model
@@ -84,12 +88,11 @@ def run(
     return metrics
 
 
-def assign_rows(workdir: Workdir, path: Path) -> Path:
+def assign_rows(workdir: Workdir, path: Path) -> Assigned:
     """Applies the model of a finished run to a file of new rows.
 
-    Returns:
-        The file that was written: `assigned/<name of the table>.csv` in the run's folder, with
-        the columns `row,label,confidence`, one line a row.
+    Writes `assigned/<name of the table>.csv` in the run's folder, with the columns
+    `row,label,confidence`, one line a row.
 
     Raises:
         UserError: there is no model, or the table lacks a column of it or has a cell of another
@@ -100,12 +103,18 @@ def assign_rows(workdir: Workdir, path: Path) -> Path:
         x = read_numeric_rows(path, model.columns)
     else:
         x = read_rows(path, model.encoder)
-    labels, sure = assign(model, x)
+    labels, sure, familiar = assign(model, x)
     lines = zip(range(len(x)), labels.tolist(), sure.tolist(), strict=True)
     rows = ((row, model.classes[label], f"{value:.4f}") for row, label, value in lines)
     name = f"assigned/{path.stem}.csv"
     workdir.write_csv(name, ("row", "label", "confidence"), rows)
-    return workdir.path(name)
+    sizes = np.bincount(labels, minlength=len(model.classes)).tolist()
+    return Assigned(
+        file=workdir.path(name),
+        sizes={name: size for name, size in zip(model.classes, sizes, strict=True) if size},
+        n_unfamiliar=int(np.sum(familiar < 1)),
+        usual=math.nan if model.reference is None else float(model.reference.usual),
+    )
 
 
 def _given_number(config: RunConfig, truth: Truth | None) -> int | None:

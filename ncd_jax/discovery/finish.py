@@ -9,10 +9,13 @@ import numpy as np
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.answers import Answer, choose, nothing_novel
 from ncd_jax.discovery.calibration import AS_IT_IS, calibrate
+from ncd_jax.discovery.familiarity import familiarity, make_reference
 from ncd_jax.discovery.gating import Gated
 from ncd_jax.discovery.hidden_class_evaluation import (
+    UNKNOWN,
+    Recognised,
     evaluate_hidden_classes,
-    known_accuracy,
+    recognise,
     without_some_labels,
 )
 from ncd_jax.discovery.judged import (
@@ -93,29 +96,32 @@ def _by_index(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwat
     with seconds("evaluate"), progress.phase("evaluate", detail):
         evaluation, calibration = evaluate_hidden_classes(problem, table, hparams)
         recognised = _recognised_by_index(problem, table, hparams)
-    return Solution(
+    solution = Solution(
         tuned=sifted.tuned,
         winner=sifted.winner,
         refits=refits,
         answer=answer,
         gate=sifted.gate,
         evaluation=evaluation,
-        known_accuracy=recognised,
+        known_accuracy=recognised.accuracy,
         model=model._replace(calibration=evaluation.lone_calibration),
         z=z,
         confidence=_confidence(sifted.gate, calibrate(calibration, answer.margin)),
         judged=None,
         seconds=seconds.total(),
     )
+    return _held_against_all_rows(solution, table, recognised.unfamiliar)
 
 
-def _recognised_by_index(problem: Problem, table: Table, hparams: list[dict[str, float]]) -> float:
+def _recognised_by_index(
+    problem: Problem, table: Table, hparams: list[dict[str, float]]
+) -> Recognised:
     without, held = without_some_labels(problem, table)
     try:
         _, _, model = refit_and_choose(without, table, hparams)
     except FloatingPointError:
-        return float("nan")
-    return known_accuracy(model, table, held)
+        return UNKNOWN
+    return recognise(model, table, held)
 
 
 def _by_judge(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwatch) -> Solution:
@@ -149,11 +155,11 @@ def _by_judge(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwat
         z = apply_model(model, table.x).z
     with seconds("evaluate"), progress.phase("evaluate", "answers for hidden classes"):
         evaluation, weights = evaluate_folds(problem, table, hparams, folds, of_folds, prior)
-        recognised = float("nan")
+        recognised = UNKNOWN
         for fitted in others:
             other = answer_for(without, fitted, judgements[-1])
             of_known = _model(without, table, hparams, fitted, other)
-            recognised = known_accuracy(of_known, table, held)
+            recognised = recognise(of_known, table, held)
         found, sure = None, _NOTHING
         if len(new):
             rows = join_rows(problem, refits, x)
@@ -161,19 +167,39 @@ def _by_judge(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwat
             sure = row_confidence(found.partition, weights)
     calibration = AS_IT_IS if evaluation is None else evaluation.lone_calibration
     weighed = weigh(winner, judgement)
-    return Solution(
+    solution = Solution(
         tuned=[weighed if each is winner else each for each in sifted.tuned],
         winner=weighed,
         refits=refits,
         answer=answer,
         gate=sifted.gate,
         evaluation=evaluation,
-        known_accuracy=recognised,
+        known_accuracy=recognised.accuracy,
         model=model._replace(calibration=calibration),
         z=z,
         confidence=_confidence(sifted.gate, sure),
         judged=found,
         seconds=seconds.total(),
+    )
+    return _held_against_all_rows(solution, table, recognised.unfamiliar)
+
+
+def _held_against_all_rows(solution: Solution, table: Table, usual: float) -> Solution:
+    """The solution whose rows are the less sure the less they are like any other of their class.
+
+    Args:
+        solution: so far.
+        table: its table.
+        usual: share of held-out rows that are like no class.
+    """
+    model, z, n_known = solution.model, solution.z, len(table.classes)
+    x, codes, unlabelled = model.scaler.apply(table.x), table.y.copy(), table.y == UNLABELLED
+    codes[unlabelled] = solution.labels(n_known)
+    seed = solution.winner.problem.config.seed
+    reference = make_reference(x, z, codes, len(model.classes), seed=seed, usual=usual)
+    familiar = familiarity(reference, x[unlabelled], z[unlabelled], codes[unlabelled])
+    return solution._replace(
+        model=model._replace(reference=reference), confidence=solution.confidence * familiar
     )
 
 

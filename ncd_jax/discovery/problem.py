@@ -43,6 +43,9 @@ __all__ = [
     "purpose_key",
 ]
 
+FEWEST_IN_A_FOLD = 60
+"""Rows of hidden classes that a fold asks for, however few rows are novel."""
+
 _NOTHING = np.zeros((0, 0), np.int32)
 _NO_FOLDS = Folds(*(_NOTHING,) * len(Folds._fields))
 
@@ -143,7 +146,9 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
     search, info = config.search, METHODS[config.method]
     if judged(config):
         hidden = make_judged_folds(table.y, search.folds, config.seed)
-        hidden = sample_hidden(hidden, config.k.max_rows, config.seed)
+        # As many rows as there are novel ones: the judge is to learn from scenes like theirs.
+        most = max(int((table.y == UNLABELLED).sum()), FEWEST_IN_A_FOLD)
+        hidden = sample_hidden(hidden, min(most, config.k.max_rows), config.seed)
     else:
         hidden = make_folds(table.y, search.folds, config.seed)
     tuning = known_fold(table.y) if info.tuned_on_known else hidden

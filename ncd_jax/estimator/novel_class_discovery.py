@@ -25,7 +25,7 @@ from ncd_jax.data.names import checked_names
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.calibration import fit_temperature
-from ncd_jax.discovery.model import Applied, apply_model, on_host
+from ncd_jax.discovery.model import Applied, apply_model, familiar_rows, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.estimator.fitting import Fit, fit
@@ -169,7 +169,7 @@ class NovelClassDiscovery(
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of every row, `[n]`: a known one or a novel one."""
-        labels = self._apply(X).labels
+        labels = self._apply(X)[1].labels
         return np.asarray(self.classes_[labels])
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -177,9 +177,10 @@ class NovelClassDiscovery(
 
         The softmax of minus the squared distances to the centroids; its temperature is the one
         under which the labels of the training rows are likeliest. It says how the row lies
-        between the classes that were found, not whether these exist.
+        between the classes that were found, not whether these exist. The further a row is from
+        all rows of its class, the nearer the shares are to equal ones.
         """
-        applied = self._apply(X)
+        x, applied = self._apply(X)
         labels = applied.labels
         logits = -applied.squared.astype(np.float64) / self._temperature
         logits -= logits.max(axis=1, keepdims=True)
@@ -188,11 +189,12 @@ class NovelClassDiscovery(
         rows = np.arange(len(logits))
         logits[rows, logits.argmax(axis=1)] = logits[rows, labels]
         logits[rows, labels] = 1e-9
-        return np.asarray(softmax(logits, axis=1))
+        familiar = familiar_rows(self._model, x, applied)[:, None]
+        return np.asarray(familiar * softmax(logits, axis=1) + (1 - familiar) / logits.shape[1])
 
     def transform(self, X: Any) -> np.ndarray:
         """The rows in the space in which classes are found, `f32[n, L]`."""
-        return self._apply(X).z[:, : self._n_features_out]
+        return self._apply(X)[1].z[:, : self._n_features_out]
 
     def report(self, path: str | Path) -> Path:
         """Writes the report of the fit, one self-contained HTML file.
@@ -258,13 +260,15 @@ class NovelClassDiscovery(
         progress = make_reporter() if self.verbose else Reporter()
         return fit(config, table, progress, tuned=tuned)
 
-    def _apply(self, X: Any) -> Applied[np.ndarray]:
+    def _apply(self, X: Any) -> tuple[np.ndarray, Applied[np.ndarray]]:
+        """The rows, encoded, and what the model says of them."""
         check_is_fitted(self)
         frame = self._frame(X, reset=False)
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
-            return apply_model(self._model, encoder.apply(frame))
+            x = encoder.apply(frame)
+            return x, apply_model(self._model, x)
 
 
 def _fewest_known(config: RunConfig) -> int:
