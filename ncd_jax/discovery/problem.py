@@ -274,5 +274,5 @@ def most_hidden(folds: Folds[np.ndarray]) -> int:
 
 def purpose_key(config: RunConfig, purpose: str) -> Array:
     """The random key of one purpose, all from the one seed."""
-    purposes = ("search", "refit", "discover", "columns", "indices")
+    purposes = ("search", "refit", "discover", "columns", "indices", "gate")
     return jax.random.fold_in(jax.random.key(config.seed), purposes.index(purpose))
