@@ -21,7 +21,8 @@ from absl import app, flags
 from benchmarks.judge_tables import TABLES, read_columns
 from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.gating import Looks, decide, look_at_folds, look_at_table, views_of
+from ncd_jax.discovery.gate_looks import Looks, look_at_folds, look_at_table
+from ncd_jax.discovery.gating import decide, views_of
 from ncd_jax.discovery.problem import prepare
 from ncd_jax.judge.gate_weights import GateWeights, learn_gate, no_weights, write_gate_prior
 from ncd_jax.startup import one_device_per_core
