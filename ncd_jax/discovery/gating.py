@@ -9,7 +9,9 @@ from ncd_jax.data.table import Table
 from ncd_jax.discovery.gate_looks import Looks, look
 from ncd_jax.discovery.tune import Tuned
 from ncd_jax.judge.gate_weights import (
-    GateWeights,
+    LOOKING,
+    SORTING,
+    GatePrior,
     Sight,
     class_chances,
     gate_logits,
@@ -23,7 +25,7 @@ __all__ = ["GateTrust", "Gated", "decide", "pass_gate", "views_of"]
 
 IN_DOUBT_KNOWN = 0.3
 """Log-odds by which a row may look new and is still given to a known class."""
-SURELY_NOTHING = 1.0
+SURELY_NOTHING = 2.0
 """Log-odds from which on nothing is new."""
 
 
@@ -100,7 +102,7 @@ def views_of(candidates: list[dict[str, float]]) -> list[dict[str, float]]:
     return candidates[1::2] or candidates
 
 
-def decide(looks: Looks, prior: GateWeights, setting: str) -> Gated:
+def decide(looks: Looks, prior: GatePrior, setting: str) -> Gated:
     """Learns from the folds, drawn to what other tables taught, and decides.
 
     Args:
@@ -109,14 +111,14 @@ def decide(looks: Looks, prior: GateWeights, setting: str) -> Gated:
         setting: `gcd`, or `auto` to close the gate where no more rows look known than hidden ones.
     """
     folds = [(sight, 1.0) for sight in looks.folds]
-    weights = learn_gate(folds, prior)
+    weights = learn_gate(folds, SORTING, prior.sorting)
     of_sample = gate_logits(looks.sight, weights)
-    nothing, some = share_features(of_sample)
+    nothing, _ = share_features(of_sample)
     like = np.searchsorted(looks.sampled, looks.like)
     logits = of_sample[like].mean(axis=1)
     chances = class_chances(looks.sight, weights)[like].mean(axis=1)
     known, p_known = chances.argmax(axis=1), 1 / (1 + np.exp(-logits))
-    is_open = setting == "gcd" or bool(some @ weights.some[:-1] + weights.some[-1] > 0)
+    is_open = setting == "gcd" or _any_known(looks, prior)
     if nothing @ weights.nothing[:-1] + weights.nothing[-1] > SURELY_NOTHING:
         p_known = np.maximum(p_known, 0.5)
     else:
@@ -127,14 +129,23 @@ def decide(looks: Looks, prior: GateWeights, setting: str) -> Gated:
     return Gated(is_open, known, p_known, p_class, _trust(looks.folds, prior))
 
 
-def _trust(folds: Sequence[Sight], prior: GateWeights) -> GateTrust | None:
+def _any_known(looks: Looks, prior: GatePrior) -> bool:
+    """Whether more rows look known than in folds in which none is."""
+    weights = learn_gate([(sight, 1.0) for sight in looks.folds], LOOKING, prior.looking)
+    _, some = share_features(gate_logits(looks.sight, weights))
+    return bool(some @ weights.some[:-1] + weights.some[-1] > 0)
+
+
+def _trust(folds: Sequence[Sight], prior: GatePrior) -> GateTrust | None:
     """Every fold that hides classes, judged by what the others teach."""
     hiding = [i for i, sight in enumerate(folds) if sight.kind in ("many", "one")]
     if not hiding:
         return None
     called, given, truth = [], [], []
     for i in hiding:
-        weights = learn_gate([(s, 1.0) for j, s in enumerate(folds) if j != i], prior)
+        weights = learn_gate(
+            [(s, 1.0) for j, s in enumerate(folds) if j != i], SORTING, prior.sorting
+        )
         called.append(gate_logits(folds[i], weights) >= -IN_DOUBT_KNOWN)
         given.append(class_chances(folds[i], weights).argmax(axis=1))
         truth.append(folds[i].truth)

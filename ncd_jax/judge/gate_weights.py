@@ -5,7 +5,7 @@ label of the others. Of their unlabelled rows it is known who is of a labelled c
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -23,12 +23,15 @@ from ncd_jax.judge.gate import (
     second_features,
 )
 
-__all__ = ["GateWeights", "Sight", "gate_logits", "learn_gate", "no_weights", "read_gate_prior"]
-__all__ += ["class_chances", "share_features", "write_gate_prior"]
+__all__ = ["LOOKING", "SORTING", "GatePrior", "GateWeights", "Sight", "class_chances"]
+__all__ += ["gate_logits", "learn_gate", "learn_gate_prior", "read_gate_prior", "share_features"]
+__all__ += ["write_gate_prior"]
 
-KINDS = {"many": 3.0, "ncd": 1.0}
-"""Folds that teach the gate, and how much: several classes hidden with labels of the others, and
-several hidden with no other label."""
+SORTING = {"many": 1.0}
+"""Folds that teach which rows are known, and how much each kind weighs."""
+LOOKING = {"many": 3.0, "ncd": 1.0}
+"""The same for whether there are any: taught by folds without any too, the gate gives away fewer
+rows of new classes, but it misses more of known ones."""
 STRENGTHS = (0.1, 3.0)
 """Of the pull to other tables' weights, in the first stage and in the second."""
 CLASS_STRENGTH, SHARE_STRENGTH = 0.03, 0.3
@@ -57,6 +60,18 @@ class Sight(NamedTuple):
     unlabelled: np.ndarray
     kind: str
     truth: np.ndarray
+
+
+class GatePrior(NamedTuple):
+    """What other tables taught.
+
+    Attributes:
+        sorting: which rows are known; learned on `SORTING`.
+        looking: whether there are any; learned on `LOOKING`.
+    """
+
+    sorting: "GateWeights"
+    looking: "GateWeights"
 
 
 class GateWeights(NamedTuple):
@@ -110,22 +125,27 @@ def share_features(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def learn_gate(
-    folds: Sequence[tuple[Sight, float]], prior: GateWeights, own: bool = True
+    folds: Sequence[tuple[Sight, float]],
+    kinds: Mapping[str, float],
+    prior: GateWeights,
+    *,
+    own: bool = True,
 ) -> GateWeights:
     """Weights of a table from its folds, or of many tables from theirs.
 
     Args:
         folds: with the weight of each.
+        kinds: of folds that teach about rows, `SORTING` or `LOOKING`.
         prior: where they are drawn to.
         own: whether it is one table; many are drawn less, and measure the scale of the features.
     """
     strengths = [*STRENGTHS, CLASS_STRENGTH, SHARE_STRENGTH] if own else [PRIOR_STRENGTH] * 4
-    if not any(sight.kind in KINDS for sight, _ in folds):
+    if not any(sight.kind in kinds for sight, _ in folds):
         return prior
     if not own:
         every = np.concatenate([sight.rows for sight, _ in folds])
         prior = prior._replace(mean=every.mean(axis=0), scale=every.std(axis=0) + 1e-9)
-    teach = [(s, w * KINDS[s.kind]) for s, w in _evenly(folds, KINDS)]
+    teach = [(s, w * kinds[s.kind]) for s, w in _evenly(folds, kinds)]
     rows = [(s.rows - prior.mean) / prior.scale for s, _ in teach]
     first = _fit(rows, teach, prior.first, strengths[0])
     learned = prior._replace(first=first)
@@ -147,14 +167,24 @@ def learn_gate(
     )
 
 
-def no_weights() -> GateWeights:
+def learn_gate_prior(folds: Sequence[tuple[Sight, float]]) -> GatePrior:
+    """What many tables teach.
+
+    Args:
+        folds: of all of them, with the weight of each.
+    """
+    kinds = (SORTING, LOOKING)
+    return GatePrior(*(learn_gate(folds, each, _no_weights(), own=False) for each in kinds))
+
+
+def _no_weights() -> GateWeights:
     """Where nothing was taught yet."""
     n, m = len(ROW_FEATURES), len(SECOND_FEATURES)
     sizes = (n, n, n + 1, m, m, m + 1, len(CLASS_FEATURES), 2, 3)
     return GateWeights(*(np.zeros(size) for size in sizes))
 
 
-def read_gate_prior(path: Path | None = None) -> GateWeights:
+def read_gate_prior(path: Path | None = None) -> GatePrior:
     """Reads what other tables taught, by default what comes with the package.
 
     Args:
@@ -167,18 +197,20 @@ def read_gate_prior(path: Path | None = None) -> GateWeights:
     content = json.loads(source.read_text(encoding="utf-8"))
     if content["features"] != _names():
         raise ValueError(f"{source} is of other features; make it again with {content['made_by']}")
-    return GateWeights(**{name: np.array(v) for name, v in content["weights"].items()})
+    parts = (content[name] for name in GatePrior._fields)
+    return GatePrior(*(GateWeights(**{n: np.array(v) for n, v in part.items()}) for part in parts))
 
 
-def write_gate_prior(path: Path, weights: GateWeights, made_by: str, tables: Sequence[str]) -> None:
+def write_gate_prior(path: Path, prior: GatePrior, made_by: str, tables: Sequence[str]) -> None:
     """Writes what tables taught, and which."""
-    numbers = {n: [float(f"{v:.5g}") for v in each] for n, each in weights._asdict().items()}
-    content = {
+    content: dict[str, object] = {
         "made_by": made_by,
         "tables": list(tables),
         "features": _names(),
-        "weights": numbers,
     }
+    for part, weights in prior._asdict().items():
+        items = weights._asdict().items()
+        content[part] = {name: [float(f"{v:.5g}") for v in each] for name, each in items}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
@@ -199,7 +231,7 @@ def _logits(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _evenly(
-    folds: Sequence[tuple[Sight, float]], kinds: Sequence[str] | dict[str, float]
+    folds: Sequence[tuple[Sight, float]], kinds: Mapping[str, float]
 ) -> list[tuple[Sight, float]]:
     """Folds of these kinds, each kind with the same weight however many it has."""
     counts = {kind: sum(s.kind == kind for s, _ in folds) for kind in kinds}
