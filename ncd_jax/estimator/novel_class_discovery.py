@@ -21,6 +21,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ncd_jax.config import RunConfig
+from ncd_jax.data.dtypes import is_frame, to_frame, to_labels
 from ncd_jax.data.names import checked_names
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
@@ -49,8 +50,9 @@ class NovelClassDiscovery(
     `n_candidates=0`, and where no row is unlabelled, hyperparameters that are not given are in
     the middle of their range, nothing is scored on hidden classes, and there is no report.
 
-    `X` is numeric or, as a DataFrame, has columns of any kind: numbers, truth values,
-    categories, text, dates, each with gaps. Sparse matrices and infinite numbers are refused.
+    `X` is numeric or, as a frame of pandas, Polars or Arrow, has columns of any kind: numbers,
+    truth values, categories, text, dates, each with gaps. Sparse matrices are refused, and so are
+    infinite numbers in arrays; in a frame they are gaps, of which a note tells.
 
     Args:
         method: a name in `ncd_jax.methods.METHODS`, or `auto`: all are tuned, the best answers.
@@ -75,7 +77,8 @@ class NovelClassDiscovery(
         labels_: class of every training row. Labelled rows keep their label, unlabelled ones
             get a novel class, while `predict` may give any row any class.
         confidence_: how likely each training row is in the class that stands for its own: 1 for
-            labelled rows, NaN without tuning.
+            labelled rows, NaN without tuning, 0 for rows without any cell.
+        assignments_: both, of the unlabelled rows, under the index of the frame.
         n_novel_probability_: from number of novel classes to its probability; empty where the
             number was given, or an index chose it.
         hidden_class_score_: share of rows of hidden classes that were sorted right, the mean
@@ -84,6 +87,7 @@ class NovelClassDiscovery(
         method_: the method that gave the answer.
         hparams_: its hyperparameters.
         notes_: for people: columns that were left out, and why.
+        columns_: how each column was read: numbers, dates, categories, with which gaps.
         n_features_in_: number of columns of `X`.
         feature_names_in_: their names, where all of them are text.
     """
@@ -130,6 +134,7 @@ class NovelClassDiscovery(
             ValueError: a parameter, the table or the labels cannot be used.
             FloatingPointError: every training diverged.
         """
+        X, y = _of_pandas(X), to_labels(y)
         validate_data(self, X, y, skip_check_array=True)
         frame = self._frame(X, reset=True)
         targets = read_targets(y)
@@ -141,17 +146,28 @@ class NovelClassDiscovery(
         self._model, self._report = on_host(fitted.model), fitted.report
         self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
         self.classes_ = with_novel(targets.classes, self.n_novel_)
-        codes = targets.codes.copy()
-        codes[codes == UNLABELLED] = len(targets.classes) + fitted.novel
+        unlabelled = targets.codes == UNLABELLED
+        codes, self.confidence_ = targets.codes.copy(), (~unlabelled).astype(float)
+        found = table.row_numbers[table.y == UNLABELLED]
+        codes[found], self.confidence_[found] = (
+            len(targets.classes) + fitted.novel,
+            fitted.confidence,
+        )
+        blank = codes == UNLABELLED
+        if blank.any():  # rows without a cell: nobody can know, and each row gets a class
+            codes[blank] = self._apply(_rows_of(X, blank)).labels
         self.labels_ = self.classes_[codes]
-        self.confidence_ = np.ones(len(codes))
-        self.confidence_[targets.codes == UNLABELLED] = fitted.confidence
+        index = frame.index[unlabelled]
+        self.assignments_ = pd.DataFrame(
+            {"label": self.labels_[unlabelled], "confidence": self.confidence_[unlabelled]}, index
+        )
         self.n_novel_probability_ = fitted.n_novel_probability
         self.hidden_class_score_ = fitted.hidden_class_score
         self.stability_ = fitted.stability
         self.method_ = fitted.model.method
         self.hparams_ = dict(fitted.model.hparams)
         self.notes_ = table.notes
+        self.columns_ = table.reading.frame() if table.reading is not None else None
         width = METHODS[self.method_].width
         latent_width = self._model.means.shape[1]
         self._n_features_out = int(self.hparams_[width]) if width else latent_width
@@ -253,8 +269,8 @@ class NovelClassDiscovery(
         return fit(config, table, progress, tuned=tuned)
 
     def _apply(self, X: Any) -> Applied[np.ndarray]:
-        check_is_fitted(self)
-        frame = self._frame(X, reset=False)
+        check_is_fitted(self, "classes_")
+        frame = self._frame(_of_pandas(X), reset=False)
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
@@ -268,3 +284,15 @@ def _fewest_known(config: RunConfig) -> int:
 
 def _is_frame(X: Any) -> bool:
     return isinstance(X, pd.DataFrame)
+
+
+def _of_pandas(X: Any) -> Any:
+    """Frames of anybody as pandas has them, in one form; all else as it is."""
+    if not is_frame(X):
+        return X
+    with as_value_errors():
+        return to_frame(X)
+
+
+def _rows_of(X: Any, rows: np.ndarray) -> Any:
+    return X[rows] if isinstance(X, pd.DataFrame) else np.asarray(X)[rows]

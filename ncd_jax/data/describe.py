@@ -1,0 +1,284 @@
+"""What each column of a table means: the rules that look at all rows, and never at a label.
+
+* A column of text has the form of nearly all of its cells; see `recognise`. A column of numbers,
+  dates or truth values is one.
+* Numbers such as -999 that stand far off the others are gaps. Whole numbers that are all days
+  written without marks (20241231) are dates.
+* Left out: columns without any cell, with one value throughout; text that is different in more
+  than half of the rows (names, free text); whole numbers that look like an identifier, all
+  different and either without gaps or named like one; and what programs write to number the rows.
+"""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from ncd_jax.data.cells import as_column, compact_dates, is_number
+from ncd_jax.data.columns import Column, OddCell, Reading
+from ncd_jax.data.gaps import MARKS, sentinels
+from ncd_jax.data.locales import Locale, decide_locale
+from ncd_jax.data.names import gathered, show
+from ncd_jax.data.raw import RawTable
+from ncd_jax.data.recognise import Form, as_dates, as_numbers, as_words, recognise
+from ncd_jax.data.useless import why_left_out
+from ncd_jax.data.wishes import Wishes
+from ncd_jax.data.words import Words, as_text, words_of
+from ncd_jax.errors import UserError
+
+__all__ = ["Description", "describe"]
+
+_KINDS = {"numeric": "numbers", "date": "dates", "boolean": "yes/no", "category": "categories"}
+_LISTED = 20
+"""Odd cells of a column that a message lists."""
+
+
+class Description(NamedTuple):
+    """What a table means.
+
+    Attributes:
+        columns: those that are used, in their order.
+        readings: what every feature was read as, in their order.
+        frame: the columns that are used, in their own types.
+        locale: how numbers and dates are written.
+    """
+
+    columns: tuple[Column, ...]
+    readings: tuple[Reading, ...]
+    frame: pd.DataFrame
+    locale: Locale
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know before anything is computed."""
+        said = [each for each in self.readings if each.is_told and each.remark]
+        return tuple(
+            f"column {show(each.name)} {'left out: ' * (each.kind == 'left out')}{each.remark}"
+            for each in said
+        )
+
+
+class _Sight(NamedTuple):
+    """A column that was looked at: what it is, in its own type, and how it got there."""
+
+    form: Form
+    cells: pd.Series
+    words: Words | None
+
+
+def describe(
+    raw: RawTable,
+    features: Sequence[str],
+    wishes: Wishes | None = None,
+    wanted: Collection[str] = (),
+) -> Description:
+    """Decides for every feature what it means.
+
+    Args:
+        raw: the table.
+        features: names of its columns without the label.
+        wishes: what somebody wants of the reading.
+        wanted: columns that are not left out for looking like an identifier or free text.
+
+    Raises:
+        UserError: columns cannot be used as they are, all of which are named, or none is left.
+    """
+    wishes = wishes or Wishes()
+    wanted = {*wanted, *(wishes.columns or ()), *wishes.numbers, *wishes.orders, *wishes.categories}
+    words, errors = {}, []
+    for name in features:
+        try:
+            if _is_text(raw.frame[name], name in wishes.categories):
+                words[name] = words_of(raw.frame[name])
+        except UserError as error:
+            errors.append(error)
+    spoken = [
+        [word for word in each.words if word not in MARKS]
+        for name, each in words.items()
+        if name not in wishes.categories
+    ]
+    locale = decide_locale(spoken, raw.separator, wishes.decimal)
+    columns, readings, typed = [], [], {}
+    for name in features if not errors else ():
+        try:
+            sight = _look(name, raw, words.get(name), locale, wishes)
+        except UserError as error:
+            errors.append(error)
+            continue
+        reading = _reading(sight, raw, wishes.missing)
+        column, cells = sight.form.column, sight.cells
+        if reason := why_left_out(column, cells, name in wanted, name in wishes.categories):
+            reading = dataclasses.replace(
+                reading, kind="left out", form="", remark=reason, is_told=True
+            )
+        else:
+            if cells.nunique() == 1:  # what tells rows apart is whether there is a value
+                column = Column(name, "category", gaps=column.gaps)
+                cells = as_column(column, raw.frame[name])
+            reading = _used(reading, column, cells, sight.words)
+            typed[name] = cells
+            columns.append(column)
+        readings.append(reading)
+    if errors:
+        raise gathered(errors)
+    if not columns:
+        reasons = [f"{show(each.name)}: {each.remark}" for each in readings]
+        raise UserError(
+            f"no column is left to work with ({'; '.join(reasons[:5])}); add columns with features"
+        )
+    frame = pd.DataFrame(typed, copy=False)
+    return Description(tuple(columns), tuple(readings), frame, locale)
+
+
+def _is_text(cells: pd.Series, as_category: bool) -> bool:
+    dtype = cells.dtype
+    if types.is_complex_dtype(dtype):
+        raise UserError(
+            f"column {show(cells.name)} holds complex numbers; leave it out with --drop"
+        )
+    if types.is_integer_dtype(dtype) and types.is_extension_array_dtype(dtype):
+        return True  # numbers that a float cannot hold
+    known = is_number(cells) or types.is_bool_dtype(dtype) or types.is_datetime64_any_dtype(dtype)
+    return as_category or not known
+
+
+def _look(name: str, raw: RawTable, words: Words | None, locale: Locale, wishes: Wishes) -> _Sight:
+    """What a column is by its type, by its words where it is text, or by somebody's wish."""
+    cells, missing = raw.frame[name], tuple(wishes.missing)
+    if words is None:
+        form = _typed(name, cells, missing, wishes)
+    else:
+        dropped = np.array([word in MARKS or word in missing for word in words.words], bool)
+        rest = words.without(dropped)
+        if name in wishes.orders:
+            order = wishes.orders[name] or locale.order
+            form = as_dates(name, rest, dataclasses.replace(locale, order=order))
+        elif name in wishes.numbers:
+            form = as_numbers(name, rest, locale)
+        elif name in wishes.categories or isinstance(cells.dtype, pd.CategoricalDtype):
+            form = as_words(name, rest)
+        else:
+            form = recognise(name, rest, locale)
+    if form.blame:
+        kind = "dates" if form.column.kind == "date" else "numbers"
+        raise _blamed(name, raw, words, form.blame, kind)
+    said = tuple(word for word in missing if word not in form.column.gaps)
+    form = dataclasses.replace(
+        form, column=dataclasses.replace(form.column, gaps=(*form.column.gaps, *said))
+    )
+    if form.column.kind in ("numeric", "date"):
+        form = _with_sentinels(form, cells, name in wishes.numbers)
+    return _Sight(form, as_column(form.column, cells, raw.where), words)
+
+
+def _typed(name: str, cells: pd.Series, missing: tuple[str, ...], wishes: Wishes) -> Form:
+    """What a column is by its type."""
+    if types.is_bool_dtype(cells.dtype):
+        return Form(Column(name, "boolean", levels=("false", "true")))
+    if types.is_datetime64_any_dtype(cells.dtype):
+        return Form(Column(name, "date"))
+    values = cells.to_numpy(np.float64, na_value=np.nan)
+    infinite = tuple(sorted({as_text(v) for v in values[np.isinf(values)]}))
+    if not infinite:
+        return Form(Column(name, "numeric"))
+    return Form(
+        Column(name, "numeric", gaps=infinite),
+        odd=infinite,
+        remark="has infinite numbers, which are taken for gaps",
+        is_told=True,
+    )
+
+
+def _with_sentinels(form: Form, cells: pd.Series, is_wished: bool) -> Form:
+    """The same, with numbers that mean an empty cell, or as dates written as numbers."""
+    column = form.column
+    if column.kind == "date" or column.order or is_wished:
+        return form
+    values = as_column(column, cells).to_numpy()
+    filled = values[~np.isnan(values)]
+    is_plain = not column.unit and not form.form
+    if is_plain and len(filled) and filled.min() >= 19000101 and len(np.unique(filled)) > 2:
+        if not np.isnat(compact_dates(filled)).any():
+            column = dataclasses.replace(column, kind="date", order="compact")
+            return dataclasses.replace(form, column=column, form="year, month, day")
+    found = sentinels(values)
+    if not found:
+        return form
+    texts = tuple(as_text(value) for value in found)
+    column = dataclasses.replace(column, gaps=(*column.gaps, *texts))
+    remark = (
+        f"has {', '.join(texts)} far off its other numbers, taken for gaps;"
+        f" --numbers={column.name} takes them for numbers"
+    )
+    return dataclasses.replace(form, column=column, remark=remark, is_told=True)
+
+
+def _reading(sight: _Sight, raw: RawTable, missing: Collection[str]) -> Reading:
+    """What was found in a column, whether or not it is used."""
+    form, name, empty, gaps, odd = sight.form, sight.form.column.name, 0, [], []
+    filled = int(sight.cells.notna().sum())
+    if sight.words is not None:
+        empty = int((sight.words.codes < 0).sum())
+        counts = dict(zip(sight.words.words, sight.words.counts.tolist(), strict=True))
+        is_gap = MARKS.union(form.column.gaps, missing)
+        gaps = [(word, count) for word, count in counts.items() if word in is_gap]
+        odd = odd_cells(raw, sight.words, form.odd)
+    else:
+        values = raw.frame[name]
+        empty = int(values.isna().sum())
+        texts = values[values.isin([float(word) for word in form.column.gaps if _is_float(word)])]
+        gaps = list(texts.map(as_text).value_counts().items())
+        infinite = np.flatnonzero(texts.isin([np.inf, -np.inf]).reindex(values.index, fill_value=0))
+        odd = [OddCell(raw.where(r), raw.number(r), as_text(values.iloc[r])) for r in infinite]
+    remark, is_told = form.remark, form.is_told
+    if odd and not remark:
+        cells = ", ".join(f"{show(cell.text)} ({cell.where})" for cell in odd[:_LISTED])
+        more = f" and {len(odd) - _LISTED} more" if len(odd) > _LISTED else ""
+        remark, is_told = f"has {cells}{more} among its {_KINDS[form.column.kind]}: gaps", True
+    return Reading(name, "", form.form, filled, empty, tuple(gaps), tuple(odd), remark, is_told)
+
+
+def _used(reading: Reading, column: Column, cells: pd.Series, words: Words | None) -> Reading:
+    """The reading of a column that is used."""
+    kind, form, remark = _KINDS[column.kind], reading.form, reading.remark
+    if column.kind == "boolean":
+        form = "/".join(reversed(column.levels))
+    elif column.kind == "category":
+        n_levels = cells.nunique()
+        form = f"{n_levels} level{'s' * (n_levels != 1)}"
+        gaps = {word for word, _ in reading.gaps}
+        n_spellings = len(set(words.words) - gaps) if words is not None else n_levels
+        if n_spellings > n_levels:
+            form += f", {n_spellings - n_levels} other spellings merged"
+    return dataclasses.replace(reading, kind=kind, form=form, remark=remark)
+
+
+def odd_cells(raw: RawTable, words: Words, odd: Collection[str]) -> list[OddCell]:
+    """The cells that hold one of these words, in order of rows."""
+    is_odd = np.array([*(word in set(odd) for word in words.words), False], bool)
+    rows = np.flatnonzero(is_odd[words.codes])
+    return [OddCell(raw.where(r), raw.number(r), words.words[words.codes[r]]) for r in rows]
+
+
+def _blamed(
+    name: str, raw: RawTable, words: Words | None, blame: Collection[str], kind: str
+) -> UserError:
+    """Cells that keep a column from being read, all of them."""
+    odd = odd_cells(raw, words, blame) if words is not None else []
+    cells = ", ".join(f"{cell.where} {show(cell.text)}" for cell in odd[:_LISTED])
+    more = f" and {len(odd) - _LISTED} more" if len(odd) > _LISTED else ""
+    return UserError(
+        f"column {show(name)} has {len(odd)} cells that are not {kind} as its others are: {cells}"
+        f"{more}; mend them, name such words with --missing, take the column with --categories={name}"
+        f" or leave it out with --drop={name}"
+    )
+
+
+def _is_float(word: str) -> bool:
+    try:
+        return float(word) is not None
+    except ValueError:
+        return False
