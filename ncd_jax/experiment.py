@@ -15,6 +15,7 @@ from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
 from ncd_jax.discovery.solve import prepare_methods, solve_problems
 from ncd_jax.errors import UserError
+from ncd_jax.precision import in_single_precision
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.store.model_files import load_model, save_model
@@ -25,6 +26,7 @@ from ncd_jax.types import UNLABELLED
 __all__ = ["assign_rows", "run"]
 
 
+@in_single_precision
 def run(
     config: RunConfig,
     table: Table,
@@ -87,6 +89,7 @@ def run(
     return metrics
 
 
+@in_single_precision
 def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> Path:
     """Applies the model of a finished run to a file of new rows.
 

@@ -40,7 +40,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     )
     text("table", "File with a table of your own: CSV, Parquet, Excel, ...")
     text("label", "Its column with class names; empty where a row is unlabelled.")
-    text("unlabelled", "A label that means unlabelled as well.")
+    text("unlabelled", "A label that means unlabelled as well; unknown and ? do by themselves.")
     names("columns", "Columns to use, with commas between them [those that say something].")
     names("drop", "Columns to leave out.")
     names("numbers", "Columns that are numbers; what spells none in them is a gap.")

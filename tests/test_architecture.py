@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A module may import what stands on a line above it, and its own package.
 LAYERS = [
-    ["errors", "types"],
+    ["errors", "precision", "types"],
     ["clustering", "networks", "data"],
     ["methods"],
     ["config"],

@@ -1,4 +1,4 @@
-"""Cells of a column as values, in the way that was decided for it: for old rows and for new ones."""
+"""Cells of a column as values, in the way that was decided for it: old rows and new ones."""
 
 from collections.abc import Callable
 
@@ -11,13 +11,14 @@ from ncd_jax.data.date_words import dates_of, durations_of
 from ncd_jax.data.gaps import MARKS, is_gap
 from ncd_jax.data.names import show
 from ncd_jax.data.number_words import evidence, numbers_of
-from ncd_jax.data.recognise import truth_of
+from ncd_jax.data.truth_words import truth_of
 from ncd_jax.data.words import Words, as_text, merged, words_of
 from ncd_jax.errors import UserError
 
 __all__ = [
     "Where",
     "as_column",
+    "as_float",
     "by_row",
     "compact_dates",
     "is_number",
@@ -52,7 +53,7 @@ def numbers(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarr
     Raises:
         UserError: cells are no finite numbers; all of them are named.
     """
-    gaps = [value for value in map(_float, column.gaps) if value is not None]
+    gaps = [value for value in map(as_float, column.gaps) if value is not None]
     if types.is_bool_dtype(cells.dtype) or is_number(cells):
         values = cells.to_numpy(np.float64, na_value=np.nan)
         if gaps and np.isin(values, gaps).any():
@@ -169,7 +170,8 @@ def _odd(column: Column, rows: np.ndarray, texts: list[str], where: Where, what:
     )
 
 
-def _float(word: str) -> float | None:
+def as_float(word: str) -> float | None:
+    """The number that a word spells to a program, or none."""
     try:
         return float(word)
     except ValueError:

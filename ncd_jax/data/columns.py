@@ -43,8 +43,8 @@ class Column:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Column":
         """From what `dataclasses.asdict` makes of one, by way of JSON."""
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
-        return cls(**fields)
+        lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+        return cls(**{**facts, **lists})
 
 
 @dataclass(frozen=True)

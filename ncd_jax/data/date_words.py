@@ -13,14 +13,23 @@ __all__ = ["Order", "dates_of", "day_order", "days_between", "durations_of"]
 Order = Literal["", "dmy", "mdy"]
 """Whether the day or the month comes first, where words show both as numbers."""
 
+_MONTH_NAMES = """
+jan janv januar january janvier
+feb fév févr februar february février
+mar mär mrz märz march mars
+apr avr april avril
+may mai
+jun juin juni june
+jul juil juli july juillet
+aug août august
+sep sept september septembre
+oct okt october oktober octobre
+nov november novembre
+dec dez déc december dezember décembre
+"""
 _MONTHS = {
-    name: 1 + number
-    for number, names in enumerate(
-        "jan janv januar january janvier|feb fév févr februar february février|mar mär mrz märz "
-        "march mars|apr avr april avril|may mai|jun juin juni june|jul juil juli july juillet|aug "
-        "août august|sep sept september septembre|oct okt october oktober octobre|nov november "
-        "novembre|dec dez déc december dezember décembre".split("|")
-    )
+    name: month
+    for month, names in enumerate(_MONTH_NAMES.strip().splitlines(), start=1)
     for name in names.split()
 }
 _TIME = (

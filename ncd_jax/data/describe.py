@@ -18,11 +18,12 @@ import pandas as pd
 from pandas.api import types
 
 from ncd_jax.data.cells import as_column, compact_dates, is_number
-from ncd_jax.data.columns import Column, OddCell, Reading
+from ncd_jax.data.columns import Column, Reading
 from ncd_jax.data.gaps import MARKS, sentinels
 from ncd_jax.data.locales import Locale, decide_locale
 from ncd_jax.data.names import gathered, show
 from ncd_jax.data.raw import RawTable
+from ncd_jax.data.readings import blamed, found_in, used_as
 from ncd_jax.data.recognise import Form, as_dates, as_numbers, as_words, recognise
 from ncd_jax.data.useless import why_left_out
 from ncd_jax.data.wishes import Wishes
@@ -30,10 +31,6 @@ from ncd_jax.data.words import Words, as_text, words_of
 from ncd_jax.errors import UserError
 
 __all__ = ["Description", "describe"]
-
-_KINDS = {"numeric": "numbers", "date": "dates", "boolean": "yes/no", "category": "categories"}
-_LISTED = 20
-"""Odd cells of a column that a message lists."""
 
 
 class Description(NamedTuple):
@@ -108,7 +105,7 @@ def describe(
         except UserError as error:
             errors.append(error)
             continue
-        reading = _reading(sight, raw, wishes.missing)
+        reading = found_in(raw, sight.form, sight.words, sight.cells)
         column, cells = sight.form.column, sight.cells
         if reason := why_left_out(column, cells, name in wanted, name in wishes.categories):
             reading = dataclasses.replace(
@@ -118,7 +115,7 @@ def describe(
             if cells.nunique() == 1:  # what tells rows apart is whether there is a value
                 column = Column(name, "category", gaps=column.gaps)
                 cells = as_column(column, raw.frame[name])
-            reading = _used(reading, column, cells, sight.words)
+            reading = used_as(reading, column, cells, sight.words)
             typed[name] = cells
             columns.append(column)
         readings.append(reading)
@@ -149,7 +146,7 @@ def _look(name: str, raw: RawTable, words: Words | None, locale: Locale, wishes:
     """What a column is by its type, by its words where it is text, or by somebody's wish."""
     cells, missing = raw.frame[name], tuple(wishes.missing)
     if words is None:
-        form = _typed(name, cells, missing, wishes)
+        form = _typed(name, cells)
     else:
         dropped = np.array([word in MARKS or word in missing for word in words.words], bool)
         rest = words.without(dropped)
@@ -164,7 +161,7 @@ def _look(name: str, raw: RawTable, words: Words | None, locale: Locale, wishes:
             form = recognise(name, rest, locale)
     if form.blame:
         kind = "dates" if form.column.kind == "date" else "numbers"
-        raise _blamed(name, raw, words, form.blame, kind)
+        raise blamed(raw, name, words, form.blame, kind)
     said = tuple(word for word in missing if word not in form.column.gaps)
     form = dataclasses.replace(
         form, column=dataclasses.replace(form.column, gaps=(*form.column.gaps, *said))
@@ -174,7 +171,7 @@ def _look(name: str, raw: RawTable, words: Words | None, locale: Locale, wishes:
     return _Sight(form, as_column(form.column, cells, raw.where), words)
 
 
-def _typed(name: str, cells: pd.Series, missing: tuple[str, ...], wishes: Wishes) -> Form:
+def _typed(name: str, cells: pd.Series) -> Form:
     """What a column is by its type."""
     if types.is_bool_dtype(cells.dtype):
         return Form(Column(name, "boolean", levels=("false", "true")))
@@ -199,11 +196,9 @@ def _with_sentinels(form: Form, cells: pd.Series, is_wished: bool) -> Form:
         return form
     values = as_column(column, cells).to_numpy()
     filled = values[~np.isnan(values)]
-    is_plain = not column.unit and not form.form
-    if is_plain and len(filled) and filled.min() >= 19000101 and len(np.unique(filled)) > 2:
-        if not np.isnat(compact_dates(filled)).any():
-            column = dataclasses.replace(column, kind="date", order="compact")
-            return dataclasses.replace(form, column=column, form="year, month, day")
+    if not column.unit and not form.form and _are_days(filled):
+        column = dataclasses.replace(column, kind="date", order="compact")
+        return dataclasses.replace(form, column=column, form="year, month, day")
     found = sentinels(values)
     if not found:
         return form
@@ -216,69 +211,8 @@ def _with_sentinels(form: Form, cells: pd.Series, is_wished: bool) -> Form:
     return dataclasses.replace(form, column=column, remark=remark, is_told=True)
 
 
-def _reading(sight: _Sight, raw: RawTable, missing: Collection[str]) -> Reading:
-    """What was found in a column, whether or not it is used."""
-    form, name, empty, gaps, odd = sight.form, sight.form.column.name, 0, [], []
-    filled = int(sight.cells.notna().sum())
-    if sight.words is not None:
-        empty = int((sight.words.codes < 0).sum())
-        counts = dict(zip(sight.words.words, sight.words.counts.tolist(), strict=True))
-        is_gap = MARKS.union(form.column.gaps, missing)
-        gaps = [(word, count) for word, count in counts.items() if word in is_gap]
-        odd = odd_cells(raw, sight.words, form.odd)
-    else:
-        values = raw.frame[name]
-        empty = int(values.isna().sum())
-        texts = values[values.isin([float(word) for word in form.column.gaps if _is_float(word)])]
-        gaps = list(texts.map(as_text).value_counts().items())
-        infinite = np.flatnonzero(texts.isin([np.inf, -np.inf]).reindex(values.index, fill_value=0))
-        odd = [OddCell(raw.where(r), raw.number(r), as_text(values.iloc[r])) for r in infinite]
-    remark, is_told = form.remark, form.is_told
-    if odd and not remark:
-        cells = ", ".join(f"{show(cell.text)} ({cell.where})" for cell in odd[:_LISTED])
-        more = f" and {len(odd) - _LISTED} more" if len(odd) > _LISTED else ""
-        remark, is_told = f"has {cells}{more} among its {_KINDS[form.column.kind]}: gaps", True
-    return Reading(name, "", form.form, filled, empty, tuple(gaps), tuple(odd), remark, is_told)
-
-
-def _used(reading: Reading, column: Column, cells: pd.Series, words: Words | None) -> Reading:
-    """The reading of a column that is used."""
-    kind, form, remark = _KINDS[column.kind], reading.form, reading.remark
-    if column.kind == "boolean":
-        form = "/".join(reversed(column.levels))
-    elif column.kind == "category":
-        n_levels = cells.nunique()
-        form = f"{n_levels} level{'s' * (n_levels != 1)}"
-        gaps = {word for word, _ in reading.gaps}
-        n_spellings = len(set(words.words) - gaps) if words is not None else n_levels
-        if n_spellings > n_levels:
-            form += f", {n_spellings - n_levels} other spellings merged"
-    return dataclasses.replace(reading, kind=kind, form=form, remark=remark)
-
-
-def odd_cells(raw: RawTable, words: Words, odd: Collection[str]) -> list[OddCell]:
-    """The cells that hold one of these words, in order of rows."""
-    is_odd = np.array([*(word in set(odd) for word in words.words), False], bool)
-    rows = np.flatnonzero(is_odd[words.codes])
-    return [OddCell(raw.where(r), raw.number(r), words.words[words.codes[r]]) for r in rows]
-
-
-def _blamed(
-    name: str, raw: RawTable, words: Words | None, blame: Collection[str], kind: str
-) -> UserError:
-    """Cells that keep a column from being read, all of them."""
-    odd = odd_cells(raw, words, blame) if words is not None else []
-    cells = ", ".join(f"{cell.where} {show(cell.text)}" for cell in odd[:_LISTED])
-    more = f" and {len(odd) - _LISTED} more" if len(odd) > _LISTED else ""
-    return UserError(
-        f"column {show(name)} has {len(odd)} cells that are not {kind} as its others are: {cells}"
-        f"{more}; mend them, name such words with --missing, take the column with --categories={name}"
-        f" or leave it out with --drop={name}"
-    )
-
-
-def _is_float(word: str) -> bool:
-    try:
-        return float(word) is not None
-    except ValueError:
+def _are_days(filled: np.ndarray) -> bool:
+    """Whether numbers are all days as 20241231 writes one."""
+    if not len(filled) or filled.min() < 19000101 or len(np.unique(filled)) < 3:
         return False
+    return not np.isnat(compact_dates(filled)).any()

@@ -52,7 +52,7 @@ def find_encoding(open_file: Callable[[], IO[bytes]], wished: str = "") -> str:
     for mark, name in _MARKS.items():
         if start.startswith(mark):
             return name
-    if len(start) > 3 and not start.count(b"\0", 0, 400) == 0:
+    if len(start) > 3 and b"\0" in start[:400]:
         for name, zeros in (("utf-16-le", start[1:400:2]), ("utf-16-be", start[0:400:2])):
             if 2 * zeros.count(b"\0") > len(zeros) and not _CONTROL.search(
                 start[: len(start) // 2 * 2].decode(name, "ignore").encode("utf-8", "ignore")

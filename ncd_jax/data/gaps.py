@@ -19,17 +19,16 @@ MARKS = frozenset(
 )
 """Words that stand for an empty cell in every column."""
 
-_WORDS = frozenset(
-    """
-    na n/a n.a n.a. none nil null nan nat #n/a missing unknown unkown unk undefined unspecified
-    unavailable blank empty tbd tba nd n.d. n/d n.k. n/k k.a. k.a ka nodata error invalid void
-    fehlt unbekannt leer inconnu inconnue vide desconocido sconosciuto onbekend
-    0000-00-00
-    """.split()
-) | {
-    *("not available", "not known", "not given", "not applicable", "not recorded", "no data"),
-    *("no value", "no answer", "missing value", "keine angabe", "k. a.", "0000-00-00 00:00:00"),
-}
+_GAPS = """
+na none nil null nan nat #n/a missing unknown unk undefined unspecified unavailable blank empty
+n.a n.a. n.d. n/d n.k. n/k nd k.a. k.a ka tbd tba nodata error invalid void
+fehlt unbekannt leer inconnu inconnue vide desconocido sconosciuto onbekend 0000-00-00
+"""
+_PHRASES = """
+not available, not known, not given, not applicable, not recorded, no data, no value, no answer,
+missing value, keine angabe, k. a., 0000-00-00 00:00:00
+"""
+_WORDS = frozenset((*_GAPS.split(), *map(str.strip, _PHRASES.split(","))))
 """Words that do where the column is numbers, dates or yes and no; in small letters."""
 
 _PUNCTUATION = re.compile(r"[\W_]+")

@@ -119,7 +119,7 @@ def _near_twins(words: list[str], where: str) -> list[str]:
         if not _is_doubtful(word):
             twins.setdefault(" ".join(word.casefold().split()), []).append(word)
     return [
-        f"{where}: {' and '.join(map(show, these))} are two classes; if they are one, write them alike"
+        f"{where}: {' and '.join(map(show, these))} are taken for different classes"
         for these in twins.values()
         if len(these) > 1
     ]

@@ -14,10 +14,11 @@ import numpy as np
 __all__ = ["Evidence", "Numbers", "evidence", "is_currency", "numbers_of", "unit_key"]
 
 _SYMBOLS = "$€£¥₹₽₩₺₪₫฿₴₦₱¢"
-_CODES = """
-    USD EUR GBP CHF JPY CNY RMB INR RUB SEK NOK DKK PLN CZK HUF BRL CAD AUD NZD MXN ZAR TRY SGD HKD
-    KRW ILS THB AED SAR US$ A$ C$ R$ NZ$ HK$ S$ kr kr. zł Kč Ft Fr. SFr. Rs Rs. Euro
-""".split()
+_MONEY = """
+USD EUR GBP CHF JPY CNY RMB INR RUB SEK NOK DKK PLN CZK HUF BRL CAD AUD NZD MXN ZAR TRY SGD HKD KRW
+ILS THB AED SAR US$ A$ C$ R$ NZ$ HK$ S$ kr kr. zł Kč Ft Fr. SFr. Rs Rs. Euro
+"""
+_CODES = _MONEY.split()
 _CURRENCY = rf"[{_SYMBOLS}]|" + "|".join(re.escape(code) for code in sorted(_CODES, key=len)[::-1])
 _LETTERS = r"[^\W\d_µ]|[µμΩ]"
 _UNIT = (
@@ -26,7 +27,9 @@ _UNIT = (
     rf"(?:\s?/\s?(?:(?:mm|cm|dm|km|m|ft)[23]|(?:{_LETTERS})+[²³]?|100\s?g))?"
 )
 _EXPONENT = r"(?:[eE](?P<exponent>[+-]?\d{1,3}))?"
-_SPACES = str.maketrans({c: " " for c in "\u00a0\u202f\u2009\u2007"} | {"\u2212": "-", "’": "'"})
+_SPACES = str.maketrans(
+    dict.fromkeys("\xa0\u202f\u2009\u2007", " ") | {"\u2212": "-", "\u2019": "'"}
+)
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.A)
 _CORE = re.compile(r"[+-]?\d[\d.,' ]*", re.A)
 

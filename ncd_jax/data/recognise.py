@@ -16,36 +16,16 @@ from ncd_jax.data.date_words import dates_of, day_order, durations_of
 from ncd_jax.data.gaps import is_gap, is_lone_mark
 from ncd_jax.data.locales import Locale, column_decimal
 from ncd_jax.data.number_words import is_currency, numbers_of
+from ncd_jax.data.truth_words import truth_levels
 from ncd_jax.data.words import Words
 
-__all__ = ["FEW", "Form", "as_dates", "as_numbers", "as_words", "recognise", "truth_of"]
+__all__ = ["FEW", "Form", "as_dates", "as_numbers", "as_words", "recognise"]
 
 FEW = 20
 """Different cells that no column is blamed for, however short the table."""
 
 _ODD = 0.05
 """Share of the cells that may be odd in a column of numbers or dates."""
-
-_TRUTHS = (
-    ("no", "yes"),
-    ("n", "y"),
-    ("false", "true"),
-    ("f", "t"),
-    ("nein", "ja"),
-    ("n", "j"),
-    ("non", "oui"),
-    ("n", "o"),
-    ("no", "si"),
-    ("no", "sí"),
-    ("não", "sim"),
-    ("nee", "ja"),
-    ("nej", "ja"),
-    ("off", "on"),
-    ("falsch", "wahr"),
-    ("faux", "vrai"),
-)
-_LETTERS = {word for levels in _TRUTHS for word in levels if len(word) == 1}
-_BOTH_WAYS = {**{no: 0 for no, _ in _TRUTHS}, **{yes: 1 for _, yes in _TRUTHS}, "0": 0, "1": 1}
 
 
 @dataclass(frozen=True)
@@ -87,11 +67,6 @@ class _Match(NamedTuple):
     values: np.ndarray
 
 
-def truth_of(word: str) -> int | None:
-    """1 or 0 where a word means yes or no, in whatever language, or none."""
-    return _BOTH_WAYS.get(word.casefold())
-
-
 def recognise(name: str, words: Words, locale: Locale) -> Form:
     """What a column of text means.
 
@@ -106,7 +81,7 @@ def recognise(name: str, words: Words, locale: Locale) -> Form:
         return as_words(name, words)
     rest = [word for word, soft in zip(texts, is_soft, strict=True) if not soft]
     weights = counts[~is_soft]
-    if levels := _truth_levels(rest):
+    if levels := truth_levels(rest):
         return Form(Column(name, "boolean", levels=levels, gaps=_soft(texts, is_soft)))
     best: _Match | None = None
     for match in (_match_numbers, _match_dates, _match_durations):
@@ -120,19 +95,6 @@ def recognise(name: str, words: Words, locale: Locale) -> Form:
         form = as_words(name, words)
         return Form(form.column, form=form.form, remark="digits that name something")
     return _settle(name, words, is_soft, rest, weights, best)
-
-
-def _truth_levels(words: list[str]) -> tuple[str, ...]:
-    """How no and yes are called where words say nothing else, or nothing."""
-    folded = {word.casefold() for word in words}
-    for levels in _TRUTHS:
-        if folded == set(levels) or folded in ({"true"}, {"false"}) and folded <= set(levels):
-            return levels
-    # Several spellings of both: `yes`, `Y`, `no`. One letter for each may be anything.
-    if len(folded) < 3 or not folded <= _BOTH_WAYS.keys() - {"0", "1"} or folded <= _LETTERS:
-        return ()
-    sides = [[w for w in sorted(folded, key=len) if _BOTH_WAYS[w] == side] for side in (0, 1)]
-    return (sides[0][-1], sides[1][-1]) if all(sides) else ()
 
 
 def as_words(name: str, words: Words) -> Form:

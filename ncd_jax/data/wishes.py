@@ -53,7 +53,12 @@ class Wishes:
         orders: dict[str, Order] = {}
         for wish in self.dates:
             name, _, order = wish.rpartition(":")
-            orders |= {name: order} if order in ("dmy", "mdy") else {wish: ""}
+            if order == "dmy":
+                orders[name] = "dmy"
+            elif order == "mdy":
+                orders[name] = "mdy"
+            else:
+                orders[wish] = ""
         return orders
 
     @property

@@ -32,6 +32,7 @@ from ncd_jax.discovery.progress import Reporter
 from ncd_jax.estimator.fitting import Fit, fit
 from ncd_jax.estimator.parameters import as_value_errors, to_config
 from ncd_jax.methods import METHODS
+from ncd_jax.precision import in_single_precision
 from ncd_jax.report.console import make_reporter
 from ncd_jax.types import UNLABELLED
 
@@ -123,6 +124,7 @@ class NovelClassDiscovery(
         self.random_state = random_state
         self.verbose = verbose
 
+    @in_single_precision
     def fit(self, X: Any, y: Any) -> "NovelClassDiscovery":
         """Finds the novel classes among the unlabelled rows.
 
@@ -155,7 +157,7 @@ class NovelClassDiscovery(
         )
         blank = codes == UNLABELLED
         if blank.any():  # rows without a cell: nobody can know, and each row gets a class
-            codes[blank] = self._apply(_rows_of(X, blank)).labels
+            codes[blank] = self._apply(X[blank]).labels
         self.labels_ = self.classes_[codes]
         index = frame.index[unlabelled]
         self.assignments_ = pd.DataFrame(
@@ -268,6 +270,7 @@ class NovelClassDiscovery(
         progress = make_reporter() if self.verbose else Reporter()
         return fit(config, table, progress, tuned=tuned)
 
+    @in_single_precision
     def _apply(self, X: Any) -> Applied[np.ndarray]:
         check_is_fitted(self, "classes_")
         frame = self._frame(_of_pandas(X), reset=False)
@@ -292,7 +295,3 @@ def _of_pandas(X: Any) -> Any:
         return X
     with as_value_errors():
         return to_frame(X)
-
-
-def _rows_of(X: Any, rows: np.ndarray) -> Any:
-    return X[rows] if isinstance(X, pd.DataFrame) else np.asarray(X)[rows]
