@@ -22,11 +22,19 @@ _PIECE = 1 << 20
 _SAMPLE = 1 << 16
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _WESTERN = ("cp1252", "latin-1")
-_ELSEWHERE = re.compile(
-    "cp125[135678]|koi8|gb|big5|euc|shift|cp932|cp949|johab|hz|iso2022|iso8859_[5678]|tis|mac_cyr"
-    "|cp866|cp855"
-)
+_FOREIGN = [
+    "cp1251",
+    "koi8_r",
+    "cp1253",
+    "cp1255",
+    "cp1256",
+    "shift_jis",
+    "gb18030",
+    "big5",
+    "euc_kr",
+]
 """Encodings of scripts that are not Latin: what they say in Western letters is no text at all."""
+_FIGURES = b"0123456789,;|\t"
 _FEWEST = 8
 """Bytes beyond ASCII from which a script can be told."""
 
@@ -106,10 +114,10 @@ def _foreign(open_file: Callable[[], IO[bytes]]) -> list[str]:
     text = b"".join(sample)
     if sum(byte > 127 for byte in text) < _FEWEST:
         return []
-    best = charset_normalizer.from_bytes(text).best()
-    # In Western letters this would hardly be text: half of its letters have accents.
-    beyond = sum(byte > 191 for byte in text)
-    letters = sum(chr(byte).isalpha() for byte in text if byte < 128)
-    if best is None or not _ELSEWHERE.match(best.encoding) or 2 * beyond < letters:
-        return []
-    return [best.encoding]
+    # Figures between the words would be taken for noise.
+    words = text.translate(None, _FIGURES)
+    best = charset_normalizer.from_bytes(words, cp_isolation=[*_FOREIGN, *_WESTERN]).best()
+    # In Western words few letters have accents.
+    beyond = sum(byte > 127 for byte in words)
+    letters = sum(chr(byte).isalpha() for byte in words if byte < 128)
+    return [best.encoding] if best and best.encoding in _FOREIGN and beyond > letters else []

@@ -127,7 +127,7 @@ def _layout(path: Path, encoding: str) -> _Layout:
         first = text.readline(_SAMPLE)
     said = _SAID.fullmatch(first)
     choices = said[1] if said else "\t" if suffix.lower() in _TABS else _SEPARATORS
-    best, best_rank, mistake = None, (0.0, 0.0, 0.0), None
+    best, best_rank, mistake = None, (False, 0, 0.0, 0), None
     for separator in choices:
         try:
             with _records(path, encoding, separator) as found:
@@ -141,10 +141,10 @@ def _layout(path: Path, encoding: str) -> _Layout:
         at = header_at(records)
         header, rows = _fitted(records[at], records[at + 1 :])
         share = sum(len(cells) == len(header) for cells in rows) / max(len(rows), 1)
-        rank = (float(len(header) > 1) - at, round(share, 1) if rows else 1.0, float(len(header)))
+        rank = (len(header) > 1, -at, round(share, 1) if rows else 1.0, len(header))
         if best is None or rank > best_rank:
             best, best_rank = _Layout(separator, at + bool(said), header), rank
-    if best is None and mistake is not None:
+    if mistake is not None and (best is None or len(best.header) == 1):
         raise mistake
     if best is None:
         raise UserError("it is empty; give a table with a header row")
