@@ -39,7 +39,11 @@ MAY_SEE_THE_TRUTH = {
     "data.table",
     "data.datasets",
 }
-IMPORT_NAMES = {"absl-py": "absl", "scikit-learn": "sklearn"}
+IMPORT_NAMES = {
+    "absl-py": "absl",
+    "charset-normalizer": "charset_normalizer",
+    "scikit-learn": "sklearn",
+}
 
 
 def module_name(path):

@@ -82,17 +82,21 @@ class Wishes:
                 mistakes.add(find_name, name, names)
         if label in self.drop:
             raise UserError(f"{show(label)} is the label column and cannot be dropped")
-        pairs = [("columns", self.columns or ()), ("drop", self.drop), ("numbers", self.numbers)]
-        pairs += [("dates", self.orders), ("categories", self.categories)]
-        for i, (one, these) in enumerate(pairs):
-            for other, those in pairs[i + 1 :]:
-                both = set(these) & set(those)
-                if both and (one != "columns" or other == "drop"):
-                    raise UserError(
-                        f"column {show(min(both))} is in both {one} and {other}; take it from one"
-                    )
+        kinds = {"numbers": self.numbers, "dates": self.orders, "categories": self.categories}
+        pairs = [("columns", self.columns or (), "drop", self.drop)]
+        pairs += [(a, kinds[a], b, kinds[b]) for a, b in itertools.combinations(kinds, 2)]
+        for one, these, other, those in pairs:
+            if both := set(these) & set(those):
+                raise UserError(
+                    f"column {show(min(both))} is in both {one} and {other}; take it from one"
+                )
         wanted = set(names if self.columns is None else self.columns)
         wanted -= {*self.drop, label, self.id}
         if not wanted:
             raise UserError("only the label column is left; add columns with features")
+        for kind, these in kinds.items():
+            if unused := set(these) - wanted:
+                raise UserError(
+                    f"column {show(min(unused))} is in {kind} and no feature; take it from there"
+                )
         return [name for name in names if name in wanted]
