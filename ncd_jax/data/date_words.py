@@ -36,7 +36,7 @@ _TIME = (
     r"(?:(?:T|,? +)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?P<part>[.,]\d+)?)?"
     r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?(?: ?(?P<zone>Z|UTC|[+-]\d\d(?::?\d\d)?))?)?"
 )
-_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?", re.A)
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.A)
 _FORMS = [
     re.compile(form + _TIME, re.A)
     for form in (
@@ -76,7 +76,7 @@ def dates_of(words: Sequence[str], order: Order) -> np.ndarray:
             np.asarray(words, object)[iso], format="ISO8601", errors="coerce"
         ).to_numpy()
         times[iso] = found.astype("datetime64[us]")
-    for i in np.flatnonzero(~iso).tolist():
+    for i in np.flatnonzero(np.isnat(times)).tolist():
         time = _date(words[i], order)
         if time is not None:
             times[i] = np.datetime64(time, "us")
@@ -137,10 +137,10 @@ def _calendar(facts: dict[str, str | None], order: Order) -> datetime.datetime |
     hour, half = int(facts.get("hour") or 0), (facts.get("half") or "").lower()
     if half:
         hour = hour % 12 + (12 if half == "p" else 0)
-    part = round(float(f"0.{(facts.get('part') or '.0')[1:]}") * 1e6)
+    part = int((facts.get("part") or ".0")[1:7].ljust(6, "0"))
     try:
         minute, second = int(facts.get("minute") or 0), int(facts.get("second") or 0)
-        time = datetime.datetime(year, month, day, hour, minute, second, min(part, 999_999))
+        time = datetime.datetime(year, month, day, hour, minute, second, part)
     except ValueError:
         return None
     zone = facts.get("zone")

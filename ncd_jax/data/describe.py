@@ -181,6 +181,10 @@ def _typed(name: str, cells: pd.Series) -> Form:
     infinite = tuple(sorted({as_text(v) for v in values[np.isinf(values)]}))
     if not infinite:
         return Form(Column(name, "numeric"))
+    if 2 * np.isinf(values).sum() >= np.count_nonzero(~np.isnan(values)):
+        raise UserError(
+            f"column {show(name)} has infinite numbers throughout; give finite ones or leave it out"
+        )
     return Form(
         Column(name, "numeric", gaps=infinite),
         odd=infinite,
