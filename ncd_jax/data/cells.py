@@ -11,6 +11,7 @@ from ncd_jax.data.date_words import dates_of, durations_of
 from ncd_jax.data.gaps import MARKS, is_gap
 from ncd_jax.data.names import show
 from ncd_jax.data.number_words import evidence, numbers_of
+from ncd_jax.data.plain_numbers import plain_numbers
 from ncd_jax.data.truth_words import truth_of
 from ncd_jax.data.words import Words, as_text, merged, words_of
 from ncd_jax.errors import UserError
@@ -62,6 +63,11 @@ def numbers(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarr
         if bad.any():
             texts = [as_text(values[row]) for row in np.flatnonzero(bad)]
             raise _odd(column, np.flatnonzero(bad), texts, where, "finite numbers")
+        return values
+    quick = plain_numbers(cells) if column.order == "" else None
+    if quick is not None and not (quick.has_points and column.decimal == ","):
+        values = quick.values
+        values[np.isin(values, gaps)] = np.nan
         return values
     words = _filled(column, words_of(cells), soft=True)
     if column.order == "duration":

@@ -87,6 +87,8 @@ def day_order(words: Sequence[str]) -> tuple[int, int, int]:
     """How many words say that the day comes first, that the month does, and how many neither."""
     counts = {"dmy": 0, "mdy": 0, "": 0}
     for word in words:
+        if len(word) < 6 or not word[0].isdigit():
+            continue
         for form in _FORMS[1:4]:
             if found := form.fullmatch(word):
                 first, then = int(found["first"]), int(found["then"])

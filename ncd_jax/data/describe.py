@@ -10,7 +10,7 @@
 """
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +19,12 @@ from pandas.api import types
 
 from ncd_jax.data.cells import as_column, compact_dates, is_number
 from ncd_jax.data.columns import Column, Reading
+from ncd_jax.data.date_words import day_order
 from ncd_jax.data.gaps import MARKS, sentinels
 from ncd_jax.data.locales import Locale, decide_locale
 from ncd_jax.data.names import gathered, show
+from ncd_jax.data.number_words import evidence
+from ncd_jax.data.plain_numbers import PlainNumbers, plain_numbers
 from ncd_jax.data.raw import RawTable
 from ncd_jax.data.readings import blamed, found_in, used_as
 from ncd_jax.data.recognise import Form, as_dates, as_numbers, as_words, recognise
@@ -65,6 +68,13 @@ class _Sight(NamedTuple):
     cells: pd.Series
     words: Words | None
 
+    def written_with(self, decimal: str) -> "_Sight":
+        """The same of a column of text that has this mark of fractions."""
+        column = self.form.column
+        if column.kind == "numeric":
+            column = dataclasses.replace(column, decimal=decimal)
+        return self._replace(form=dataclasses.replace(self.form, column=column))
+
 
 def describe(
     raw: RawTable,
@@ -85,27 +95,37 @@ def describe(
     """
     wishes = wishes or Wishes()
     wanted = {*wanted, *(wishes.columns or ()), *wishes.numbers, *wishes.orders, *wishes.categories}
-    words, errors = {}, []
+    words, plain, errors = {}, {}, []
     for name in features:
         try:
             if _is_text(raw.frame[name], name in wishes.categories):
-                words[name] = words_of(raw.frame[name])
+                found = None if _has_wish(name, wishes) else plain_numbers(raw.frame[name])
+                if found is None or (wishes.decimal == "," and found.has_points):
+                    words[name] = words_of(raw.frame[name])
+                else:
+                    plain[name] = found
         except UserError as error:
             errors.append(error)
-    spoken = [
-        [word for word in each.words if word not in MARKS]
-        for name, each in words.items()
-        if name not in wishes.categories
-    ]
-    locale = decide_locale(spoken, raw.separator, wishes.decimal)
+    spoken = [each.words for name, each in words.items() if name not in wishes.categories]
+    locale = decide_locale(
+        [*map(evidence, spoken), *(found.said for found in plain.values())],
+        [*map(day_order, spoken)],
+        raw.separator,
+        wishes.decimal,
+    )
+    typed_raw = dataclasses.replace(raw, frame=_with_numbers(raw.frame, plain))
     columns, readings, typed = [], [], {}
     for name in features if not errors else ():
         try:
-            sight = _look(name, raw, words.get(name), locale, wishes)
+            sight = _look(name, typed_raw, words.get(name), locale, wishes)
+            if name in plain:
+                sight = sight.written_with(locale.decimal)
         except UserError as error:
             errors.append(error)
             continue
-        reading = found_in(raw, sight.form, sight.words, sight.cells)
+        reading = found_in(typed_raw, sight.form, sight.words, sight.cells)
+        if name in plain:
+            reading = _as_text(reading, plain[name])
         column, cells = sight.form.column, sight.cells
         if reason := why_left_out(column, cells, name in wanted, name in wishes.categories):
             reading = dataclasses.replace(
@@ -128,6 +148,27 @@ def describe(
         )
     frame = pd.DataFrame(typed, copy=False)
     return Description(tuple(columns), tuple(readings), frame, locale)
+
+
+def _has_wish(name: str, wishes: Wishes) -> bool:
+    """Whether somebody wants a column in a way that asks for its words."""
+    wished = (*wishes.numbers, *wishes.orders, *wishes.categories)
+    return bool(wishes.missing) or name in wished
+
+
+def _with_numbers(frame: pd.DataFrame, plain: Mapping[str, PlainNumbers]) -> pd.DataFrame:
+    """The table with columns of text that are plain numbers as such."""
+    columns = dict(frame.items())
+    for name, found in plain.items():
+        columns[name] = pd.Series(found.values, frame.index)
+    return pd.DataFrame(columns, copy=False)
+
+
+def _as_text(reading: Reading, found: PlainNumbers) -> Reading:
+    """The reading of a column of plain numbers, its gaps as they were written."""
+    gaps = {**found.gaps, **dict(reading.gaps)}
+    empty = reading.empty - sum(found.gaps.values())
+    return dataclasses.replace(reading, gaps=tuple(sorted(gaps.items())), empty=empty)
 
 
 def _is_text(cells: pd.Series, as_category: bool) -> bool:
@@ -166,9 +207,11 @@ def _look(name: str, raw: RawTable, words: Words | None, locale: Locale, wishes:
     form = dataclasses.replace(
         form, column=dataclasses.replace(form.column, gaps=(*form.column.gaps, *said))
     )
-    if form.column.kind in ("numeric", "date"):
-        form = _with_sentinels(form, cells, name in wishes.numbers)
-    return _Sight(form, as_column(form.column, cells, raw.where), words)
+    typed = as_column(form.column, cells, raw.where)
+    if form.column.kind == "numeric" and not form.column.order and name not in wishes.numbers:
+        form = _with_sentinels(form, typed.to_numpy())
+        typed = as_column(form.column, typed)
+    return _Sight(form, typed, words)
 
 
 def _typed(name: str, cells: pd.Series) -> Form:
@@ -193,12 +236,9 @@ def _typed(name: str, cells: pd.Series) -> Form:
     )
 
 
-def _with_sentinels(form: Form, cells: pd.Series, is_wished: bool) -> Form:
+def _with_sentinels(form: Form, values: np.ndarray) -> Form:
     """The same, with numbers that mean an empty cell, or as dates written as numbers."""
     column = form.column
-    if column.kind == "date" or column.order or is_wished:
-        return form
-    values = as_column(column, cells).to_numpy()
     filled = values[~np.isnan(values)]
     if not column.unit and not form.form and _are_days(filled):
         column = dataclasses.replace(column, kind="date", order="compact")

@@ -58,6 +58,7 @@ class Evidence(NamedTuple):
         with_point: words with a point that may.
         whole: words without a mark.
         all: words.
+        longest: characters of the longest word without a mark.
     """
 
     comma: int
@@ -66,6 +67,12 @@ class Evidence(NamedTuple):
     with_point: list[str]
     whole: int
     all: int
+    longest: int
+
+    @property
+    def parts_thousands(self) -> bool:
+        """Whether numbers have a mark just where they reach a thousand."""
+        return 0 < self.longest <= 3
 
     @property
     def are_numbers(self) -> bool:
@@ -107,18 +114,19 @@ def is_currency(key: str) -> bool:
 
 def evidence(words: Sequence[str]) -> Evidence:
     """What the words of a column say about the mark of fractions."""
-    comma = point = whole = 0
+    comma = point = whole = longest = 0
     either: dict[str, list[str]] = {",": [], ".": []}
     for word in words:
         if word.isdigit():
-            whole += 1
+            whole, longest = whole + 1, max(longest, len(word))
             continue
         core = _core(word)
         if core is None:
             continue
         last = max(core.rfind(","), core.rfind("."))
         if last < 0:
-            whole += core.isdigit()
+            if core.isdigit():
+                whole, longest = whole + 1, max(longest, len(core))
             continue
         mark, other = core[last], "." if core[last] == "," else ","
         head, tail = core[:last], core[last + 1 :]
@@ -132,7 +140,7 @@ def evidence(words: Sequence[str]) -> Evidence:
         else:
             fraction = mark
         comma, point = comma + (fraction == ","), point + (fraction == ".")
-    return Evidence(comma, point, either[","], either["."], whole, len(words))
+    return Evidence(comma, point, either[","], either["."], whole, len(words), longest)
 
 
 def _core(word: str) -> str | None:

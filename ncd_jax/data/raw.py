@@ -84,5 +84,5 @@ def is_empty(cells: pd.Series) -> np.ndarray:
         empty = empty | cells.isin(MARKS).to_numpy()
         rest = cells[~empty]
         if cells.dtype != object and len(rest):
-            empty[~empty] = rest.str.fullmatch(r"\s*").to_numpy(bool)
+            empty[~empty] = (rest.str.strip() == "").to_numpy(bool)
     return np.asarray(empty, bool)

@@ -15,7 +15,7 @@ from ncd_jax.data.columns import Column
 from ncd_jax.data.date_words import dates_of, day_order, durations_of
 from ncd_jax.data.gaps import is_gap, is_lone_mark
 from ncd_jax.data.locales import Locale, column_decimal
-from ncd_jax.data.number_words import is_currency, numbers_of
+from ncd_jax.data.number_words import evidence, is_currency, numbers_of
 from ncd_jax.data.truth_words import truth_levels
 from ncd_jax.data.words import Words
 
@@ -191,7 +191,7 @@ def _mixed(name: str, words: Words, best: _Match, rest: list[str], what: str = "
 
 
 def _match_numbers(name: str, rest: list[str], weights: np.ndarray, locale: Locale) -> _Match:
-    decimal, doubtful = column_decimal(rest, locale)
+    decimal, doubtful = column_decimal(evidence(rest), locale)
     values, units, grouped = numbers_of(rest, decimal)
     fits = np.isfinite(values)
     sizes: dict[str, int] = {}

@@ -43,17 +43,18 @@ def _reason(
     y: np.ndarray,
     unlabelled: np.ndarray,
 ) -> str:
-    inside, outside = np.unique(codes[unlabelled]), np.unique(codes[~unlabelled])
-    if len(inside) == 1 and not np.isin(inside, outside).any():
-        value = values[inside[0]]
+    first = codes[np.argmax(unlabelled)]
+    known, classes = codes[~unlabelled], y[~unlabelled]
+    if (codes[unlabelled] == first).all() and not (known == first).any():
+        value = values[first]
         if pd.isna(value):
             return "is empty on all unlabelled rows and filled on all others"
         return f"is {show(value)} on all unlabelled rows and on no others"
-    known, classes = codes[~unlabelled], y[~unlabelled]
-    pairs = np.unique(np.stack([known, classes]), axis=1)
-    n_classes = len(np.unique(classes))
-    if pairs.shape[1] == len(outside) == n_classes > 1:
-        return "has one value for each known class, and another one for each other"
+    n_classes = np.count_nonzero(np.bincount(classes))
+    if np.count_nonzero(np.bincount(known)) == n_classes > 1:
+        pairs = np.unique(np.stack([known, classes]), axis=1)
+        if pairs.shape[1] == n_classes:
+            return "has one value for each known class, and another one for each other"
     if column.kind == "numeric" and _numbers_rows(cells.to_numpy(), y, unlabelled):
         return "numbers the rows, and the rows of a class stand together in that order"
     return ""
@@ -61,7 +62,7 @@ def _reason(
 
 def _numbers_rows(values: np.ndarray, y: np.ndarray, unlabelled: np.ndarray) -> bool:
     """Whether whole numbers, all different, put the rows of every class side by side."""
-    if np.isnan(values).any() or (values % 1 != 0).any() or len(np.unique(values)) < len(values):
+    if not (values % 1 == 0).all() or len(pd.unique(values)) < len(values):
         return False
     order = np.argsort(values[~unlabelled])
     n_runs = 1 + np.count_nonzero(np.diff(y[~unlabelled][order]))
