@@ -173,9 +173,9 @@ class NovelClassDiscovery(
         width = METHODS[self.method_].width
         latent_width = self._model.means.shape[1]
         self._n_features_out = int(self.hparams_[width]) if width else latent_width
-        labelled = targets.codes != UNLABELLED
+        labelled = table.y != UNLABELLED
         squared = apply_model(self._model, table.x[labelled]).squared
-        y_known = targets.codes[labelled]
+        y_known = table.y[labelled]
         self._temperature = fit_temperature(squared, y_known, self._n_features_out)
         return self
 
