@@ -13,6 +13,7 @@ from ncd_jax.data.names import show
 from ncd_jax.data.number_words import evidence, numbers_of
 from ncd_jax.data.plain_numbers import plain_numbers
 from ncd_jax.data.truth_words import truth_of
+from ncd_jax.data.units import ratio
 from ncd_jax.data.words import Words, as_text, merged, words_of
 from ncd_jax.errors import UserError
 
@@ -75,8 +76,9 @@ def numbers(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarr
     else:
         said = evidence(words.words)
         decimal = column.decimal or ("," if said.comma > said.point else ".")
-        values, units, _ = numbers_of(words.words, decimal)
-        values[[unit not in ("", column.unit) for unit in units]] = np.nan
+        found = numbers_of(words.words, decimal)
+        ratios = [ratio(unit, column.unit) or np.nan for unit in found.units]
+        values = found.values * np.where(found.values == 0, 1.0, ratios)
     truths = [{"true": 1.0, "false": 0.0}.get(word.lower(), np.nan) for word in words.words]
     values = np.where(np.isnan(values), truths, values) if len(values) else values
     bad = np.isnan(values)

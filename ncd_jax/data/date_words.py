@@ -37,6 +37,7 @@ _TIME = (
     r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?(?: ?(?P<zone>Z|UTC|[+-]\d\d(?::?\d\d)?))?)?"
 )
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.A)
+_NAME = r"[A-Za-zÀ-ÿ]"
 _FORMS = [
     re.compile(form + _TIME, re.A)
     for form in (
@@ -44,14 +45,14 @@ _FORMS = [
         r"(?P<first>\d{1,2})(?P<mark>[-/.])(?P<then>\d{1,2})(?P=mark)(?P<year>\d{4})",
         r"(?P<first>\d\d)(?P<mark>[-/.])(?P<then>\d\d)(?P=mark)(?P<year>\d\d)",
         r"(?P<first>\d{1,2})(?P<mark>/)(?P<then>\d{1,2})/(?P<year>\d\d)",
-        r"(?:[^\W\d]{2,9}\.?,? +)?(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?[- ]*"
-        r"(?P<name>[^\W\d_]{3,9})\.?,?[- ]*(?P<year>\d{4}|\d\d)",
-        r"(?:[^\W\d]{2,9}\.?,? +)?(?P<name>[^\W\d_]{3,9})\.? +(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-        r",? +(?P<year>\d{4})",
+        rf"(?:{_NAME}{{2,9}}\.?,? +)?(?P<day>\d{{1,2}})(?:st|nd|rd|th|\.)?[- ]*"
+        rf"(?P<name>{_NAME}{{3,9}})\.?,?[- ]*(?P<year>\d{{4}}|\d\d)",
+        rf"(?:{_NAME}{{2,9}}\.?,? +)?(?P<name>{_NAME}{{3,9}})\.? +"
+        r"(?P<day>\d{1,2})(?:st|nd|rd|th)?,? +(?P<year>\d{4})",
     )
 ] + [
     re.compile(r"(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])", re.A),
-    re.compile(r"(?P<name>[^\W\d_]{3,9})\.?[- ](?P<year>\d{4})", re.A),
+    re.compile(rf"(?P<name>{_NAME}{{3,9}})\.?[- ](?P<year>\d{{4}})", re.A),
 ]
 _DURATION = re.compile(
     r"(?P<sign>-)?(?:(?P<days>\d+) days?,? ?)?(?:[+]?(?P<hours>\d+):(?P<minutes>[0-5]\d)"

@@ -128,8 +128,10 @@ def describe(
             reading = _as_text(reading, plain[name])
         column, cells = sight.form.column, sight.cells
         if reason := why_left_out(column, cells, name in wanted, name in wishes.categories):
+            hint = sight.form.remark.partition(";")[0]  # why it is words
+            remark = f"{reason}; it {hint}" if hint.startswith(("has", "mixes")) else reason
             reading = dataclasses.replace(
-                reading, kind="left out", form="", remark=reason, is_told=True
+                reading, kind="left out", form="", remark=remark, is_told=True
             )
         else:
             if cells.nunique() == 1:  # what tells rows apart is whether there is a value

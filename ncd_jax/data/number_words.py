@@ -11,21 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Evidence", "Numbers", "evidence", "is_currency", "numbers_of", "unit_key"]
+from ncd_jax.data.units import CURRENCY, UNIT, unit_key
 
-_SYMBOLS = "$€£¥₹₽₩₺₪₫฿₴₦₱¢"
-_MONEY = """
-USD EUR GBP CHF JPY CNY RMB INR RUB SEK NOK DKK PLN CZK HUF BRL CAD AUD NZD MXN ZAR TRY SGD HKD KRW
-ILS THB AED SAR US$ A$ C$ R$ NZ$ HK$ S$ kr kr. zł Kč Ft Fr. SFr. Rs Rs. Euro
-"""
-_CODES = _MONEY.split()
-_CURRENCY = rf"[{_SYMBOLS}]|" + "|".join(re.escape(code) for code in sorted(_CODES, key=len)[::-1])
-_LETTERS = r"[^\W\d_µ]|[µμΩ]"
-_UNIT = (
-    rf"{_CURRENCY}|%|‰|°\s?[CFK]?|[\"″']|"
-    rf"(?:(?:mm|cm|dm|km|m|in|ft)[23]|(?:{_LETTERS})+\.?[²³]?)"
-    rf"(?:\s?/\s?(?:(?:mm|cm|dm|km|m|ft)[23]|(?:{_LETTERS})+[²³]?|100\s?g))?"
-)
+__all__ = ["Evidence", "Numbers", "evidence", "numbers_of"]
+
+_LIMITS = "<>≤≥≈~"
 _EXPONENT = r"(?:[eE](?P<exponent>[+-]?\d{1,3}))?"
 _SPACES = str.maketrans(
     dict.fromkeys("\xa0\u202f\u2009\u2007", " ") | {"\u2212": "-", "\u2019": "'"}
@@ -41,11 +31,13 @@ class Numbers(NamedTuple):
         values: `f64[m]`, not a number where a word spells none.
         units: of each, as `unit_key` has them; empty where there is none.
         grouped: whether one of them marks thousands.
+        limits: `bool[m]`, which say that a number is smaller, larger or about so: `<0.1`.
     """
 
     values: np.ndarray
     units: list[str]
     grouped: bool
+    limits: np.ndarray
 
 
 class Evidence(NamedTuple):
@@ -89,27 +81,14 @@ def numbers_of(words: Sequence[str], decimal: str) -> Numbers:
         decimal: the mark of the fraction, `.` or `,`.
     """
     values, units, grouped = np.full(len(words), np.nan), [""] * len(words), False
+    limits = np.zeros(len(words), bool)
     for i, word in enumerate(words):
         if _PLAIN.fullmatch(word) and (decimal == "." or "." not in word):
             values[i] = float(word)
         elif (found := _number(word, decimal)) is not None:
             values[i], units[i], more = found
-            grouped |= more
-    return Numbers(values, units, grouped)
-
-
-def unit_key(unit: str) -> str:
-    """What spellings of one unit share: `KG` and `kg`, `years` and `year`."""
-    unit = "".join(unit.split())
-    if len(unit) == 1:
-        return unit
-    key = unit.casefold().rstrip(".")
-    return key.removesuffix("s") if len(key) > 3 else key
-
-
-def is_currency(key: str) -> bool:
-    """Whether a unit is one of money."""
-    return key in {*_SYMBOLS, *map(unit_key, _CODES)}
+            grouped, limits[i] = grouped or more, word[0] in _LIMITS
+    return Numbers(values, units, grouped, limits)
 
 
 def evidence(words: Sequence[str]) -> Evidence:
@@ -159,8 +138,8 @@ def _core(word: str) -> str | None:
 @functools.cache
 def _loose() -> re.Pattern[str]:
     return re.compile(
-        rf"\(?\s*[+-]?\s*(?:{_CURRENCY})?\s*[+-]?\s*(?P<core>\d[\d.,' ]*?)\s*(?:[eE][+-]?\d+)?"
-        rf"\s*(?:{_UNIT})?\s*-?\s*\)?",
+        rf"\(?\s*[+-]?\s*(?:{CURRENCY})?\s*[+-]?\s*(?P<core>\d[\d.,' ]*?)\s*(?:[eE][+-]?\d+)?"
+        rf"\s*(?:{UNIT})?\s*-?\s*\)?",
         re.A,
     )
 
@@ -169,11 +148,11 @@ def _loose() -> re.Pattern[str]:
 def _grammar(decimal: str) -> re.Pattern[str]:
     point, comma = (r"\.", ",") if decimal == "." else (",", r"\.")
     return re.compile(
-        rf"(?P<open>\()?\s*(?P<sign>[+-])?\s*(?P<front>{_CURRENCY})?\s*(?P<sign2>[+-])?\s*"
+        rf"[{_LIMITS}]?=?\s*(?P<open>\()?\s*(?P<sign>[+-])?\s*(?P<front>{CURRENCY})?\s*(?P<sign2>[+-])?\s*"
         rf"(?P<whole>[1-9]\d{{0,2}}(?:(?P<mark>[{comma}' ])\d{{3}})(?:(?P=mark)\d{{3}})*"
         rf"|[1-9]\d?(?:{comma}\d{{2}})+{comma}\d{{3}}|\d*)"
         rf"(?:{point}(?P<fraction>\d*))?{_EXPONENT}"
-        rf"\s*(?P<back>{_UNIT})?\s*(?P<minus>-)?\s*(?P<close>\))?",
+        rf"\s*(?P<back>{UNIT})?\s*(?P<minus>-)?\s*(?P<close>\))?",
         re.A,
     )
 

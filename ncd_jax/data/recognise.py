@@ -15,8 +15,9 @@ from ncd_jax.data.columns import Column
 from ncd_jax.data.date_words import dates_of, day_order, durations_of
 from ncd_jax.data.gaps import is_gap, is_lone_mark
 from ncd_jax.data.locales import Locale, column_decimal
-from ncd_jax.data.number_words import evidence, is_currency, numbers_of
+from ncd_jax.data.number_words import evidence, numbers_of
 from ncd_jax.data.truth_words import truth_levels
+from ncd_jax.data.units import is_currency, ratio
 from ncd_jax.data.words import Words
 
 __all__ = ["FEW", "Form", "as_dates", "as_numbers", "as_words", "recognise"]
@@ -147,10 +148,12 @@ def _settle(
     if not odd:
         return _form(best, soft, odd)
     n_odd, n = int(weights[~best.fits].sum()), int(weights.sum())
+    if not best.fits.any():
+        return as_words(name, words)
+    others = numbers_of(odd, best.column.decimal or ".").values
+    units = "has numbers with several units or none" if np.isfinite(others).mean() > 0.5 else ""
     if 2 * n_odd >= n:
-        if not best.fits.any():
-            return as_words(name, words)
-        return _mixed(name, words, best, rest)
+        return _mixed(name, words, best, rest, units)
     values = best.values[best.fits]
     are_few = len(values) <= FEW and best.column.kind == "numeric" and bool((values % 1 == 0).all())
     if are_few and not best.column.unit:
@@ -158,9 +161,8 @@ def _settle(
     recurring = len(odd) <= 3 and (weights[~best.fits] > 1).all() and all(map(str.isalpha, odd))
     if n_odd <= max(_ODD * n, min(2, n / 8)) or recurring:
         return _form(best, soft, odd)
-    others = numbers_of(odd, best.column.decimal or ".")
-    if best.column.kind == "numeric" and np.isfinite(others.values).mean() > 0.5:
-        return _mixed(name, words, best, rest, "has numbers with several units or none")
+    if units:
+        return _mixed(name, words, best, rest, units)
     plain = [word for word, fits in zip(rest, best.fits, strict=True) if fits]
     if all(word.isdigit() for word in plain) and all(_is_code(word) for word in odd):
         return _mixed(name, words, best, rest, "has codes, some of them all digits")
@@ -186,25 +188,32 @@ def _mixed(name: str, words: Words, best: _Match, rest: list[str], what: str = "
         kind = "dates" if best.column.kind == "date" else "numbers"
         what = f"mixes {kind} such as {plain!r} and words such as {other!r}"
     flag = "dates" if best.column.kind == "date" else "numbers"
-    remark = f"{what}; it is a category, and --{flag}={name} makes the words gaps"
+    remark = f"{what}; it is a category, and --{flag}={name} makes the others gaps"
     return Form(form.column, form=form.form, remark=remark, is_told=True)
 
 
 def _match_numbers(name: str, rest: list[str], weights: np.ndarray, locale: Locale) -> _Match:
     decimal, doubtful = column_decimal(evidence(rest), locale)
-    values, units, grouped = numbers_of(rest, decimal)
+    values, units, grouped, limits = numbers_of(rest, decimal)
     fits = np.isfinite(values)
+    if 2 * weights[limits].sum() > weights.sum():
+        fits &= ~limits  # `<18` and `>65` are levels
     sizes: dict[str, int] = {}
     for unit, weight, fit in zip(units, weights.tolist(), fits.tolist(), strict=True):
         if fit:
             sizes[unit] = sizes.get(unit, 0) + weight
     unit = max(sizes, key=lambda u: (sizes[u], u), default="")
-    # Three dollars may be written without the sign, but 0.3 among per cents may be 30 of them.
-    also = {unit, ""} if unit not in ("%", "‰", "k", "K", "M", "m", "B") else {unit}
-    same = np.array([u in also for u in units], bool)
-    fits &= same | ((values == 0) & np.array([u == "" for u in units], bool))
-    forms = ["per cent" if unit == "%" else f"currency {unit}" if is_currency(unit) else ""]
+    if len(sizes) > 1 and ratio("", unit) and ratio(unit, "k"):
+        unit = ""  # thousands and millions beside plain numbers
+    ratios = {u: ratio(u, unit) for u in sizes}
+    scale = np.array([ratios.get(u) or np.nan for u in units], np.float64)
+    scale[values == 0] = 1.0
+    values, fits = values * scale, fits & np.isfinite(scale)
+    shown = unit.upper() if len(unit) == 3 and is_currency(unit) else unit
+    forms = ["per cent" if unit == "%" else f"currency {shown}" if is_currency(unit) else ""]
     forms += [f"unit {unit}"] if unit and forms == [""] else []
+    forms += ["other units converted"] * any(ratios[u] not in (None, 1.0) for u in ratios)
+    forms += ["limits as numbers"] * bool((fits & limits).any())
     forms += ["thousands"] * grouped + ["decimal comma"] * (decimal == "," and _has(rest, ","))
     remark = ""
     if doubtful:

@@ -41,6 +41,8 @@ _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, "
 _SAID = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.I)
 _SAMPLE = 200
 """Records that the layout is told from."""
+_TITLES = 20
+"""Lines with a title above a header, at most."""
 _CHUNK = 20_000
 """Rows that are lists of Python's at once."""
 _LISTED = 20
@@ -108,12 +110,21 @@ def header_at(records: Sequence[Sequence[Any]]) -> int:
     filled = [sum(cell not in (None, "") for cell in cells) for cells in records]
     widths = [len(cells) for cells in records]
     usual = collections.Counter(widths).most_common(1)[0][0]
+    first = widths.index(usual)
+    if 0 < first <= _TITLES and max(widths[:first]) < usual - 1 and _are_names(records[first]):
+        return first
     for i, (n, width) in enumerate(zip(filled, widths, strict=True)):
         if n > 1 or usual < 2 or (usual == 2 and width == 2):
             return i
         if i + 1 < len(records) and str(records[i][0] if records[i] else "").startswith("#"):
             continue
     return 0
+
+
+def _are_names(cells: Sequence[Any]) -> bool:
+    """Whether a row may be a header: words, no two alike."""
+    words = [str(cell).strip() for cell in cells if cell not in (None, "")]
+    return len(set(words)) == len(words) and not any(w.replace(".", "").isdigit() for w in words)
 
 
 def one_line(error: Exception) -> str:

@@ -310,6 +310,7 @@ def test_a_stray_byte_far_down_does_not_keep_a_table_from_being_read(write):
         "Customers of 2024\n\n" + GOOD,
         "Customers of 2024,,\nall of them,,\n" + GOOD,
         "# made by a program\n" + GOOD,
+        "all of them\n" * 3 + GOOD,
         GOOD + "\n\n   \n",
         GOOD.replace("\n", "\r"),
     ],

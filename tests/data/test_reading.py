@@ -24,6 +24,7 @@ from reading_fixtures import (
 from ncd_jax.data.columns import Column
 from ncd_jax.data.own_table import read_rows, read_table
 from ncd_jax.data.wishes import Wishes
+from ncd_jax.errors import UserError
 
 OTHER = make_values(1)
 LABELS = make_labels()
@@ -372,3 +373,90 @@ def test_columns_that_tell_the_label_are_told_of_from_everywhere(tmp_path):
         assert f"--drop={name}" in note
     innocent = pd.DataFrame({"q": make_values(5), "k": rng.choice(["u", "v"], N), "y": y})
     assert read_table(innocent, "y").notes == ()
+
+
+def test_units_that_people_mix_are_converted_and_others_are_told(tmp_path):
+    values = abs(make_values(6)) + 1
+    wanted = read_table(typed_table(values, OTHER, LABELS), "y")
+    other = {"other": as_written(OTHER), "y": as_written(LABELS)}
+    for small, large, factor in [("g", "kg", 1000), ("MB", "GB", 1000), ("min", "h", 60)]:
+        cells = [f"{v:.6f} {large}" for v in values.tolist()]
+        cells[::3] = [f"{v * factor:.6f} {small}" for v in values[::3].tolist()]
+        table = read_table(write_csv(tmp_path / "t.csv", {"q": cells, **other}), "y")
+        np.testing.assert_allclose(table.x, wanted.x, rtol=1e-5, atol=1e-6)
+        assert "other units converted" in table.reading.columns[0].form
+    cells = [f"{v:.2f}k" if i % 2 else f"{1000 * v:.0f}" for i, v in enumerate(values.tolist())]
+    table = read_table(write_csv(tmp_path / "t.csv", {"q": cells, **other}), "y")
+    np.testing.assert_allclose(table.frame["q"], 1000 * values)
+    cells = [f"{v} kg" if i % 2 else f"{v} $" for i, v in enumerate(values.tolist())]
+    table = read_table(write_csv(tmp_path / "t.csv", {"q": cells, **other}), "y")
+    assert "several units" in table.notes[0]
+
+
+def test_limits_are_numbers_where_they_are_few(tmp_path):
+    cells = [f"{abs(v) + 1}" for v in make_values(7).tolist()]
+    cells[::6] = ["<0.1", "< 0.1", "~3", ">=5000", "≤2", "<0.1", "<0.1", "<0.1"]
+    columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
+    table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
+    assert table.reading.columns[0].form == "limits as numbers"
+    assert table.frame["q"][[0, 6, 12, 18, 24]].tolist() == [0.1, 0.1, 3, 5000, 2]
+    columns["q"] = ["<18" if i % 2 else ">65" for i in range(N)]
+    table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
+    assert table.encoder.names[:2] == ("q=<18", "q=>65")
+
+
+def test_what_is_wrong_in_all_columns_is_told_with_its_lines(tmp_path):
+    odd = [f"{v}" if i % 3 else f"about {i}" for i, v in enumerate(make_values(8).tolist())]
+    columns = {"q": odd, "other": as_written(OTHER), "r": odd[::-1], "y": as_written(LABELS)}
+    path = write_csv(tmp_path / "t.csv", columns)
+    with pytest.raises(UserError) as caught:
+        read_table(path, "y", unlabelled="none of them")
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ["'q' has 16 cells", "'about 3' (line 5)", "'r' has 16 cells", "no cell 'none of"]:
+        assert part in message
+    for wishes in [Wishes(drop=["q", "r"]), Wishes(missing=[c for c in odd if "about" in c])]:
+        assert read_table(path, "y", wishes=wishes).notes == ()
+    kept = read_table(path, "y", wishes=Wishes(numbers=["q"], categories=["r"]))
+    assert [c.column.kind for c in kept.encoder.codes] == ["numeric", "numeric", "category"]
+
+
+@pytest.mark.parametrize(
+    ("word", "is_class"),
+    [("unknown", False), ("?", False), ("Unlabelled", False), ("NA", True), ("none", True)],
+)
+def test_labels_that_say_there_is_none(tmp_path, word, is_class):
+    labels = [word if label is None else label for label in LABELS]
+    labels[3] = ""
+    path = write_csv(tmp_path / "t.csv", {"q": as_written(OTHER), "y": labels})
+    table = read_table(path, "y")
+    assert (word in table.classes) == is_class
+    assert f"'{word}' is taken for" in table.notes[0]
+    assert word in read_table(path, "y", unlabelled="").classes
+    said = read_table(path, "y", unlabelled=word)
+    assert word not in said.classes
+    assert said.notes == ()
+    assert (said.y < 0).sum() == N // 4
+
+
+def test_classes_that_differ_in_case_only_are_told_of(tmp_path):
+    labels = [
+        label and ("A" if label == "a" and i % 8 else label) for i, label in enumerate(LABELS)
+    ]
+    path = write_csv(tmp_path / "t.csv", {"q": as_written(OTHER), "y": as_written(labels)})
+    table = read_table(path, "y")
+    assert table.classes == ("A", "a", "b", "c")
+    assert "'A' and 'a' are taken for different classes" in table.notes[0]
+
+
+def test_ids_and_kept_columns_are_copied_and_ids_are_no_features(tmp_path):
+    ids = [f"{i:05}" for i in range(N)]
+    columns = {"nr": ids, "q": as_written(OTHER), "k": ["u", "v"] * 24, "y": as_written(LABELS)}
+    path = write_csv(tmp_path / "t.csv", columns)
+    table = read_table(path, "y", wishes=Wishes(id="nr", keep=["k", "y"]))
+    assert list(table.copied) == ["nr", "k", "y"]
+    assert table.copied["nr"].tolist() == ids
+    assert table.encoder.columns == ("q", "k")
+    assert [r.kind for r in table.reading.columns] == ["id", "numbers", "categories", "label"]
+    new = read_rows(path, table.encoder, Wishes(keep=["nr"]))
+    assert new.copied["nr"].tolist() == ids
