@@ -1,13 +1,13 @@
 """Cells of a column as values, in the way that was decided for it: old rows and new ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
 from ncd_jax.data.columns import Column
-from ncd_jax.data.date_words import dates_of, durations_of
+from ncd_jax.data.date_words import Order, dates_of, day_order, durations_of
 from ncd_jax.data.gaps import MARKS, is_gap
 from ncd_jax.data.names import show
 from ncd_jax.data.number_words import evidence, numbers_of
@@ -103,8 +103,16 @@ def times(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray
     if column.order == "compact":
         found = compact_dates(numbers_of(words.words, ".").values)
     else:
-        found = dates_of(words.words, column.order if column.order in ("dmy", "mdy") else "")
+        found = dates_of(words.words, _order(column, words.words))
     return _placed(column, words, found, nothing, np.isnat(found), where, "dates")
+
+
+def _order(column: Column, words: Sequence[str]) -> Order:
+    """What comes first in dates: as in the old rows, or as these say where nobody saw those."""
+    if column.order == "dmy" or column.order == "mdy":
+        return column.order
+    day, month, _ = day_order(words)
+    return "" if day == month else "dmy" if day > month else "mdy"
 
 
 def level_words(column: Column, cells: pd.Series, where: Where = by_row) -> Words:

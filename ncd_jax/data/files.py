@@ -8,6 +8,7 @@ import functools
 import itertools
 import lzma
 import re
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -113,7 +114,8 @@ def _read_arrow(path: Path, kind: str, choose: Choose) -> pd.DataFrame:
 def _read_excel(path: Path, choose: Choose, wished: str) -> RawTable:
     excel = extra("openpyxl")
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions that say nothing of cells
             book = excel.load_workbook(file, read_only=True, data_only=True)
             sheet = _sheet(book, wished)
             rows = [list(row) for row in sheet.iter_rows(values_only=True)]
@@ -127,7 +129,7 @@ def _read_excel(path: Path, choose: Choose, wished: str) -> RawTable:
     at = first + header_at(rows[first : first + _TITLES])
     width = max(len(row) for row in rows[at:])
     header = [*rows[at], *[None] * (width - len(rows[at]))]
-    columns = list(itertools.zip_longest(*rows[at + 1 :])) or [()] * width
+    columns = [cells[1:] for cells in itertools.zip_longest(*rows[at:])]
     used = [
         i for i in range(width) if header[i] is not None or any(c is not None for c in columns[i])
     ]

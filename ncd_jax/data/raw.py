@@ -83,6 +83,8 @@ def is_empty(cells: pd.Series) -> np.ndarray:
     if cells.dtype == object or pd.api.types.is_string_dtype(cells.dtype):
         empty = empty | cells.isin(MARKS).to_numpy()
         rest = cells[~empty]
-        if cells.dtype != object and len(rest):
+        if cells.dtype == object:
+            empty[~empty] = [isinstance(cell, str) and not cell.strip() for cell in rest]
+        elif len(rest):
             empty[~empty] = (rest.str.strip() == "").to_numpy(bool)
     return np.asarray(empty, bool)

@@ -156,7 +156,8 @@ def _settle(
         return _mixed(name, words, best, rest, units)
     values = best.values[best.fits]
     are_few = len(values) <= FEW and best.column.kind == "numeric" and bool((values % 1 == 0).all())
-    if are_few and not best.column.unit:
+    is_slip = weights[~best.fits].max() == 1 and n_odd <= _ODD * n
+    if are_few and not best.column.unit and not (is_slip and all(map(str.isalpha, odd))):
         return _mixed(name, words, best, rest)
     recurring = len(odd) <= 3 and (weights[~best.fits] > 1).all() and all(map(str.isalpha, odd))
     if n_odd <= max(_ODD * n, min(2, n / 8)) or recurring:

@@ -197,6 +197,16 @@ def test_few_numbers_among_words_are_a_category_with_a_note():
     assert "--numbers=q" in note
 
 
+def test_a_slip_among_few_numbers_is_a_gap():
+    cells = ["1", "2", "3", "4"] * 25
+    cells[3] = "two"
+    (column, _), (note,) = kind_of(cells)
+    assert column == "numeric"
+    assert "'two' (row 3)" in note
+    cells[3] = "5+"
+    assert kind_of(cells)[0][0] == "category"
+
+
 def test_odd_cells_are_named_and_taken_for_gaps():
     for odd in ["see note", "12 %", "x\ny", "inf", "-1e999"]:
         cells = spelled("{}")
@@ -315,6 +325,17 @@ def test_days_agree_with_the_calendar():
     ]:
         column = Column("q", "date", order="dmy")
         np.testing.assert_array_equal(days_between(times(column, pd.Series(cells))), expected)
+
+
+def test_new_dates_of_a_column_that_had_a_type_say_what_comes_first():
+    column = Column("q", "date")
+    for cells in [["31.12.2024", "1.2.2024"], ["12/31/2024", "2/1/2024"]]:
+        assert times(column, pd.Series(cells)).astype(str).tolist() == [
+            "2024-12-31T00:00:00.000000",
+            "2024-02-01T00:00:00.000000",
+        ]
+    with pytest.raises(UserError, match="'1/2/2024'"):
+        times(column, pd.Series(["1/2/2024"]))
 
 
 def test_truths_are_read_from_numbers_and_other_words_too():

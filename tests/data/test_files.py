@@ -364,3 +364,15 @@ def test_sheets_are_chosen(tmp_path):
     message = error_of(path, lambda names: names, Wishes(sheet="Dates"))
     assert "no sheet 'Dates'; its sheets are 'Cover', 'Data', 'Nothing'" in message
     assert "'Nothing' is empty" in error_of(path, lambda names: names, Wishes(sheet="Nothing"))
+
+
+def test_rows_of_a_sheet_may_be_longer_or_shorter_than_its_header(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [["Customers"], [], ["a", "b", None, "c"], [1, "x"], [2, " ", None, 3, 4]]:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    raw = read_raw(tmp_path / "t.xlsx")
+    assert list(raw.frame) == ["a", "b", "c", "Unnamed: 3"]
+    assert raw.frame["a"].tolist() == [1, 2]
+    assert raw.lines.tolist() == [4, 5]
