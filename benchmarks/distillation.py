@@ -19,7 +19,8 @@ from absl import app, flags
 from ncd_jax.config import RunConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.discovery.answers import choose
-from ncd_jax.discovery.problem import middle, prepare
+from ncd_jax.discovery.hyperparameters import middle
+from ncd_jax.discovery.problem import prepare
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.discovery.scoring import score
 from ncd_jax.methods import METHODS

@@ -4,6 +4,7 @@ They lie in the cache of benchmark tables: those of `ncd_jax.data.datasets` as t
 them, three under `mixed/` and the others under `dev/`.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,15 @@ import pandas as pd
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 
-__all__ = ["TABLES", "Split", "make_split", "read_columns", "splits_into_many", "splits_into_one"]
+__all__ = [
+    "TABLES",
+    "Split",
+    "make_split",
+    "read_columns",
+    "splits_into_many",
+    "splits_into_one",
+    "with_few_rows",
+]
 
 TABLES = (
     "mfeat",
@@ -48,10 +57,12 @@ class Split(NamedTuple):
         table: with the labels of the known classes.
         novel: `i[u]`, the true class of every unlabelled row. For scores, and for priors of other
             tables.
+        few: whether most of the novel rows were left out.
     """
 
     table: Table
     novel: np.ndarray
+    few: bool = False
 
 
 def read_columns(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -156,6 +167,17 @@ def make_split(
         standardise=False,
     )
     return Split(table, np.unique(y[of_novel], return_inverse=True)[1])
+
+
+def with_few_rows(split: Split, each: int = 30) -> Split:
+    """The same with so many rows of a novel class, on average: where few labels are missing."""
+    n_novel = int(split.novel.max()) + 1
+    rng = np.random.default_rng(len(split.novel))
+    kept = np.sort(rng.permutation(len(split.novel))[: each * n_novel])
+    is_known = split.table.y >= 0
+    rows = np.concatenate([np.flatnonzero(is_known), np.flatnonzero(~is_known)[kept]])
+    table = dataclasses.replace(split.table, x=split.table.x[rows], y=split.table.y[rows])
+    return Split(table, np.unique(split.novel[kept], return_inverse=True)[1], few=True)
 
 
 def _large_enough(y: np.ndarray) -> np.ndarray:

@@ -60,7 +60,8 @@ def assign(given: FlagValues) -> None:
     from ncd_jax.experiment import assign_rows
     from ncd_jax.store.workdir import Workdir
 
-    print(assign_rows(Workdir(Path(given.workdir)), Path(given.table), _wishes(given)))
+    new = assign_rows(Workdir(Path(given.workdir)), Path(given.table), _wishes(given))
+    print(new.text)
 
 
 def compare(given: FlagValues) -> None:

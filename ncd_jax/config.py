@@ -25,7 +25,6 @@ __all__ = [
     "SearchConfig",
     "TrainConfig",
     "default_config",
-    "method_configs",
     "parse",
     "split_names",
 ]
@@ -118,6 +117,8 @@ class RunConfig:
             the one with the best hidden-class score gives the answer.
         methods: names with commas between them, for `auto`; all where it is empty.
         variant: a static choice inside the method; its first one where it is empty.
+        setting: `ncd` where no unlabelled row is of a known class, `gcd` where some may be, `auto`
+            to look; a benchmark table is `ncd` then.
         seed: source of all randomness.
         representation: what novel rows are clustered in: `normalised` or `raw` latents.
         hparams: hyperparameters that are fixed instead of tuned.
@@ -127,6 +128,7 @@ class RunConfig:
     method: str = "rca"
     methods: str = ""
     variant: str = ""
+    setting: str = "auto"
     seed: int = 0
     representation: str = "normalised"
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -137,6 +139,7 @@ class RunConfig:
 
 _CHOICES = {
     "method": (*METHODS, "auto"),
+    "setting": ("auto", "ncd", "gcd"),
     "representation": ("normalised", "raw"),
     "search.sampler": ("tpe", "quasi_random"),
     "k.index": (JUDGE, *INDEX_SIGNS),
@@ -223,35 +226,6 @@ def split_names(
         if name not in choices:
             raise UserError(f"config.{key}: {name!r} is unknown; choose from {', '.join(choices)}")
     return tuple(dict.fromkeys(wanted or default or choices))
-
-
-def method_configs(config: RunConfig) -> list[RunConfig]:
-    """One configuration for each method that is tuned: a single one but for `auto`.
-
-    A fixed hyperparameter counts for the methods that have it, a variant for those that
-    have that.
-
-    Raises:
-        UserError: none of the methods has such a hyperparameter or variant.
-    """
-    if config.method != "auto":
-        return [config]
-    names = split_names(config.methods, tuple(METHODS), "methods")
-    spaces = {name: METHODS[name].space(1) for name in names}
-    for hparam in config.hparams:
-        if not any(hparam in space for space in spaces.values()):
-            raise UserError(f"config.hparams.{hparam} is a hyperparameter of none of the methods")
-    if config.variant and not any(config.variant in METHODS[name].variants for name in names):
-        raise UserError(f"config.variant={config.variant!r} is a variant of none of the methods")
-    return [
-        dataclasses.replace(
-            config,
-            method=name,
-            variant=config.variant if config.variant in METHODS[name].variants else "",
-            hparams={key: v for key, v in config.hparams.items() if key in spaces[name]},
-        )
-        for name in names
-    ]
 
 
 def _build(kind: type, raw: dict[str, Any], prefix: str) -> Any:

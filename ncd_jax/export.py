@@ -6,8 +6,9 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
+from ncd_jax.discovery.familiarity import familiarity_of
+from ncd_jax.discovery.hyperparameters import make_method
 from ncd_jax.discovery.model import Model, apply, places
-from ncd_jax.discovery.problem import make_method
 from ncd_jax.types import Array
 
 __all__ = ["export_assign"]
@@ -35,7 +36,10 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
     def assign(row: Array) -> tuple[Array, Array]:
         applied = apply(method, state, where, row[None])
         label = class_of_row[applied.labels[0]].astype(jnp.int32)
-        return label, jnp.interp(applied.margin[0], margins, sure)
+        confidence = jnp.interp(applied.margin[0], margins, sure)
+        if model.reference is not None:
+            confidence *= familiarity_of(model.reference, row, applied.z[0], label)
+        return label, confidence
 
     (n,) = jax.export.symbolic_shape("n")
     rows = jax.ShapeDtypeStruct((n, model.spec.n_features), jnp.float32)

@@ -68,6 +68,10 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
         "method": "pbn",
         "n_rows": 1797,
         "n_unlabelled": 890,
+        "setting": "ncd",
+        "n_rows_known": 0,
+        "known_sizes": {},
+        "gate": None,
         "n_known_classes": 5,
         "n_novel_estimated": 5,
         "novel_sizes": np.bincount(labels).tolist(),
@@ -118,6 +122,7 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
         ranking=(Ranked("pbn", "PBN", best.fold_scores),),
         rows=rng.permutation(1797)[:890],
         labels=labels,
+        names=tuple(f"novel_{label}" for label in labels),
         confidence=(sure := rng.beta(5, 2, 890)),
         confidence_curve=accuracy_by_confidence(
             sure := rng.beta(5, 2, 400), rng.random(400) < sure

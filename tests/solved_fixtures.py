@@ -12,6 +12,7 @@ from ncd_jax.discovery.solve import solve
 from ncd_jax.types import UNLABELLED
 
 QUICK = RunConfig(
+    setting="ncd",
     search=SearchConfig(candidates=2, batch=2, folds=2, restarts=2),
     train=TrainConfig(epochs=2, batch_size=64, refits=2),
     k=KConfig(index="silhouette", max=4, restarts=2),

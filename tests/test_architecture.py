@@ -35,6 +35,7 @@ MAY_SEE_THE_TRUTH = {
     "discovery.scoring",
     "experiment",
     "benchmark.cells",
+    "benchmark.gcd_cells",
     "benchmark.runner",
     "data.table",
     "data.datasets",

@@ -20,8 +20,8 @@ from sklearn.utils import estimator_checks
 from ncd_jax import NovelClassDiscovery, experiment
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.own_table import read_table
+from ncd_jax.discovery.hyperparameters import middle
 from ncd_jax.discovery.model import Applied
-from ncd_jax.discovery.problem import middle
 from ncd_jax.types import Interval
 
 SMALL = {"n_candidates": 2, "n_folds": 2, "epochs": 3, "n_refits": 2, "k_max": 4}
@@ -332,3 +332,13 @@ def test_importing_the_package_is_cheap():
         "assert 'NovelClassDiscovery' in dir(ncd_jax); assert not hasattr(ncd_jax, 'nothing')"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_nothing_is_sure_of_rows_far_from_everything_or_of_gaps_alone(blobs):
+    x, classes = blobs([40] * 5, 4, spread=0.5)
+    y = np.where(classes < 3, classes, -1)
+    fitted = NovelClassDiscovery(random_state=0, setting="ncd").fit(x, y)
+    near = fitted.predict_proba(x).max(axis=1)
+    assert np.median(near) > 0.9
+    far = np.concatenate([1e4 * x[:5], x[:5] + 1e3, np.full((1, 4), np.nan)])
+    assert fitted.predict_proba(far).max() < 0.3  # by chance: 1 of 5

@@ -44,7 +44,7 @@ def test_every_method_gives_a_whole_run_and_a_model_for_new_rows(method, tiny, q
     assert set(metrics["test"]) == {"known_accuracy", "inductive", "transductive"}
     assert (tmp_path / "run" / "report.html").stat().st_size > 1e6
     model = load_model(Workdir(tmp_path / "run"))
-    labels, confidence = assign(model, table.x)
+    labels, confidence, _ = assign(model, table.x)
     known = table.y != UNLABELLED
     # A few epochs teach two of them too little, and SC embeds novel rows alone.
     if method not in {"tabular_ncd", "cr_kd", "sc"}:

@@ -274,7 +274,7 @@ def test_the_stored_model_gives_the_training_rows_their_class(problem, finished)
     table, _ = problem
     path, metrics = finished
     model = load_model(Workdir(path))
-    labels, confidence = assign(model, table.x)
+    labels, confidence, _ = assign(model, table.x)
     assert model.classes == (
         *table.classes,
         *(f"novel_{i}" for i in range(metrics["n_novel_estimated"])),
@@ -301,7 +301,7 @@ def test_another_number_of_rows_compiles_nothing(problem, finished):
         jax.jit(lambda x: x + 1)(np.ones(7))
         assert len(programs) == 1
         for rows in (table.x[:1], np.tile(table.x, (5, 1)), table.x[:0]):
-            labels, confidence = assign(load_model(Workdir(finished[0])), rows)
+            labels, confidence, _ = assign(load_model(Workdir(finished[0])), rows)
             assert labels.shape == confidence.shape == (len(rows),)
         assert len(programs) == 1
     finally:
@@ -323,8 +323,8 @@ def test_new_rows_may_have_their_columns_in_any_order(problem, finished, tmp_pat
     frame.to_csv(tmp_path / "rows.csv", index=False)
     frame[["d", "b", "a", "c"]].assign(extra="text").to_csv(tmp_path / "turned.csv", index=False)
     workdir = Workdir(finished[0])
-    straight = assign_rows(workdir, tmp_path / "rows.csv").read_text()
-    assert assign_rows(workdir, tmp_path / "turned.csv").read_text() == straight
+    straight = assign_rows(workdir, tmp_path / "rows.csv").file.read_text()
+    assert assign_rows(workdir, tmp_path / "turned.csv").file.read_text() == straight
     assert straight.startswith("row,label,confidence\n0,")
     assert len(straight.splitlines()) == 1 + len(table.x)
     frame.drop(columns="c").to_csv(tmp_path / "short.csv", index=False)

@@ -11,8 +11,9 @@ import pytest
 
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.calibration import Calibration
+from ncd_jax.discovery.familiarity import make_reference
+from ncd_jax.discovery.hyperparameters import make_hparams, middle
 from ncd_jax.discovery.model import Model, apply_model, assign, on_host
-from ncd_jax.discovery.problem import make_hparams, middle
 from ncd_jax.export import export_assign
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.types import Goal, NCDData
@@ -75,6 +76,7 @@ def make_model(name):
             centroids=np.asarray(jnp.zeros((4, z.shape[1])).at[slots].set(z[30:33])),
             owners=np.array([1, -1, 0, 0]),
             calibration=Calibration(np.array([0.1, 0.9]), np.array([0.3, 0.8])),
+            reference=make_reference(np.asarray(x), np.asarray(z), np.arange(40) % 5, 5, seed=0),
         )
     )
 
@@ -83,7 +85,8 @@ def make_model(name):
 def test_the_same_answers_as_the_model(name):
     model = make_model(name)
     x = np.random.default_rng(1).normal(size=(600, 6)).astype(np.float32)
-    labels, sure = assign(model, x)
+    labels, sure, familiar = assign(model, x)
+    assert familiar.min() < 1 == familiar.max()
     assert len(set(labels)) > 2
     program = jax.export.deserialize(bytearray(export_assign(model)))
     found, found_sure = program.call(x)
@@ -106,7 +109,7 @@ def test_a_process_with_jax_alone(name, tmp_path):
     np.savez(tmp_path / "rows.npz", all=x, one=x[4:5])
     subprocess.run([sys.executable, "-c", READER, tmp_path], check=True)
     for file, rows in (("all", x), ("one", x[4:5])):
-        labels, sure = assign(model, rows)
+        labels, sure, _ = assign(model, rows)
         with np.load(tmp_path / f"{file}.npz") as read:
             np.testing.assert_array_equal(read["labels"], labels)
             np.testing.assert_allclose(read["sure"], sure, atol=1e-5)

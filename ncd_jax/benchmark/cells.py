@@ -12,6 +12,7 @@ import numpy as np
 
 from ncd_jax.benchmark.baselines import BASELINES
 from ncd_jax.benchmark.baselines import estimate_k as estimate_with_sklearn
+from ncd_jax.benchmark.gcd_cells import run_gcd_cell
 from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, cell_config
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
@@ -49,8 +50,11 @@ def run_cell(
     """
     start = time.perf_counter()
     n_novel = len(truth.classes) if cell.k_known else None
-    measure = _run_baseline if cell.method in BASELINES else _run_method
-    result = measure(config, cell, table, truth, n_novel, journal)
+    if config.run.setting == "gcd":
+        result = run_gcd_cell(config, cell, table, truth)
+    else:
+        measure = _run_baseline if cell.method in BASELINES else _run_method
+        result = measure(config, cell, table, truth, n_novel, journal)
     seconds = round(time.perf_counter() - start, 1)
     shared = {
         "dataset": cell.dataset,

@@ -81,6 +81,9 @@ something is missing.
 them one by one. *Transductive*: the scored rows are grouped together; they are the novel test
 rows, or the novel rows themselves where the table has no test split.
 
+*All*, *old*, *new*: where half of the known rows have no label either, the share right of all
+unlabelled rows, of those of known and of those of novel classes, under one matching for all.
+
 `auto` takes on each dataset the method with the best hidden-class score, which no novel label
 enters; it has the scores of that method, and its place in the ranks. Methods with fewer folds
 than others are not asked: their scores are of fewer hidden classes."""

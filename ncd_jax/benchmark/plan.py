@@ -7,6 +7,7 @@ from typing import Any
 import ml_collections
 
 from ncd_jax.benchmark.baselines import BASELINES
+from ncd_jax.benchmark.gcd_baselines import GCD_BASELINES
 from ncd_jax.benchmark.published import published
 from ncd_jax.config import RunConfig, default_config, parse, split_names
 from ncd_jax.data.datasets import DATASETS
@@ -75,6 +76,7 @@ def benchmark_config() -> ml_collections.ConfigDict:
     del config.dataset, config.method, config.variant
     # The paper's way of counting; `judge` is ours, and is asked for by name.
     config.k.index = "silhouette"
+    config.setting = "ncd"
     config.datasets = ""
     config.methods = ""
     config.k_settings = ",".join(_SETTINGS)
@@ -116,9 +118,19 @@ def parse_benchmark(config: ml_collections.ConfigDict) -> BenchmarkConfig:
         run=parse(ml_collections.ConfigDict(raw)),
         budgets=budgets,
     )
+    _check_setting(result)
     for budget in budgets.values():
         parse(ml_collections.ConfigDict(_merged(raw, budget)))
     return result
+
+
+def _check_setting(config: BenchmarkConfig) -> None:
+    if config.run.setting == "auto":
+        raise UserError("a benchmark says its setting; give --config.setting=ncd or gcd")
+    others = BASELINES if config.run.setting == "gcd" else GCD_BASELINES
+    for name in config.methods:
+        if name in others:
+            raise UserError(f"config.methods: {name!r} is not for setting={config.run.setting}")
 
 
 def plan(config: BenchmarkConfig) -> list[Cell]:
@@ -172,7 +184,7 @@ def _merged(raw: dict[str, Any], budget: dict[str, dict[str, Any]]) -> dict[str,
 
 def _has_published(cell: Cell) -> bool:
     method = cell.method.partition("/")[0]
-    if method in BASELINES or not METHODS[method].space(1):
+    if method in (*BASELINES, *GCD_BASELINES) or not METHODS[method].space(1):
         return True
     return bool(published(method, cell.dataset, k_known=cell.k_known))
 
@@ -188,4 +200,4 @@ def _all_methods() -> tuple[str, ...]:
         for variant in info.variants
         if variant
     ]
-    return (*_default_methods(), *variants)
+    return (*_default_methods(), *variants, *GCD_BASELINES)

@@ -11,6 +11,7 @@ import jax
 
 from ncd_jax.benchmark.baselines import BASELINES
 from ncd_jax.benchmark.cells import run_cell
+from ncd_jax.benchmark.gcd_baselines import GCD_BASELINES
 from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, plan
 from ncd_jax.benchmark.report import write_benchmark
 from ncd_jax.data.datasets import load_dataset
@@ -30,6 +31,7 @@ _TITLES |= {
     for variant in info.variants
 }
 _TITLES |= {name: baseline.title for name, baseline in BASELINES.items()}
+_TITLES |= {name: baseline.title for name, baseline in GCD_BASELINES.items()}
 
 
 def run_benchmark(

@@ -29,7 +29,7 @@ AUTO = "auto"
 """The method that the hidden-class score picks, anew for every dataset."""
 
 METRICS = ("acc", "nmi", "ari")
-EVALUATIONS = ("transductive", "inductive")
+EVALUATIONS = ("transductive", "inductive", "all", "old", "new")
 
 _SOURCES = ("tuned", "published")
 _ROW = ("seed", "evaluation", *METRICS, "n_novel_estimated")
@@ -106,7 +106,7 @@ class ScoreTable:
 
     Attributes:
         setting: what the methods had.
-        evaluation: `inductive` or `transductive`.
+        evaluation: `inductive` or `transductive`, or which classes: `all`, `old` or `new`.
         metric: `acc`, `nmi` or `ari`.
         mean: over seeds, in percent, by method and dataset; `auto`, where there is one, comes
             first. NaN where something is missing.
@@ -131,7 +131,8 @@ class ScoreTable:
         complete = self.mean.dropna()
         ranks = complete.drop(AUTO, errors="ignore").rank(ascending=False)
         if AUTO in complete.index:
-            rivals = {d: complete[d].drop(m, errors="ignore") for d, m in self.chosen.items()}
+            # A dataset without a test split has no line here, though a method was chosen on it.
+            rivals = {d: complete[d].drop(self.chosen[d], errors="ignore") for d in complete}
             ranks.loc[AUTO] = {d: rivals[d].rank(ascending=False)[AUTO] for d in complete}
         return ranks.reindex(self.mean.index)
 

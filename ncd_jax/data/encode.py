@@ -72,6 +72,11 @@ class Encoder:
                 start = stop
         return x
 
+    def is_blank(self, x: np.ndarray) -> np.ndarray:
+        """Encoded rows `f32[n, d]` that look as if they had no filled cell, `bool[n]`."""
+        nothing = pd.DataFrame({name: pd.Series([None], dtype=object) for name in self.columns})
+        return np.asarray((x == self.apply(nothing)).all(axis=1))
+
     def to_json(self) -> list[dict[str, Any]]:
         """The encoder as JSON can say it; numbers keep every digit."""
         return [dataclasses.asdict(code) for code in self.codes]

@@ -17,10 +17,12 @@ from ncd_jax.types import UNLABELLED
 
 __all__ = [
     "Folds",
+    "draw_hidden",
     "hold_out",
     "known_fold",
     "make_folds",
     "make_judged_folds",
+    "numbers_to_hide",
     "pad_rows",
     "sample_hidden",
 ]
@@ -77,7 +79,7 @@ def make_folds(y: np.ndarray, n_folds: int, seed: int) -> Folds[np.ndarray]:
             " known classes; label rows of at least 3"
         )
     rng = np.random.default_rng(seed)
-    return _hiding(y, _draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes)))
+    return _hiding(y, draw_hidden(rng, n_classes, numbers_to_hide(n_folds, n_classes)))
 
 
 def make_judged_folds(y: np.ndarray, n_folds: int, seed: int) -> Folds[np.ndarray]:
@@ -94,7 +96,7 @@ def make_judged_folds(y: np.ndarray, n_folds: int, seed: int) -> Folds[np.ndarra
     rng = np.random.default_rng(seed)
     hidden = np.zeros((0, n_classes), bool)
     if n_classes > 2:
-        hidden = _draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes))
+        hidden = draw_hidden(rng, n_classes, numbers_to_hide(n_folds, n_classes))
     if n_classes > 1:
         alone = rng.permutation(n_classes)[:n_folds]
         hidden = np.concatenate([hidden, np.eye(n_classes, dtype=bool)[alone]])
@@ -175,7 +177,7 @@ def _asking_for(y: np.ndarray, wanted: np.ndarray) -> Folds[np.ndarray]:
     return Folds(np.tile(y, (len(wanted), 1)), wanted, rows, mask, y_hidden)
 
 
-def _numbers_to_hide(n_folds: int, n_classes: int) -> list[int]:
+def numbers_to_hide(n_folds: int, n_classes: int) -> list[int]:
     """How many classes each fold hides, ascending; as many folds as there are choices at most."""
     fewest = max(2, round(n_classes / 3))
     most = max(fewest, round(2 * n_classes / 3))
@@ -189,7 +191,7 @@ def _numbers_to_hide(n_folds: int, n_classes: int) -> list[int]:
     return sorted(numbers)
 
 
-def _draw_hidden(rng: np.random.Generator, n_classes: int, numbers: list[int]) -> np.ndarray:
+def draw_hidden(rng: np.random.Generator, n_classes: int, numbers: list[int]) -> np.ndarray:
     """Distinct subsets of the classes of given sizes, each class in about equally many.
 
     Returns:

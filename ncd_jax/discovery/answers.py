@@ -16,7 +16,7 @@ from ncd_jax.discovery.protocol import k_search
 from ncd_jax.discovery.refits import Refits
 from ncd_jax.types import Array, Clusters, Method
 
-__all__ = ["Answer", "choose"]
+__all__ = ["Answer", "choose", "nothing_novel"]
 
 
 class Answer(NamedTuple):
@@ -87,6 +87,21 @@ def choose(problem: Problem, refits: Refits) -> Answer:
         owners=owners,
         margin=consensus_margin(distances, labels, best),
         stability=stability,
+    )
+
+
+def nothing_novel(problem: Problem, width: int) -> Answer:
+    """The answer where no row is of a novel class, in a representation of `width` columns."""
+    n_slots = problem.spec.max_clusters
+    return Answer(
+        refit=0,
+        k=0,
+        labels=np.zeros(0, np.int32),
+        means=np.zeros((0, width)),
+        centroids=np.zeros((n_slots, width)),
+        owners=np.full(n_slots, -1),
+        margin=np.zeros(0),
+        stability=None,
     )
 
 

@@ -19,14 +19,17 @@ from ncd_jax.discovery.calibration import (
     held_out_confidence,
     is_right,
 )
+from ncd_jax.discovery.familiarity import familiarity, make_reference
 from ncd_jax.discovery.model import Model, apply_model, refit_and_choose
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.types import UNLABELLED
 
 __all__ = [
+    "UNKNOWN",
     "HiddenClassEvaluation",
+    "Recognised",
     "evaluate_hidden_classes",
-    "known_accuracy",
+    "recognise",
     "without_some_labels",
 ]
 
@@ -114,11 +117,27 @@ def without_some_labels(problem: Problem, table: Table) -> tuple[Problem, np.nda
     return problem._replace(data=problem.data._replace(y=jnp.asarray(y))), held
 
 
-def known_accuracy(model: Model, table: Table, held: np.ndarray) -> float:
-    """Share of labelled rows that get their class back where they had lost their label.
+class Recognised(NamedTuple):
+    """Labelled rows where they had lost their label.
+
+    Attributes:
+        accuracy: share of them that get their class back.
+        unfamiliar: share of them that look like no class; see `familiarity`.
+    """
+
+    accuracy: float
+    unfamiliar: float
+
+
+UNKNOWN = Recognised(float("nan"), float("nan"))
+"""Where no row can spare its label, or nothing could be fitted without them."""
+
+
+def recognise(model: Model, table: Table, held: np.ndarray) -> Recognised:
+    """How labelled rows come out where they had lost their label.
 
     All known classes are there, and all that is found among the novel rows: what `predict` does,
-    where a known row can be taken for a novel one. NaN where no row can spare its label.
+    where a known row can be taken for a novel one.
 
     Args:
         model: of the problem without these labels.
@@ -126,5 +145,12 @@ def known_accuracy(model: Model, table: Table, held: np.ndarray) -> float:
         held: `bool[n]`, rows that had none.
     """
     if not held.any():
-        return float("nan")
-    return float(np.mean(apply_model(model, table.x[held]).labels == table.y[held]))
+        return UNKNOWN
+    applied, x = apply_model(model, table.x), model.scaler.apply(table.x)
+    z, labels = applied.z, applied.labels
+    reference = make_reference(x[~held], z[~held], labels[~held], len(model.classes))
+    familiar = familiarity(reference, x[held], z[held], labels[held])
+    return Recognised(
+        accuracy=float(np.mean(applied.labels[held] == table.y[held])),
+        unfamiliar=float(np.mean(familiar < 1)),
+    )

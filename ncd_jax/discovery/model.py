@@ -14,7 +14,9 @@ from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.answers import Answer, choose
 from ncd_jax.discovery.calibration import AS_IT_IS, Calibration, calibrate
-from ncd_jax.discovery.problem import Problem, make_method
+from ncd_jax.discovery.familiarity import Reference, familiarity
+from ncd_jax.discovery.hyperparameters import make_method
+from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.methods import Spec
 from ncd_jax.methods.parts import class_means
@@ -27,6 +29,7 @@ __all__ = [
     "apply",
     "apply_model",
     "assign",
+    "familiar_rows",
     "fitted_model",
     "margin",
     "on_host",
@@ -59,6 +62,7 @@ class Model(NamedTuple):
         centroids: `f32[K, L]`, what novel rows are assigned to.
         owners: `i[K]`, the novel class of each; -1 where it is not in use.
         calibration: from margins to confidence.
+        reference: what new rows are held against; none where nobody will ask how sure a class is.
     """
 
     method: str
@@ -74,6 +78,7 @@ class Model(NamedTuple):
     centroids: np.ndarray
     owners: np.ndarray
     calibration: Calibration
+    reference: Reference | None = None
 
 
 class Applied(NamedTuple, Generic[A]):
@@ -156,7 +161,7 @@ def apply_model(model: Model, x: np.ndarray) -> Applied[np.ndarray]:
     return Applied(z, squared[:, model.rows], class_of_row[labels], margins)
 
 
-def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gives every row a class, see `apply`, and says how surely.
 
     Args:
@@ -164,11 +169,30 @@ def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x: `f[n, d]`, columns as in `Table.x`.
 
     Returns:
-        Index into `model.classes`, `i[n]`, and the confidence `f64[n]`: the share of rows with
-        such a margin that were sorted right where known classes were hidden.
+        Index into `model.classes`, `i[n]`; the confidence `f64[n]`: the share of rows with such a
+        margin that were sorted right where known classes were hidden, times the familiarity; and
+        that, `f64[n]`, below 1 for rows that are like no class.
     """
     applied = apply_model(model, x)
-    return applied.labels, calibrate(model.calibration, applied.margin)
+    familiar = familiar_rows(model, x, applied)
+    return applied.labels, calibrate(model.calibration, applied.margin) * familiar, familiar
+
+
+def familiar_rows(model: Model, x: np.ndarray, applied: Applied[np.ndarray]) -> np.ndarray:
+    """How like the rows of its class each row is, `f64[n]`; see `familiarity`.
+
+    Args:
+        model: the model.
+        x: `f[n, d]`, columns as in `Table.x`.
+        applied: what it says of them.
+    """
+    familiar = np.ones(len(x))
+    if model.reference is not None:
+        scaled = model.scaler.apply(x)
+        familiar = familiarity(model.reference, scaled, applied.z, applied.labels)
+    if model.encoder is not None:
+        familiar[model.encoder.is_blank(x)] = 0.0
+    return familiar
 
 
 def refit_and_choose(

@@ -1,7 +1,6 @@
 """A table and a configuration, checked and made ready: the device side of a run."""
 
 import dataclasses
-import functools
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,7 +8,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from ncd_jax.config import JUDGE, RunConfig
 from ncd_jax.data.folds import (
@@ -22,6 +20,7 @@ from ncd_jax.data.folds import (
 )
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
+from ncd_jax.discovery.hyperparameters import free_space, make_method, middle
 from ncd_jax.discovery.padding import (
     class_slots,
     fill_up,
@@ -32,20 +31,20 @@ from ncd_jax.discovery.padding import (
 )
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, MethodInfo, Spec
-from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
+from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData
 
 __all__ = [
     "Problem",
     "judged",
-    "make_hparams",
-    "make_method",
     "median_class_size",
-    "middle",
     "most_hidden",
     "prepare",
     "prepare_untuned",
     "purpose_key",
 ]
+
+FEWEST_IN_A_FOLD = 60
+"""Rows of hidden classes that a fold asks for, however few rows are novel."""
 
 _NOTHING = np.zeros((0, 0), np.int32)
 _NO_FOLDS = Folds(*(_NOTHING,) * len(Folds._fields))
@@ -99,6 +98,18 @@ class Problem(NamedTuple):
         """Target rows that a class would have if it were as large as a known one."""
         return median_class_size(np.asarray(self.data.y)) * self.drawn
 
+    def asking_for(self, rows: np.ndarray) -> "Problem":
+        """The problem in which only some of the unlabelled rows, `i[v]`, are to be told apart."""
+        room, drawn = len(self.target_rows), rows
+        if judged(self.config):
+            rng = np.random.default_rng(self.config.seed)
+            drawn = sample(rng, rows, min(self.config.k.max_rows, room))
+        return self._replace(
+            target_rows=jnp.asarray(pad_rows(drawn.astype(np.int32), room)),
+            target_mask=np.arange(room) < len(drawn),
+            drawn=len(drawn) / max(len(rows), 1),
+        )
+
     def of_fold(self, f: int) -> "Problem":
         """The problem in which the hidden classes of fold `f` are the novel ones.
 
@@ -135,7 +146,9 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
     search, info = config.search, METHODS[config.method]
     if judged(config):
         hidden = make_judged_folds(table.y, search.folds, config.seed)
-        hidden = sample_hidden(hidden, config.k.max_rows, config.seed)
+        # As many rows as there are novel ones: the judge is to learn from scenes like theirs.
+        most = max(int((table.y == UNLABELLED).sum()), FEWEST_IN_A_FOLD)
+        hidden = sample_hidden(hidden, min(most, config.k.max_rows), config.seed)
     else:
         hidden = make_folds(table.y, search.folds, config.seed)
     tuning = known_fold(table.y) if info.tuned_on_known else hidden
@@ -151,7 +164,7 @@ def prepare_untuned(config: RunConfig, table: Table) -> Problem:
     Raises:
         UserError: as `prepare`, but an unlabelled row and three known classes are not needed.
     """
-    free = _free_space(config, table.x.shape[1])
+    free = free_space(config, table.x.shape[1])
     config = dataclasses.replace(config, hparams=middle(free) | config.hparams)
     if judged(config):  # without a fold to learn from, an index counts
         config = dataclasses.replace(config, k=dataclasses.replace(config.k, index="silhouette"))
@@ -173,7 +186,7 @@ def _problem(
         if re.fullmatch(r"novel_\d+", name):
             raise UserError(f"class {name!r} has a name that novel classes get; rename it")
     info, n_features = METHODS[config.method], table.x.shape[1]
-    space = _free_space(config, n_features)
+    space = free_space(config, n_features)
     if config.variant and config.variant not in info.variants:
         choices = " or ".join(filter(None, info.variants)) or "none"
         raise UserError(f"{config.method} has no variant {config.variant!r}; choices: {choices}")
@@ -240,41 +253,6 @@ def _candidates(
     return None if len(hidden.y) else [middle(space) | config.hparams]
 
 
-def _free_space(config: RunConfig, n_features: int) -> dict[str, Interval]:
-    """The ranges of the hyperparameters that are not fixed; those that are, are checked."""
-    space = METHODS[config.method].space(n_features)
-    for name, value in config.hparams.items():
-        if name not in space:
-            raise UserError(f"config.hparams.{name} is not a hyperparameter of {config.method}")
-        low, high = space.pop(name).valid
-        if not low <= value <= high:
-            raise UserError(f"config.hparams.{name}={value} must lie in {low:g}..{high:g}")
-    return space
-
-
-def middle(space: Mapping[str, Interval]) -> dict[str, float]:
-    """The middle of every range; that of the logarithms where the search is uniform on them."""
-    values = {}
-    for name, range_ in space.items():
-        low, high = range_.low, range_.high
-        value = float(np.sqrt(low * high)) if range_.log else (low + high) / 2
-        values[name] = round(value) if range_.integer else value
-    return values
-
-
-@functools.lru_cache(maxsize=64)
-def make_method(name: str, spec: Spec) -> Method:
-    """The method for these shapes; the same object for equal ones, as programs are kept by it."""
-    return METHODS[name].make(spec)
-
-
-def make_hparams(method: str, values: Mapping[str, ArrayLike]) -> PyTree:
-    """The hyperparameter tuple of a method from numbers, or arrays of them, by name."""
-    kinds = {name: i.integer for name, i in METHODS[method].space(1).items()}
-    arrays = {n: jnp.asarray(v, jnp.int32 if kinds[n] else jnp.float32) for n, v in values.items()}
-    return METHODS[method].hparams(**arrays)
-
-
 def judged(config: RunConfig) -> bool:
     """Whether the same-class judge makes the partition, and with it the number of classes.
 
@@ -296,5 +274,5 @@ def most_hidden(folds: Folds[np.ndarray]) -> int:
 
 def purpose_key(config: RunConfig, purpose: str) -> Array:
     """The random key of one purpose, all from the one seed."""
-    purposes = ("search", "refit", "discover", "columns", "indices")
+    purposes = ("search", "refit", "discover", "columns", "indices", "gate")
     return jax.random.fold_in(jax.random.key(config.seed), purposes.index(purpose))

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.discovery.problem import Problem, judged, make_hparams, purpose_key
+from ncd_jax.discovery.hyperparameters import make_hparams
+from ncd_jax.discovery.problem import Problem, judged, purpose_key
 from ncd_jax.discovery.protocol import k_search
 from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.tuning.devices import spread_over_devices

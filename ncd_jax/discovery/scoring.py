@@ -11,20 +11,43 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.answers import Answer
 from ncd_jax.discovery.calibration import is_right
+from ncd_jax.discovery.hyperparameters import make_hparams
 from ncd_jax.discovery.model import Model, apply_model
-from ncd_jax.discovery.problem import Problem, make_hparams, purpose_key
+from ncd_jax.discovery.problem import Problem, purpose_key
 from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData, PyTree
 
-__all__ = ["score", "score_test_split", "true_names"]
+__all__ = ["score", "score_all", "score_test_split", "true_names"]
 
 
 def score(labels: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """ACC, NMI and ARI of found classes `i[u]` against true ones `i[u]`, both from 0."""
+    """ACC, NMI and ARI of found classes `i[u]` against true ones `i[u]`, both from 0.
+
+    Rows that were given to a known class, below 0, are wrong.
+    """
+    new = labels >= 0
     return {
-        "acc": float(is_right(labels, truth).mean()),
+        "acc": float(is_right(labels[new], truth[new]).sum() / len(labels)),
         "nmi": float(normalized_mutual_info_score(truth, labels)),
         "ari": float(adjusted_rand_score(truth, labels)),
     }
+
+
+def score_all(labels: np.ndarray, truth: np.ndarray, n_known: int) -> dict[str, float]:
+    """ACC where unlabelled rows are of known classes too: of `all`, of `old` and of `new` classes.
+
+    Found and true classes are matched one to one, once for all rows: a known class that is found
+    under another name is as good. NaN where no row is of such a class.
+
+    Source: Vaze, Han, Vedaldi, Zisserman, "Generalized category discovery", CVPR 2022.
+
+    Args:
+        labels: `i[u]`, found: a known class, or `n_known` and a novel one.
+        truth: `i[u]`, in the same way.
+        n_known: number of known classes.
+    """
+    right, old = is_right(labels, truth), truth < n_known
+    parts = {"all": right, "old": right[old], "new": right[~old]}
+    return {name: float(part.mean()) if len(part) else np.nan for name, part in parts.items()}
 
 
 def score_test_split(

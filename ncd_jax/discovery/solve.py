@@ -1,83 +1,24 @@
-"""The procedure, once: tune, refit, choose, evaluate on hidden classes. No file, no truth."""
+"""The procedure, once: tune, sift, refit, choose, evaluate on hidden classes. No file, no truth."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from ncd_jax.config import RunConfig, method_configs
+from ncd_jax.config import RunConfig, split_names
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.answers import Answer, choose
-from ncd_jax.discovery.calibration import AS_IT_IS, calibrate
-from ncd_jax.discovery.hidden_class_evaluation import (
-    HiddenClassEvaluation,
-    evaluate_hidden_classes,
-    known_accuracy,
-    without_some_labels,
-)
-from ncd_jax.discovery.judged import (
-    answer_of,
-    evaluate_folds,
-    join_rows,
-    partition_of,
-    row_confidence,
-)
-from ncd_jax.discovery.judging import Judgement, judge_scenes, see_folds
-from ncd_jax.discovery.model import Model, apply_model, fitted_model, refit_and_choose
-from ncd_jax.discovery.problem import Problem, judged, prepare
+from ncd_jax.discovery.finish import Sifted, finish
+from ncd_jax.discovery.gating import pass_gate
+from ncd_jax.discovery.problem import Problem, prepare
 from ncd_jax.discovery.progress import Phase, Reporter, Stopwatch
-from ncd_jax.discovery.refits import Refits, refit_all
+from ncd_jax.discovery.solution import Solution
 from ncd_jax.discovery.tune import Tuned, tune, unselected_scores, weigh
-from ncd_jax.judge.confidence import Partition
-from ncd_jax.judge.prior import read_prior
+from ncd_jax.errors import UserError
+from ncd_jax.methods import METHODS
 from ncd_jax.tuning.proposals import Trial
-from ncd_jax.types import UNLABELLED
 
-__all__ = ["Judged", "Solution", "prepare_methods", "solve", "solve_problems"]
-
-
-class Judged(NamedTuple):
-    """What the judge saw and said of the novel rows.
-
-    Attributes:
-        judgement: the evidence and its merges.
-        partition: what the confidence rests on, the likelihood of every number included.
-    """
-
-    judgement: Judgement
-    partition: Partition
-
-
-class Solution(NamedTuple):
-    """All that a run found out, before anything is scored or drawn.
-
-    Attributes:
-        tuned: every method that was compared.
-        winner: the one that gave the answer.
-        refits: its trainings on all known classes.
-        answer: the partition of the novel rows.
-        evaluation: answers for hidden classes; none where no class could be hidden.
-        known_accuracy: share of held-out known rows that `predict` gives their class.
-        model: for rows of any kind.
-        z: `f32[n, L]`, all rows in the representation that the answer comes from.
-        confidence: `f64[u]`, of every unlabelled row.
-        judged: what the judge saw and said; none where an index counted.
-        seconds: wall time by phase.
-    """
-
-    tuned: list[Tuned]
-    winner: Tuned
-    refits: Refits
-    answer: Answer
-    evaluation: HiddenClassEvaluation | None
-    known_accuracy: float
-    model: Model
-    z: np.ndarray
-    confidence: np.ndarray
-    judged: Judged | None
-    seconds: dict[str, float]
+__all__ = ["prepare_methods", "solve", "solve_problems"]
 
 
 def solve(config: RunConfig, table: Table, progress: Reporter | None = None) -> Solution:
@@ -106,7 +47,7 @@ def prepare_methods(config: RunConfig, table: Table, n_novel: int | None) -> lis
     Raises:
         UserError: the table or the configuration cannot be used.
     """
-    return [prepare(each, table, n_novel) for each in method_configs(config)]
+    return [prepare(each, table, n_novel) for each in _of_methods(config)]
 
 
 def solve_problems(
@@ -134,103 +75,40 @@ def solve_problems(
     if len(tuned) > 1:
         tuned = [weigh(each) for each in tuned]
     winner = max(tuned, key=lambda each: _mean(unselected_scores(each.on_hidden)))
-    finish = _by_judge if judged(winner.problem.config) else _by_index
-    return finish(tuned, winner, table, progress, seconds)
+    gate = None
+    if winner.problem.config.setting != "ncd":
+        with seconds("gate"), progress.phase("gate", "looks for rows of known classes"):
+            gate = pass_gate(winner, table)
+    return finish(Sifted(tuned, winner, gate), table, progress, seconds)
 
 
-def _by_index(
-    tuned: list[Tuned], winner: Tuned, table: Table, progress: Reporter, seconds: Stopwatch
-) -> Solution:
-    """Refits into as many classes as a validity index says."""
-    problem, n_refits = winner.problem, winner.problem.config.train.refits
-    hparams = winner.refit_hparams(n_refits)
-    detail = f"{n_refits} trainings on all known classes"
-    with seconds("refit"), progress.phase("refit", detail):
-        refits = jax.block_until_ready(refit_all(problem, hparams))
-    with seconds("discover"), progress.phase("discover", "clusters the unlabelled rows"):
-        answer = choose(problem, refits)
-        own, state = hparams[answer.refit], refits.state_of(answer.refit)
-        model = fitted_model(problem, table, own, state, answer)
-        z = apply_model(model, table.x).z
-    detail = f"answers for {len(problem.hidden_folds.y)} folds of hidden classes"
-    with seconds("evaluate"), progress.phase("evaluate", detail):
-        evaluation, calibration = evaluate_hidden_classes(problem, table, hparams)
-        recognised = _recognised_by_index(problem, table, hparams)
-    return Solution(
-        tuned=tuned,
-        winner=winner,
-        refits=refits,
-        answer=answer,
-        evaluation=evaluation,
-        known_accuracy=recognised,
-        model=model._replace(calibration=evaluation.lone_calibration),
-        z=z,
-        confidence=calibrate(calibration, answer.margin),
-        judged=None,
-        seconds=seconds.total(),
-    )
+def _of_methods(config: RunConfig) -> list[RunConfig]:
+    """One configuration for each method that is tuned: a single one but for `auto`.
 
+    A fixed hyperparameter counts for the methods that have it, a variant for those that
+    have that.
 
-def _recognised_by_index(problem: Problem, table: Table, hparams: list[dict[str, float]]) -> float:
-    without, held = without_some_labels(problem, table)
-    try:
-        _, _, model = refit_and_choose(without, table, hparams)
-    except FloatingPointError:
-        return float("nan")
-    return known_accuracy(model, table, held)
-
-
-def _by_judge(
-    tuned: list[Tuned], winner: Tuned, table: Table, progress: Reporter, seconds: Stopwatch
-) -> Solution:
-    """Refits whose micro clusters the judge merges."""
-    problem = winner.problem
-    hparams = winner.refit_hparams(problem.config.train.refits)
-    prior, n_novel = read_prior(), problem.n_novel
-    detail = f"{len(hparams)} fits on {len(problem.hidden_folds.y)} folds of hidden classes"
-    with seconds("learn"), progress.phase("learn", detail):
-        folds = winner.folds or see_folds(problem, hparams)
-    with seconds("refit"), progress.phase("refit", f"{len(hparams)} fits on all known classes"):
-        refits = jax.block_until_ready(refit_all(problem, hparams))
-        without, held = without_some_labels(problem, table)
-        try:
-            others = [refit_all(without, hparams)]
-        except FloatingPointError:
-            others = []
-    with seconds("discover"), progress.phase("discover", "judges which rows are one class"):
-        judgements = judge_scenes(folds, [refits, *others], prior)
-        of_folds, judgement = judgements[: len(folds.refits)], judgements[len(folds.refits)]
-        x = problem.scaler.apply(table.x[table.y == UNLABELLED])
-        rows = join_rows(problem, refits, x)
-        answer = answer_of(problem, refits, judgement, rows, n_novel)
-        own, state = hparams[answer.refit], refits.state_of(answer.refit)
-        model = fitted_model(problem, table, own, state, answer)
-        z = apply_model(model, table.x).z
-        partition = partition_of(judgement, rows, prior, n_novel)
-    with seconds("evaluate"), progress.phase("evaluate", "answers for hidden classes"):
-        evaluation, weights = evaluate_folds(problem, table, hparams, folds, of_folds, prior)
-        recognised = float("nan")
-        for fitted in others:
-            joined = join_rows(without, fitted, x)
-            other = answer_of(without, fitted, judgements[-1], joined, n_novel)
-            state = fitted.state_of(other.refit)
-            of_known = fitted_model(without, table, hparams[other.refit], state, other)
-            recognised = known_accuracy(of_known, table, held)
-    calibration = AS_IT_IS if evaluation is None else evaluation.lone_calibration
-    weighed = weigh(winner, judgement)
-    return Solution(
-        tuned=[weighed if each is winner else each for each in tuned],
-        winner=weighed,
-        refits=refits,
-        answer=answer,
-        evaluation=evaluation,
-        known_accuracy=recognised,
-        model=model._replace(calibration=calibration),
-        z=z,
-        confidence=row_confidence(partition, weights),
-        judged=Judged(judgement, partition),
-        seconds=seconds.total(),
-    )
+    Raises:
+        UserError: none of the methods has such a hyperparameter or variant.
+    """
+    if config.method != "auto":
+        return [config]
+    names = split_names(config.methods, tuple(METHODS), "methods")
+    spaces = {name: METHODS[name].space(1) for name in names}
+    for hparam in config.hparams:
+        if not any(hparam in space for space in spaces.values()):
+            raise UserError(f"config.hparams.{hparam} is a hyperparameter of none of the methods")
+    if config.variant and not any(config.variant in METHODS[name].variants for name in names):
+        raise UserError(f"config.variant={config.variant!r} is a variant of none of the methods")
+    return [
+        dataclasses.replace(
+            config,
+            method=name,
+            variant=config.variant if config.variant in METHODS[name].variants else "",
+            hparams={key: v for key, v in config.hparams.items() if key in spaces[name]},
+        )
+        for name in names
+    ]
 
 
 def _tuned(problem: Problem, journal: Callable[[str], Path] | None, progress: Reporter) -> Tuned:

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.data.folds import Folds
+from ncd_jax.discovery.hyperparameters import make_hparams
 from ncd_jax.discovery.judging import FoldScenes, Judgement, judge_scenes, see_folds, trials_of
-from ncd_jax.discovery.problem import Problem, make_hparams, median_class_size, purpose_key
+from ncd_jax.discovery.problem import Problem, median_class_size, purpose_key
 from ncd_jax.discovery.protocol import fold_method, fold_protocol, k_search
 from ncd_jax.tuning.cross_validation import SweepData
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k

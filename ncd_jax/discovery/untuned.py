@@ -9,9 +9,10 @@ import numpy as np
 
 from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.answers import Answer, choose
+from ncd_jax.discovery.answers import Answer, choose, nothing_novel
+from ncd_jax.discovery.hyperparameters import make_hparams
 from ncd_jax.discovery.model import Model, fitted_model
-from ncd_jax.discovery.problem import Problem, make_hparams, prepare_untuned, purpose_key
+from ncd_jax.discovery.problem import Problem, prepare_untuned, purpose_key
 from ncd_jax.discovery.refits import refit_all
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Goal
@@ -38,7 +39,8 @@ def fit_untuned(config: RunConfig, table: Table) -> tuple[Model, Answer]:
         state: Any = refits.state_of(answer.refit)
     else:
         state = _train_on_known(problem, hparams)
-        answer = _nothing_novel(problem, state)
+        z = jax.eval_shape(problem.method.represent, state, problem.data.x)
+        answer = nothing_novel(problem, z.shape[1])
     model = fitted_model(problem, table, hparams, state, answer)
     if not np.isfinite(model.means).all():
         raise FloatingPointError(f"{config.method} diverged; give a smaller hparams lr")
@@ -58,18 +60,3 @@ def _train_on_known(problem: Problem, hparams: Mapping[str, float]) -> Any:
         batch_size=config.train.batch_size,
     )
     return state
-
-
-def _nothing_novel(problem: Problem, state: Any) -> Answer:
-    none = np.zeros(0, np.int32)
-    z = jax.eval_shape(problem.method.represent, state, problem.data.x)
-    return Answer(
-        refit=0,
-        k=0,
-        labels=none,
-        means=np.zeros((0, z.shape[1])),
-        centroids=np.zeros((problem.spec.max_clusters, z.shape[1])),
-        owners=np.full(problem.spec.max_clusters, -1),
-        margin=np.zeros(0),
-        stability=None,
-    )

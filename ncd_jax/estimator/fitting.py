@@ -24,7 +24,8 @@ class Fit(NamedTuple):
 
     Attributes:
         model: the model.
-        novel: `i[u]`, the novel class of every unlabelled row.
+        labels: `i[u]`, the class of every unlabelled row, an index into those of the model.
+        setting: as it was taken: `ncd`, or `gcd` where some are of known classes.
         confidence: `f64[u]`, of every unlabelled row; NaN without tuning.
         n_novel_probability: of every number of novel classes; empty where none was looked for.
         hidden_class_score: mean over folds; NaN without tuning.
@@ -33,7 +34,8 @@ class Fit(NamedTuple):
     """
 
     model: Model
-    novel: np.ndarray
+    labels: np.ndarray
+    setting: str
     confidence: np.ndarray
     n_novel_probability: dict[int, float]
     hidden_class_score: float
@@ -57,13 +59,15 @@ def fit(config: RunConfig, table: Table, progress: Reporter, *, tuned: bool) -> 
     if not tuned:
         model, answer = fit_untuned(config, table)
         unknown = np.full(len(answer.labels), math.nan)
-        return Fit(model, answer.labels, unknown, {}, math.nan, _or_nan(answer.stability), None)
+        labels, stability = len(table.classes) + answer.labels, _or_nan(answer.stability)
+        return Fit(model, labels, "ncd", unknown, {}, math.nan, stability, None)
     solution = solve(config, table, progress)
     metrics: dict[str, Any] = {**measure(solution, table), "seconds": solution.seconds}
     findings = find(solution, table, None, describe_run(config, table), metrics)
     return Fit(
         solution.model,
-        solution.answer.labels,
+        solution.labels(len(table.classes)),
+        solution.setting,
         solution.confidence,
         {int(k): p for k, p in metrics.get("n_novel_probability", {}).items()},
         metrics["hidden_class_score"],

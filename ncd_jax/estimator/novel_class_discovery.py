@@ -21,15 +21,16 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ncd_jax.config import RunConfig
-from ncd_jax.data.dtypes import is_frame, to_frame, to_labels
+from ncd_jax.data.dtypes import to_labels
 from ncd_jax.data.names import checked_names
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.calibration import fit_temperature
-from ncd_jax.discovery.model import Applied, apply_model, on_host
+from ncd_jax.discovery.model import Applied, apply_model, familiar_rows, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.estimator.fitting import Fit, fit
+from ncd_jax.estimator.frames import rows_of
 from ncd_jax.estimator.parameters import as_value_errors, to_config
 from ncd_jax.methods import METHODS
 from ncd_jax.precision import in_single_precision
@@ -58,6 +59,8 @@ class NovelClassDiscovery(
     Args:
         method: a name in `ncd_jax.methods.METHODS`, or `auto`: all are tuned, the best answers.
         variant: a static choice inside the method; its first one where it is empty.
+        setting: `ncd` where no unlabelled row is of a known class, `gcd` where some may be, `auto`
+            to look.
         n_novel: the number of novel classes, or `auto`.
         hparams: hyperparameters by name that are fixed instead of tuned.
         n_candidates: hyperparameter candidates to try; 0 is no tuning.
@@ -75,8 +78,9 @@ class NovelClassDiscovery(
             are numbers, novel ones are the whole numbers behind them; else they are `novel_0`,
             `novel_1`, ... The report calls them that in any case.
         n_novel_: number of novel classes.
-        labels_: class of every training row. Labelled rows keep their label, unlabelled ones
-            get a novel class, while `predict` may give any row any class.
+        labels_: class of every training row. Labelled rows keep their label, unlabelled ones get
+            a novel class or, in the setting `gcd`, a known one; `predict` may give any row any.
+        setting_: `ncd` or `gcd`, as it was taken.
         confidence_: how likely each training row is in the class that stands for its own: 1 for
             labelled rows, NaN without tuning, 0 for rows without any cell.
         assignments_: both, of the unlabelled rows, under the index of the frame.
@@ -98,6 +102,7 @@ class NovelClassDiscovery(
         *,
         method: str = _DEFAULT.method,
         variant: str = _DEFAULT.variant,
+        setting: str = _DEFAULT.setting,
         n_novel: int | str = "auto",
         hparams: Mapping[str, float] | None = None,
         n_candidates: int = _DEFAULT.search.candidates,
@@ -112,6 +117,7 @@ class NovelClassDiscovery(
     ):
         self.method = method
         self.variant = variant
+        self.setting = setting
         self.n_novel = n_novel
         self.hparams = hparams
         self.n_candidates = n_candidates
@@ -136,7 +142,7 @@ class NovelClassDiscovery(
             ValueError: a parameter, the table or the labels cannot be used.
             FloatingPointError: every training diverged.
         """
-        X, y = _of_pandas(X), to_labels(y)
+        X, y = rows_of(X), to_labels(y)
         validate_data(self, X, y, skip_check_array=True)
         frame = self._frame(X, reset=True)
         targets = read_targets(y)
@@ -151,13 +157,10 @@ class NovelClassDiscovery(
         unlabelled = targets.codes == UNLABELLED
         codes, self.confidence_ = targets.codes.copy(), (~unlabelled).astype(float)
         found = table.row_numbers[table.y == UNLABELLED]
-        codes[found], self.confidence_[found] = (
-            len(targets.classes) + fitted.novel,
-            fitted.confidence,
-        )
+        codes[found], self.confidence_[found] = fitted.labels, fitted.confidence
         blank = codes == UNLABELLED
         if blank.any():  # rows without a cell: nobody can know, and each row gets a class
-            codes[blank] = self._apply(X[blank]).labels
+            codes[blank] = self._apply(X[blank])[1].labels
         self.labels_ = self.classes_[codes]
         index = frame.index[unlabelled]
         self.assignments_ = pd.DataFrame(
@@ -166,6 +169,7 @@ class NovelClassDiscovery(
         self.n_novel_probability_ = fitted.n_novel_probability
         self.hidden_class_score_ = fitted.hidden_class_score
         self.stability_ = fitted.stability
+        self.setting_ = fitted.setting
         self.method_ = fitted.model.method
         self.hparams_ = dict(fitted.model.hparams)
         self.notes_ = table.notes
@@ -181,17 +185,19 @@ class NovelClassDiscovery(
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of every row, `[n]`: a known one or a novel one."""
-        labels = self._apply(X).labels
+        labels = self._apply(X)[1].labels
         return np.asarray(self.classes_[labels])
 
+    @in_single_precision
     def predict_proba(self, X: Any) -> np.ndarray:
         """The share of every class in every row, `f64[n, len(classes_)]`; a row adds up to 1.
 
         The softmax of minus the squared distances to the centroids; its temperature is the one
         under which the labels of the training rows are likeliest. It says how the row lies
-        between the classes that were found, not whether these exist.
+        between the classes that were found, not whether these exist. The further a row is from
+        all rows of its class, the nearer the shares are to equal ones.
         """
-        applied = self._apply(X)
+        x, applied = self._apply(X)
         labels = applied.labels
         logits = -applied.squared.astype(np.float64) / self._temperature
         logits -= logits.max(axis=1, keepdims=True)
@@ -200,11 +206,12 @@ class NovelClassDiscovery(
         rows = np.arange(len(logits))
         logits[rows, logits.argmax(axis=1)] = logits[rows, labels]
         logits[rows, labels] = 1e-9
-        return np.asarray(softmax(logits, axis=1))
+        familiar = familiar_rows(self._model, x, applied)[:, None]
+        return np.asarray(familiar * softmax(logits, axis=1) + (1 - familiar) / logits.shape[1])
 
     def transform(self, X: Any) -> np.ndarray:
         """The rows in the space in which classes are found, `f32[n, L]`."""
-        return self._apply(X).z[:, : self._n_features_out]
+        return self._apply(X)[1].z[:, : self._n_features_out]
 
     def report(self, path: str | Path) -> Path:
         """Writes the report of the fit, one self-contained HTML file.
@@ -271,13 +278,15 @@ class NovelClassDiscovery(
         return fit(config, table, progress, tuned=tuned)
 
     @in_single_precision
-    def _apply(self, X: Any) -> Applied[np.ndarray]:
+    def _apply(self, X: Any) -> tuple[np.ndarray, Applied[np.ndarray]]:
+        """The rows, encoded, and what the model says of them."""
         check_is_fitted(self, "classes_")
-        frame = self._frame(_of_pandas(X), reset=False)
+        frame = self._frame(rows_of(X), reset=False)
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
-            return apply_model(self._model, encoder.apply(frame))
+            x = encoder.apply(frame)
+            return x, apply_model(self._model, x)
 
 
 def _fewest_known(config: RunConfig) -> int:
@@ -287,11 +296,3 @@ def _fewest_known(config: RunConfig) -> int:
 
 def _is_frame(X: Any) -> bool:
     return isinstance(X, pd.DataFrame)
-
-
-def _of_pandas(X: Any) -> Any:
-    """Frames of anybody as pandas has them, in one form; all else as it is."""
-    if not is_frame(X):
-        return X
-    with as_value_errors():
-        return to_frame(X)

@@ -16,6 +16,7 @@ __all__ = ["as_value_errors", "to_config"]
 _KEYS = {
     "method": "method",
     "variant": "variant",
+    "setting": "setting",
     "n_novel": "k.n_novel",
     "n_candidates": "search.candidates",
     "n_folds": "search.folds",

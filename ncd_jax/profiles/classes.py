@@ -96,9 +96,9 @@ class SortedRows(NamedTuple):
     Attributes:
         frame: their original columns, without labels; numbers, text, missing values.
         labels: the known class or `novel_i` of each.
-        is_novel: `bool[n]`, the unlabelled rows.
+        is_novel: `bool[n]`, the unlabelled rows that were given to no known class.
         z: `f32[n, L]`, latents.
-        confidence: `f[u]`, of the unlabelled rows, in order of row.
+        confidence: `f[v]`, of these, in order of row.
         numbers: `i[n]`, of the rows in the table; none where they count from 0.
     """
 

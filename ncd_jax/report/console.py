@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ncd_jax.discovery.progress import Phase, Reporter
+from ncd_jax.report.headline import headline
 
 __all__ = ["make_reporter", "summary"]
 
@@ -140,13 +141,12 @@ def summary(
         there_already: whether it was found earlier, and only read now.
     """
     console = console or Console()
-    n_novel, n_rows = metrics["n_novel_estimated"], metrics["n_unlabelled"]
     console.print()
-    console.print(Text(f"{n_novel} novel {_plural('class', n_novel)}", style="bold green"), end="")
-    likely = metrics.get("n_novel_probability", {}).get(str(n_novel))
-    sure = "" if likely is None else f"; the number has a chance of {likely:.0%}"
-    console.print(f" among {n_rows} unlabelled {_plural('row', n_rows)}{sure}", highlight=False)
-    console.print(_sizes(metrics["novel_sizes"], "#" if console.options.ascii_only else "█"))
+    console.print(Text(headline(metrics), style="bold green"))
+    likely = metrics.get("n_novel_probability", {}).get(str(metrics["n_novel_estimated"]))
+    if likely is not None:
+        console.print(f"the number of novel classes has a chance of {likely:.0%}", highlight=False)
+    console.print(_sizes(metrics, "#" if console.options.ascii_only else "█"))
     console.print(_scores(metrics))
     took = f"took   {_clock(metrics['seconds']['total'])}"
     if there_already:
@@ -154,14 +154,17 @@ def summary(
     console.print(f"report {report}\n{took}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _sizes(sizes: list[int], sign: str) -> Table:
+def _sizes(metrics: Mapping[str, Any], sign: str) -> Table:
+    rows = {f"novel_{i}": size for i, size in enumerate(metrics["novel_sizes"])}
+    rows |= metrics["known_sizes"]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("class")
     table.add_column("rows", justify="right")
     table.add_column()
-    for i, size in enumerate(sizes):
-        bar = sign * max(1, round(24 * size / max(sizes)))
-        table.add_row(f"novel_{i}", str(size), Text(bar, style="blue"))
+    for name, size in rows.items():
+        bar = sign * max(1, round(24 * size / max(rows.values())))
+        style = "dim" if name in metrics["known_sizes"] else "blue"
+        table.add_row(Text(name), str(size), Text(bar, style=style))
     return table
 
 
@@ -189,12 +192,6 @@ def _scores(metrics: Mapping[str, Any]) -> Table:
     if "n_novel_true" in metrics:
         table.add_row("true number of classes", str(metrics["n_novel_true"]), "")
     return table
-
-
-def _plural(word: str, n: int) -> str:
-    if n == 1:
-        return word
-    return word + ("es" if word.endswith("s") else "s")
 
 
 def _clock(seconds: float) -> str:

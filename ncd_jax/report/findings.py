@@ -126,7 +126,7 @@ class LatentMap:
         xy: `f[p, 2]`.
         row: `i[p]`, row number in the table.
         label: the known class or `novel_i` of each point.
-        is_novel: `bool[p]`, whether the row was unlabelled.
+        is_novel: `bool[p]`, whether the row is in a novel class.
         truth: true class of each point where it is known, else none. For eyes only.
     """
 
@@ -178,7 +178,9 @@ class Findings:
             candidates were scored on the known classes.
         ranking: the methods that were compared, the best first; one where none was.
         rows: `i[u]`, row numbers of the unlabelled rows.
-        labels: `i[u]`, index of the novel class of each; 0 is the largest class.
+        labels: `i[u]`, index of the novel class of each, 0 is the largest class; -1 where it was
+            given to a known class.
+        names: the class of each.
         confidence: `f[u]`, between 0 and 1.
         confidence_curve: accuracy on hidden classes by confidence; none where no class was hidden.
         profiles: what the novel classes are.
@@ -201,6 +203,7 @@ class Findings:
     ranking: tuple[Ranked, ...]
     rows: np.ndarray
     labels: np.ndarray
+    names: tuple[str, ...]
     confidence: np.ndarray
     confidence_curve: ConfidenceCurve | None
     profiles: Profiles
@@ -213,8 +216,7 @@ class Findings:
     @property
     def assignments(self) -> Assignments:
         """The class of every unlabelled row, as it is recorded."""
-        names = [f"novel_{label}" for label in self.labels.tolist()]
-        return Assignments(self.rows, names, self.confidence)
+        return Assignments(self.rows, self.names, self.confidence)
 
     @property
     def scored_best(self) -> int:

@@ -30,7 +30,7 @@ def latent_map(
         z: `f[n, L]`, latents of known and unlabelled rows.
         rows: `i[n]`, their row numbers in the table.
         labels: the known class or `novel_i` of each.
-        is_novel: `bool[n]`, whether the row was unlabelled.
+        is_novel: `bool[n]`, whether the row is in a novel class.
         truth: true class of each where it is known.
         seed: of the sample and of t-SNE.
         max_points: most points drawn. Known rows keep at least a third of them, unlabelled

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ncd_jax.discovery.answers import Answer
-from ncd_jax.discovery.solve import Judged
+from ncd_jax.discovery.solution import Judged
 from ncd_jax.report.plot_style import new_figure
 
 __all__ = ["NumberStory", "number_plot", "number_story"]

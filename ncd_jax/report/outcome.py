@@ -18,7 +18,7 @@ from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.protocol import k_search
 from ncd_jax.discovery.refits import Refits
-from ncd_jax.discovery.solve import Solution
+from ncd_jax.discovery.solution import Solution
 from ncd_jax.discovery.tune import Tuned, unselected_scores
 from ncd_jax.profiles.classes import SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, KCurve, Ranked
@@ -36,8 +36,11 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
     scored = on_hidden[0] if problem.info.tuned_on_known else best[0]
     metrics = {
         "method": problem.config.method,
+        "setting": solution.setting,
         "n_rows": len(table.y),
-        "n_unlabelled": len(answer.labels),
+        "n_unlabelled": len(solution.confidence),
+        "n_rows_known": int((~solution.is_new).sum()),
+        "known_sizes": _known_sizes(solution, table),
         "n_known_classes": len(table.classes),
         "n_novel_estimated": answer.k,
         "novel_sizes": np.bincount(answer.labels, minlength=answer.k).tolist(),
@@ -47,6 +50,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "known_accuracy_by_chance": float(_shares(table).max()),
         "stability": answer.stability,
         "mean_confidence": float(np.mean(solution.confidence)),
+        "gate": _gate(solution),
         **_evaluated(solution.evaluation),
         "diverged_runs": sum(t.diverged for t in trials),
         "total_runs": len(trials) * len(trials[0].fold_scores) * problem.config.search.seeds,
@@ -84,6 +88,22 @@ def _evaluated(evaluation: HiddenClassEvaluation | None) -> dict[str, Any]:
     }
 
 
+def _known_sizes(solution: Solution, table: Table) -> dict[str, int]:
+    """Unlabelled rows that were given to each known class, of those that got any."""
+    if solution.gate is None:
+        return {}
+    given = solution.gate.known[~solution.is_new]
+    sizes = np.bincount(given, minlength=len(table.classes)).tolist()
+    return {name: size for name, size in zip(table.classes, sizes, strict=True) if size}
+
+
+def _gate(solution: Solution) -> dict[str, float] | None:
+    """What telling known from new was worth where it is known."""
+    if solution.gate is None or solution.gate.trust is None:
+        return None
+    return solution.gate.trust._asdict()
+
+
 def _shares(table: Table) -> np.ndarray:
     """Share of every known class of the labelled rows."""
     sizes = np.bincount(table.y[table.y != UNLABELLED])
@@ -109,7 +129,13 @@ def find(
     problem, found, best, on_hidden, _ = solution.winner
     answer, evaluation, config = solution.answer, solution.evaluation, problem.config
     confidence = solution.confidence
-    names, is_novel = _names(table, answer), table.y == UNLABELLED
+    names = _names(table, solution)
+    unlabelled = np.flatnonzero(table.y == UNLABELLED)
+    new = solution.is_new
+    is_novel = np.zeros(len(table.y), bool)
+    is_novel[unlabelled[new]] = True
+    labels = np.full(len(new), UNLABELLED)
+    labels[new] = answer.labels
     return Findings(
         config=recorded,
         metrics=metrics,
@@ -123,8 +149,9 @@ def find(
         best=best[0].number,
         scored=tuple(on_hidden),
         ranking=_ranking(solution.tuned),
-        rows=table.row_numbers[is_novel],
-        labels=answer.labels,
+        rows=table.row_numbers[unlabelled],
+        labels=labels,
+        names=tuple(names[row] for row in unlabelled.tolist()),
         confidence=confidence,
         confidence_curve=(
             None
@@ -133,7 +160,7 @@ def find(
         ),
         profiles=profile_classes(
             SortedRows(
-                table.original(), names, is_novel, solution.z, confidence, table.row_numbers
+                table.original(), names, is_novel, solution.z, confidence[new], table.row_numbers
             ),
             table.classes,
             answer.k,
@@ -180,8 +207,10 @@ def _k_curve(problem: Problem, refits: Refits, answer: Answer) -> KCurve | None:
     )
 
 
-def _names(table: Table, answer: Answer) -> list[str]:
-    """The name of every row's class: the known one, or `novel_i`."""
-    names = np.asarray(table.classes, dtype=object)[table.y]
-    names[table.y == UNLABELLED] = [f"novel_{label}" for label in answer.labels]
-    return names.tolist()
+def _names(table: Table, solution: Solution) -> list[str]:
+    """The name of every row's class: a known one, or `novel_i`."""
+    n_known = len(table.classes)
+    classes = [*table.classes, *(f"novel_{i}" for i in range(solution.answer.k))]
+    codes = table.y.astype(int)
+    codes[table.y == UNLABELLED] = solution.labels(n_known)
+    return np.asarray(classes, dtype=object)[codes].tolist()

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 from ncd_jax.methods import METHODS
 from ncd_jax.report.confidence_plots import confidence_plot
 from ncd_jax.report.findings import Findings
+from ncd_jax.report.headline import headline
 from ncd_jax.report.novel_plots import k_plot, map_plot, size_plot
 from ncd_jax.report.number import number_plot
 from ncd_jax.report.profile_plots import profile_plot
@@ -51,6 +52,7 @@ def render_report(findings: Findings) -> str:
             top=sorted(findings.trials, key=lambda t: (-t.score, t.number))[:_TOP_TRIALS],
             profiles=findings.profiles,
             novel_classes=_novel_classes(findings),
+            headline=headline(findings.metrics),
             title=info.title,
             meanings={name: interval.meaning for name, interval in info.space(1).items()},
             citation=info.citation,
@@ -63,9 +65,10 @@ def render_report(findings: Findings) -> str:
 
 def _figures(findings: Findings) -> dict[str, go.Figure]:
     """The figures that this run has something to show in, by name."""
+    sizes = findings.metrics["novel_sizes"]
     trials, best, curve = findings.trials, findings.best, findings.confidence_curve
     figures = {
-        "sizes": size_plot(findings.metrics["novel_sizes"]),
+        "sizes": size_plot(sizes) if sizes else None,
         "map": map_plot(findings.latent_map),
         "k": k_plot(findings.k_curve) if findings.k_curve else None,
         "profiles": profile_plot(findings.profiles.grid),
@@ -86,7 +89,7 @@ def _novel_classes(findings: Findings) -> list[dict[str, Any]]:
         {
             "name": f"novel_{i}",
             "size": size,
-            "share": size / max(len(findings.rows), 1),
+            "share": size / max(int((findings.labels >= 0).sum()), 1),
             "confidence": np.mean(findings.confidence[findings.labels == i]) if size else None,
         }
         for i, size in enumerate(findings.metrics["novel_sizes"])

@@ -6,6 +6,7 @@ from typing import Any
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.calibration import Calibration
+from ncd_jax.discovery.familiarity import Reference
 from ncd_jax.discovery.model import Model
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, Spec
@@ -24,6 +25,8 @@ def save_model(workdir: Workdir, model: Model) -> None:
     arrays |= {name: getattr(model, name) for name in _PLACES}
     arrays["scaler"] = model.scaler.to_arrays()
     arrays["calibration"] = model.calibration._asdict()
+    if model.reference is not None:
+        arrays["reference"] = model.reference._asdict()
     facts: dict[str, Any] = {
         "method": model.method,
         "spec": dataclasses.asdict(model.spec),
@@ -54,6 +57,7 @@ def load_model(workdir: Workdir) -> Model:
             classes=tuple(facts["classes"]),
             **{name: arrays[name] for name in _PLACES},
             calibration=Calibration(**arrays["calibration"]),
+            reference=Reference(**arrays["reference"]) if "reference" in arrays else None,
         )
     except (KeyError, TypeError) as error:
         raise UserError(

@@ -420,3 +420,13 @@ def test_a_browser_draws_it_without_complaint(
     assert all("js-plotly-plot" in a.get("class", "") for a in plots)
     if kind == "hostile":
         assert not [a for t, a in drawn.tags if t in {"img", "a"} or "onload" in a]
+
+
+def test_dataset_without_a_test_split_is_in_no_inductive_table():
+    split = make_record(make_cell("usps", "pbn"), [70.0], [5], hidden=0.5)
+    whole = make_record(
+        make_cell("digits", "pbn"), [90.0], [5], hidden=0.5, evaluations=("transductive",)
+    )
+    table = accuracy([split, whole], evaluation="inductive")
+    assert list(table.mean.columns) == ["usps"]
+    assert table.summary.loc[AUTO, "rank"] == 1

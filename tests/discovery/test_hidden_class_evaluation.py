@@ -10,7 +10,7 @@ from ncd_jax.discovery import hidden_class_evaluation as module
 from ncd_jax.discovery.calibration import calibrate, fit_calibration
 from ncd_jax.discovery.hidden_class_evaluation import (
     evaluate_hidden_classes,
-    known_accuracy,
+    recognise,
     without_some_labels,
 )
 from ncd_jax.discovery.model import Applied, refit_and_choose
@@ -125,7 +125,7 @@ def test_nobody_can_spare_a_label(problem, overlapping, quick):
     assert not held.any()
     np.testing.assert_array_equal(without.data.y, problem.data.y)
     _, _, model = refit_and_choose(without, overlapping, HPARAMS)
-    assert np.isnan(known_accuracy(model, overlapping, held))
+    assert np.isnan(recognise(model, overlapping, held)).all()
 
 
 def test_rows_without_their_label_are_not_asked_for(problem, overlapping):
@@ -139,4 +139,4 @@ def test_rows_without_their_label_are_not_asked_for(problem, overlapping):
     targets = np.asarray(without.target_rows)[without.target_mask]
     np.testing.assert_array_equal(targets, np.flatnonzero(overlapping.y == UNLABELLED))
     _, _, model = refit_and_choose(without, overlapping, HPARAMS)
-    assert 0 < known_accuracy(model, overlapping, held) <= 1
+    assert 0 < recognise(model, overlapping, held).accuracy <= 1

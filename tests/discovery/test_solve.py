@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from ncd_jax.data.folds import hold_out
+from ncd_jax.discovery import finish as finishing
 from ncd_jax.discovery import solve as module
 from ncd_jax.discovery.calibration import calibrate, fit_calibration, held_out_confidence
 from ncd_jax.discovery.model import apply_model, refit_and_choose
@@ -107,7 +108,7 @@ def test_known_accuracy_is_unknown_where_all_diverged(overlapping, quick, monkey
     def diverge(*_):
         raise FloatingPointError
 
-    monkeypatch.setattr(module, "refit_and_choose", diverge)
+    monkeypatch.setattr(finishing, "refit_and_choose", diverge)
     found = solve(dataclasses.replace(quick, method="kmeans"), overlapping)
     assert np.isnan(found.known_accuracy)
     assert len(found.confidence) == np.sum(overlapping.y == UNLABELLED)

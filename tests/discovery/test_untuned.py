@@ -8,8 +8,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.config import TrainConfig
 from ncd_jax.data.table import Table
+from ncd_jax.discovery.hyperparameters import middle
 from ncd_jax.discovery.model import apply_model
-from ncd_jax.discovery.problem import middle
 from ncd_jax.discovery.untuned import fit_untuned
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS

@@ -67,7 +67,7 @@ def test_findings(rca, findings, overlapping):
     np.testing.assert_array_equal(findings.rows, novel)
     np.testing.assert_array_equal(findings.labels, rca.answer.labels)
     np.testing.assert_array_equal(findings.confidence, rca.confidence)
-    assert findings.assignments.labels == [f"novel_{i}" for i in rca.answer.labels]
+    assert list(findings.assignments.labels) == [f"novel_{i}" for i in rca.answer.labels]
     hidden = rca.winner.problem.hidden_folds.hidden
     names = np.array(overlapping.classes)
     assert findings.hidden == tuple(tuple(names[each]) for each in hidden)

@@ -1,0 +1,275 @@
+"""Known or new, row by row: what a row's surroundings say of it.
+
+An empty label may mean a class nobody has named, or that nobody got to the row. A row of a known
+class lies among labelled rows as densely as these lie among themselves; of a new class it lies
+among other unlabelled ones. Two stages ask for that: the first sees distances and neighbours, the
+second also what the first says of the neighbours.
+
+Sources: that unlabelled rows near labelled ones are of their class, Elkan and Noto, "Learning
+classifiers from only positive and unlabeled data", KDD 2008; ranks of a distance among those of a
+class, Vovk, Gammerman, Shafer, "Algorithmic learning in a random world", 2005.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ncd_jax.clustering.kmeans import squared_distances
+from ncd_jax.judge.micro import ruler
+from ncd_jax.methods.parts import class_means
+from ncd_jax.types import Array
+
+__all__ = [
+    "ABSENT",
+    "CLASS_FEATURES",
+    "ROW_FEATURES",
+    "SECOND_FEATURES",
+    "RowScene",
+    "second_features",
+]
+__all__ += ["second_features", "see_rows"]
+
+ROW_FEATURES = (
+    "labelled_10_rel",
+    "labelled_30_rel",
+    "labelled_10",
+    "labelled_30_excess",
+    "log_labelled_to_unlabelled_1",
+    "log_labelled_to_unlabelled_3",
+    "log_labelled_to_unlabelled_10",
+    "log_mean_ruler",
+    "log_rank_mean",
+    "log_rank_3",
+    "log_rank_10",
+    "log_labelled_3",
+    "agreement",
+    "log_gap",
+    "norm",
+    "density",
+)
+SECOND_FEATURES = ("own", "near_10", "near_30", "near_unlabelled", "mean", "surely_known")
+CLASS_FEATURES = ("log_votes_3", "log_votes_15", "distance", "log_share")
+
+NEAREST, LABELLED, UNLABELLED_NEAREST = 30, 15, 10
+SOFT = 0.1
+"""Distances count as this share of a known class's extent more, so that equal rows divide."""
+LARGEST = 8.0
+SURE = 6.0
+"""Log-odds of known that labelled rows have, and the largest that others are taken to have."""
+EPSILON = 1e-9
+ABSENT = -100.0
+"""Every feature of a class without a labelled row."""
+
+
+class RowScene(NamedTuple):
+    """What the gate sees of `r` rows, labelled and not.
+
+    Attributes:
+        rows: `f32[r, 16]`, features of each row, the mean over all views; see `ROW_FEATURES`.
+        classes: `f32[r, C, 4]`, how each known class suits each row; see `CLASS_FEATURES`.
+        near: `i32[r, 30]`, nearest rows in the first view; `r` where there are no more.
+        near_unlabelled: `i32[r, 10]`, nearest unlabelled ones.
+    """
+
+    rows: Array
+    classes: Array
+    near: Array
+    near_unlabelled: Array
+
+
+class _Near(NamedTuple):
+    """The nearest rows of some kind: `rows` `i32[r, k]` and `distance`, infinite where none is."""
+
+    rows: Array
+    distance: Array
+
+    def at(self, place: int) -> Array:
+        """Distance to the neighbour at a place, or to the last one that there is."""
+        reached = jnp.where(jnp.isfinite(self.distance), self.distance, -jnp.inf)
+        last = jnp.max(reached[:, : place + 1], axis=1)
+        return jnp.where(jnp.isfinite(last), last, 0.0)
+
+
+def see_rows(views: Array, x: Array, y: Array, mask: Array, *, n_known: int) -> RowScene:
+    """Describes rows by their surroundings.
+
+    Args:
+        views: `f32[V, r, L]`, the rows in every representation.
+        x: `f32[r, d]`, in the standardised columns.
+        y: `i32[r]`, the known class of labelled rows, `UNLABELLED` for the others.
+        mask: `bool[r]`, rows that there are.
+        n_known: static number of known classes `C`.
+    """
+    chex.assert_rank([views, x, y], [3, 2, 1])
+    log_norm = jnp.log(jnp.linalg.norm(x, axis=1) + EPSILON)
+    seen = jax.lax.map(lambda z: _see(z, log_norm, y, mask, n_known), views)
+    return RowScene(
+        jnp.mean(seen.rows, axis=0),
+        jnp.mean(seen.classes, axis=0),
+        seen.near[0],
+        seen.near_unlabelled[0],
+    )
+
+
+def _see(z: Array, log_norm: Array, y: Array, mask: Array, n_known: int) -> RowScene:
+    labelled, unlabelled = mask & (y >= 0), mask & (y < 0)
+    squared = squared_distances(z, z)
+    squared = jnp.where(jnp.eye(len(z), dtype=bool), jnp.inf, squared)
+    near = _nearest(squared, mask, NEAREST)
+    near_labelled = _nearest(squared, labelled, LABELLED)
+    near_unlabelled = _nearest(squared, unlabelled, UNLABELLED_NEAREST)
+
+    in_class = labelled[None] & (y[None] == jnp.arange(n_known)[:, None])
+    n_of_class = jnp.sum(in_class, axis=1)
+    share = jnp.sum(labelled) / jnp.maximum(jnp.sum(mask), 1)
+    extent = ruler(z, jnp.where(mask, y, -1), n_known)
+    soft = SOFT * extent
+
+    def ratio(a: Array, b: Array) -> Array:
+        return jnp.log((a + soft) / (b + soft))
+
+    def per_class(values: Array) -> Array:
+        """Mean of labelled rows of each class, drawn to that of all where they are few."""
+        weight = n_of_class / (n_of_class + 5.0)
+        own = jnp.sum(jnp.where(in_class, values[None], 0.0), axis=1) / jnp.maximum(n_of_class, 1)
+        every = jnp.sum(jnp.where(labelled, values, 0.0)) / jnp.maximum(jnp.sum(labelled), 1)
+        return weight * own + (1 - weight) * every
+
+    def median(values: Array) -> Array:
+        middle = jnp.nanmedian(jnp.where(in_class, values[None], jnp.nan), axis=1)
+        return jnp.where(n_of_class > 0, middle, 0.0)
+
+    is_labelled = labelled[jnp.minimum(near.rows, len(z) - 1)] & jnp.isfinite(near.distance)
+    ten, thirty = jnp.mean(is_labelled[:, :10], axis=1), jnp.mean(is_labelled, axis=1)
+
+    counts = jnp.isfinite(near_labelled.distance)
+    voted = y[jnp.minimum(near_labelled.rows, len(z) - 1)]
+    votes = (voted[:, :, None] == jnp.arange(n_known)[None, None]) & counts[:, :, None]
+    ten_votes = jnp.sum(votes[:, :10], axis=1) + 1e-3 * jnp.sum(votes[:, :5], axis=1)
+    nearest_class = jnp.argmax(ten_votes, axis=1)
+
+    to_means = _to_means(z, y, labelled, in_class, n_of_class)
+    own_class = jnp.where(labelled, y, jnp.argmin(to_means, axis=1))
+    to_own = jnp.take_along_axis(to_means, own_class[:, None], axis=1)[:, 0]
+    two = -jax.lax.top_k(-to_means, min(2, n_known))[0]
+    second = jnp.where(jnp.isfinite(two[:, -1]), two[:, -1], two[:, 0])
+
+    def log_rank(values: Array, classes: Array) -> Array:
+        """Logarithm of the share of labelled rows of a class whose value is as large."""
+        larger = (values[None] >= values[:, None]) & labelled[None] & (y[None] == classes[:, None])
+        n = jnp.sum(larger, axis=1) + jnp.where(labelled, 0, 1)
+        return jnp.log(jnp.maximum(n, 1) / (n_of_class[classes] + 1))
+
+    voted_class = jnp.where(labelled, y, nearest_class)
+    third, tenth = near_labelled.at(2), near_labelled.at(9)
+    width = _median_of(near.at(9), mask) + soft
+    kernel = jnp.where(
+        jnp.isfinite(near.distance), jnp.exp(-0.5 * (near.distance / width) ** 2), 0.0
+    )
+    spread = jnp.sqrt(_variance(log_norm, labelled)) + 1e-6
+    features = {
+        "labelled_10_rel": ten / (per_class(ten)[nearest_class] + 0.02),
+        "labelled_30_rel": thirty / (per_class(thirty)[nearest_class] + 0.02),
+        "labelled_10": ten,
+        "labelled_30_excess": thirty - share,
+        "log_labelled_to_unlabelled_1": ratio(near_labelled.at(0), near_unlabelled.at(0)),
+        "log_labelled_to_unlabelled_3": ratio(third, near_unlabelled.at(2)),
+        "log_labelled_to_unlabelled_10": ratio(tenth, near_unlabelled.at(9)),
+        "log_mean_ruler": jnp.log(jnp.min(to_means, axis=1) / extent + EPSILON),
+        "log_rank_mean": log_rank(to_own, own_class),
+        "log_rank_3": log_rank(third, voted_class),
+        "log_rank_10": log_rank(tenth, voted_class),
+        "log_labelled_3": ratio(third, median(third)[nearest_class]),
+        "agreement": jnp.max(ten_votes, axis=1) / 10,
+        "log_gap": jnp.log((second + EPSILON) / (two[:, 0] + EPSILON)),
+        "norm": jnp.clip((log_norm - median(log_norm)[nearest_class]) / spread, -4, 4),
+        "density": jnp.sum(kernel * is_labelled, axis=1) / (jnp.sum(kernel, axis=1) + EPSILON)
+        - share,
+    }
+    rows = jnp.stack([features[name] for name in ROW_FEATURES], axis=1)
+
+    def log_votes(k: int) -> Array:
+        return jnp.log(jnp.mean(votes[:, :k], axis=1) + 0.03)
+
+    beyond = to_means - two[:, :1]
+    usual = _median_of(second - two[:, 0], unlabelled) + 1e-6
+    classes = {
+        "log_votes_3": log_votes(3),
+        "log_votes_15": log_votes(15),
+        "distance": -jnp.minimum(beyond / usual, 10.0),
+        "log_share": jnp.broadcast_to(
+            jnp.log((n_of_class + EPSILON) / (jnp.sum(n_of_class) + EPSILON))[None], to_means.shape
+        ),
+    }
+    suits = jnp.stack([classes[name] for name in CLASS_FEATURES], axis=2)
+    return RowScene(
+        jnp.clip(rows, -LARGEST, LARGEST),
+        jnp.where((n_of_class > 0)[None, :, None], suits, ABSENT),
+        near.rows,
+        near_unlabelled.rows,
+    )
+
+
+def _nearest(squared: Array, among: Array, k: int) -> _Near:
+    kept = jnp.where(among[None], -squared, -jnp.inf)
+    negative, index = jax.lax.top_k(kept, min(k, len(squared)))
+    distance = jnp.sqrt(jnp.maximum(-negative, 0.0))
+    return _Near(jnp.where(jnp.isfinite(distance), index, len(squared)), distance)
+
+
+def _to_means(z: Array, y: Array, labelled: Array, in_class: Array, n_of_class: Array) -> Array:
+    """Distances `f32[r, C]` to class means, without the row itself; infinite where none is."""
+    means = class_means(z, jnp.where(labelled, y, -1), len(n_of_class))
+    distance = jnp.sqrt(squared_distances(z, means))
+    without = n_of_class / jnp.maximum(n_of_class - 1, 1)
+    distance = jnp.where(in_class.T, distance * without[None], distance)
+    return jnp.where((n_of_class > 0)[None], distance, jnp.inf)
+
+
+def _median_of(values: Array, among: Array) -> Array:
+    middle = jnp.nanmedian(jnp.where(among, values, jnp.nan))
+    return jnp.where(jnp.any(among), middle, 1.0)
+
+
+def _variance(values: Array, among: Array) -> Array:
+    n = jnp.maximum(jnp.sum(among), 1)
+    mean = jnp.sum(jnp.where(among, values, 0.0)) / n
+    return jnp.sum(jnp.where(among, (values - mean) ** 2, 0.0)) / n
+
+
+def second_features(
+    logits: np.ndarray, unlabelled: np.ndarray, near: np.ndarray, near_unlabelled: np.ndarray
+) -> np.ndarray:
+    """What the first stage says of the surroundings of unlabelled rows, `f64[u, 6]`.
+
+    See `SECOND_FEATURES`: its log-odds of the row; the mean chance of its 10 and 30 nearest rows,
+    labelled ones being known; the mean log-odds of its 10 nearest unlabelled ones; and of all
+    unlabelled rows the log-odds of their mean chance, and of the share that is surely known.
+
+    Args:
+        logits: `f64[u]`, of the unlabelled rows, by the first stage.
+        unlabelled: `i[u]`, which of the `r` rows they are.
+        near: `i[r, 30]`, see `RowScene`.
+        near_unlabelled: `i[r, 10]`.
+    """
+    clipped = np.clip(logits, -SURE, SURE)
+    every = np.full(len(near) + 1, SURE)
+    every[unlabelled] = clipped
+    chance = 1 / (1 + np.exp(-every))
+    n = len(near)
+    of_row, among = (np.minimum(each[unlabelled], n) for each in (near, near_unlabelled))
+    there, some = of_row < n, among < n
+    of_near = np.where(there, chance[of_row], 0.0)
+    of_others = np.where(some, every[among], 0.0).sum(axis=1) / np.maximum(some.sum(axis=1), 1)
+    ten = of_near[:, :10].sum(axis=1) / np.maximum(there[:, :10].sum(axis=1), 1)
+    thirty = of_near.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    own = chance[unlabelled]
+    whole = [_odds(own.mean()), _odds((own > 0.9).mean())]
+    return np.column_stack([clipped, ten, thirty, of_others, np.tile(whole, (len(logits), 1))])
+
+
+def _odds(share: float) -> float:
+    return float(np.log((share + 0.01) / (1.01 - share)))
