@@ -32,6 +32,8 @@ several hidden with no other label."""
 STRENGTHS = (0.1, 3.0)
 """Of the pull to other tables' weights, in the first stage and in the second."""
 CLASS_STRENGTH, SHARE_STRENGTH = 0.03, 0.3
+PRIOR_STRENGTH = 0.003
+"""Of the pull to nothing where many tables teach: of any of these."""
 
 
 class Sight(NamedTuple):
@@ -117,7 +119,7 @@ def learn_gate(
         prior: where they are drawn to.
         own: whether it is one table; many are drawn less, and measure the scale of the features.
     """
-    pull = 1.0 if own else 0.03
+    strengths = [*STRENGTHS, CLASS_STRENGTH, SHARE_STRENGTH] if own else [PRIOR_STRENGTH] * 4
     if not any(sight.kind in KINDS for sight, _ in folds):
         return prior
     if not own:
@@ -125,7 +127,7 @@ def learn_gate(
         prior = prior._replace(mean=every.mean(axis=0), scale=every.std(axis=0) + 1e-9)
     teach = [(s, w * KINDS[s.kind]) for s, w in _evenly(folds, KINDS)]
     rows = [(s.rows - prior.mean) / prior.scale for s, _ in teach]
-    first = _fit(rows, teach, prior.first, pull * STRENGTHS[0])
+    first = _fit(rows, teach, prior.first, strengths[0])
     learned = prior._replace(first=first)
     around = [_surroundings(s, _first(s, learned)) for s, _ in teach]
     if not own:
@@ -134,15 +136,14 @@ def learn_gate(
             second_mean=every.mean(axis=0), second_scale=every.std(axis=0) + 1e-9
         )
     around = [(each - learned.second_mean) / learned.second_scale for each in around]
-    learned = learned._replace(second=_fit(around, teach, prior.second, pull * STRENGTHS[1]))
-    learned = learned._replace(classes=_fit_classes(folds, prior.classes, pull * CLASS_STRENGTH))
+    learned = learned._replace(second=_fit(around, teach, prior.second, strengths[1]))
+    learned = learned._replace(classes=_fit_classes(folds, prior.classes, strengths[2]))
     shares = [(s.kind, share_features(gate_logits(s, learned)), w) for s, w in folds]
     nothing = [(f[0], k == "none", w) for k, f, w in shares if k in ("none", "many", "one")]
     some = [(f[1], k != "ncd", w) for k, f, w in shares]
-    strength = pull * SHARE_STRENGTH
     return learned._replace(
-        nothing=_fit_shares(nothing, prior.nothing, strength),
-        some=_fit_shares(some, prior.some, strength),
+        nothing=_fit_shares(nothing, prior.nothing, strengths[3]),
+        some=_fit_shares(some, prior.some, strengths[3]),
     )
 
 

@@ -12,6 +12,7 @@ from ncd_jax.data.folds import hold_out
 from ncd_jax.discovery import finish as finishing
 from ncd_jax.discovery import solve as module
 from ncd_jax.discovery.calibration import calibrate, fit_calibration, held_out_confidence
+from ncd_jax.discovery.familiarity import familiarity
 from ncd_jax.discovery.model import apply_model, refit_and_choose
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.discovery.solve import prepare_methods, solve, solve_problems
@@ -78,6 +79,9 @@ def test_hidden_rows_are_right_where_their_own_answer_is(method, solved, overlap
     # Rows of the same margin are as sure as hidden ones of that margin are right.
     margin = np.concatenate(margins)
     sure = calibrate(fit_calibration(margin, evaluation.right), found.answer.margin)
+    model, new = found.model, table.y == UNLABELLED
+    x, z = model.scaler.apply(table.x)[new], found.z[new]
+    sure *= familiarity(model.reference, x, z, 4 + found.answer.labels)
     np.testing.assert_allclose(found.confidence, sure, rtol=1e-5, atol=1e-6)
     sure = held_out_confidence(margin, evaluation.right, evaluation.fold, evaluation.y)
     np.testing.assert_allclose(evaluation.confidence, sure, rtol=1e-5, atol=1e-6)
