@@ -43,6 +43,16 @@ def discover(given: FlagValues) -> None:
     summary(metrics, workdir / "report.html", there_already=there_already)
 
 
+def inspect(given: FlagValues) -> None:
+    """Shows how the columns of a table are read, before anything is computed."""
+    if not (given.table and given.label):
+        raise UserError("--mode=inspect reads a table; give --table and --label")
+    from ncd_jax.report.reading import print_reading
+
+    table, _ = _table(given, "")
+    print_reading(table.reading)
+
+
 def assign(given: FlagValues) -> None:
     """Gives rows that a run has not seen one of its classes, known or novel."""
     if not (given.table and given.workdir):
@@ -50,7 +60,8 @@ def assign(given: FlagValues) -> None:
     from ncd_jax.experiment import assign_rows
     from ncd_jax.store.workdir import Workdir
 
-    print(assign_rows(Workdir(Path(given.workdir)), Path(given.table)).text)
+    new = assign_rows(Workdir(Path(given.workdir)), Path(given.table), _wishes(given))
+    print(new.text)
 
 
 def compare(given: FlagValues) -> None:
@@ -77,7 +88,7 @@ def benchmark(given: FlagValues) -> None:
     print(f"{len(records) - failed} cells finished, {failed} failed: {workdir / 'benchmark.html'}")
 
 
-_MODES = {mode.__name__: mode for mode in (discover, assign, compare, benchmark)}
+_MODES = {mode.__name__: mode for mode in (discover, inspect, assign, compare, benchmark)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -160,11 +171,28 @@ def _table(given: FlagValues, dataset: str) -> tuple[Any, Any]:
         Path(given.table),
         given.label,
         unlabelled=given.unlabelled,
-        columns=given.columns,
-        drop=given.drop or (),
-        categories=given.categories or (),
+        wishes=_wishes(given),
     )
     return table, None
+
+
+def _wishes(given: FlagValues) -> Any:
+    """How the table is to be read."""
+    from ncd_jax.data.wishes import Wishes
+
+    return Wishes(
+        columns=given.columns,
+        drop=given.drop or (),
+        numbers=given.numbers or (),
+        dates=given.dates or (),
+        categories=given.categories or (),
+        missing=given.missing or (),
+        encoding=given.encoding or "",
+        decimal=given.decimal or "",
+        sheet=given.sheet or "",
+        id=given.id or "",
+        keep=given.keep or (),
+    )
 
 
 def _print_all(text: str) -> None:

@@ -6,26 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
+from ncd_jax.data.wishes import Wishes
 from ncd_jax.discovery.model import assign
 from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
 from ncd_jax.discovery.solve import prepare_methods, solve_problems
 from ncd_jax.errors import UserError
+from ncd_jax.precision import in_single_precision
 from ncd_jax.report.assigned import Assigned
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.store.model_files import load_model, save_model
-from ncd_jax.store.records import describe_run, write_records
+from ncd_jax.store.records import Assignments, describe_run, write_assignments, write_records
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["assign_rows", "run"]
 
 
+@in_single_precision
 def run(
     config: RunConfig,
     table: Table,
@@ -62,6 +66,8 @@ def run(
 
     for note in table.notes:
         reporter.say(note)
+    if table.reading is not None:
+        workdir.write_json("columns.json", table.reading.to_json())
     solution = solve_problems(
         problems, table, reporter, lambda method: workdir.path(f"search_{method}.journal")
     )
@@ -84,15 +90,22 @@ def run(
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
     metrics["seconds"] = seconds.total()
-    write_records(workdir, findings.trials, findings.assignments, metrics)
+    assignments = findings.assignments._replace(copied=_copied(table))
+    write_records(workdir, findings.trials, assignments, metrics)
     return metrics
 
 
-def assign_rows(workdir: Workdir, path: Path) -> Assigned:
+@in_single_precision
+def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> Assigned:
     """Applies the model of a finished run to a file of new rows.
 
     Writes `assigned/<name of the table>.csv` in the run's folder, with the columns
-    `row,label,confidence`, one line a row.
+    `row,label,confidence`, one line a row, and behind `row` those copied.
+
+    Args:
+        workdir: of the run.
+        path: the file.
+        wishes: its encoding or sheet, and columns that are copied to the answer.
 
     Raises:
         UserError: there is no model, or the table lacks a column of it or has a cell of another
@@ -100,14 +113,13 @@ def assign_rows(workdir: Workdir, path: Path) -> Assigned:
     """
     model = load_model(workdir)
     if model.encoder is None:
-        x = read_numeric_rows(path, model.columns)
+        new = read_numeric_rows(path, model.columns, wishes)
     else:
-        x = read_rows(path, model.encoder)
-    labels, sure, familiar = assign(model, x)
-    lines = zip(range(len(x)), labels.tolist(), sure.tolist(), strict=True)
-    rows = ((row, model.classes[label], f"{value:.4f}") for row, label, value in lines)
+        new = read_rows(path, model.encoder, wishes)
+    labels, sure, familiar = assign(model, new.x)
+    names = [model.classes[label] for label in labels.tolist()]
     name = f"assigned/{path.stem}.csv"
-    workdir.write_csv(name, ("row", "label", "confidence"), rows)
+    write_assignments(workdir, name, Assignments(np.arange(len(names)), names, sure, new.copied))
     sizes = np.bincount(labels, minlength=len(model.classes)).tolist()
     return Assigned(
         file=workdir.path(name),
@@ -115,6 +127,11 @@ def assign_rows(workdir: Workdir, path: Path) -> Assigned:
         n_unfamiliar=int(np.sum(familiar < 1)),
         usual=math.nan if model.reference is None else float(model.reference.usual),
     )
+
+
+def _copied(table: Table) -> pd.DataFrame | None:
+    """The columns that are copied to the answer, of the unlabelled rows."""
+    return None if table.copied is None else table.copied[table.y == UNLABELLED]
 
 
 def _given_number(config: RunConfig, truth: Truth | None) -> int | None:

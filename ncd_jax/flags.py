@@ -13,7 +13,7 @@ from ncd_jax.errors import UserError
 
 __all__ = ["define_flags", "read_flags"]
 
-_MODES = ("discover", "assign", "compare", "benchmark")
+_MODES = ("discover", "inspect", "assign", "compare", "benchmark")
 
 
 def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
@@ -40,10 +40,20 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     )
     text("table", "File with a table of your own: CSV, Parquet, Excel, ...")
     text("label", "Its column with class names; empty where a row is unlabelled.")
-    text("unlabelled", "A label that means unlabelled as well.")
+    text("unlabelled", "A label that means unlabelled as well; unknown and ? do by themselves.")
     names("columns", "Columns to use, with commas between them [those that say something].")
     names("drop", "Columns to leave out.")
-    names("categories", "Columns of numbers that are codes.")
+    names("numbers", "Columns that are numbers; what spells none in them is a gap.")
+    names(
+        "dates", "Columns that are dates; NAME:dmy or NAME:mdy says whether day or month is first."
+    )
+    names("categories", "Columns that are categories, such as numbers that are codes.")
+    names("missing", "Words that mean an empty cell, beside NA, ?, #N/A and the like.")
+    text("encoding", "Encoding of the table [found]; utf-8, cp1252, utf-16, ...")
+    text("decimal", "Mark of fractions in the table, point or comma [found].")
+    text("sheet", "Sheet of an Excel file, its name or number [the first].")
+    text("id", "Column that names the rows; it goes into the answer and is no feature.")
+    names("keep", "Columns that are copied into the answer.")
     text("workdir", "Folder of the run [runs/NAME_OF_THE_TABLE].")
     text("against", "Folder of the run to compare --workdir with.")
     text("data_dir", "Folder where benchmark tables are cached.")

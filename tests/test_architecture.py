@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A module may import what stands on a line above it, and its own package.
 LAYERS = [
-    ["errors", "types"],
+    ["errors", "precision", "types"],
     ["clustering", "networks", "data"],
     ["methods"],
     ["config"],
@@ -40,7 +40,11 @@ MAY_SEE_THE_TRUTH = {
     "data.table",
     "data.datasets",
 }
-IMPORT_NAMES = {"absl-py": "absl", "scikit-learn": "sklearn"}
+IMPORT_NAMES = {
+    "absl-py": "absl",
+    "charset-normalizer": "charset_normalizer",
+    "scikit-learn": "sklearn",
+}
 
 
 def module_name(path):

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import warnings
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,7 +153,7 @@ def test_new_rows_of_a_frame(fitted, mixed):
     np.testing.assert_array_equal(again.predict_proba(new), fitted.predict_proba(new))
     with pytest.raises(ValueError, match="same order"):
         fitted.predict(new[["ready", "size", "colour", "bought"]])
-    with pytest.raises(ValueError, match=r"'size', row 1 is 'two', not a number"):
+    with pytest.raises(ValueError, match=r"'size' has cells that are not numbers: row 1 'two'"):
         fitted.predict(new.assign(size=["1", "two", "3", "4"]))
 
 
@@ -274,7 +276,7 @@ def test_what_is_refused(blobs):
         ncd.report("r.html")
     with pytest.raises(ValueError, match="no labelled row"):
         ncd.fit(x, [-1] * 30)
-    with pytest.raises(ValueError, match="not a finite number"):
+    with pytest.raises(ValueError, match="infinite numbers throughout"):
         ncd.fit(frame.assign(a=np.inf), true)
     with pytest.raises(ValueError, match="Complex"):
         ncd.fit(frame * 1j, true)
@@ -284,6 +286,44 @@ def test_what_is_refused(blobs):
         ncd.fit(frame, true[:-1])
     with pytest.raises(ValueError, match="'novel_0' has a name that novel classes get"):
         ncd.fit(frame, np.array(["a", "novel_0", None], object)[true])
+
+
+def test_frames_of_everybody_and_rows_without_a_cell(mixed):
+    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    X, y = mixed
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0)
+    wanted = clone(ncd).fit(X, y)
+    assert wanted.columns_["read as"].tolist()[:2] == ["numbers", "categories (3 levels)"]
+    assert wanted.assignments_.index.equals(X.index[pd.isna(y)])
+    assert wanted.assignments_["label"].tolist() == wanted.labels_[pd.isna(y)].tolist()
+    table = pa.Table.from_pandas(X, preserve_index=False)
+    arrow_backed = table.to_pandas(types_mapper=pd.ArrowDtype)
+    for frame, labels in [
+        (pl.from_arrow(table), pl.Series(y.tolist())),
+        (table, pa.array(y.tolist())),
+        (arrow_backed, pd.Series(y, dtype="str")),
+    ]:
+        found = clone(ncd).fit(frame, labels)
+        assert found.labels_.tolist() == wanted.labels_.tolist()
+        np.testing.assert_array_equal(found.predict_proba(frame), wanted.predict_proba(X))
+    blank = pd.DataFrame([[np.nan] * X.shape[1]] * 2, columns=X.columns, index=[900, 901])
+    both = pd.concat([X.astype(object).iloc[:7], blank.astype(object), X.astype(object).iloc[7:]])
+    with_blank = clone(ncd).fit(both, np.insert(y, 7, [None, "cat"]))
+    np.testing.assert_array_equal(np.delete(with_blank.labels_, [7, 8]), wanted.labels_)
+    assert with_blank.labels_[8] == "cat"
+    assert with_blank.labels_[7] in with_blank.classes_
+    assert with_blank.confidence_[7] == 0
+    assert "2 rows without any cell left out: row 7, row 8" in with_blank.notes_[0]
+
+
+def test_doubles_as_the_default_of_jax_do_no_harm(blobs):
+    x, true = blobs([10] * 4, 3)
+    y = np.where(true < 3, true, -1)
+    ncd = NovelClassDiscovery(method="ncd_kmeans", n_candidates=0, n_novel=2, random_state=0)
+    wanted = clone(ncd).fit(x, y).predict(x)
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(clone(ncd).fit(x, y).predict(x), wanted)
+        assert jnp.ones(1).dtype == jnp.float64
 
 
 def test_importing_the_package_is_cheap():

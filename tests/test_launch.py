@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import json
 import logging
 import os
 import resource
@@ -116,6 +117,12 @@ MISTAKES = {
     ("--table=few.csv", "--label=label", "--config.k.index=silhouette"): "at least 3",
     ("--table=words.csv", "--label=label"): "'q'",
     ("--table=t.csv", "--label=label", "--drop=qq"): "'qq'",
+    ("--table=t.csv", "--label=label", "--id=qq", "--keep=q,rr"): "no column 'rr'",
+    ("--table=t.csv", "--label=label", "--dates=q"): "'q'",
+    ("--table=t.csv", "--label=label", "--encoding=utf-9"): "'utf-9'",
+    ("--table=t.csv", "--label=label", "--decimal=;"): "--decimal=;",
+    ("--mode=inspect", "--table=t.csv"): "--label",
+    ("--mode=inspect", "--table=words.csv", "--label=label"): "34 cells that are not numbers",
     ("--table=t.csv", "--label=label", "--columns=p,zz"): "'zz'",
     ("--table=t.csv", "--label=label", "--unlabelled=zz"): "'zz'",
     ("--mode=compare", "--workdir=other"): "--against",
@@ -141,7 +148,8 @@ def folder(tmp_path_factory):
     good = write_table(folder / "t.csv")
     write_table(folder / "labelled.csv", label="a")
     write_table(folder / "few.csv", label=np.repeat(["a", "b", "", "", ""], 20))
-    write_table(folder / "words.csv", q=good["q"].astype(str).where(good.index % 3 > 0, "red"))
+    words = [f"about {i}" for i in good.index]
+    write_table(folder / "words.csv", q=good["q"].astype(str).where(good.index % 3 > 0, words))
     write_table(folder / "taken.csv", label=np.repeat(["a", "b", "novel_0", "c", ""], 20))
     (folder / "empty.py").write_text("def get_config():\n    pass\n")
     (folder / "broken.py").write_text("def get_config(:\n")
@@ -223,18 +231,42 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     """What is left out is said; new rows may hold words that were never seen."""
     rng = np.random.default_rng(1)
     colour = rng.choice(["red", "green", "blue"], 100)
-    frame = write_table(folder / "any.csv", colour=colour, id=np.arange(100))
+    names = [f"=C{i:03}" for i in range(100)]
+    frame = write_table(folder / "any.csv", colour=colour, id=np.arange(100), name=names)
     frame.loc[::7, "p"] = np.nan
+    frame.loc[90, frame.columns] = np.nan
     frame.to_csv(folder / "any.csv", index=False)
-    flags = ("--table=any.csv", "--label=label", "--workdir=any", *QUICK)
+    read = ("--table=any.csv", "--label=label", "--id=name", "--keep=colour,label")
+    flags = (*read, "--workdir=any", *QUICK)
+    before = files_in(folder)
+    shown = call("--mode=inspect", *read, cwd=folder)
+    assert shown.returncode == 0, shown.stderr
+    assert "categories (3 levels)" in shown.stdout
+    assert "note: column 'id' left out" in shown.stdout
+    assert files_in(folder) == before
     answer = call(*flags, "--config.method=kmeans", cwd=folder)
     assert answer.returncode == 0, answer.stderr
     assert "'id' left out" in answer.stderr
+    assert "1 rows without any cell left out: line 92" in answer.stderr
+    found = pd.read_csv(folder / "any" / "assignments.csv")
+    assert list(found) == ["row", "name", "colour", "label (copied)", "label", "confidence"]
+    assert found["row"].tolist() == [i for i in range(80, 100) if i != 90]
+    assert found["name"].tolist() == [names[row] for row in found["row"]]
+    columns = json.loads((folder / "any" / "columns.json").read_text())
+    kinds = {column["name"]: column["kind"] for column in columns["columns"]}
+    assert kinds == {
+        **{"p": "numbers", "q": "numbers", "r": "numbers", "label": "label"},
+        **{"colour": "categories", "id": "left out", "name": "id"},
+    }
+    assert columns["file"]["separator"] == ","
+    assert "How the columns were read" in (folder / "any" / "report.html").read_text()
     new_rows = frame.drop(columns=["id", "label"]).assign(colour="mauve")
     new_rows.to_csv(folder / "new.csv", index=False)
-    new = call("--mode=assign", "--table=new.csv", "--workdir=any", cwd=folder)
+    new = call("--mode=assign", "--table=new.csv", "--workdir=any", "--id=name", cwd=folder)
     assert new.returncode == 0, new.stderr
-    assert len(pd.read_csv(folder / "any" / "assigned" / "new.csv")) == 100
+    assigned = pd.read_csv(folder / "any" / "assigned" / "new.csv")
+    assert list(assigned) == ["row", "name", "label", "confidence"]
+    assert len(assigned) == 100
 
 
 def test_help_is_there_at_once(folder):

@@ -27,8 +27,10 @@ import pandas as pd
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from ncd_jax.data.cells import Where, by_row, level_words, numbers, times
 from ncd_jax.data.columns import Column
-from ncd_jax.data.values import days, distinct, numbers, truths
+from ncd_jax.data.date_words import days_between
+from ncd_jax.data.words import level_key
 
 __all__ = ["MAX_CATEGORIES", "ONE_HOT", "Block", "NumberCode", "WordCode"]
 
@@ -84,7 +86,7 @@ class WordCode:
     @classmethod
     def fit(cls, column: Column, cells: pd.Series) -> "WordCode":
         """Measures a column of the training table."""
-        codes, words = truths(cells) if column.kind == "boolean" else distinct(cells)
+        codes, words = level_words(column, cells)
         missing = bool((codes < 0).any())
         # Empty cells come last, as in scikit-learn, which is given codes: they are compared faster.
         codes = np.where(codes < 0, len(words), codes)[:, None]
@@ -109,13 +111,13 @@ class WordCode:
         rest = ["(missing)"] * self.missing + ["(infrequent)"] * self.infrequent
         return [f"{self.column.name}={word}" for word in (*self.words, *rest)]
 
-    def apply(self, cells: pd.Series, out: np.ndarray) -> None:
+    def apply(self, cells: pd.Series, out: np.ndarray, where: Where = by_row) -> None:
         """Writes rows `[n]` into the encoded columns `out: f32[n, len(names())]`."""
-        codes, words = truths(cells) if self.column.kind == "boolean" else distinct(cells)
+        codes, words = level_words(self.column, cells, where)
         other = len(self.words) + self.missing if self.infrequent else -1
-        position = {word: i for i, word in enumerate(self.words)}
+        position = {level_key(word): i for i, word in enumerate(self.words)}
         empty = len(self.words) if self.missing else other
-        at = np.array([*(position.get(word, other) for word in words), empty])[codes]
+        at = np.array([*(position.get(level_key(word), other) for word in words), empty])[codes]
         _write_one_hot(out, at)
 
 
@@ -182,9 +184,9 @@ class NumberCode:
         names = [name if p == "value" else f"{name}:{p}" for p in self.parts]
         return names + [f"{name}=(given)", f"{name}=(missing)"] * self.missing
 
-    def apply(self, cells: pd.Series, out: np.ndarray) -> None:
+    def apply(self, cells: pd.Series, out: np.ndarray, where: Where = by_row) -> None:
         """Writes rows `[n]` into the encoded columns `out: f32[n, len(names())]`."""
-        values = _values(self.column, cells)
+        values = _values(self.column, cells, where)
         empty = np.isnan(values)
         values = _filled(values, empty, self.fill)
         facts = zip(self.parts, self.mean, self.scale, strict=True)
@@ -198,9 +200,11 @@ class NumberCode:
 _DATE_PARTS = ("time", "year_sin", "year_cos", "week_sin", "week_cos", "day_sin", "day_cos")
 
 
-def _values(column: Column, cells: pd.Series) -> np.ndarray:
+def _values(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray:
     """Numbers, or days since 1970; not to be written to, as they may be the table itself."""
-    return days(cells) if column.kind == "date" else numbers(cells, column.spelling)
+    if column.kind == "date":
+        return days_between(times(column, cells, where))
+    return numbers(column, cells, where)
 
 
 def _filled(values: np.ndarray, empty: np.ndarray, fill: float) -> np.ndarray:

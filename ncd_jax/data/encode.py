@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ncd_jax.data.cells import Where, by_row
 from ncd_jax.data.column_codes import Block, NumberCode, WordCode
 from ncd_jax.data.columns import Column
-from ncd_jax.data.names import find_name
+from ncd_jax.data.names import Mistakes, find_name
 
 __all__ = ["Encoder"]
 
@@ -48,20 +49,27 @@ class Encoder:
             blocks += code.blocks(blocks[-1].stop if blocks else 0)
         return tuple(blocks)
 
-    def apply(self, frame: pd.DataFrame) -> np.ndarray:
+    def apply(self, frame: pd.DataFrame, where: Where = by_row) -> np.ndarray:
         """Encodes rows: `f32[n, d]`. Columns may come in any order; others are ignored.
 
+        Args:
+            frame: the rows, in their own types or as they are written.
+            where: from the number of a row to its place in messages.
+
         Raises:
-            UserError: a column is missing, or a cell is not of the column's kind.
+            UserError: columns are missing, or cells are not of their column's kind; all are named.
         """
         given = list(frame)
-        names = [find_name(name, given) for name in self.columns]
+        with Mistakes() as mistakes:
+            for name in self.columns:
+                mistakes.add(find_name, name, given)
         x = np.empty((len(frame), len(self.names)), np.float32)
         start = 0
-        for name, code in zip(names, self.codes, strict=True):
-            stop = start + len(code.names())
-            code.apply(frame[name], x[:, start:stop])
-            start = stop
+        with Mistakes() as mistakes:
+            for name, code in zip(self.columns, self.codes, strict=True):
+                stop = start + len(code.names())
+                mistakes.add(code.apply, frame[name], x[:, start:stop], where)
+                start = stop
         return x
 
     def is_blank(self, x: np.ndarray) -> np.ndarray:
@@ -91,5 +99,5 @@ def _fit(column: Column, cells: pd.Series) -> NumberCode | WordCode:
 
 def _code(fact: Mapping[str, Any]) -> NumberCode | WordCode:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fact.items()}
-    fields["column"] = Column(**fact["column"])
+    fields["column"] = Column.from_json(fact["column"])
     return WordCode(**fields) if "words" in fields else NumberCode(**fields)

@@ -1,24 +1,30 @@
-"""Tables from files: CSV and its kin, Parquet, Feather and Excel, as a pandas DataFrame.
+"""Tables from files: CSV and its kin, Parquet, Feather and Excel, as they stand there.
 
-What a cell means is decided later, in `columns`. Here only what a file can get wrong as a file
+What a cell means is decided later, in `describe`. Here only what a file can get wrong as a file
 is refused: its format, its encoding, its shape and its header.
 """
 
 import functools
+import itertools
 import lzma
 import re
+import warnings
 import zipfile
 import zlib
-from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from ncd_jax.data.names import checked_names
-from ncd_jax.data.text_files import MISSING, PACKED, TEXT, Choose, extra, one_line, read_text
+from ncd_jax.data.dtypes import extra, from_arrow, to_frame
+from ncd_jax.data.names import checked_names, show
+from ncd_jax.data.raw import RawTable
+from ncd_jax.data.text_files import PACKED, TEXT, Choose, header_at, one_line, read_text
+from ncd_jax.data.wishes import Wishes
 from ncd_jax.errors import UserError
 
-__all__ = ["read_frame"]
+__all__ = ["read_raw"]
 
 _AT_ONCE = 16
 """Columns that are unpacked at once."""
@@ -26,35 +32,38 @@ _AT_ONCE = 16
 _INDEX = re.compile(r"__index_level_\d+__")
 """How pandas names an index without a name in a Parquet file."""
 
+_TITLES = 20
+"""Rows of a sheet among which its header is looked for."""
 
-def read_frame(
-    path: Path, choose: Choose = lambda names: names, as_text: Collection[str] = ()
-) -> pd.DataFrame:
+
+def read_raw(
+    path: Path, choose: Choose = lambda names: names, wishes: Wishes | None = None
+) -> RawTable:
     """Reads a table with named columns.
 
     The format goes by the suffix: `.csv`, `.txt`, `.tsv`, `.tab` (these also with `.gz`,
     `.bz2`, `.xz`, `.zip` or, with pyarrow, `.zst` behind), `.parquet`, `.feather`, and of
-    Excel `.xlsx`, its first sheet. Text must be UTF-8, with or without a byte order mark.
-    Its separator is a tab in `.tsv` and `.tab`, elsewhere that of comma, semicolon, tab and
-    bar which parts the header into most names. White space around names and before cells is
-    dropped, blank lines are skipped, and the spellings `MISSING` count as empty.
+    Excel `.xlsx`. The encoding of text is found, and so is the separator: a tab in `.tsv` and
+    `.tab`, what a first line `sep=;` says, or that of comma, semicolon, tab and bar which parts
+    the lines alike. Lines with a title above the header are passed over, and so are blank ones.
 
     Args:
         path: the file.
         choose: which columns to read; it may raise where one is missing.
-        as_text: columns of a text file whose cells are to stay as they are written, `NA` too.
+        wishes: encoding and sheet, where somebody has said them.
 
     Raises:
         UserError: the file cannot be read as such a table.
     """
+    wishes = wishes or Wishes()
     *_, inner, kind = ["", "", *(suffix.lower() for suffix in path.suffixes)]
     try:
         if kind in TEXT or (kind in PACKED and inner in TEXT):
-            frame = read_text(path, choose, as_text)
+            raw = read_text(path, choose, wishes)
         elif kind in (".parquet", ".feather"):
-            frame = _read_arrow(path, kind, choose)
-        elif kind == ".xlsx":
-            frame = _read_excel(path, choose)
+            raw = RawTable(_read_arrow(path, kind, choose))
+        elif kind in (".xlsx", ".xlsm"):
+            raw = _read_excel(path, choose, wishes.sheet)
         elif path.is_dir():
             raise IsADirectoryError
         else:
@@ -62,7 +71,7 @@ def read_frame(
                 f"tables of this format ({kind or 'no suffix'}) are not read; save it as .csv,"
                 f" .tsv, .parquet, .feather or .xlsx (CSV also packed: {', '.join(PACKED)})"
             )
-        if len(frame) == 0:
+        if len(raw.frame) == 0:
             raise UserError("it has a header and no rows; add the rows")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
@@ -75,7 +84,7 @@ def read_frame(
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise UserError(f"{path} cannot be read ({reason}); check the file") from None
-    return frame
+    return raw
 
 
 def _read_arrow(path: Path, kind: str, choose: Choose) -> pd.DataFrame:
@@ -96,22 +105,55 @@ def _read_arrow(path: Path, kind: str, choose: Choose) -> pd.DataFrame:
             todo = [s for s in stored if names[s] in wanted]
             for start in range(0, len(todo), _AT_ONCE):
                 table = read(columns=todo[start : start + _AT_ONCE])
-                columns |= dict(table.to_pandas(split_blocks=True, ignore_metadata=True).items())
+                columns |= dict(to_frame(from_arrow(table)).items())
     except arrow.ArrowException as error:
         raise UserError(f"it is not a {kind[1:]} file ({one_line(error)}); save it again") from None
     return pd.DataFrame({names[s]: cells for s, cells in columns.items()}, copy=False)
 
 
-def _read_excel(path: Path, choose: Choose) -> pd.DataFrame:
-    extra("openpyxl")
+def _read_excel(path: Path, choose: Choose, wished: str) -> RawTable:
+    excel = extra("openpyxl")
     try:
-        # The header is taken by hand: pandas renames the second of two equal names.
-        cells = pd.read_excel(path, header=None, dtype=object, na_values=list(MISSING))
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions that say nothing of cells
+            book = excel.load_workbook(file, read_only=True, data_only=True)
+            sheet = _sheet(book, wished)
+            rows = [list(row) for row in sheet.iter_rows(values_only=True)]
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"it is not an Excel file ({one_line(error)}); save it as .xlsx") from None
-    if len(cells) == 0:
-        raise UserError("it is empty; give a table with a header row")
-    names = checked_names(list(cells.iloc[0]))
+    filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
+    if not filled:
+        raise UserError(f"sheet {show(sheet.title)} is empty; give a table with a header row")
+    rows, lines = rows[: filled[-1] + 1], np.arange(1, filled[-1] + 2)
+    first = filled[0]
+    at = first + header_at(rows[first : first + _TITLES])
+    width = max(len(row) for row in rows[at:])
+    header = [*rows[at], *[None] * (width - len(rows[at]))]
+    columns = [cells[1:] for cells in itertools.zip_longest(*rows[at:])]
+    used = [
+        i for i in range(width) if header[i] is not None or any(c is not None for c in columns[i])
+    ]
+    names = checked_names([header[i] for i in used])
     wanted = set(choose(names))
-    frame = cells.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
-    return frame[[name for name in names if name in wanted]].infer_objects()
+    frame = pd.DataFrame(
+        {
+            name: pd.Series(columns[i], dtype=object).infer_objects()
+            for i, name in zip(used, names, strict=True)
+            if name in wanted
+        },
+        copy=False,
+    )
+    facts = {"sheet": sheet.title}
+    if len(others := [name for name in book.sheetnames if name != sheet.title]):
+        facts["other sheets"] = ", ".join(others)
+    return RawTable(to_frame(frame), lines[at + 1 :], facts=facts)
+
+
+def _sheet(book: Any, wished: str) -> Any:
+    """The sheet of that name or number, or the first one."""
+    sheets = book.worksheets
+    for number, sheet in enumerate(sheets, start=1):
+        if not wished or wished == sheet.title or wished == str(number):
+            return sheet
+    names = ", ".join(show(sheet.title) for sheet in sheets)
+    raise UserError(f"there is no sheet {show(wished)}; its sheets are {names}")

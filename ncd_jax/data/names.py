@@ -1,34 +1,42 @@
 """Names of columns: checked, looked up, and shown in messages."""
 
 import difflib
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ncd_jax.errors import UserError
 
-__all__ = ["checked_names", "chosen_names", "find_name", "show"]
+__all__ = ["Mistakes", "checked_names", "find_name", "gathered", "is_index_name", "show"]
 
 _MOST_NAMES = 10
 """Names that a message lists; with more of them a list helps nobody."""
 
 
+_INDEX = re.compile(
+    r"unnamed: \d+|index|level_\d+|__index_level_\d+__|row|#|\.\.\.\d+|"
+    r"row[ _.]?(id|names?|nr|no|num|number|index)\.?",
+    re.I | re.A,
+)
+
+
 def checked_names(names: Sequence[Any]) -> list[str]:
     """Names of columns as text, without white space around them.
 
+    Columns without a name get the one that pandas gives them: `Unnamed: 3`, counted from 0.
+
     Raises:
-        UserError: one is empty, or two are equal.
+        UserError: two are equal.
     """
     clean = ["" if name is None or name != name else str(name).strip() for name in names]
-    seen = set()
-    for i, name in enumerate(clean):
-        if not name:
-            raise UserError(
-                f"column {i} has no name; name it, or leave it out if it numbers the rows"
-            )
-        if name in seen:
-            raise UserError(f"two columns are named {show(name)}; rename one")
-        seen.add(name)
+    clean = [name or f"Unnamed: {i}" for i, name in enumerate(clean)]
+    if twice := sorted({name for name in clean if clean.count(name) > 1}) if _repeat(clean) else []:
+        raise UserError(f"two columns are named {', '.join(map(show, twice))}; rename one")
     return clean
+
+
+def _repeat(names: Sequence[str]) -> bool:
+    return len(set(names)) < len(names)
 
 
 def find_name(name: str, names: Sequence[str]) -> str:
@@ -49,33 +57,36 @@ def find_name(name: str, names: Sequence[str]) -> str:
     raise UserError(f"no column {show(name)}; {hint}")
 
 
-def chosen_names(
-    names: Sequence[str],
-    label: str,
-    columns: Collection[str] | None = None,
-    drop: Collection[str] = (),
-) -> list[str]:
-    """The columns of a table that are to be read, the label among them, in their order.
+def is_index_name(name: str) -> bool:
+    """Whether programs call a column so that numbers or names the rows."""
+    return bool(_INDEX.fullmatch(name))
 
-    Args:
-        names: of all columns.
-        label: the column of class names.
-        columns: features to use; all where it is not given.
-        drop: features to leave out.
 
-    Raises:
-        UserError: there is no such column, one is both wanted and not, or no feature is left.
-    """
-    for name in (label, *(columns or ()), *drop):
-        find_name(name, names)
-    if label in drop:
-        raise UserError(f"{show(label)} is the label column and cannot be dropped")
-    if both := set(columns or ()) & set(drop):
-        raise UserError(f"column {show(min(both))} is in both columns and drop; take it from one")
-    wanted = set(names if columns is None else columns) - set(drop) - {label}
-    if not wanted:
-        raise UserError("only the label column is left; add columns with features")
-    return [name for name in names if name in wanted or name == label]
+def gathered(errors: Sequence[UserError]) -> UserError:
+    """All mistakes as one."""
+    return UserError("; ".join(dict.fromkeys(str(error) for error in errors)))
+
+
+class Mistakes:
+    """Gathers mistakes, so that all are told at once: `with Mistakes() as mistakes`."""
+
+    def __init__(self) -> None:
+        self.found: list[UserError] = []
+
+    def __enter__(self) -> "Mistakes":
+        return self
+
+    def add(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Calls, and keeps the mistake that is raised."""
+        try:
+            return call(*args)
+        except UserError as error:
+            self.found.append(error)
+            return None
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        if kind is None and self.found:
+            raise gathered(self.found)
 
 
 def show(text: Any) -> str:

@@ -1,35 +1,45 @@
-"""A table of the user's own: a file or a pandas DataFrame with one column of class names."""
+"""A table of the user's own: a file or a frame with one column of class names."""
 
-import math
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ncd_jax.data.columns import describe
+from ncd_jax.data.cells import numbers
+from ncd_jax.data.columns import Column, Reading, TableReading
+from ncd_jax.data.describe import Description, describe
+from ncd_jax.data.dtypes import to_frame
 from ncd_jax.data.encode import Encoder
-from ncd_jax.data.files import read_frame
-from ncd_jax.data.names import checked_names, chosen_names, find_name, show
+from ncd_jax.data.files import read_raw
+from ncd_jax.data.labels import read_labels
+from ncd_jax.data.names import Mistakes, checked_names, find_name
+from ncd_jax.data.raw import RawTable, is_empty
 from ncd_jax.data.table import Table
-from ncd_jax.data.text_files import MISSING, Choose
-from ncd_jax.data.values import as_text, distinct
+from ncd_jax.data.tell_tales import tell_tales
+from ncd_jax.data.text_files import Choose
+from ncd_jax.data.wishes import Wishes
 from ncd_jax.errors import UserError
-from ncd_jax.types import UNLABELLED
 
-__all__ = ["read_numeric_rows", "read_rows", "read_table"]
+__all__ = ["NewRows", "encoded_table", "read_numeric_rows", "read_rows", "read_table"]
+
+
+class NewRows:
+    """Rows that a model is to be applied to.
+
+    Attributes:
+        x: `f[n, d]`, as the model takes them.
+        copied: columns that are copied to the answer.
+    """
+
+    def __init__(self, x: np.ndarray, copied: pd.DataFrame) -> None:
+        self.x = x
+        self.copied = copied
 
 
 def read_table(
-    source: Path | pd.DataFrame,
-    label: str,
-    *,
-    unlabelled: Any = None,
-    columns: Collection[str] | None = None,
-    drop: Collection[str] = (),
-    categories: Collection[str] = (),
+    source: Path | Any, label: str, *, unlabelled: Any = None, wishes: Wishes | None = None
 ) -> Table:
     """Reads a table with known and unlabelled rows, and encodes it.
 
@@ -37,158 +47,149 @@ def read_table(
     written without a fraction. Classes are sorted, numbers by value and before other names.
 
     Args:
-        source: a file as `files.read_frame` takes it, or a frame, whose index does not count.
+        source: a file as `files.read_raw` takes it, or a frame of pandas, Polars or Arrow, whose
+            index does not count.
         label: the column of class names; empty on the rows to discover.
-        unlabelled: a value that means unlabelled as well, such as -1.
-        columns: features to use, whatever they look like; all by default.
-        drop: features to leave out.
-        categories: features that are categories, such as codes written as numbers.
+        unlabelled: a value that means unlabelled as well, such as -1; see `labels.read_labels`.
+        wishes: how it is to be read, where people know better.
 
     Raises:
         UserError: the source cannot be read as such a table, or has no labelled or no
             unlabelled row.
     """
+    wishes = wishes or Wishes()
     features: list[str] = []
 
     def choose(names: Sequence[str]) -> list[str]:
-        chosen = chosen_names(names, label, columns, drop)
-        features[:] = [name for name in chosen if name != label]
-        for name in categories:
-            find_name(name, features)
-        return chosen
+        features[:] = wishes.features(names, label)
+        used = {*features, label, *wishes.copied}
+        return [name for name in names if name in used]
 
-    frame = _load(source, choose, as_text=[label])
+    raw = _load(source, choose, wishes)
     try:
-        classes, y, label_notes = _classes(frame[label], label, unlabelled)
-        kinds, notes = describe(frame, features, wanted=columns or (), categories=categories)
-        encoder = Encoder.fit(frame, kinds)
-        x = encoder.apply(frame)
+        raw = raw.without_blank_rows(features)
+        with Mistakes() as mistakes:
+            labels = mistakes.add(read_labels, raw.frame[label], label, unlabelled)
+            found = mistakes.add(describe, raw, features, wishes)
+        name = source.name.split(".")[0] if isinstance(source, Path) else "table"
+        readings = _in_order(raw, [labels.reading, *found.readings], wishes)
+        return encoded_table(
+            name, raw, found, labels.classes, labels.y, readings, tuple(labels.notes), wishes.copied
+        )
     except UserError as error:
         raise _located(source, error) from None
-    name = source.name.split(".")[0] if isinstance(source, Path) else "table"
-    tell_tales = _tell_tales(frame, encoder.columns, y)
+
+
+def encoded_table(
+    name: str,
+    raw: RawTable,
+    found: Description,
+    classes: tuple[str, ...],
+    y: np.ndarray,
+    readings: Sequence[Reading],
+    notes: Sequence[str] = (),
+    copied: Sequence[str] = (),
+) -> Table:
+    """The rows as numbers, with what was found out about them: of a file or from memory alike."""
+    encoder = Encoder.fit(found.frame, found.columns)
+    notes = (*raw.notes, *notes, *found.notes, *tell_tales(found.columns, found.frame, y))
+    facts = dict(raw.facts)
+    if any(column.decimal for column in found.columns) or raw.lines is not None:
+        facts["decimal mark"] = found.locale.decimal
     return Table(
         name,
-        x,
+        encoder.apply(found.frame),
         y,
         encoder.names,
         classes,
         standardise=False,
         encoder=encoder,
-        frame=frame,
-        notes=(*label_notes, *notes, *tell_tales),
+        frame=found.frame,
+        notes=tuple(notes),
+        rows=raw.rows,
+        reading=TableReading(facts, tuple(readings), tuple(notes)),
+        copied=raw.frame[list(copied)] if copied else None,
     )
 
 
-def read_rows(source: Path | pd.DataFrame, encoder: Encoder) -> np.ndarray:
+def read_rows(source: Path | Any, encoder: Encoder, wishes: Wishes | None = None) -> NewRows:
     """Encodes new rows as those of the training table: `f32[n, d]`.
 
     Columns may come in any order, and others than the encoder's are ignored.
 
     Raises:
-        UserError: the source cannot be read, lacks a column, or has a cell in it that is not
-            of the column's kind.
+        UserError: the source cannot be read, lacks columns, or has cells in them that are not
+            of the column's kind; all of them are named.
     """
-
-    def choose(names: Sequence[str]) -> list[str]:
-        return [find_name(name, names) for name in encoder.columns]
-
-    frame = _load(source, choose)
+    wishes = wishes or Wishes()
+    raw = _load(source, _needed(encoder.columns, wishes.copied), wishes)
     try:
-        return encoder.apply(frame)
+        return NewRows(encoder.apply(raw.frame, raw.where), raw.frame[wishes.copied])
     except UserError as error:
         raise _located(source, error) from None
 
 
-def read_numeric_rows(source: Path, columns: Sequence[str]) -> np.ndarray:
+def read_numeric_rows(
+    source: Path, columns: Sequence[str], wishes: Wishes | None = None
+) -> NewRows:
     """Reads new rows of a table that is numbers throughout: `f64[n, d]`.
 
     Raises:
-        UserError: the file cannot be read, lacks a column, or has a cell in it that is no number.
+        UserError: the file cannot be read, lacks columns, or has cells in them that are no numbers.
     """
-    frame = _load(source, lambda names: [find_name(name, names) for name in columns])
-    x = np.empty((len(frame), len(columns)))
-    for i, name in enumerate(columns):
-        x[:, i] = pd.to_numeric(frame[name], errors="coerce")
-        if bad := np.flatnonzero(~np.isfinite(x[:, i])).tolist():
-            cell = frame[name].iloc[bad[0]]
+    wishes = wishes or Wishes()
+    raw = _load(source, _needed(columns, wishes.copied), wishes)
+    x = np.empty((len(raw.frame), len(columns)))
+
+    def fill(i: int, name: str) -> None:
+        x[:, i] = numbers(Column(name, "numeric"), raw.frame[name], raw.where)
+        if empty := np.flatnonzero(np.isnan(x[:, i])).tolist():
+            places = ", ".join(raw.where(row) for row in empty[:8])
             raise UserError(
-                f"{source}: column {show(name)}, row {bad[0]}: {cell!r} is no number; the table of"
-                " this run has numbers only"
+                f"column {name!r} is empty in {places}; the table of this run has no gaps"
             )
-    return x
+
+    try:
+        with Mistakes() as mistakes:
+            for i, name in enumerate(columns):
+                mistakes.add(fill, i, name)
+    except UserError as error:
+        raise _located(source, error) from None
+    return NewRows(x, raw.frame[wishes.copied])
 
 
-def _load(
-    source: Path | pd.DataFrame, choose: Choose, as_text: Collection[str] = ()
-) -> pd.DataFrame:
+def _needed(columns: Sequence[str], copied: Sequence[str]) -> Choose:
+    def choose(names: Sequence[str]) -> list[str]:
+        with Mistakes() as mistakes:
+            for name in (*columns, *copied):
+                mistakes.add(find_name, name, names)
+        return [*columns, *copied]
+
+    return choose
+
+
+def _load(source: Path | Any, choose: Choose, wishes: Wishes) -> RawTable:
     if isinstance(source, Path):
-        return read_frame(source, choose, as_text)
-    names = checked_names(list(source.columns))
+        return read_raw(source, choose, wishes)
+    frame = to_frame(source)
+    names = checked_names(list(frame.columns))
     choose(names)
-    if len(source) == 0:
+    if len(frame) == 0:
         raise UserError("the table has no rows; add the rows")
     # No cell is copied, not even to leave columns out.
-    return source if names == list(source.columns) else source.set_axis(names, axis=1)
+    return RawTable(frame if names == list(frame.columns) else frame.set_axis(names, axis=1))
 
 
-def _located(source: Path | pd.DataFrame, error: UserError) -> UserError:
+def _in_order(raw: RawTable, readings: Sequence[Reading], wishes: Wishes) -> list[Reading]:
+    """What was read as what, in the order of the table; columns that are only copied too."""
+    found = {each.name: each for each in readings}
+    for name in wishes.copied:
+        if name not in found:
+            kind = "id" if name == wishes.id else "copied"
+            empty = int(is_empty(raw.frame[name]).sum())
+            found[name] = Reading(name, kind, filled=len(raw.frame) - empty, empty=empty)
+    return [found[name] for name in map(str, raw.frame.columns) if name in found]
+
+
+def _located(source: Path | Any, error: UserError) -> UserError:
     return UserError(f"{source}: {error}") if isinstance(source, Path) else error
-
-
-_FRACTION = re.compile(r"[+-]?\d+\.0+", re.A)
-
-
-def _classes(
-    cells: pd.Series, label: str, unlabelled: Any
-) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
-    """Names of the known classes, `i32[n]` codes, and notes."""
-    where = f"label column {show(label)}"
-    codes, words = distinct(cells, as_written=True)
-    # Numbers with gaps are stored as 1.0, 2.0, ... by programs that know no empty whole number.
-    whole = [word.partition(".")[0] for word in words]
-    if all(_FRACTION.fullmatch(word) for word in words) and len(set(whole)) == len(whole):
-        words = whole
-    notes = []
-    if unlabelled is not None:
-        value = as_text(unlabelled)
-        if value not in words:
-            hint = ", ".join(map(show, sorted(words, key=_natural_order)[:10]))
-            raise UserError(f"{where} has no cell {show(value)} for unlabelled; it has {hint}")
-        codes = np.where(codes == words.index(value), UNLABELLED, codes)
-    for word in sorted(set(words) & set(MISSING) - {as_text(unlabelled)}):
-        notes.append(
-            f"{where}: {show(word)} is taken for the name of a class; if it means unlabelled, say"
-            f" --unlabelled={word}"
-        )
-    used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(words)))
-    if not len(used):
-        raise UserError(f"{where} is empty on every row; label the rows of known classes")
-    if (codes >= 0).all():
-        raise UserError(
-            f"{where} is filled on every row; leave the cell empty on rows to discover, or say"
-            " which value means unlabelled with --unlabelled"
-        )
-    order = sorted(used, key=lambda code: _natural_order(words[code]))
-    position = np.full(len(words) + 1, UNLABELLED, np.int32)  # the last is for code -1
-    position[order] = np.arange(len(order))
-    return tuple(words[code] for code in order), position[codes], notes
-
-
-def _tell_tales(frame: pd.DataFrame, columns: Sequence[str], y: np.ndarray) -> list[str]:
-    """Warns of columns that are empty on just the unlabelled rows: labels in disguise."""
-    return [
-        f"column {show(name)} is empty on all unlabelled rows and filled on all others; if it says"
-        " the class in other words, leave it out with --drop"
-        for name in columns
-        if np.array_equal(frame[name].isna().to_numpy(), y == UNLABELLED)
-    ]
-
-
-def _natural_order(name: str) -> tuple[float, str]:
-    """Sorts numbers by value, then all other names."""
-    try:
-        value = float(name)
-    except ValueError:
-        return math.inf, name
-    return (math.inf if math.isnan(value) else value), name

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ncd_jax.data.columns import TableReading
 from ncd_jax.data.encode import Encoder
 
 __all__ = ["Table", "Truth"]
@@ -25,9 +26,13 @@ class Table:
         standardise: whether columns are to be brought to mean 0 and variance 1. Not for
             columns whose common unit means something, such as word counts.
         encoder: from columns of any kind to `x`; none where the columns are `x` itself.
-        frame: the table as it was read, whatever is left out of it and the labels included;
-            none where the columns are `x` itself.
+        frame: the columns that are used as people know them: numbers, dates, words; none where
+            the columns are `x` itself.
         notes: for people: what was left out, and what they may want to look at.
+        rows: `i[n]`, the number of every row in the table that it was read from, where some were
+            left out; none where all are there.
+        reading: how the table was understood; none of a benchmark table.
+        copied: columns of these rows that are copied to the answer; none where there are none.
     """
 
     name: str
@@ -41,6 +46,14 @@ class Table:
     encoder: Encoder | None = None
     frame: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
+    rows: np.ndarray | None = None
+    reading: TableReading | None = None
+    copied: pd.DataFrame | None = None
+
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """The number of every row in the table that it was read from, `i[n]`."""
+        return np.arange(len(self.y)) if self.rows is None else self.rows
 
     @property
     def categories(self) -> tuple[tuple[int, int], ...]:
@@ -50,8 +63,8 @@ class Table:
 
     def original(self) -> pd.DataFrame:
         """The columns in use, as people know them."""
-        if self.frame is not None and self.encoder is not None:
-            return self.frame[list(self.encoder.columns)]
+        if self.frame is not None:
+            return self.frame
         return pd.DataFrame(self.x, columns=list(self.columns))
 
 

@@ -8,10 +8,12 @@ import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from ncd_jax.data.columns import describe
-from ncd_jax.data.encode import Encoder
+from ncd_jax.data.describe import describe
+from ncd_jax.data.dtypes import to_labels
+from ncd_jax.data.own_table import encoded_table
+from ncd_jax.data.raw import RawTable
 from ncd_jax.data.table import Table
-from ncd_jax.data.values import as_text
+from ncd_jax.data.words import as_text
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["Targets", "make_table", "read_targets", "with_novel"]
@@ -41,6 +43,7 @@ def read_targets(y: Any) -> Targets:
     Raises:
         ValueError: there is no label, or labels are of several kinds, fractions or infinite.
     """
+    y = to_labels(y)
     values = np.array(y, object) if isinstance(y, list | tuple) else np.asarray(y)
     values = column_or_1d(values, warn=True)
     labelled = ~np.asarray(pd.isna(values), bool)
@@ -89,19 +92,13 @@ def make_table(frame: pd.DataFrame, targets: Targets, wanted: bool) -> Table:
             whose columns somebody has chosen already.
     """
     columns = list(frame.columns)
-    kinds, notes = describe(frame, columns, wanted=columns if wanted else ())
-    encoder = Encoder.fit(frame, kinds)
-    return Table(
-        "table",
-        encoder.apply(frame),
-        targets.codes,
-        encoder.names,
-        tuple(as_text(name) for name in targets.classes.tolist()),
-        standardise=False,
-        encoder=encoder,
-        frame=frame,
-        notes=notes,
-    )
+    raw, y = RawTable(frame), targets.codes
+    if not wanted:
+        raw = raw.without_blank_rows(columns)
+        y = y if raw.rows is None else y[raw.rows]
+    found = describe(raw, columns, wanted=columns if wanted else ())
+    classes = tuple(as_text(name) for name in targets.classes.tolist())
+    return encoded_table("table", raw, found, classes, y, found.readings)
 
 
 def _of_one_kind(known: np.ndarray) -> np.ndarray:

@@ -1,161 +1,240 @@
-"""Tables from delimited text, packed or not, as a pandas DataFrame.
+"""Tables from delimited text, packed or not, every cell as it is written.
 
-pandas parses. What it would pass over in silence is refused here: rows of another width than
-the header, names that occur twice, text that is not UTF-8.
+Python's own parser does the work. Encoding, separator and header are found out here, and so is
+the line in which each row begins, as people look for a row by it.
 """
 
 import bz2
+import collections
 import contextlib
 import csv
 import gzip
-import importlib
 import io
 import itertools
 import lzma
-import warnings
+import re
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from ncd_jax.data.names import checked_names
+from ncd_jax.data.dtypes import extra
+from ncd_jax.data.encodings import find_encoding
+from ncd_jax.data.names import checked_names, show
+from ncd_jax.data.raw import RawTable
+from ncd_jax.data.wishes import Wishes
 from ncd_jax.errors import UserError
 
-__all__ = ["MISSING", "PACKED", "TEXT", "Choose", "extra", "one_line", "read_text"]
+__all__ = ["PACKED", "TEXT", "Choose", "header_at", "one_line", "read_text"]
 
 Choose = Callable[[Sequence[str]], Collection[str]]
 """From the names of all columns of a file to those that are wanted."""
-
-MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
-"""Words that stand for an empty cell."""
 
 TEXT = (".csv", ".tsv", ".tab", ".txt")
 PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 _SEPARATORS = ",;\t|"
 _TABS = (".tsv", ".tab")
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_SAID = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.I)
+_SAMPLE = 200
+"""Records that the layout is told from."""
+_TITLES = 20
+"""Lines with a title above a header, at most."""
+_CHUNK = 20_000
+"""Rows that are lists of Python's at once."""
+_LISTED = 20
+"""Lines that a message lists."""
+_LONGEST = 2**31 - 1
+"""Characters of a cell: as many as the parser can be told of everywhere."""
+
+Record = tuple[int, list[str]]
+"""The line in which a row begins, from 1, and its cells."""
 
 
-def read_text(path: Path, choose: Choose, as_text: Collection[str]) -> pd.DataFrame:
-    """Reads delimited text in UTF-8; see `files.read_frame`.
+class _Layout(NamedTuple):
+    """How a text is laid out.
+
+    Attributes:
+        separator: between cells.
+        skipped: records before the header.
+        header: the cells of the header, one for each column.
+    """
+
+    separator: str
+    skipped: int
+    header: list[str]
+
+
+def read_text(path: Path, choose: Choose, wishes: Wishes) -> RawTable:
+    """Reads delimited text; see `files.read_raw`.
 
     Raises:
-        UserError: it is not a table, or not in UTF-8.
+        UserError: it is not a table; all lines of another width than the header are named.
         OSError: the file cannot be read or unpacked, or what `lzma`, `zlib` and `zipfile` raise.
     """
-    separator, header = _header(path)
-    names = checked_names(header)
+    encoding = find_encoding(lambda: _open(path), wishes.encoding)
+    layout = _layout(path, encoding)
+    names = checked_names(layout.header)
     wanted = set(choose(names))
-    text = wanted & set(as_text)
-    n_rows = _count_rows(path, separator, len(names))
-
-    def read(columns: set[str], types: dict[str, type]) -> pd.DataFrame:
-        with _open(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # seen to below
-            return pd.read_csv(
-                file,
-                sep=separator,
-                names=names,
-                header=0,
-                index_col=False,
-                usecols=lambda name: name in columns,
-                dtype=types,
-                skipinitialspace=True,
-                keep_default_na=False,
-                na_values={name: list(MISSING) for name in names if name not in text},
-                encoding="utf-8-sig",
-            )
-
-    try:
-        frame = read(wanted, dict.fromkeys(text, str))
-        # The parser guesses types piece by piece, so a column can end up part numbers, part
-        # text. Such columns are read again as they are written.
-        if mixed := {name for name in wanted if _is_mixed(frame[name])}:
-            again = read(mixed, dict.fromkeys(mixed, str))
-            for name in mixed:
-                frame[name] = again[name]
-    except (ValueError, OverflowError) as error:
-        raise _not_csv(error) from None
-    if len(frame) != n_rows:
-        raise UserError(f"it is not a CSV table ({n_rows} or {len(frame)} rows); save it as CSV")
-    return frame
+    places = [i for i, name in enumerate(names) if name in wanted]
+    pieces: list[list[Any]] = [[] for _ in places]
+    lines: list[np.ndarray] = []
+    wrong: list[tuple[int, int]] = []
+    with _records(path, encoding, layout.separator) as records:
+        rows = _of_width(itertools.islice(records, layout.skipped + 1, None), len(names), wrong)
+        while chunk := list(itertools.islice(rows, _CHUNK)):
+            lines.append(np.array([line for line, _ in chunk]))
+            for piece, i in zip(pieces, places, strict=True):
+                piece.append(pd.Series([cells[i] for _, cells in chunk], dtype="str"))
+    if wrong:
+        raise _wrong_widths(wrong, len(names))
+    columns = {
+        names[i]: pd.concat(piece, ignore_index=True) if piece else pd.Series([], dtype="str")
+        for i, piece in zip(places, pieces, strict=True)
+    }
+    facts = {"encoding": encoding.removesuffix("-sig"), "separator": layout.separator}
+    if layout.skipped:
+        facts["lines before the header"] = str(layout.skipped)
+    found = np.concatenate(lines) if lines else np.zeros(0, int)
+    return RawTable(pd.DataFrame(columns, copy=False), found, facts=facts)
 
 
-_NOT_UTF8 = UserError("it is not UTF-8 text; save the table as UTF-8 (in Excel: 'CSV UTF-8')")
+def header_at(records: Sequence[Sequence[Any]]) -> int:
+    """Which of the first records of a table is its header: the first one that is no title.
+
+    A title has a cell or none, where the table has several.
+    """
+    filled = [sum(cell not in (None, "") for cell in cells) for cells in records]
+    widths = [len(cells) for cells in records]
+    usual = collections.Counter(widths).most_common(1)[0][0]
+    first = widths.index(usual)
+    if 0 < first <= _TITLES and max(widths[:first]) < usual - 1 and _are_names(records[first]):
+        return first
+    for i, (n, width) in enumerate(zip(filled, widths, strict=True)):
+        if n > 1 or usual < 2 or (usual == 2 and width == 2):
+            return i
+        if i + 1 < len(records) and str(records[i][0] if records[i] else "").startswith("#"):
+            continue
+    return 0
 
 
-def _is_mixed(cells: pd.Series) -> bool:
-    plain = ("string", "boolean", "empty")
-    return cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) not in plain
+def _are_names(cells: Sequence[Any]) -> bool:
+    """Whether a row may be a header: words, no two alike."""
+    words = [str(cell).strip() for cell in cells if cell not in (None, "")]
+    return len(set(words)) == len(words) and not any(w.replace(".", "").isdigit() for w in words)
 
 
-def _header(path: Path) -> tuple[str, list[str]]:
-    """The separator, and the cells of the first line that is not blank."""
+def one_line(error: Exception) -> str:
+    """What an error says, on one line and short."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def _layout(path: Path, encoding: str) -> _Layout:
     suffix = next(s for s in reversed(path.suffixes) if s.lower() in TEXT)
-    best: tuple[str, list[str]] = ("", [])
-    for separator in "\t" if suffix.lower() in _TABS else _SEPARATORS:
-        with _decoded(path) as lines:
-            cells = next(_rows(lines, separator), [])
-        if len(cells) > len(best[1]):
-            best = separator, cells
-    if not best[1]:
+    with _decoded(path, encoding) as text:
+        first = text.readline(_SAMPLE)
+    said = _SAID.fullmatch(first)
+    choices = said[1] if said else "\t" if suffix.lower() in _TABS else _SEPARATORS
+    best, best_rank, mistake = None, (False, 0, 0.0, 0), None
+    for separator in choices:
+        try:
+            with _records(path, encoding, separator) as found:
+                records = [cells for _, cells in itertools.islice(found, _SAMPLE)]
+        except UserError as error:  # quotes that are none with this separator
+            mistake = mistake or error
+            continue
+        records = records[bool(said) :]
+        if not records:
+            continue
+        at = header_at(records)
+        header, rows = _fitted(records[at], records[at + 1 :])
+        share = sum(len(cells) == len(header) for cells in rows) / max(len(rows), 1)
+        rank = (len(header) > 1, -at, round(share, 1) if rows else 1.0, len(header))
+        if best is None or rank > best_rank:
+            best, best_rank = _Layout(separator, at + bool(said), header), rank
+    if mistake is not None and (best is None or len(best.header) == 1):
+        raise mistake
+    if best is None:
         raise UserError("it is empty; give a table with a header row")
     return best
 
 
-def _count_rows(path: Path, separator: str, width: int) -> int:
-    """The number of rows, each of which must have as many cells as the header.
+def _fitted(header: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The header with a name for each column, and rows less empty cells behind them.
 
-    pandas fills short rows with empty cells: a row cut before its label would pass for a row
-    to discover. It also passes over cells too many where not all columns are asked for.
+    Lines may end in a separator, all of them or the rows alone. R writes no name above the names
+    of rows.
     """
-    number = -1  # of the row that was looked at; the header comes first
-    with _decoded(path) as lines:
-        for number, found in enumerate(_widths(lines, separator), start=-1):
-            if found != width:
-                raise UserError(
-                    f"row {number} has {found} cells and the header {width}; mend that row"
-                    " (rows count from 0 below the header)"
-                )
-    return number + 1
+    width = len(header)
+    while width > 1 and not header[width - 1] and not any(any(c[width - 1 :]) for c in rows):
+        width -= 1
+    header = header[:width]
+    rows = [cells[:width] if not any(cells[width:]) else cells for cells in rows]
+    if rows and all(len(cells) == width + 1 for cells in rows):
+        first = [cells[0] for cells in rows]
+        if len(set(first)) == len(first) and len(rows) > 1:
+            header = ["", *header]
+    return header, rows
 
 
-def _widths(lines: Iterable[str], separator: str) -> Iterator[int]:
-    """The number of cells of every line that is not blank."""
-    try:
-        # Counting separators is much faster than parsing, and right up to the first quote.
-        for line in (lines := iter(lines)):
-            if '"' in line:
-                lines = itertools.chain([line], lines)
-                break
-            if line.strip("\r\n"):
-                yield line.count(separator) + 1
-    except UnicodeError:
-        raise _NOT_UTF8 from None
-    yield from map(len, _rows(lines, separator))
+def _of_width(
+    records: Iterator[Record], width: int, wrong: list[tuple[int, int]]
+) -> Iterator[Record]:
+    """Rows of the right width; lines of another one are put down.
+
+    A short row is a mistake: cut before its label it would pass for a row to discover.
+    """
+    for line, cells in records:
+        if len(cells) != width:
+            if len(cells) > width and not any(map(str.strip, cells[width:])):
+                cells = cells[:width]
+            else:
+                wrong.append((line, len(cells)))
+                continue
+        yield line, cells
 
 
-def _rows(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
-    """The cells of every line that is not blank."""
-    try:
-        for cells in csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True):
-            if cells:
-                yield cells
-    except csv.Error as error:
-        raise _not_csv(error) from None
-    except UnicodeError:
-        raise _NOT_UTF8 from None
-
-
-def _not_csv(error: Exception) -> UserError:
-    return UserError(f"it is not a CSV table ({one_line(error)}); save it as CSV")
+def _wrong_widths(wrong: list[tuple[int, int]], width: int) -> UserError:
+    said = ", ".join(f"line {line} has {n}" for line, n in wrong[:_LISTED])
+    more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
+    return UserError(
+        f"{'a line has' if len(wrong) == 1 else f'{len(wrong)} lines have'} another number of cells"
+        f" than the header with its {width}: {said}{more}; mend or quote them"
+    )
 
 
 @contextlib.contextmanager
-def _decoded(path: Path) -> Iterator[IO[str]]:
-    with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+def _records(path: Path, encoding: str, separator: str) -> Iterator[Iterator[Record]]:
+    with _decoded(path, encoding) as text:
+        yield _parsed(text, separator)
+
+
+def _parsed(text: IO[str], separator: str) -> Iterator[Record]:
+    """The cells of every line that is not blank."""
+    reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
+    before = csv.field_size_limit(_LONGEST)
+    try:
+        line = 1
+        for cells in reader:
+            if cells and (len(cells) > 1 or cells[0].strip()):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(
+            f"it is not a CSV table (line {reader.line_num}: {one_line(error)}); mend that line"
+        ) from None
+    except UnicodeError:
+        raise UserError("it is not in its encoding throughout; give --encoding") from None
+    finally:
+        csv.field_size_limit(before)
+
+
+@contextlib.contextmanager
+def _decoded(path: Path, encoding: str) -> Iterator[IO[str]]:
+    with _open(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
         yield text
 
 
@@ -164,9 +243,13 @@ def _open(path: Path) -> IO[bytes]:
     kind = path.suffix.lower()
     if kind == ".zip":
         with zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
+            members = [info for info in archive.infolist() if not _is_clutter(info)]
             if len(members) != 1:
-                raise UserError(f"it holds {len(members)} files; pack the table alone")
+                names = ", ".join(show(info.filename) for info in members[:5])
+                raise UserError(
+                    f"it holds {len(members)} files{f' ({names})' if members else ''};"
+                    " pack the table alone"
+                )
             return archive.open(members[0])
     if kind == ".zst":
         path.stat()  # for the error of a file that is not there
@@ -176,21 +259,7 @@ def _open(path: Path) -> IO[bytes]:
     return file
 
 
-def extra(package: str) -> Any:
-    """Imports a package that only some formats need.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        name = "excel" if package == "openpyxl" else "parquet"
-        raise UserError(
-            f"this format needs {package}; pip install 'ncd_jax[{name}]' or save the table as CSV"
-        ) from None
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, on one line and short."""
-    return " ".join(str(error).split())[:120] or type(error).__name__
+def _is_clutter(info: zipfile.ZipInfo) -> bool:
+    """Whether it is a folder, or what a Mac packs beside the files."""
+    parts = info.filename.split("/")
+    return info.is_dir() or parts[0] == "__MACOSX" or parts[-1].startswith(".")

@@ -21,6 +21,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ncd_jax.config import RunConfig
+from ncd_jax.data.dtypes import to_labels
 from ncd_jax.data.names import checked_names
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
@@ -29,8 +30,10 @@ from ncd_jax.discovery.model import Applied, apply_model, familiar_rows, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.estimator.fitting import Fit, fit
+from ncd_jax.estimator.frames import rows_of
 from ncd_jax.estimator.parameters import as_value_errors, to_config
 from ncd_jax.methods import METHODS
+from ncd_jax.precision import in_single_precision
 from ncd_jax.report.console import make_reporter
 from ncd_jax.types import UNLABELLED
 
@@ -49,8 +52,9 @@ class NovelClassDiscovery(
     `n_candidates=0`, and where no row is unlabelled, hyperparameters that are not given are in
     the middle of their range, nothing is scored on hidden classes, and there is no report.
 
-    `X` is numeric or, as a DataFrame, has columns of any kind: numbers, truth values,
-    categories, text, dates, each with gaps. Sparse matrices and infinite numbers are refused.
+    `X` is numeric or, as a frame of pandas, Polars or Arrow, has columns of any kind: numbers,
+    truth values, categories, text, dates, each with gaps. Sparse matrices are refused, and so are
+    infinite numbers in arrays; in a frame they are gaps, of which a note tells.
 
     Args:
         method: a name in `ncd_jax.methods.METHODS`, or `auto`: all are tuned, the best answers.
@@ -78,7 +82,8 @@ class NovelClassDiscovery(
             a novel class or, in the setting `gcd`, a known one; `predict` may give any row any.
         setting_: `ncd` or `gcd`, as it was taken.
         confidence_: how likely each training row is in the class that stands for its own: 1 for
-            labelled rows, NaN without tuning.
+            labelled rows, NaN without tuning, 0 for rows without any cell.
+        assignments_: both, of the unlabelled rows, under the index of the frame.
         n_novel_probability_: from number of novel classes to its probability; empty where the
             number was given, or an index chose it.
         hidden_class_score_: share of rows of hidden classes that were sorted right, the mean
@@ -87,6 +92,7 @@ class NovelClassDiscovery(
         method_: the method that gave the answer.
         hparams_: its hyperparameters.
         notes_: for people: columns that were left out, and why.
+        columns_: how each column was read: numbers, dates, categories, with which gaps.
         n_features_in_: number of columns of `X`.
         feature_names_in_: their names, where all of them are text.
     """
@@ -124,6 +130,7 @@ class NovelClassDiscovery(
         self.random_state = random_state
         self.verbose = verbose
 
+    @in_single_precision
     def fit(self, X: Any, y: Any) -> "NovelClassDiscovery":
         """Finds the novel classes among the unlabelled rows.
 
@@ -135,6 +142,7 @@ class NovelClassDiscovery(
             ValueError: a parameter, the table or the labels cannot be used.
             FloatingPointError: every training diverged.
         """
+        X, y = rows_of(X), to_labels(y)
         validate_data(self, X, y, skip_check_array=True)
         frame = self._frame(X, reset=True)
         targets = read_targets(y)
@@ -146,11 +154,18 @@ class NovelClassDiscovery(
         self._model, self._report = on_host(fitted.model), fitted.report
         self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
         self.classes_ = with_novel(targets.classes, self.n_novel_)
-        codes = targets.codes.copy()
-        codes[codes == UNLABELLED] = fitted.labels
+        unlabelled = targets.codes == UNLABELLED
+        codes, self.confidence_ = targets.codes.copy(), (~unlabelled).astype(float)
+        found = table.row_numbers[table.y == UNLABELLED]
+        codes[found], self.confidence_[found] = fitted.labels, fitted.confidence
+        blank = codes == UNLABELLED
+        if blank.any():  # rows without a cell: nobody can know, and each row gets a class
+            codes[blank] = self._apply(X[blank])[1].labels
         self.labels_ = self.classes_[codes]
-        self.confidence_ = np.ones(len(codes))
-        self.confidence_[targets.codes == UNLABELLED] = fitted.confidence
+        index = frame.index[unlabelled]
+        self.assignments_ = pd.DataFrame(
+            {"label": self.labels_[unlabelled], "confidence": self.confidence_[unlabelled]}, index
+        )
         self.n_novel_probability_ = fitted.n_novel_probability
         self.hidden_class_score_ = fitted.hidden_class_score
         self.stability_ = fitted.stability
@@ -158,12 +173,13 @@ class NovelClassDiscovery(
         self.method_ = fitted.model.method
         self.hparams_ = dict(fitted.model.hparams)
         self.notes_ = table.notes
+        self.columns_ = table.reading.frame() if table.reading is not None else None
         width = METHODS[self.method_].width
         latent_width = self._model.means.shape[1]
         self._n_features_out = int(self.hparams_[width]) if width else latent_width
-        labelled = targets.codes != UNLABELLED
+        labelled = table.y != UNLABELLED
         squared = apply_model(self._model, table.x[labelled]).squared
-        y_known = targets.codes[labelled]
+        y_known = table.y[labelled]
         self._temperature = fit_temperature(squared, y_known, self._n_features_out)
         return self
 
@@ -172,6 +188,7 @@ class NovelClassDiscovery(
         labels = self._apply(X)[1].labels
         return np.asarray(self.classes_[labels])
 
+    @in_single_precision
     def predict_proba(self, X: Any) -> np.ndarray:
         """The share of every class in every row, `f64[n, len(classes_)]`; a row adds up to 1.
 
@@ -260,10 +277,11 @@ class NovelClassDiscovery(
         progress = make_reporter() if self.verbose else Reporter()
         return fit(config, table, progress, tuned=tuned)
 
+    @in_single_precision
     def _apply(self, X: Any) -> tuple[np.ndarray, Applied[np.ndarray]]:
         """The rows, encoded, and what the model says of them."""
-        check_is_fitted(self)
-        frame = self._frame(X, reset=False)
+        check_is_fitted(self, "classes_")
+        frame = self._frame(rows_of(X), reset=False)
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():

@@ -99,6 +99,7 @@ class SortedRows(NamedTuple):
         is_novel: `bool[n]`, the unlabelled rows that were given to no known class.
         z: `f32[n, L]`, latents.
         confidence: `f[v]`, of these, in order of row.
+        numbers: `i[n]`, of the rows in the table; none where they count from 0.
     """
 
     frame: pd.DataFrame
@@ -106,6 +107,7 @@ class SortedRows(NamedTuple):
     is_novel: np.ndarray
     z: np.ndarray
     confidence: np.ndarray
+    numbers: np.ndarray | None = None
 
 
 def profile_classes(
@@ -163,7 +165,7 @@ def profile_classes(
                 contrasts=found[i].contrasts,
                 rule=rule,
                 columns=tuple(column.name for column in shown),
-                typical_rows=_typical_rows(members, z, certainty, shown),
+                typical_rows=_typical_rows(rows, members, certainty, shown),
                 neighbours=_neighbours(z[members], centres[n_novel:], classes),
             )
         )
@@ -172,14 +174,15 @@ def profile_classes(
 
 
 def _typical_rows(
-    members: np.ndarray, z: np.ndarray, confidence: np.ndarray, columns: Sequence[CodedColumn]
+    rows: SortedRows, members: np.ndarray, confidence: np.ndarray, columns: Sequence[CodedColumn]
 ) -> tuple[TypicalRow, ...]:
-    latents = z[members].astype(np.float64)
+    latents = rows.z[members].astype(np.float64)
     distance = np.linalg.norm(latents - latents.mean(axis=0), axis=1)
     typical: dict[tuple[str, ...], TypicalRow] = {}
     for row in members[np.argsort(distance, kind="stable")].tolist():
         values = tuple(column.text(column.codes[row]) for column in columns)
-        typical.setdefault(values, TypicalRow(row, float(confidence[row]), values))
+        number = row if rows.numbers is None else int(rows.numbers[row])
+        typical.setdefault(values, TypicalRow(number, float(confidence[row]), values))
         if len(typical) == _MOST_TYPICAL_ROWS:
             break
     return tuple(typical.values())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
+from ncd_jax.data.columns import TableReading
 from ncd_jax.discovery.calibration import ConfidenceCurve
 from ncd_jax.profiles.classes import Profiles
 from ncd_jax.report.number import NumberStory
@@ -188,6 +189,7 @@ class Findings:
         latent_map: the picture.
         loss: `f[epochs]`, training loss of the refit that gave the answer; empty where nothing is
             trained.
+        reading: how the table was understood; none of a benchmark table.
     """
 
     config: dict[str, Any]
@@ -209,6 +211,7 @@ class Findings:
     number: NumberStory | None
     latent_map: LatentMap
     loss: np.ndarray
+    reading: TableReading | None = None
 
     @property
     def assignments(self) -> Assignments:

@@ -149,7 +149,7 @@ def find(
         best=best[0].number,
         scored=tuple(on_hidden),
         ranking=_ranking(solution.tuned),
-        rows=unlabelled,
+        rows=table.row_numbers[unlabelled],
         labels=labels,
         names=tuple(names[row] for row in unlabelled.tolist()),
         confidence=confidence,
@@ -159,7 +159,9 @@ def find(
             else accuracy_by_confidence(evaluation.confidence, evaluation.right)
         ),
         profiles=profile_classes(
-            SortedRows(table.original(), names, is_novel, solution.z, confidence[new]),
+            SortedRows(
+                table.original(), names, is_novel, solution.z, confidence[new], table.row_numbers
+            ),
             table.classes,
             answer.k,
             seed=config.seed,
@@ -167,11 +169,12 @@ def find(
         k_curve=_k_curve(problem, solution.refits, answer),
         number=None if solution.judged is None else number_story(solution.judged, answer),
         latent_map=latent_map(
-            solution.z, np.arange(len(table.y)), names, is_novel, true_names, seed=config.seed
+            solution.z, table.row_numbers, names, is_novel, true_names, seed=config.seed
         ),
         loss=(
             np.asarray(solution.refits.loss[answer.refit]) if problem.method.stages else np.zeros(0)
         ),
+        reading=table.reading,
     )
 
 

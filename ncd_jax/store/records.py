@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import pandas as pd
 
 from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
+from ncd_jax.data.words import as_text
 from ncd_jax.errors import UserError
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.tuning.proposals import Trial
@@ -27,11 +29,12 @@ __all__ = [
     "describe_run",
     "package_versions",
     "read_model",
+    "write_assignments",
     "write_model",
     "write_records",
 ]
 
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3
 _PACKAGES = ("ncd_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 
 
@@ -42,11 +45,13 @@ class Assignments(NamedTuple):
         rows: `i[u]`, row numbers in the table.
         labels: names of their classes.
         confidence: `f[u]`, between 0 and 1.
+        copied: columns of these rows that are copied from the table; none where there are none.
     """
 
     rows: np.ndarray
     labels: Sequence[str]
     confidence: np.ndarray
+    copied: pd.DataFrame | None = None
 
 
 def write_records(
@@ -57,7 +62,7 @@ def write_records(
 ) -> None:
     """Writes `trials.csv`, `assignments.csv` and, last, `metrics.json`."""
     _write_trials(workdir, trials)
-    _write_assignments(workdir, assignments)
+    write_assignments(workdir, "assignments.csv", assignments)
     workdir.write_json("metrics.json", metrics)
 
 
@@ -173,12 +178,22 @@ def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
     workdir.write_csv("trials.csv", header, rows)
 
 
-def _write_assignments(workdir: Workdir, assignments: Assignments) -> None:
-    rows, labels, confidence = assignments
+def write_assignments(workdir: Workdir, name: str, assignments: Assignments) -> None:
+    """Writes the columns `row,label,confidence`, and behind the first one those copied."""
+    rows, labels, confidence, copied = assignments
+    own = ("label", "confidence")
+    taken = {"row", *own}
+    header = [] if copied is None else [n + " (copied)" * (n in taken) for n in copied]
+    cells = [] if copied is None else [_as_written(copied[column]) for column in copied]
     lines = (
-        (int(rows[i]), labels[i], f"{float(confidence[i]):.4f}") for i in np.argsort(rows).tolist()
+        (int(rows[i]), *(c[i] for c in cells), labels[i], f"{float(confidence[i]):.4f}")
+        for i in np.argsort(rows).tolist()
     )
-    workdir.write_csv("assignments.csv", ("row", "label", "confidence"), lines)
+    workdir.write_csv(name, ("row", *header, *own), lines)
+
+
+def _as_written(cells: pd.Series) -> list[str]:
+    return ["" if e else as_text(v) for v, e in zip(cells, cells.isna(), strict=True)]
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

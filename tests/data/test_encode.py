@@ -12,8 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from ncd_jax.data.column_codes import MAX_CATEGORIES, ONE_HOT
-from ncd_jax.data.columns import Column, describe
+from ncd_jax.data.columns import Column
+from ncd_jax.data.describe import describe
 from ncd_jax.data.encode import Encoder
+from ncd_jax.data.raw import RawTable
 from ncd_jax.errors import UserError
 
 N = 500
@@ -38,7 +40,8 @@ def mixed_frame(seed=0, n=N):
 
 
 def fit(frame, **options):
-    return Encoder.fit(frame, describe(frame, list(frame), **options)[0])
+    found = describe(RawTable(frame), list(frame), **options)
+    return Encoder.fit(found.frame, found.columns)
 
 
 def oracle(frame):
@@ -191,7 +194,9 @@ def test_new_cells_of_the_wrong_kind_are_refused():
     for name, cell in [("age", "old"), ("member", "maybe"), ("since", "yesterday")]:
         broken = frame.astype({name: object})
         broken.loc[3, name] = cell
-        with pytest.raises(UserError, match=f"column '{name}', row 3 is '{cell}'"):
+        with pytest.raises(
+            UserError, match=f"column '{name}' has cells that are not .*: row 3 '{cell}'"
+        ):
             encoder.apply(broken)
 
 
@@ -205,7 +210,7 @@ def test_stored_as_json_and_equal_to_the_bit_in_a_fresh_process(tmp_path):
         "from ncd_jax.data.encode import Encoder\n"
         "from ncd_jax.data.own_table import read_rows\n"
         "encoder = Encoder.from_json(json.loads(pathlib.Path('encoder.json').read_text()))\n"
-        "np.save('x.npy', read_rows(pathlib.Path('rows.csv'), encoder))\n"
+        "np.save('x.npy', read_rows(pathlib.Path('rows.csv'), encoder).x)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), encoder.apply(frame))

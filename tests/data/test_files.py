@@ -1,4 +1,5 @@
 import bz2
+import csv
 import gzip
 import importlib
 import lzma
@@ -9,11 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ncd_jax.data.files import read_frame
+from ncd_jax.data.files import read_raw
+from ncd_jax.data.gaps import MARKS
+from ncd_jax.data.wishes import Wishes
 from ncd_jax.errors import UserError
 
 GOOD = "a,label,b\n1,x,2.5\n3,y,4\n5,z,6\n7,,8\n"
 FRAME = pd.DataFrame({"a": [1, 3, 5, 7], "label": ["x", "y", "z", None], "b": [2.5, 4, 6, 8]})
+CELLS = pd.DataFrame(
+    {"a": ["1", "3", "5", "7"], "label": ["x", "y", "z", ""], "b": ["2.5", "4", "6", "8"]}
+)
 
 
 @pytest.fixture
@@ -28,10 +34,16 @@ def write(tmp_path):
 
 def error_of(path, *args):
     with pytest.raises(UserError) as caught:
-        read_frame(path, *args)
+        read_raw(path, *args)
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def cells_of(path, *args):
+    """The cells as words, none where one is empty or says so; numbers as they are written."""
+    frame = read_raw(path, *args).frame
+    return frame.map(lambda cell: "" if str(cell).strip() in MARKS or cell != cell else str(cell))
 
 
 def zipped(path, *names):
@@ -66,12 +78,13 @@ def zipped(path, *names):
     ],
 )
 def test_spelling_and_packing_do_not_matter(write, content, name):
-    pd.testing.assert_frame_equal(read_frame(write(content, name)), FRAME, check_dtype=False)
+    found = cells_of(write(content, name))
+    pd.testing.assert_frame_equal(found.map(str.strip), CELLS, check_dtype=False)
 
 
 def test_archives_hold_one_table(tmp_path):
     good = zipped(tmp_path / "t.csv.zip", "t.csv")
-    pd.testing.assert_frame_equal(read_frame(good), FRAME, check_dtype=False)
+    pd.testing.assert_frame_equal(cells_of(good), CELLS, check_dtype=False)
     assert "holds 2 files" in error_of(zipped(tmp_path / "two.csv.zip", "a.csv", "b.csv"))
 
 
@@ -87,9 +100,9 @@ def test_typed_files_keep_their_types(tmp_path, suffix):
     frame = frame.assign(**{f"c{i}": np.arange(4.0) * i for i in range(40)})
     path = tmp_path / f"t.{suffix}"
     getattr(frame, f"to_{suffix}")(path)
-    pd.testing.assert_frame_equal(read_frame(path), frame, check_dtype=False)
-    assert isinstance(read_frame(path)["kind"].dtype, pd.CategoricalDtype)
-    chosen = read_frame(path, lambda names: ["more b", "a"])
+    pd.testing.assert_frame_equal(read_raw(path).frame, frame, check_dtype=False)
+    assert isinstance(read_raw(path).frame["kind"].dtype, pd.CategoricalDtype)
+    chosen = read_raw(path, lambda names: ["more b", "a"]).frame
     pd.testing.assert_frame_equal(chosen, frame[["a", "more b"]], check_dtype=False)
 
 
@@ -97,14 +110,15 @@ def test_index_of_a_parquet_file_is_no_column(tmp_path):
     pytest.importorskip("pyarrow")
     path = tmp_path / "t.parquet"
     FRAME[FRAME["a"] > 1].to_parquet(path)
-    assert list(read_frame(path)) == ["a", "label", "b"]
+    assert list(read_raw(path).frame) == ["a", "label", "b"]
 
 
 def test_excel(tmp_path):
     pytest.importorskip("openpyxl")
     frame = FRAME.assign(when=pd.to_datetime(["2024-01-01"] * 3 + [None]), on=[True, False] * 2)
     frame.to_excel(tmp_path / "t.xlsx", index=False)
-    pd.testing.assert_frame_equal(read_frame(tmp_path / "t.xlsx"), frame, check_dtype=False)
+    found = read_raw(tmp_path / "t.xlsx").frame
+    pd.testing.assert_frame_equal(found, frame, check_dtype=False)
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
     frame.to_excel(tmp_path / "twice.xlsx", index=False)
     assert "two columns are named 'a'" in error_of(tmp_path / "twice.xlsx")
@@ -117,7 +131,7 @@ def test_zst(tmp_path):
     path = tmp_path / "t.csv.zst"
     with pyarrow.output_stream(str(path), compression="zstd") as file:
         file.write(GOOD.encode())
-    pd.testing.assert_frame_equal(read_frame(path), FRAME, check_dtype=False)
+    pd.testing.assert_frame_equal(cells_of(path), CELLS, check_dtype=False)
     assert "does not exist" in error_of(tmp_path / "no.csv.zst")
 
 
@@ -146,15 +160,15 @@ def test_packages_that_are_not_there_are_named(write, monkeypatch, name, package
 
 def test_only_the_columns_asked_for_are_read_and_text_stays_text(write):
     path = write("a,l,b\n1,NA,2\n3,01,4\n5,1.0,6\n7,,8\n")
-    frame = read_frame(path, lambda names: ["l", "a"], as_text=["l"])
+    frame = read_raw(path, lambda names: ["l", "a"]).frame
     assert list(frame) == ["a", "l"]
     assert frame["l"].tolist() == ["NA", "01", "1.0", ""]
 
 
-def test_columns_part_numbers_part_words_are_kept_as_written(write):
-    cells = [*map(str, range(300_000)), "017", "word"]
+def test_cells_are_kept_as_written_in_tables_of_any_length(write):
+    cells = [*map(str, range(50_000)), "017", "word"]
     path = write("a,b\n" + "".join(f"{cell},1\n" for cell in cells))
-    assert read_frame(path)["a"].tolist() == cells
+    assert read_raw(path).frame["a"].tolist() == cells
 
 
 @pytest.mark.parametrize(
@@ -163,21 +177,21 @@ def test_columns_part_numbers_part_words_are_kept_as_written(write):
         ("", ["is empty"]),
         ("\n\n", ["is empty"]),
         ("a,label,b\n", ["header and no rows"]),
-        (b"PK\x03\x04\xff\xfe\x00\x80", ["not UTF-8"]),
-        (bytes(range(256)) * 9, ["not UTF-8"]),
-        (GOOD.encode("utf-16"), ["not UTF-8"]),
-        (GOOD.replace("x", "\xe9").encode("latin-1"), ["not UTF-8", "save the table as UTF-8"]),
-        ((GOOD + "7,x,8\n" * 99_999).encode() + b"7,\xff,8\n", ["not UTF-8"]),
-        ('a,label,b\n1,"x,2\n', ["not a CSV table"]),
-        (GOOD.replace("1,x", "1,x,9"), ["row 0", "4 cells", "3"]),
-        (GOOD.replace("3,y,4", "3,y,4,5"), ["row 1", "4 cells", "3"]),
-        (GOOD.replace("3,y,4", "3,y"), ["row 1", "2 cells", "3"]),
-        (GOOD.replace("3,y,4", '"3",y'), ["row 1", "2 cells", "3"]),
-        (GOOD.replace("x", '"x,\n"').replace("5,z,6", "5,z"), ["row 2", "2 cells"]),
-        ("a,b,label\n1,2,x\n1,2,y\n1,2,z\n1,2\n", ["row 3", "2 cells"]),
+        (b"PK\x03\x04\xff\xfe\x00\x80", ["not text"]),
+        (bytes(range(256)) * 9, ["not text"]),
+        ('a,label,b\n1,"x,2\n', ["not a CSV table", "line 2"]),
+        (GOOD.replace("1,x", "1,x,9"), ["line 2 has 4", "with its 3"]),
+        (GOOD.replace("3,y,4", "3,y,4,5"), ["line 3 has 4"]),
+        (GOOD.replace("3,y,4", "3,y"), ["line 3 has 2"]),
+        (GOOD.replace("3,y,4", '"3",y'), ["line 3 has 2"]),
+        (GOOD.replace("x", '"x,\n"').replace("5,z,6", "5,z"), ["line 5 has 2"]),
+        (
+            GOOD.replace("x,2.5", "x").replace("5,z,6", "5,z,6,7"),
+            ["2 lines", "line 2 has 2, line 4 has 4"],
+        ),
+        ("a,b,label\n1,2,x\n1,2,y\n1,2,z\n1,2\n", ["line 5 has 2"]),
         (GOOD.replace("b\n", "a\n", 1), ["two columns are named 'a'"]),
         (GOOD.replace("b\n", " a \n", 1), ["two columns are named 'a'"]),
-        (GOOD.replace("a,", ",", 1), ["column 0 has no name"]),
     ],
 )
 def test_mistakes_are_one_line_that_names_them(write, content, fragments):
@@ -228,7 +242,137 @@ def test_file_that_is_missing_or_a_folder(tmp_path):
 
 def test_nothing_is_parsed_before_the_columns_are_known_to_be_there(write, monkeypatch):
     def choose(names):
-        monkeypatch.setattr(pd, "read_csv", None)
+        monkeypatch.setattr(csv, "reader", None)
         raise UserError(f"{names} will not do")
 
     assert "will not do" in error_of(write(GOOD), choose)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("utf-8", "utf-8"),
+        ("utf-8-sig", "utf-8"),
+        ("utf-16", "utf-16"),
+        ("utf-16-le", "utf-16-le"),
+        ("utf-16-be", "utf-16-be"),
+        ("utf-32", "utf-32"),
+        ("cp1252", "cp1252"),
+        ("latin-1", "cp1252"),
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_encodings_are_found(write, encoding, name, separator):
+    text = "größe,straße\n1,Köln\n2,Nîmes\n".replace(",", separator)
+    path = write(text.encode(encoding))
+    raw = read_raw(path)
+    assert raw.facts["encoding"] == name
+    assert raw.frame["straße"].tolist() == ["Köln", "Nîmes"]
+    again = read_raw(path, wishes=Wishes(encoding=encoding))
+    pd.testing.assert_frame_equal(again.frame, raw.frame)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("cp1251", ["длина", "улица", "Москва", "Казань", "Новосибирск", "площадь"]),
+        ("koi8_r", ["длина", "улица", "Москва", "Казань", "Новосибирск", "площадь"]),
+        ("cp1253", ["μήκος", "οδός", "Αθήνα", "Πάτρα", "Θεσσαλονίκη", "Λάρισα"]),
+        ("gb18030", ["长度", "街道", "北京市", "上海市", "广州市", "天津市"]),
+        ("shift_jis", ["長さ", "通り", "東京都", "大阪府", "京都府", "北海道"]),
+    ],
+)
+def test_other_scripts_are_found_or_said(write, encoding, words):
+    rows = "".join(f"{i},{words[2 + i % 4]}\n" for i in range(40))
+    path = write(f"{words[0]},{words[1]}\n{rows}".encode(encoding))
+    assert set(read_raw(path).frame[words[1]]) == set(words[2:])
+    assert list(read_raw(path, wishes=Wishes(encoding=encoding)).frame) == words[:2]
+    assert "no encoding 'utf-9'" in error_of(path, lambda n: n, Wishes(encoding="utf-9"))
+    assert "is not in utf-8" in error_of(path, lambda n: n, Wishes(encoding="utf-8"))
+
+
+def test_a_stray_byte_far_down_does_not_keep_a_table_from_being_read(write):
+    raw = read_raw(write((GOOD + "7,x,8\n" * 99_999).encode() + b"7,\xff,8\n"))
+    assert raw.facts["encoding"] == "cp1252"
+    assert raw.frame["label"].iloc[-1] == "ÿ"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sep=,\n" + GOOD,
+        "SEP=;\r\n" + GOOD.replace(",", ";"),
+        '"sep=|"\n' + GOOD.replace(",", "|"),
+        "\ufeffsep=;\n" + GOOD.replace(",", ";"),
+        GOOD.replace("\n", ",\n"),
+        GOOD.replace("\n", ",,\n"),
+        GOOD.replace("x,2.5\n", "x,2.5,,\n"),
+        "Customers of 2024\n\n" + GOOD,
+        "Customers of 2024,,\nall of them,,\n" + GOOD,
+        "# made by a program\n" + GOOD,
+        "all of them\n" * 3 + GOOD,
+        GOOD + "\n\n   \n",
+        GOOD.replace("\n", "\r"),
+    ],
+)
+def test_what_programs_put_around_a_table(write, content):
+    pd.testing.assert_frame_equal(cells_of(write(content)), CELLS, check_dtype=False)
+
+
+def test_names_of_rows_as_r_writes_them(write):
+    rows = GOOD.splitlines()[1:]
+    content = "\n".join(["a,label,b", *(f'"r{i}",{row}' for i, row in enumerate(rows))])
+    frame = cells_of(write(content))
+    assert list(frame) == ["Unnamed: 0", "a", "label", "b"]
+    pd.testing.assert_frame_equal(frame[["a", "label", "b"]], CELLS, check_dtype=False)
+    assert list(cells_of(write(GOOD.replace("a,", ",", 1)))) == ["Unnamed: 0", "label", "b"]
+
+
+def test_a_cell_may_be_as_long_as_it_likes(write):
+    limit = csv.field_size_limit()
+    long = "lorem ipsum, " * 11_000
+    assert read_raw(write(GOOD.replace("x", f'"{long}"'))).frame["label"][0] == long
+    assert csv.field_size_limit() == limit
+
+
+def test_rows_have_the_line_in_which_they_begin(write):
+    content = 'a,b\n1,2\n\n3,"x\ny"\n5,6\n'
+    raw = read_raw(write(content))
+    assert raw.lines.tolist() == [2, 4, 6]
+    assert raw.where(2) == "line 6"
+
+
+def test_a_mac_packs_more_than_the_table(tmp_path):
+    path = tmp_path / "t.csv.zip"
+    zipped(path, "t.csv", "__MACOSX/._t.csv", ".DS_Store")
+    pd.testing.assert_frame_equal(cells_of(path), CELLS, check_dtype=False)
+
+
+def test_sheets_are_chosen(tmp_path):
+    pytest.importorskip("openpyxl")
+    path = tmp_path / "t.xlsx"
+    with pd.ExcelWriter(path) as writer:
+        pd.DataFrame({"a": ["other"]}).to_excel(writer, sheet_name="Cover", index=False)
+        FRAME.to_excel(writer, sheet_name="Data", index=False, startrow=2, startcol=1)
+        pd.DataFrame().to_excel(writer, sheet_name="Nothing", index=False)
+    for sheet in ["Data", "2"]:
+        raw = read_raw(path, wishes=Wishes(sheet=sheet))
+        pd.testing.assert_frame_equal(raw.frame, FRAME, check_dtype=False)
+        assert raw.lines.tolist() == [4, 5, 6, 7]
+    assert read_raw(path).frame["a"].tolist() == ["other"]
+    assert read_raw(path).facts["other sheets"] == "Data, Nothing"
+    message = error_of(path, lambda names: names, Wishes(sheet="Dates"))
+    assert "no sheet 'Dates'; its sheets are 'Cover', 'Data', 'Nothing'" in message
+    assert "'Nothing' is empty" in error_of(path, lambda names: names, Wishes(sheet="Nothing"))
+
+
+def test_rows_of_a_sheet_may_be_longer_or_shorter_than_its_header(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [["Customers"], [], ["a", "b", None, "c"], [1, "x"], [2, " ", None, 3, 4]]:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    raw = read_raw(tmp_path / "t.xlsx")
+    assert list(raw.frame) == ["a", "b", "c", "Unnamed: 3"]
+    assert raw.frame["a"].tolist() == [1, 2]
+    assert raw.lines.tolist() == [4, 5]

@@ -98,13 +98,13 @@ def test_a_name_with_the_separator_is_refused(tmp_path: Path):
         write_model(Workdir(tmp_path), {"a/b": np.zeros(1)}, {})
 
 
-@pytest.mark.parametrize(("version", "remedy"), [(3, "upgrade ncd_jax"), (1, "run again")])
+@pytest.mark.parametrize(("version", "remedy"), [(4, "upgrade ncd_jax"), (2, "run again")])
 def test_a_model_of_another_release_is_refused(tmp_path: Path, version: int, remedy: str):
     workdir = Workdir(tmp_path)
     write_model(workdir, MODEL, {})
     other = workdir.read_json("model/model.json") | {"format_version": version}
     workdir.write_json("model/model.json", other)
-    with pytest.raises(UserError, match=rf"^.*format {version}, .* reads 2; {remedy}$"):
+    with pytest.raises(UserError, match=rf"^.*format {version}, .* reads 3; {remedy}$"):
         read_model(workdir)
 
 
