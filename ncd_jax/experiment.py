@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.data.wishes import Wishes
-from ncd_jax.discovery.model import assign
+from ncd_jax.discovery.model import apply_model, assign
 from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
 from ncd_jax.discovery.solve import prepare_methods, solve_problems
@@ -21,7 +20,8 @@ from ncd_jax.precision import in_single_precision
 from ncd_jax.report.assigned import Assigned
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
-from ncd_jax.store.model_files import load_model, save_model
+from ncd_jax.report.runner_up import seconds_of, temperature_of
+from ncd_jax.store.model_files import load_model, load_temperature, save_model
 from ncd_jax.store.records import Assignments, describe_run, write_assignments, write_records
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
@@ -85,13 +85,12 @@ def run(
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
-        save_model(workdir, solution.model)
+        save_model(workdir, solution.model, temperature_of(solution.model, table))
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
     metrics["seconds"] = seconds.total()
-    assignments = findings.assignments._replace(copied=_copied(table))
-    write_records(workdir, findings.trials, assignments, metrics)
+    write_records(workdir, findings.trials, findings.assignments, metrics)
     return metrics
 
 
@@ -100,7 +99,8 @@ def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> A
     """Applies the model of a finished run to a file of new rows.
 
     Writes `assigned/<name of the table>.csv` in the run's folder, with the columns
-    `row,label,confidence`, one line a row, and behind `row` those copied.
+    `row,label,confidence,runner_up,runner_up_confidence`, one line a row, and behind `row` those
+    copied.
 
     Args:
         workdir: of the run.
@@ -117,9 +117,19 @@ def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> A
     else:
         new = read_rows(path, model.encoder, wishes)
     labels, sure, familiar = assign(model, new.x)
+    shares = -apply_model(model, new.x).squared.astype(np.float64) / load_temperature(workdir)
+    seconds = seconds_of(shares, labels, sure)
     names = [model.classes[label] for label in labels.tolist()]
+    answer = Assignments(
+        rows=np.arange(len(names)),
+        labels=names,
+        confidence=sure,
+        runners_up=seconds.names(model.classes),
+        runner_up_confidence=seconds.confidence,
+        copied=new.copied,
+    )
     name = f"assigned/{path.stem}.csv"
-    write_assignments(workdir, name, Assignments(np.arange(len(names)), names, sure, new.copied))
+    write_assignments(workdir, name, answer)
     sizes = np.bincount(labels, minlength=len(model.classes)).tolist()
     return Assigned(
         file=workdir.path(name),
@@ -127,11 +137,6 @@ def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> A
         n_unfamiliar=int(np.sum(familiar < 1)),
         usual=math.nan if model.reference is None else float(model.reference.usual),
     )
-
-
-def _copied(table: Table) -> pd.DataFrame | None:
-    """The columns that are copied to the answer, of the unlabelled rows."""
-    return None if table.copied is None else table.copied[table.y == UNLABELLED]
 
 
 def _given_number(config: RunConfig, truth: Truth | None) -> int | None:

@@ -124,6 +124,9 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
         labels=labels,
         names=tuple(f"novel_{label}" for label in labels),
         confidence=(sure := rng.beta(5, 2, 890)),
+        runners_up=tuple(f"novel_{(label + 1) % 5}" for label in labels),
+        runner_up_confidence=np.minimum(sure, 1 - sure) / 2,
+        copied=None,
         confidence_curve=accuracy_by_confidence(
             sure := rng.beta(5, 2, 400), rng.random(400) < sure
         ),
@@ -189,7 +192,10 @@ def least_findings(findings: Findings) -> Findings:
         ranking=(Ranked("pbn", "PBN", trial.fold_scores),),
         rows=np.array([4]),
         labels=np.array([0]),
+        names=("novel_0",),
         confidence=np.array([1.0]),
+        runners_up=("",),
+        runner_up_confidence=np.zeros(1),
         confidence_curve=accuracy_by_confidence([0.5], [True]),
         profiles=dataclasses.replace(findings.profiles, classes=()),
         k_curve=None,

@@ -124,6 +124,11 @@ def test_files_and_metrics_keep_the_contract(problem, finished):
     assert sizes.tolist() == metrics["novel_sizes"]
     assert set(sizes.index) == {f"novel_{i}" for i in range(metrics["n_novel_estimated"])}
     assert assignments["confidence"].between(0, 1).all()
+    sure, second = assignments["confidence"], assignments["runner_up_confidence"]
+    assert (second <= np.minimum(sure, 1 - sure) + 1e-4).all()
+    assert (second > 0).any()
+    assert (assignments["runner_up"] != assignments["label"]).all()
+    assert set(assignments["runner_up"]) <= {*table.classes, *sizes.index}
     trials = pd.read_csv(path / "trials.csv")
     assert len(trials) == 4
     assert trials["score"].max() == pytest.approx(metrics["hidden_class_score"])
@@ -325,7 +330,7 @@ def test_new_rows_may_have_their_columns_in_any_order(problem, finished, tmp_pat
     workdir = Workdir(finished[0])
     straight = assign_rows(workdir, tmp_path / "rows.csv").file.read_text()
     assert assign_rows(workdir, tmp_path / "turned.csv").file.read_text() == straight
-    assert straight.startswith("row,label,confidence\n0,")
+    assert straight.startswith("row,label,confidence,runner_up,runner_up_confidence\n0,")
     assert len(straight.splitlines()) == 1 + len(table.x)
     frame.drop(columns="c").to_csv(tmp_path / "short.csv", index=False)
     with pytest.raises(UserError, match="'c'"):

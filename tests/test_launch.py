@@ -36,6 +36,7 @@ QUICK = (
     "--config.train.refits=2",
     "--config.k.max=4",
 )
+ANSWER = ["label", "confidence", "runner_up", "runner_up_confidence"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -249,9 +250,9 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     assert "'id' left out" in answer.stderr
     assert "1 rows without any cell left out: line 92" in answer.stderr
     found = pd.read_csv(folder / "any" / "assignments.csv")
-    assert list(found) == ["row", "name", "colour", "label (copied)", "label", "confidence"]
+    assert list(found) == ["row", "name", "colour", "label (copied)", *ANSWER]
     assert found["row"].tolist() == [i for i in range(80, 100) if i != 90]
-    assert found["name"].tolist() == [names[row] for row in found["row"]]
+    assert found["name"].tolist() == [f"'{names[row]}" for row in found["row"]]
     columns = json.loads((folder / "any" / "columns.json").read_text())
     kinds = {column["name"]: column["kind"] for column in columns["columns"]}
     assert kinds == {
@@ -265,7 +266,8 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     new = call("--mode=assign", "--table=new.csv", "--workdir=any", "--id=name", cwd=folder)
     assert new.returncode == 0, new.stderr
     assigned = pd.read_csv(folder / "any" / "assigned" / "new.csv")
-    assert list(assigned) == ["row", "name", "label", "confidence"]
+    assert list(assigned) == ["row", "name", *ANSWER]
+    assert assigned["name"].tolist()[:90] == [f"'{name}" for name in names[:90]]
     assert len(assigned) == 100
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.columns import TableReading
@@ -182,6 +183,9 @@ class Findings:
             given to a known class.
         names: the class of each.
         confidence: `f[u]`, between 0 and 1.
+        runners_up: the second likeliest class of each; empty text where there is one class only.
+        runner_up_confidence: `f[u]`, how likely these are.
+        copied: columns of these rows that are copied to the answer; none where there are none.
         confidence_curve: accuracy on hidden classes by confidence; none where no class was hidden.
         profiles: what the novel classes are.
         k_curve: none where no validity index chose the number of novel classes.
@@ -205,6 +209,9 @@ class Findings:
     labels: np.ndarray
     names: tuple[str, ...]
     confidence: np.ndarray
+    runners_up: tuple[str, ...]
+    runner_up_confidence: np.ndarray
+    copied: pd.DataFrame | None
     confidence_curve: ConfidenceCurve | None
     profiles: Profiles
     k_curve: KCurve | None
@@ -216,7 +223,14 @@ class Findings:
     @property
     def assignments(self) -> Assignments:
         """The class of every unlabelled row, as it is recorded."""
-        return Assignments(self.rows, self.names, self.confidence)
+        return Assignments(
+            self.rows,
+            self.names,
+            self.confidence,
+            self.runners_up,
+            self.runner_up_confidence,
+            self.copied,
+        )
 
     @property
     def scored_best(self) -> int:

@@ -24,6 +24,7 @@ from ncd_jax.profiles.classes import SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, KCurve, Ranked
 from ncd_jax.report.latent_map import latent_map
 from ncd_jax.report.number import number_story
+from ncd_jax.report.runner_up import seconds_of_solution
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["find", "measure"]
@@ -136,6 +137,7 @@ def find(
     is_novel[unlabelled[new]] = True
     labels = np.full(len(new), UNLABELLED)
     labels[new] = answer.labels
+    seconds = seconds_of_solution(solution, table)
     return Findings(
         config=recorded,
         metrics=metrics,
@@ -153,6 +155,9 @@ def find(
         labels=labels,
         names=tuple(names[row] for row in unlabelled.tolist()),
         confidence=confidence,
+        runners_up=seconds.names(solution.model.classes),
+        runner_up_confidence=seconds.confidence,
+        copied=None if table.copied is None else table.copied.iloc[unlabelled],
         confidence_curve=(
             None
             if evaluation is None

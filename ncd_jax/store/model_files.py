@@ -13,13 +13,19 @@ from ncd_jax.methods import METHODS, Spec
 from ncd_jax.store.records import read_model, write_model
 from ncd_jax.store.workdir import Workdir
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["load_model", "load_temperature", "save_model"]
 
 _PLACES = ("means", "rows", "centroids", "owners")
 
 
-def save_model(workdir: Workdir, model: Model) -> None:
-    """Writes the model into the folder `model/` of a run."""
+def save_model(workdir: Workdir, model: Model, temperature: float) -> None:
+    """Writes the model into the folder `model/` of a run.
+
+    Args:
+        workdir: of the run.
+        model: the model.
+        temperature: of the softmax over its class means, for the second likeliest class.
+    """
     state = {name: leaf for name, leaf in model.state._asdict().items() if name != "opt"}
     arrays = {"state": state}
     arrays |= {name: getattr(model, name) for name in _PLACES}
@@ -34,6 +40,7 @@ def save_model(workdir: Workdir, model: Model) -> None:
         "encoder": model.encoder and model.encoder.to_json(),
         "columns": model.columns,
         "classes": model.classes,
+        "temperature": temperature,
     }
     write_model(workdir, arrays, facts)
 
@@ -60,6 +67,21 @@ def load_model(workdir: Workdir) -> Model:
             reference=Reference(**arrays["reference"]) if "reference" in arrays else None,
         )
     except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{workdir.path('model')} is damaged; run again in a new workdir"
-        ) from error
+        raise _damaged(workdir) from error
+
+
+def load_temperature(workdir: Workdir) -> float:
+    """Reads the temperature that was saved with a model.
+
+    Raises:
+        UserError: as `load_model`.
+    """
+    _, facts = read_model(workdir)
+    try:
+        return float(facts["temperature"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(workdir) from error
+
+
+def _damaged(workdir: Workdir) -> UserError:
+    return UserError(f"{workdir.path('model')} is damaged; run again in a new workdir")

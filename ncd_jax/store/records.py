@@ -45,12 +45,16 @@ class Assignments(NamedTuple):
         rows: `i[u]`, row numbers in the table.
         labels: names of their classes.
         confidence: `f[u]`, between 0 and 1.
+        runners_up: names of the second likeliest classes; empty text where there is none.
+        runner_up_confidence: `f[u]`, how likely these are.
         copied: columns of these rows that are copied from the table; none where there are none.
     """
 
     rows: np.ndarray
     labels: Sequence[str]
     confidence: np.ndarray
+    runners_up: Sequence[str]
+    runner_up_confidence: np.ndarray
     copied: pd.DataFrame | None = None
 
 
@@ -179,14 +183,21 @@ def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
 
 
 def write_assignments(workdir: Workdir, name: str, assignments: Assignments) -> None:
-    """Writes the columns `row,label,confidence`, and behind the first one those copied."""
-    rows, labels, confidence, copied = assignments
-    own = ("label", "confidence")
+    """Writes a line for each row: its number, what is copied, its class and the runner-up."""
+    rows, labels, sure, seconds, second_sure, copied = assignments
+    own = ("label", "confidence", "runner_up", "runner_up_confidence")
     taken = {"row", *own}
     header = [] if copied is None else [n + " (copied)" * (n in taken) for n in copied]
     cells = [] if copied is None else [_as_written(copied[column]) for column in copied]
     lines = (
-        (int(rows[i]), *(c[i] for c in cells), labels[i], f"{float(confidence[i]):.4f}")
+        (
+            int(rows[i]),
+            *(c[i] for c in cells),
+            labels[i],
+            f"{float(sure[i]):.4f}",
+            seconds[i],
+            f"{float(second_sure[i]):.4f}" if seconds[i] else "",
+        )
         for i in np.argsort(rows).tolist()
     )
     workdir.write_csv(name, ("row", *header, *own), lines)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
@@ -15,6 +16,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ncd_jax.errors import UserError
+from ncd_jax.store.spreadsheet import harmless
 
 __all__ = ["Workdir"]
 
@@ -121,11 +123,10 @@ class Workdir:
             file.write(text.encode("utf-8"))
 
     def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Writes a header line and the rows under it."""
+        """Writes a header line and the rows under it, text as a spreadsheet only shows it."""
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
-        lines.writerow(header)
-        lines.writerows(rows)
+        lines.writerows([harmless(cell) for cell in row] for row in itertools.chain([header], rows))
         self.write_text(name, text.getvalue())
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:

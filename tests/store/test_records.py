@@ -9,7 +9,15 @@ import pytest
 
 from ncd_jax.errors import UserError
 from ncd_jax.report.findings import Findings
-from ncd_jax.store.records import package_versions, read_model, write_model, write_records
+from ncd_jax.store.records import (
+    Assignments,
+    package_versions,
+    read_model,
+    write_assignments,
+    write_model,
+    write_records,
+)
+from ncd_jax.store.spreadsheet import as_it_was
 from ncd_jax.store.workdir import Workdir
 
 MODEL = {
@@ -42,11 +50,46 @@ def test_trials_say_all_about_every_candidate(tmp_path: Path, findings: Findings
 def test_assignments_are_in_order_of_row(tmp_path: Path, findings: Findings):
     write(tmp_path, findings)
     lines = (tmp_path / "assignments.csv").read_text().splitlines()
-    assert lines[0] == "row,label,confidence"
-    expected = sorted(
-        zip(findings.rows, findings.labels, findings.confidence, strict=True), key=lambda r: r[0]
-    )
-    assert lines[1:] == [f"{row},novel_{label},{sure:.4f}" for row, label, sure in expected]
+    assert lines[0] == "row,label,confidence,runner_up,runner_up_confidence"
+    columns = (findings.rows, findings.labels, findings.confidence, findings.runner_up_confidence)
+    expected = sorted(zip(*columns, strict=True), key=lambda r: r[0])
+    assert lines[1:] == [
+        f"{row},novel_{label},{sure:.4f},novel_{(label + 1) % 5},{second:.4f}"
+        for row, label, sure, second in expected
+    ]
+
+
+def test_what_a_spreadsheet_would_run_is_shown_instead(tmp_path: Path):
+    """Names of classes and columns come from the table as much as its cells do."""
+    cells = ["=1+1", "+49 170", "-5", "@SUM(A1)", "-1,234.5", "- none", "+3 %", "x=1", "", "-2e-3"]
+    copied = pd.DataFrame({"=HYPERLINK(1)": cells, "\tcode": np.arange(10) - 5})
+    labels = ["=cmd|' /C calc'!A0", *["novel_0"] * 9]
+    seconds = ["-a", *[""] * 9]
+    half = np.full(10, 0.5)
+    answer = Assignments(np.arange(10), labels, half, seconds, half, copied)
+    write_assignments(Workdir(tmp_path), "a.csv", answer)
+    found = pd.read_csv(tmp_path / "a.csv", dtype=str, keep_default_na=False)
+    safe = [
+        "'=1+1",
+        "'+49 170",
+        "-5",
+        "'@SUM(A1)",
+        "-1,234.5",
+        "'- none",
+        "+3 %",
+        "x=1",
+        "",
+        "-2e-3",
+    ]
+    assert found.columns[1:3].tolist() == ["'=HYPERLINK(1)", "'\tcode"]
+    assert found.iloc[:, 1].tolist() == safe
+    assert found.iloc[:, 2].tolist() == [str(i) for i in range(-5, 5)]
+    assert found["label"].tolist() == ["'" + labels[0], *labels[1:]]
+    assert found["runner_up"].tolist() == ["'-a", *seconds[1:]]
+    assert found["runner_up_confidence"].tolist() == ["0.5000", *[""] * 9]
+    assert [as_it_was(name) for name in found["label"]] == labels
+    assert [as_it_was(cell) for cell in safe] == cells
+    assert as_it_was("'tis") == "'tis"
 
 
 def test_metrics_come_last(tmp_path: Path, findings: Findings, monkeypatch):
