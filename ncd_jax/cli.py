@@ -64,6 +64,18 @@ def assign(given: FlagValues) -> None:
     print(new.text)
 
 
+def rename(given: FlagValues) -> None:
+    """Gives the novel classes of a run names, in its files and whatever it is asked from now on."""
+    if not (given.workdir and given.names):
+        raise UserError("--mode=rename needs a run and names; give --workdir and --names")
+    from ncd_jax.report.renaming import rename_classes
+    from ncd_jax.store.workdir import Workdir
+
+    names = rename_classes(Workdir(Path(given.workdir)), given.names)
+    said = ", ".join(f"{novel} is {name}" for novel, name in names.items())
+    print(f"{given.workdir}: {said or 'novel classes go by their numbers'}")
+
+
 def compare(given: FlagValues) -> None:
     """Says which rows are in another class in another run on the same table."""
     if not (given.workdir and given.against):
@@ -88,7 +100,7 @@ def benchmark(given: FlagValues) -> None:
     print(f"{len(records) - failed} cells finished, {failed} failed: {workdir / 'benchmark.html'}")
 
 
-_MODES = {mode.__name__: mode for mode in (discover, inspect, assign, compare, benchmark)}
+_MODES = {mode.__name__: mode for mode in (discover, inspect, assign, rename, compare, benchmark)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from ncd_jax.errors import UserError
 
 __all__ = ["define_flags", "read_flags"]
 
-_MODES = ("discover", "inspect", "assign", "compare", "benchmark")
+_MODES = ("discover", "inspect", "assign", "rename", "compare", "benchmark")
 
 
 def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
@@ -54,6 +54,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     text("sheet", "Sheet of an Excel file, its name or number [the first].")
     text("id", "Column that names the rows; it goes into the answer and is no feature.")
     names("keep", "Columns that are copied into the answer.")
+    names("names", "Names for novel classes: novel_0=Export,novel_1=Trial.")
     text("workdir", "Folder of the run [runs/NAME_OF_THE_TABLE].")
     text("against", "Folder of the run to compare --workdir with.")
     text("data_dir", "Folder where benchmark tables are cached.")

@@ -126,6 +126,8 @@ MISTAKES = {
     ("--mode=inspect", "--table=words.csv", "--label=label"): "34 cells that are not numbers",
     ("--table=t.csv", "--label=label", "--columns=p,zz"): "'zz'",
     ("--table=t.csv", "--label=label", "--unlabelled=zz"): "'zz'",
+    ("--mode=rename", "--workdir=other"): "--names",
+    ("--mode=rename", "--workdir=other", "--names=novel_0=x"): "not finished",
     ("--mode=compare", "--workdir=other"): "--against",
     ("--mode=compare", "--workdir=other", "--against=empty"): "not finished",
     ("--mode=benchmark",): "--config=benchmark",
@@ -224,6 +226,13 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     assert new.returncode == 0, new.stderr
     first, *_, last = new.stdout.splitlines()
     assert first == "mine/assigned/t.csv: 100 rows"
+    named = call("--mode=rename", "--workdir=mine", "--names=novel_0=Export", cwd=folder)
+    assert named.returncode == 0, named.stderr
+    assert named.stdout == "mine: novel_0 is Export\n"
+    assert "Export" in call(*flags, cwd=folder).stdout, "a run that is there already"
+    wrong = call("--mode=rename", "--workdir=mine", "--names=Export=a", cwd=folder)
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+    assert "'a' is a known class" in wrong.stderr
     assert "like no class of this run" in last
     assert len(pd.read_csv(folder / "mine" / "assigned" / "t.csv")) == 100
 

@@ -155,7 +155,8 @@ def summary(
 
 
 def _sizes(metrics: Mapping[str, Any], sign: str) -> Table:
-    rows = {f"novel_{i}": size for i, size in enumerate(metrics["novel_sizes"])}
+    names, sizes = metrics.get("names", {}), metrics["novel_sizes"]
+    rows = {names.get(f"novel_{i}", f"novel_{i}"): size for i, size in enumerate(sizes)}
     rows |= metrics["known_sizes"]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("class")

@@ -1,8 +1,10 @@
 """How pages are made: one environment that escapes every text, and filters for numbers."""
 
 import math
+import re
 
 import jinja2
+from jinja2.filters import do_mark_safe
 
 __all__ = ["environment"]
 
@@ -25,6 +27,7 @@ def environment(*packages: str) -> jinja2.Environment:
         "significant": "{:.4g}".format,
         "count": "{:,}".format,
         "plural": _plural,
+        "class_name": _class_name,
     }
     return templates
 
@@ -39,3 +42,10 @@ def _decimals(value: float | None) -> str:
 
 def _plural(n: int, word: str, words: str) -> str:
     return f"{n:,} {word if n == 1 else words}"
+
+
+def _class_name(name: str) -> str:
+    """The name of a class, marked where it is one that people may give another."""
+    if re.fullmatch(r"novel_\d+", name):
+        return do_mark_safe(f'<span data-class="{name}">{name}</span>')
+    return name

@@ -1,6 +1,7 @@
 """A model in the folder of a run: arrays and a description, without pickle."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from ncd_jax.data.encode import Encoder
@@ -13,8 +14,9 @@ from ncd_jax.methods import METHODS, Spec
 from ncd_jax.store.records import read_model, write_model
 from ncd_jax.store.workdir import Workdir
 
-__all__ = ["load_model", "load_temperature", "save_model"]
+__all__ = ["load_model", "load_temperature", "names_of", "save_model", "save_names"]
 
+_NAMES = "names.json"
 _PLACES = ("means", "rows", "centroids", "owners")
 
 
@@ -46,7 +48,7 @@ def save_model(workdir: Workdir, model: Model, temperature: float) -> None:
 
 
 def load_model(workdir: Workdir) -> Model:
-    """Reads the model of a run.
+    """Reads the model of a run; its classes go by the names that people gave them.
 
     Raises:
         UserError: there is none, it is damaged, or a newer release wrote it.
@@ -61,12 +63,12 @@ def load_model(workdir: Workdir) -> Model:
             encoder=facts["encoder"] and Encoder.from_json(facts["encoder"]),
             scaler=Standardiser.from_arrays(arrays["scaler"]),
             columns=tuple(facts["columns"]),
-            classes=tuple(facts["classes"]),
+            classes=tuple(facts.get("names", {}).get(name, name) for name in facts["classes"]),
             **{name: arrays[name] for name in _PLACES},
             calibration=Calibration(**arrays["calibration"]),
             reference=Reference(**arrays["reference"]) if "reference" in arrays else None,
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise _damaged(workdir) from error
 
 
@@ -81,6 +83,28 @@ def load_temperature(workdir: Workdir) -> float:
         return float(facts["temperature"])
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(workdir) from error
+
+
+def names_of(workdir: Workdir) -> dict[str, str]:
+    """From `novel_i` to the name that people gave it, of the classes of a run that have one.
+
+    Raises:
+        UserError: `names.json` is damaged.
+    """
+    if not workdir.path(_NAMES).is_file():
+        return {}
+    names = workdir.read_json(_NAMES)
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise UserError(f"{workdir.path(_NAMES)} is damaged; delete it and rename again")
+    return names
+
+
+def save_names(workdir: Workdir, names: Mapping[str, str]) -> None:
+    """Writes these names, and puts them into the model, which may be sent alone."""
+    description = workdir.read_json("model/model.json")
+    description["metadata"]["names"] = dict(names)
+    workdir.write_json("model/model.json", description)
+    workdir.write_json(_NAMES, names)
 
 
 def _damaged(workdir: Workdir) -> UserError:

@@ -1,0 +1,139 @@
+"""Names that people give to novel classes, in everything that a run has left."""
+
+import csv
+import html
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from ncd_jax.errors import UserError
+from ncd_jax.store.model_files import load_model, names_of, save_names
+from ncd_jax.store.spreadsheet import as_it_was
+from ncd_jax.store.workdir import Workdir
+
+__all__ = ["rename_classes", "rename_page"]
+
+_NOVEL = re.compile(r"novel_\d+")
+_LONGEST = 40
+"""Characters of a name: as many as figures have room for."""
+
+
+def rename_classes(workdir: Workdir, wanted: Sequence[str]) -> dict[str, str]:
+    """Gives novel classes of a finished run names, from now on.
+
+    They are kept in `names.json` and with the model, and stand in `assignments.csv`, `metrics.json`
+    and the report instead of `novel_0`, `novel_1`, ...
+
+    Args:
+        workdir: of the run.
+        wanted: `CLASS=NAME` each, where the class goes by the name that it got from the run or has
+            by now. The name that it got from the run takes the other one away.
+
+    Returns:
+        From class to name, of all that have one.
+
+    Raises:
+        UserError: the run is not finished or there is no such class; a name is empty, too long,
+            that of another class, or one that novel classes get.
+    """
+    if not workdir.is_complete:
+        raise UserError(f"the run in {workdir.root} is not finished; let it finish first")
+    old = names_of(workdir)
+    classes = load_model(workdir).classes
+    new = _agreed(classes, old, wanted)
+    metrics = workdir.read_json("metrics.json")
+    metrics.pop("names", None)
+    called = {name: given for given, name in old.items()}
+    header, *lines = _read_csv(workdir)
+    places = [i for i, name in enumerate(header) if name in ("label", "runner_up")]
+    for line in lines:
+        for i in places:
+            cell = as_it_was(line[i])
+            given = called.get(cell, cell)
+            line[i] = new.get(given, given) if _NOVEL.fullmatch(given) else line[i]
+    page = workdir.path("report.html")
+    renamed = rename_page(page.read_text(encoding="utf-8"), new) if page.is_file() else None
+    # All that may fail is done; what follows is as good as one step.
+    save_names(workdir, new)
+    workdir.write_csv("assignments.csv", header, lines)
+    if renamed is not None:
+        workdir.write_text("report.html", renamed)
+    workdir.write_json("metrics.json", metrics | ({"names": new} if new else {}))
+    return new
+
+
+def rename_page(page: str, names: Mapping[str, str]) -> str:
+    """The report with other names of classes in its text, and for its script.
+
+    Nothing else can look like the two places: what comes from a table is escaped.
+
+    Args:
+        page: as `render_report` made it, renamed or not.
+        names: from `novel_i` to name; of those that have none it takes the name away.
+    """
+
+    def text(found: re.Match[str]) -> str:
+        name = html.escape(names.get(found[2], found[2]))
+        return f"{found[1]}{name}</span>"
+
+    page = re.sub(r'(<span data-class="(novel_\d+)">)[^<]*</span>', text, page)
+    given = json.dumps(dict(names), ensure_ascii=False).replace("<", "\\u003c")
+    start = '<script type="application/json" id="names">'
+    return re.sub(
+        re.escape(start) + ".*?</script>", lambda _: f"{start}{given}</script>", page, flags=re.S
+    )
+
+
+def _agreed(
+    classes: Sequence[str], old: Mapping[str, str], wanted: Sequence[str]
+) -> dict[str, str]:
+    """From class to name once all wishes are fulfilled."""
+    given = {name: name for name in classes if _NOVEL.fullmatch(name)}
+    given |= {novel: novel for novel in old}
+    known = [name for name in classes if name not in given and name not in old.values()]
+    called = {name: novel for novel, name in old.items()}
+    new, asked = dict(old), set()
+    for wish in wanted:
+        which, equals, name = (part.strip() for part in wish.partition("="))
+        novel = called.get(which, which)
+        if not equals:
+            raise UserError(
+                f"--names: {wish!r} names no class; write CLASS=NAME, as novel_0=Export"
+            )
+        if novel not in given:
+            there = ", ".join(old.get(novel, novel) for novel in sorted(given, key=_number))
+            raise UserError(
+                f"--names: there is no novel class {which!r}; there is {there or 'none'}"
+            )
+        if novel in asked:
+            raise UserError(f"--names: {which!r} is named twice; give it one name")
+        if not name or len(name) > _LONGEST or not name.isprintable():
+            raise UserError(
+                f"--names: {name!r} is no name; give 1 to {_LONGEST} printable characters"
+            )
+        if name in known:
+            raise UserError(f"--names: {name!r} is a known class; choose another name")
+        if _NOVEL.fullmatch(name) and name != novel:
+            raise UserError(f"--names: {name!r} is a name that the run gives; choose another one")
+        asked.add(novel)
+        new[novel] = name
+    new = {novel: name for novel, name in new.items() if name != novel}
+    for novel, name in new.items():
+        if twin := next((n for n, other in new.items() if other == name and n != novel), None):
+            raise UserError(
+                f"--names: {name!r} would be the name of {novel} and {twin}; give each its own"
+            )
+    return dict(sorted(new.items(), key=lambda item: _number(item[0])))
+
+
+def _number(novel: str) -> int:
+    return int(novel.removeprefix("novel_"))
+
+
+def _read_csv(workdir: Workdir) -> list[list[str]]:
+    path = workdir.path("assignments.csv")
+    try:
+        return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    except OSError:
+        raise UserError(f"{path} does not exist; run again in a new workdir") from None

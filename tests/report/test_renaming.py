@@ -1,0 +1,133 @@
+"""Names of novel classes: in every file, again and back, and refused in one line."""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from html_pages import HOSTILE, Page, browse, squeeze
+from rich.console import Console
+
+from ncd_jax import experiment
+from ncd_jax.errors import UserError
+from ncd_jax.experiment import assign_rows
+from ncd_jax.report.console import summary
+from ncd_jax.report.page import render_report
+from ncd_jax.report.renaming import rename_classes, rename_page
+from ncd_jax.store.model_files import load_model
+from ncd_jax.store.workdir import Workdir
+
+
+@pytest.fixture(scope="module")
+def run(overlapping, quick, tmp_path_factory):
+    """A finished run of four known classes and some novel ones."""
+    path = tmp_path_factory.mktemp("named") / "run"
+    experiment.run(dataclasses.replace(quick, method="rca"), overlapping, None, path)
+    return Workdir(path)
+
+
+@pytest.fixture(autouse=True)
+def _numbers_again(request):
+    yield
+    if "run" in request.fixturenames:
+        workdir = request.getfixturevalue("run")
+        rename_classes(workdir, [f"novel_{i}=novel_{i}" for i in range(2)])
+
+
+def answers(workdir, name="assignments.csv"):
+    with workdir.path(name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def files(workdir):
+    kept = ("assignments.csv", "report.html", "metrics.json", "model/model.json")
+    return {name: workdir.path(name).read_bytes() for name in kept}
+
+
+def test_names_are_used_everywhere_and_go_away_again(run, overlapping, tmp_path):
+    rename_classes(run, ["novel_0=novel_0"])
+    before, rows = files(run), answers(run)
+    names = {"novel_0": "Export", "novel_1": "=Trial & <b>"}
+    assert rename_classes(run, [f"{novel}={name}" for novel, name in names.items()]) == names
+    assert run.read_json("names.json") == names
+    assert run.read_json("metrics.json")["names"] == names
+    safe = {"novel_0": "Export", "novel_1": "'=Trial & <b>"}
+    for old, new in zip(rows, answers(run), strict=True):
+        for column in ("label", "runner_up"):
+            assert new[column] == safe.get(old[column], old[column])
+        assert {**new, "label": 0, "runner_up": 0} == {**old, "label": 0, "runner_up": 0}
+    assert {"Export", "=Trial & <b>"} <= set(load_model(run).classes)
+    np.savetxt(tmp_path / "new.csv", overlapping.x, delimiter=",", header="a,b,c,d", comments="")
+    assert "Export" in assign_rows(run, tmp_path / "new.csv").sizes
+    assert "Export" in {line["label"] for line in answers(run, "assigned/new.csv")}
+    page = run.path("report.html").read_text()
+    text = squeeze(Page(page).text)
+    assert "Export: " in text
+    assert "=Trial & <b>: " in text
+    assert "novel_0" not in text
+    rename_classes(run, ["Export=Old exports", "novel_1=novel_1"])
+    assert {line["label"] for line in answers(run)} >= {"Old exports", "novel_1"}
+    rename_classes(run, ["Old exports=novel_0"])
+    assert files(run) == before
+
+
+def test_two_classes_can_trade_their_names(run):
+    before = [line["label"] for line in answers(run)]
+    rename_classes(run, ["novel_0=a1", "novel_1=b1"])
+    rename_classes(run, ["a1=b1", "b1=a1"])
+    traded = {"novel_0": "b1", "novel_1": "a1"}
+    assert [line["label"] for line in answers(run)] == [traded.get(n, n) for n in before]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["novel_9=x"], "there is no novel class 'novel_9'; there is novel_0, novel_1"),
+        (["a=x"], "there is no novel class 'a'"),
+        (["novel_0"], "write CLASS=NAME"),
+        (["novel_0="], "'' is no name"),
+        (["novel_0=x\ty"], "is no name"),
+        (["novel_0=" + "x" * 41], "1 to 40 printable"),
+        (["novel_0=w"], "'w' is a known class"),
+        (["novel_0=novel_1"], "'novel_1' is a name that the run gives"),
+        (["novel_0=q", "novel_1=q"], "'q' would be the name of novel_0 and novel_1"),
+        (["novel_0=q", "novel_0=r"], "'novel_0' is named twice"),
+    ],
+)
+def test_wrong_names_change_nothing(run, names, said):
+    before = files(run)
+    with pytest.raises(UserError, match=said) as error:
+        rename_classes(run, names)
+    assert "\n" not in str(error.value)
+    assert files(run) == before
+
+
+def test_an_unfinished_run_has_no_classes_to_name(tmp_path: Path):
+    with pytest.raises(UserError, match="is not finished"):
+        rename_classes(Workdir(tmp_path), ["novel_0=x"])
+
+
+def test_the_console_knows_them(findings):
+    console = Console(file=io.StringIO(), width=90)
+    summary({**findings.metrics, "names": {"novel_0": "Export"}}, Path("r.html"), console)
+    said = console.file.getvalue()
+    assert "Export" in said
+    assert "novel_0" not in said
+    assert "novel_1" in said
+
+
+@pytest.mark.parametrize("name", ["Export", *HOSTILE])
+def test_a_browser_shows_them_in_figures(findings, tmp_path: Path, name: str):
+    html = render_report(findings)
+    page = rename_page(html, {"novel_0": name})
+    assert rename_page(page, {}) == rename_page(html, {})
+    dom, console = browse(page, tmp_path)
+    assert console == ""
+    drawn = Page(dom)
+    assert not [a for t, a in drawn.tags if t in {"img", "b", "svg"} and "onload" in a]
+    assert "novel_0" not in drawn.text
+    assert drawn.text.count(name) >= 3, "the table, the bars, the legend of the map"
+    assert json.loads(Page(page).scripts[2]) == {"novel_0": name}
