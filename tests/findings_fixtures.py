@@ -11,6 +11,7 @@ from ncd_jax.discovery.calibration import accuracy_by_confidence
 from ncd_jax.profiles.classes import SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, KCurve, LatentMap, Ranked
 from ncd_jax.report.latent_map import latent_map
+from ncd_jax.report.shown import Shown
 from ncd_jax.tuning.proposals import Trial
 
 HIDDEN = (("0", "3"), ("1", "4"), ("2", "0"), ("3", "1"), ("4", "2"))
@@ -64,6 +65,7 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
     labels = np.sort(rng.choice(5, 890, p=[0.25, 0.22, 0.2, 0.18, 0.15]))
     rng.shuffle(labels)
     ks = np.arange(2, 21)
+    drawn = make_map(rng, classes)
     metrics: dict[str, Any] = {
         "method": "pbn",
         "n_rows": 1797,
@@ -139,9 +141,21 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
             chosen=5,
         ),
         number=None,
-        latent_map=make_map(rng, classes),
+        latent_map=drawn,
+        shown=make_shown(rng, classes, len(drawn.row)),
         loss=0.2 + 1.4 * np.exp(-np.arange(200) / 25) + rng.normal(0, 0.008, 200),
     )
+
+
+def make_shown(rng, classes, n_points):
+    """Numbers, dates, words and gaps, under names and with cells as hostile as the classes."""
+    n = n_points + 890
+    frame = pd.DataFrame(rng.normal(size=(n, 2)), columns=["height", classes[0]])
+    frame["colour"] = np.array(["red", None, *classes], object)[np.arange(n) % (2 + len(classes))]
+    frame["born"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(n), "D")
+    frame.iloc[::9, 0] = np.nan
+    drawn, listed = frame.iloc[:n_points], frame.iloc[n_points:].reset_index(drop=True)
+    return Shown(tuple(frame.columns[:3]), drawn, np.arange(890), listed)
 
 
 def make_profiles(rng, classes):
@@ -200,5 +214,6 @@ def least_findings(findings: Findings) -> Findings:
         profiles=dataclasses.replace(findings.profiles, classes=()),
         k_curve=None,
         latent_map=LatentMap(np.zeros((1, 2)), np.array([4]), ("novel_0",), np.array([True]), None),
+        shown=Shown((), pd.DataFrame(index=[0]), np.array([0]), pd.DataFrame(index=[0])),
         loss=np.array([0.7]),
     )

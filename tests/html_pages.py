@@ -1,9 +1,11 @@
 """Pages as a browser sees them, and names that would break a careless one."""
 
+import base64
 import json
 import re
 import shutil
 import subprocess
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -40,7 +42,14 @@ class Page(HTMLParser):
 
     @property
     def figures(self) -> dict:
-        return json.loads(self.scripts[1])
+        text = self.scripts[1]
+        return json.loads(text if text.startswith("{") else unpacked(text))
+
+
+def unpacked(text: str) -> str:
+    """What `report.embedded.pack` packed."""
+    data = base64.b85decode(text.translate(str.maketrans(",.:", "<>&")))
+    return zlib.decompressobj().decompress(data).decode()
 
 
 def squeeze(text: str) -> str:

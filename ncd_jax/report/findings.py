@@ -12,6 +12,7 @@ from ncd_jax.data.columns import TableReading
 from ncd_jax.discovery.calibration import ConfidenceCurve
 from ncd_jax.profiles.classes import Profiles
 from ncd_jax.report.number import NumberStory
+from ncd_jax.report.shown import Shown
 from ncd_jax.store.records import Assignments
 from ncd_jax.tuning.proposals import Trial
 
@@ -191,6 +192,7 @@ class Findings:
         k_curve: none where no validity index chose the number of novel classes.
         number: how sure the judge is of the number; none where an index chose it.
         latent_map: the picture.
+        shown: rows with their values, for the page.
         loss: `f[epochs]`, training loss of the refit that gave the answer; empty where nothing is
             trained.
         reading: how the table was understood; none of a benchmark table.
@@ -217,6 +219,7 @@ class Findings:
     k_curve: KCurve | None
     number: NumberStory | None
     latent_map: LatentMap
+    shown: Shown
     loss: np.ndarray
     reading: TableReading | None = None
 

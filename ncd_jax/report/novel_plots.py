@@ -149,6 +149,7 @@ def _add_points(
         marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.8},
         name=display_name(name),
         visible=visible,
+        customdata=which.tolist(),  # whose values the page adds to the text
         text=[_point_text(latent, i) for i in which.tolist()],
         hovertemplate="%{text}<extra></extra>",
     )

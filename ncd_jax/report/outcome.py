@@ -25,6 +25,7 @@ from ncd_jax.report.findings import Findings, KCurve, Ranked
 from ncd_jax.report.latent_map import latent_map
 from ncd_jax.report.number import number_story
 from ncd_jax.report.runner_up import seconds_of_solution
+from ncd_jax.report.shown import choose_shown
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["find", "measure"]
@@ -138,6 +139,17 @@ def find(
     labels = np.full(len(new), UNLABELLED)
     labels[new] = answer.labels
     seconds = seconds_of_solution(solution, table)
+    of_rows = tuple(names[row] for row in unlabelled.tolist())
+    copied = None if table.copied is None else table.copied.iloc[unlabelled]
+    profiles = profile_classes(
+        SortedRows(
+            table.original(), names, is_novel, solution.z, confidence[new], table.row_numbers
+        ),
+        table.classes,
+        answer.k,
+        seed=config.seed,
+    )
+    drawn = latent_map(solution.z, table.row_numbers, names, is_novel, true_names, seed=config.seed)
     return Findings(
         config=recorded,
         metrics=metrics,
@@ -153,28 +165,27 @@ def find(
         ranking=_ranking(solution.tuned),
         rows=table.row_numbers[unlabelled],
         labels=labels,
-        names=tuple(names[row] for row in unlabelled.tolist()),
+        names=of_rows,
         confidence=confidence,
         runners_up=seconds.names(solution.model.classes),
         runner_up_confidence=seconds.confidence,
-        copied=None if table.copied is None else table.copied.iloc[unlabelled],
+        copied=copied,
         confidence_curve=(
             None
             if evaluation is None
             else accuracy_by_confidence(evaluation.confidence, evaluation.right)
         ),
-        profiles=profile_classes(
-            SortedRows(
-                table.original(), names, is_novel, solution.z, confidence[new], table.row_numbers
-            ),
-            table.classes,
-            answer.k,
-            seed=config.seed,
-        ),
+        profiles=profiles,
         k_curve=_k_curve(problem, solution.refits, answer),
         number=None if solution.judged is None else number_story(solution.judged, answer),
-        latent_map=latent_map(
-            solution.z, table.row_numbers, names, is_novel, true_names, seed=config.seed
+        latent_map=drawn,
+        shown=choose_shown(
+            table.original(),
+            profiles,
+            np.searchsorted(table.row_numbers, drawn.row),
+            unlabelled,
+            of_rows,
+            copied,
         ),
         loss=(
             np.asarray(solution.refits.loss[answer.refit]) if problem.method.stages else np.zeros(0)

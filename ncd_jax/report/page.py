@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from ncd_jax.methods import METHODS
 from ncd_jax.report.confidence_plots import confidence_plot
+from ncd_jax.report.embedded import packed_figures, packed_plotly, packed_rows
 from ncd_jax.report.findings import Findings
 from ncd_jax.report.headline import headline
 from ncd_jax.report.novel_plots import k_plot, map_plot, size_plot
@@ -28,14 +28,15 @@ __all__ = ["render_report"]
 _TOP_TRIALS = 10
 
 
-def render_report(findings: Findings) -> str:
+def render_report(findings: Findings, *, files: bool = True) -> str:
     """Renders the report.
 
-    The template escapes every text, `display_name` the names that go into figures, and
-    `tojson` the figures on their way into a script element.
+    The template escapes every text, `display_name` the names that go into figures, and `pack`
+    what is on its way into a script element.
 
     Args:
         findings: of a finished run.
+        files: whether the page lies beside the files of a run; it stands alone where not.
 
     Returns:
         A whole HTML document with Plotly's script, all figures and styles inside.
@@ -57,8 +58,11 @@ def render_report(findings: Findings) -> str:
             meanings={name: interval.meaning for name, interval in info.space(1).items()},
             citation=info.citation,
             run=json.dumps(findings.config["run"], indent=2, ensure_ascii=False),
-            figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
-            plotly_js=get_plotlyjs(),
+            figures=figures,
+            packed_figures=packed_figures(figures),
+            files=files,
+            plotly=packed_plotly(),
+            rows=packed_rows(findings),
         )
     )
 

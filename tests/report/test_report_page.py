@@ -4,11 +4,19 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from html_pages import HOSTILE, Page, browse, run_browser, squeeze
 
-from ncd_jax.report.findings import Findings, KCurve, Ranked
+from ncd_jax.report import templating
+from ncd_jax.report.embedded import pack
+from ncd_jax.report.findings import Findings, KCurve, LatentMap, Ranked
 from ncd_jax.report.page import render_report
+from ncd_jax.report.shown import choose_shown
+
+TEMPLATES = Path(templating.__file__).parent / "templates"
+FILES = {"assignments.csv", "trials.csv"}
+"""What a page may point to, beside itself."""
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +162,8 @@ def test_nothing_is_loaded_from_anywhere(page: Page):
     for tag, attrs in page.tags:
         assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
         for name in ("src", "href", "srcset", "data", "action"):
-            assert name not in attrs, (tag, attrs)
+            own = (tag, name) == ("a", "href") and attrs.get(name) in FILES
+            assert own or name not in attrs, (tag, attrs)
     policy = next(a["content"] for t, a in page.tags if a.get("http-equiv"))
     assert "default-src 'none'" in policy
     assert "http" not in policy
@@ -162,8 +171,9 @@ def test_nothing_is_loaded_from_anywhere(page: Page):
 
 def test_hostile_names_stay_text(hostile_html: str):
     page = Page(hostile_html)
-    assert len(page.scripts) == 4
-    assert {tag for tag, _ in page.tags}.isdisjoint({"img", "svg", "a", "b"})
+    assert len(page.scripts) == 5
+    assert {tag for tag, _ in page.tags}.isdisjoint({"img", "svg", "b"})
+    assert {attrs["href"] for tag, attrs in page.tags if tag == "a"} <= FILES
     for name in HOSTILE:
         assert squeeze(name) in squeeze(page.text)
     # Inside figures Plotly would read tags, so there are none but its own line breaks.
@@ -233,7 +243,8 @@ def test_a_browser_draws_it_without_complaint(
     assert all("js-plotly-plot" in a.get("class", "") for a in plots)
     assert sum(a.get("class") == "main-svg" for _, a in drawn.tags) >= len(plots)
     if kind == "hostile":
-        assert not [a for t, a in drawn.tags if t in {"img", "a"} or "onload" in a]
+        assert not [a for t, a in drawn.tags if t == "img" or "onload" in a]
+        assert {a["href"] for t, a in drawn.tags if t == "a"} <= FILES
         # Names of hidden classes, under the folds, read as they were written.
         assert "</script><" in drawn.text
         assert "<b>bold</b> &" in drawn.text
@@ -275,3 +286,132 @@ def test_a_method_without_training_and_hyperparameters_has_a_report(findings: Fi
     shown = [attrs["data-figure"] for _, attrs in page.tags if "data-figure" in attrs]
     assert sorted(shown) == sorted(page.figures)
     assert "Hyperparameters" not in page.text
+
+
+def test_what_interests_few_is_folded(page: Page):
+    folded = [attrs for tag, attrs in page.tags if tag == "details" and "section" in str(attrs)]
+    assert len(folded) == 2
+    assert not [attrs for attrs in folded if "open" in attrs]
+
+
+def test_packed_text_comes_back_in_a_browser(tmp_path: Path):
+    """Every length, and no sign that HTML reads."""
+    text = "é\u2028</script>" + "".join(map(chr, np.random.default_rng(0).integers(32, 9000, 999)))
+    for n in range(10, 14):
+        packed = pack(text[:-n])
+        assert not set(packed) & set("<>&\"'/ ")
+    html = f"""<!doctype html><p></p>
+    <script type="text/plain" id="t" data-bytes="{packed.n_bytes}">{packed}</script>
+    <script>{(TEMPLATES / "report.js").read_text()}
+    unpack("t").then((t) => {{ document.querySelector("p").textContent = t; }});</script>"""
+    dom, console = browse(html, tmp_path)
+    assert console == ""
+    assert text[:-n] in Page(dom).text
+
+
+ASK = """
+<script>
+const tell = () => {{
+  const set = (id, value, event) => {{
+    const field = document.getElementById(id);
+    field.value = value;
+    field.dispatchEvent(new Event(event));
+  }};
+  const cells = () => [...document.querySelectorAll("#rows tbody tr")].map(
+    (tr) => [...tr.cells].map((td) => td.textContent));
+  const said = () => document.getElementById("rows-count").textContent;
+  const found = {{ titles: [...document.querySelectorAll("#rows th")].map((th) => th.textContent),
+    all: said(), first: cells() }};
+  document.getElementById("rows-more").click();
+  found.more = cells().length;
+  set("rows-class", "1", "change");
+  found.of_class = [said(), cells()];
+  set("rows-search", "RED", "input");
+  found.red = [said(), cells()];
+  set("rows-search", "no such cell", "input");
+  found.nothing = [said(), cells()];
+  const plot = document.getElementById("scatter");
+  const axes = () => [plot.layout.xaxis.title.text, plot.layout.yaxis.title.text,
+    plot.layout.xaxis.type, plot.layout.yaxis.type];
+  found.axes = axes();
+  set("scatter-x", "2", "change");
+  set("scatter-y", "3", "change");
+  found.chosen = axes();
+  found.traces = plot.data.map((trace) => [trace.name, trace.x.length, trace.y.length]);
+  found.hover = plot.data[1].text[0];
+  document.body.dataset.found = JSON.stringify(found);
+}};
+const wait = setInterval(() => {{
+  if (document.body.dataset.ready) {{ clearInterval(wait); tell(); }}
+}}, 50);
+</script>
+</body>"""
+
+
+@pytest.fixture(scope="module")
+def asked(findings: Findings, tmp_path_factory) -> dict:
+    """What the page answers to somebody who looks for rows and chooses columns."""
+    html = render_report(findings).replace("</body>", ASK.format())
+    dom, console = browse(html, tmp_path_factory.mktemp("asked"))
+    assert console == ""
+    body = next(attrs for tag, attrs in Page(dom).tags if tag == "body")
+    return json.loads(body["data-found"])
+
+
+def test_rows_are_listed_and_found(asked: dict, findings: Findings):
+    values = ["height", "0", "colour", "born"]
+    assert asked["titles"] == ["row", *values, "class", "confidence", "runner-up", "its confidence"]
+    assert asked["all"] == "890 rows, the first 50 shown"
+    assert len(asked["first"]) == 50
+    assert asked["more"] == 250
+    row, *_, label, sure, second, _ = asked["first"][1]
+    assert (int(row), label, second) == (
+        findings.rows[1],
+        findings.names[1],
+        findings.runners_up[1],
+    )
+    assert sure == f"{100 * float(f'{findings.confidence[1]:.3g}'):.1f}%"
+    of_class, red = asked["of_class"], asked["red"]
+    n_of_class = int((findings.labels == 1).sum())
+    assert of_class[0].startswith(f"{n_of_class} rows")
+    assert {line[5] for line in of_class[1]} == {"novel_1"}
+    assert {(line[3], line[5]) for line in red[1]} == {("red", "novel_1")}
+    colours = findings.shown.listed_values["colour"].to_numpy()
+    assert red[0].startswith(f"{int(((findings.labels == 1) & (colours == 'red')).sum())} rows")
+    assert asked["nothing"] == ["0 rows", []]
+
+
+def test_two_columns_of_choice_are_drawn(asked: dict, findings: Findings):
+    assert asked["axes"] == ["height", "0", "linear", "linear"]
+    assert asked["chosen"] == ["colour", "born", "category", "date"]
+    names = ["known classes", *sorted(set(findings.names))]
+    assert [name for name, *_ in asked["traces"]] == names
+    assert sum(n for _, n, _ in asked["traces"]) == len(findings.latent_map.row)
+    assert "<br>height: " in asked["hover"]
+
+
+def test_a_long_table_has_a_page_of_two_megabytes(findings: Findings):
+    """10,000 unlabelled rows in 30 columns, and a map of as many points as it may have."""
+    rng = np.random.default_rng(0)
+    n, names = 10_000, tuple(f"novel_{i}" for i in rng.integers(0, 12, 10_000))
+    frame = pd.DataFrame(rng.normal(size=(n, 28))).add_prefix("column ")
+    frame["word"] = rng.choice(["red", "green", "blue"], n)
+    frame["code"] = [f"C{i:08}" for i in rng.integers(0, 10**8, n)]
+    points, sure = np.arange(1500), rng.random(n)
+    profiles = findings.profiles
+    shown = choose_shown(frame, profiles, points, np.arange(n), names, frame[["code"]])
+    assert len(shown.listed) == 2000
+    assert {names[i] for i in shown.listed} == set(names)
+    drawn = LatentMap(rng.normal(size=(1500, 2)), points, names[:1500], points >= 0, None)
+    many = dataclasses.replace(
+        findings,
+        rows=np.arange(n),
+        labels=np.array([int(name[6:]) for name in names]),
+        names=names,
+        confidence=sure,
+        runners_up=names[1:] + names[:1],
+        runner_up_confidence=sure / 2,
+        shown=shown,
+        latent_map=drawn,
+    )
+    assert len(render_report(many).encode()) < 2 * 1024**2
