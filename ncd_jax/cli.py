@@ -84,6 +84,8 @@ def compare(given: FlagValues) -> None:
 
     comparison = compare_runs(Path(given.workdir), Path(given.against))
     page = write_comparison(comparison)
+    for key, in_a, in_b in comparison.changes:
+        print(f"{key}: {in_a} in {given.workdir}, {in_b} in {given.against}")
     print(f"{len(comparison.moves)} rows moved: {page}")
 
 

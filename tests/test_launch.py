@@ -220,8 +220,10 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     assert other.returncode == 0, other.stderr
     compared = call("--mode=compare", "--workdir=mine", "--against=other_seed", cwd=folder)
     assert compared.returncode == 0, compared.stderr
-    moved = len(pd.read_csv(folder / "mine" / "moved.csv"))
-    assert compared.stdout.strip() == f"{moved} rows moved: mine/comparison.html"
+    moved = len(pd.read_csv(folder / "mine" / "moved_other_seed.csv"))
+    differs, last = compared.stdout.splitlines()
+    assert differs == "seed: 0 in mine, 1 in other_seed"
+    assert last == f"{moved} rows moved: mine/comparison_other_seed.html"
     new = call("--mode=assign", "--table=t.csv", "--workdir=mine", cwd=folder)
     assert new.returncode == 0, new.stderr
     first, *_, last = new.stdout.splitlines()

@@ -1,8 +1,12 @@
 """Two finished runs on one table: which rows moved between classes."""
 
+import json
+import os
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from sklearn.metrics import adjusted_rand_score
@@ -10,6 +14,8 @@ from sklearn.metrics import adjusted_rand_score
 from ncd_jax.clustering.matching import match_names
 from ncd_jax.errors import UserError
 from ncd_jax.report.templating import environment
+from ncd_jax.store.model_files import names_of
+from ncd_jax.store.spreadsheet import as_it_was
 from ncd_jax.store.workdir import Workdir
 
 __all__ = ["Comparison", "Match", "Move", "compare_runs", "render_comparison", "write_comparison"]
@@ -64,6 +70,7 @@ class Comparison:
         table: rows by class of A, down, and class of B, across, each under its own name there;
             counterparts in A's order.
         moves: in order of row.
+        changes: what differs in the configurations: key, value in A, value in B.
     """
 
     a: str
@@ -73,6 +80,14 @@ class Comparison:
     matches: tuple[Match, ...]
     table: pd.DataFrame
     moves: tuple[Move, ...]
+    changes: tuple[tuple[str, str, str], ...]
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """Names of the page and of the table of moves in the folder of A: each B has its own."""
+        path = os.path.relpath(Path(self.b).resolve(), Path(self.a).resolve().parent)
+        name = "_".join(part for part in Path(path).parts if part != "..")
+        return f"comparison_{name}.html", f"moved_{name}.csv"
 
     @property
     def new(self) -> tuple[str, ...]:
@@ -110,34 +125,45 @@ def compare_runs(a: Path, b: Path) -> Comparison:
     if not in_a.index.equals(in_b.index):
         raise UserError(f"{a} and {b} have classes for different rows; run one of them again")
 
+    (called_a, in_a), (called_b, in_b) = (
+        _numbered(w, s) for w, s in ((first, in_a), (second, in_b))
+    )
     counts = pd.crosstab(in_a, in_b)
     counts = counts.loc[sorted(counts.index, key=_class_order)]
     counts = counts[sorted(counts.columns, key=_class_order)]
     counterpart = _counterparts(counts)
     name_in_a = {other: name for name, other in counterpart.items()}
+    matches = (_named(match, called_a, called_b) for match in _matches(counts, counterpart))
     moves = (
-        Move(row, before, after)
+        Move(
+            row,
+            called_a(before),
+            called_a(name_in_a[other]) if other in name_in_a else f"B:{called_b(other)}",
+        )
         for row, before, other in zip(in_a.index, in_a, in_b, strict=True)
-        if before != (after := name_in_a.get(other, f"B:{other}"))
+        if before != name_in_a.get(other)
     )
+    table = counts[list(dict.fromkeys([*counterpart.values(), *counts.columns]))]
     return Comparison(
         a=str(a),
         b=str(b),
         n_rows=len(in_a),
         agreement=float(adjusted_rand_score(in_a, in_b)),
-        matches=_matches(counts, counterpart),
-        table=counts[list(dict.fromkeys([*counterpart.values(), *counts.columns]))],
+        matches=tuple(matches),
+        table=table.rename(index=called_a, columns=called_b),
         moves=tuple(moves),
+        changes=tuple(_changes(*(w.read_json("config.json")["run"] for w in (first, second)))),
     )
 
 
 def write_comparison(comparison: Comparison) -> Path:
-    """Writes `moved.csv` and `comparison.html` into the folder of A; returns the page's path."""
+    """Writes the two `files` of a comparison into the folder of A; returns the page's path."""
     workdir = Workdir(Path(comparison.a))
     rows = ((m.row, m.from_class, m.to_class) for m in comparison.moves)
-    workdir.write_csv("moved.csv", ("row", "from", "to"), rows)
-    workdir.write_text("comparison.html", render_comparison(comparison))
-    return workdir.path("comparison.html")
+    page, moved = comparison.files
+    workdir.write_csv(moved, ("row", "from", "to"), rows)
+    workdir.write_text(page, render_comparison(comparison))
+    return workdir.path(page)
 
 
 def render_comparison(comparison: Comparison) -> str:
@@ -171,6 +197,33 @@ def _assignments(workdir: Workdir) -> pd.Series:
     except ValueError:
         raise UserError(f"{path} is damaged; run again in a new workdir") from None
     return frame.set_index("row").label.sort_index()
+
+
+def _numbered(workdir: Workdir, labels: pd.Series) -> tuple[Callable[[str], str], pd.Series]:
+    """The labels as the run gave them, and what people call each class by now."""
+    names = names_of(workdir)
+    given = {name: novel for novel, name in names.items()}
+    return lambda name: names.get(name, name), labels.map(as_it_was).map(lambda n: given.get(n, n))
+
+
+def _named(match: Match, in_a: Callable[[str], str], in_b: Callable[[str], str]) -> Match:
+    name, other = match.name, match.other
+    return replace(match, name=name and in_a(name), other=other and in_b(other))
+
+
+def _changes(a: Any, b: Any, key: str = "") -> Iterator[tuple[str, str, str]]:
+    """Keys of the configurations whose values differ, in A's order."""
+    if not (isinstance(a, dict) and isinstance(b, dict)):
+        if a != b:
+            yield key.removeprefix("config."), _value(a), _value(b)
+        return
+    for name in [*a, *(name for name in b if name not in a)]:
+        if key or name != "table":
+            yield from _changes(a.get(name), b.get(name), f"{key}.{name}" if key else name)
+
+
+def _value(value: Any) -> str:
+    return "not set" if value in (None, {}, "") else json.dumps(value, ensure_ascii=False)
 
 
 def _counterparts(counts: pd.DataFrame) -> dict[str, str]:

@@ -62,8 +62,8 @@ def packed_rows(findings: Findings) -> Packed:
     columns = [_column(shown.listed_values.iloc[:, i]) for i in range(shown.listed_values.shape[1])]
     rows = {
         "classes": classes,
-        "total": len(names),
         "columns": columns,
+        "copied": len(columns) - len(shown.telling),
         "row": findings.rows[shown.listed].tolist(),
         "label": [index[names[i]] for i in shown.listed],
         "confidence": _rounded(findings.confidence[shown.listed]),

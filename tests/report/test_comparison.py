@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.errors import UserError
 from ncd_jax.report.comparison import compare_runs, render_comparison, write_comparison
+from ncd_jax.store.spreadsheet import harmless
 from ncd_jax.store.workdir import Workdir
 
 TABLE = {"name": "t", "sha256": "abc"}
@@ -99,14 +100,63 @@ def test_classes_without_a_shared_row_are_no_counterparts(tmp_path: Path):
 def test_files_are_written_into_a(tmp_path: Path):
     a, b = two_runs(tmp_path, "0011", "0001")
     page = write_comparison(compare_runs(a, b))
-    assert page == a / "comparison.html"
-    with (a / "moved.csv").open(newline="") as file:
+    assert page == a / "comparison_b.html"
+    with (a / "moved_b.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["row", "from", "to"], ["20", "novel_1", "novel_0"]]
-    assert not (b / "moved.csv").exists()
+    assert not list(b.glob("moved*"))
     text = re.sub(r"\s+", " ", page.read_text())
     assert "1 row is in another class" in text
     assert "25.0%" in text
-    assert not re.search(r"<script|<link|src=|href=|https?:", text)
+    assert not re.search(r"<script|<link|src=|https?:", text)
+    assert set(re.findall(r'href="([^"]*)"', text)) == {"moved_b.csv"}
+    assert "Nothing: table and configuration are the same." in text
+
+
+def test_every_other_run_has_files_of_its_own(tmp_path: Path):
+    a, b = two_runs(tmp_path, "0011", "0001")
+    elsewhere = finished(tmp_path / "old" / "b", {10 * i: "novel_0" for i in range(4)})
+    pages = [write_comparison(compare_runs(a, other)) for other in (b, elsewhere)]
+    assert [page.name for page in pages] == ["comparison_b.html", "comparison_old_b.html"]
+    assert "Run A is" in pages[0].read_text()
+    assert sorted(path.name for path in a.glob("moved*")) == ["moved_b.csv", "moved_old_b.csv"]
+
+
+def test_what_differed_is_said(tmp_path: Path):
+    a, b = two_runs(tmp_path, "01", "01")
+    configs = (
+        {"seed": 0, "k": {"index": "judge", "max": 20}, "hparams": {}},
+        {"seed": 1, "k": {"index": "judge", "max": 9}, "hparams": {"lr": 0.1}},
+    )
+    for path, config in zip((a, b), configs, strict=True):
+        Workdir(path).write_json("config.json", {"run": {"config": config, "table": TABLE}})
+    changes = compare_runs(a, b).changes
+    assert changes == (("seed", "0", "1"), ("k.max", "20", "9"), ("hparams.lr", "not set", "0.1"))
+    text = re.sub(r"\s+", " ", render_comparison(compare_runs(a, b)))
+    assert '<td>k.max</td><td class="text">20</td><td class="text">9</td>' in text
+
+
+def test_names_that_people_gave_are_shown_and_change_nothing(tmp_path: Path):
+    a, b = two_runs(tmp_path, "00000011122", "11111200300")
+    plain = compare_runs(a, b)
+    for path, names in ((a, {"novel_1": "=Trial"}), (b, {"novel_1": "Export", "novel_2": "Odd"})):
+        workdir = Workdir(path)
+        text = workdir.path("assignments.csv").read_text()
+        for novel, name in names.items():
+            text = text.replace(novel, harmless(name))
+        workdir.write_text("assignments.csv", text)
+        workdir.write_json("names.json", names)
+    found = compare_runs(a, b)
+    assert found.agreement == plain.agreement
+    assert [(m.row, m.from_class, m.to_class) for m in found.moves] == [
+        (50, "novel_0", "B:Odd"),
+        (60, "=Trial", "novel_2"),
+        (70, "=Trial", "novel_2"),
+    ]
+    assert [(m.name, m.other) for m in found.matches][:2] == [
+        ("novel_0", "Export"),
+        ("=Trial", "novel_3"),
+    ]
+    assert list(found.table) == ["Export", "novel_3", "novel_0", "Odd"]
 
 
 def test_nothing_moved(tmp_path: Path):

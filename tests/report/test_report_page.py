@@ -359,12 +359,12 @@ def asked(findings: Findings, tmp_path_factory) -> dict:
 
 
 def test_rows_are_listed_and_found(asked: dict, findings: Findings):
-    values = ["height", "0", "colour", "born"]
-    assert asked["titles"] == ["row", *values, "class", "confidence", "runner-up", "its confidence"]
+    own = ["class", "confidence", "runner-up", "its confidence"]
+    assert asked["titles"] == ["row", "height", *own, "0", "colour", "born"]
     assert asked["all"] == "890 rows, the first 50 shown"
     assert len(asked["first"]) == 50
     assert asked["more"] == 250
-    row, *_, label, sure, second, _ = asked["first"][1]
+    row, _, label, sure, second, *_ = asked["first"][1]
     assert (int(row), label, second) == (
         findings.rows[1],
         findings.names[1],
@@ -374,8 +374,8 @@ def test_rows_are_listed_and_found(asked: dict, findings: Findings):
     of_class, red = asked["of_class"], asked["red"]
     n_of_class = int((findings.labels == 1).sum())
     assert of_class[0].startswith(f"{n_of_class} rows")
-    assert {line[5] for line in of_class[1]} == {"novel_1"}
-    assert {(line[3], line[5]) for line in red[1]} == {("red", "novel_1")}
+    assert {line[2] for line in of_class[1]} == {"novel_1"}
+    assert {(line[7], line[2]) for line in red[1]} == {("red", "novel_1")}
     colours = findings.shown.listed_values["colour"].to_numpy()
     assert red[0].startswith(f"{int(((findings.labels == 1) & (colours == 'red')).sum())} rows")
     assert asked["nothing"] == ["0 rows", []]

@@ -13,11 +13,14 @@ function listRows(rows, called) {
   const used = new Set(rows.label);
   called.forEach((name, i) => { if (used.has(i)) fill(choice, "option", name).value = i; });
   const head = fill(table.tHead, "tr", "");
-  const titles = ["row", ...rows.columns.map((c) => c.name), "class", "confidence", "runner-up", "its confidence"];
+  const [copied, telling] = [rows.columns.slice(0, rows.copied), rows.columns.slice(rows.copied)];
+  const titles = ["row", ...copied.map((c) => c.name), "class", "confidence", "runner-up", "its confidence",
+    ...telling.map((c) => c.name)];
   for (const title of titles) fill(head, "th", title);
   const lines = rows.row.map((row, i) => [
-    row, ...rows.columns.map((c) => c.values[i] ?? ""), called[rows.label[i]], percent(rows.confidence[i]),
+    row, ...copied.map((c) => c.values[i] ?? ""), called[rows.label[i]], percent(rows.confidence[i]),
     called[rows.runnerUp[i]] ?? "", rows.runnerUp[i] < 0 ? "" : percent(rows.runnerUpConfidence[i]),
+    ...telling.map((c) => c.values[i] ?? ""),
   ].map(String));
   const texts = lines.map((line) => line.join("\n").toLowerCase());
   let shown = PAGE;
