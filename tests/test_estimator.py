@@ -1,6 +1,8 @@
 """The estimator: scikit-learn's own checks, and what it answers beside them."""
 
+import json
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -10,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from html_pages import Page, squeeze, unpacked
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -342,3 +346,81 @@ def test_nothing_is_sure_of_rows_far_from_everything_or_of_gaps_alone(blobs):
     assert np.median(near) > 0.9
     far = np.concatenate([1e4 * x[:5], x[:5] + 1e3, np.full((1, 4), np.nan)])
     assert fitted.predict_proba(far).max() < 0.3  # by chance: 1 of 5
+
+
+def test_once_fitted_the_answer_stands_first(fitted, mixed):
+    n, k = int(pd.isna(mixed[1]).sum()), fitted.n_novel_
+    said = f"{k} novel class{'es' * (k > 1)} among {n} unlabelled rows"
+    if (fitted.assignments_["label"].isin(["cat", "dog", "emu"])).any():
+        said = f"of {n} unlabelled rows look like known classes"
+    assert said in repr(fitted)
+    assert said not in repr(clone(fitted))
+    plain = clone(fitted)._repr_html_().count("sk-top-container")
+    for page in (fitted._repr_html_(), fitted._repr_mimebundle_()["text/html"]):
+        assert said in page
+        assert "<td>novel_0</td>" in page
+        assert page.count("sk-top-container") == plain
+    assert said in fitted._repr_mimebundle_()["text/plain"]
+
+
+def test_the_answer_escapes_names(mixed):
+    X, y = mixed
+    names = {"cat": "<b>cat</b>", "dog": "d", "emu": "e"}
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0)
+    ncd.fit(X, np.array([names.get(name) for name in y], object))
+    ncd.assignments_["label"] = "<b>cat</b>"
+    assert "<b>cat" not in ncd._repr_html_()
+
+
+def test_the_second_likeliest_class_of_every_unlabelled_row(fitted, mixed):
+    found = fitted.assignments_
+    assert list(found) == ["label", "confidence", "runner_up", "runner_up_confidence"]
+    assert (found["runner_up"] != found["label"]).all()
+    assert set(found["runner_up"]) <= set(fitted.classes_)
+    most = np.minimum(found["confidence"], 1 - found["confidence"])
+    assert (found["runner_up_confidence"] <= most + 1e-9).all()
+
+
+@pytest.mark.parametrize("mark", [-1, None, np.nan])
+def test_unlabelled_rows_are_never_wrong(blobs, mark):
+    x, true = blobs([20] * 5, 4)
+    y = np.array([mark if c > 2 else c for c in true.tolist()], None if mark == -1 else object)
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0).fit(x, y)
+    known = true < 3
+    right = ncd.predict(x)[known] == true[known]
+    assert right.any()
+    assert ncd.score(x, y) == right.mean()
+    weight = np.arange(100.0)
+    assert ncd.score(x, y, weight) == pytest.approx(np.average(right, weights=weight[known]))
+    with pytest.raises(ValueError, match="no labelled row"):
+        ncd.score(x, np.full(100, mark, y.dtype))
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        ncd.score(x, y[:-1])
+    cv = KFold(2, shuffle=True, random_state=0)
+    search = GridSearchCV(clone(ncd), {"n_novel": [1, 2]}, cv=cv, error_score="raise").fit(x, y)
+    scores = []
+    for train, test in cv.split(x):
+        labelled = test[known[test]]
+        one = clone(ncd).set_params(n_novel=2).fit(x[train], y[train])
+        scores.append((one.predict(x[labelled]) == true[labelled]).mean())
+    assert search.cv_results_["mean_test_score"][1] == pytest.approx(np.mean(scores))
+
+
+def test_a_page_from_python_stands_alone(fitted, mixed, tmp_path):
+    """No files, no flags, and rows under their names."""
+    X, y = mixed
+    page = Page(fitted.report(tmp_path / "r.html").read_text().partition("<body>")[2])
+    text = squeeze(page.text)
+    at = re.search(r".{40}(\.csv| --|command).{20}", text)
+    assert at is None, at
+    assert not [attrs for tag, attrs in page.tags if tag == "a"]
+    named = X.set_axis([f"<i>{i}" for i in range(len(X))])
+    again = clone(fitted).fit(named, y)
+    page = Page(again.report(tmp_path / "named.html").read_text())
+    unlabelled = np.flatnonzero(pd.isna(y))
+    rows = json.loads(unpacked(page.scripts[3]))["row"]
+    assert rows == [f"<i>{i}" for i in unlabelled]
+    drawn = [t for trace in page.figures["map"]["data"] for t in trace["text"]]
+    assert drawn[0].startswith("row &lt;i&gt;")
+    assert "<i>" in page.text, "typical rows"
+    assert "i" not in {tag for tag, _ in page.tags}

@@ -2,9 +2,7 @@
 
 import dataclasses
 import warnings
-import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,16 +23,17 @@ from ncd_jax.data.dtypes import to_labels
 from ncd_jax.data.names import checked_names
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
-from ncd_jax.discovery.calibration import fit_temperature
 from ncd_jax.discovery.model import Applied, apply_model, familiar_rows, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.discovery.progress import Reporter
-from ncd_jax.estimator.fitting import Fit, fit
+from ncd_jax.estimator.fitting import Fit, assignments, fit
 from ncd_jax.estimator.frames import rows_of
+from ncd_jax.estimator.looks import ShowsItsAnswer, answer_of
 from ncd_jax.estimator.parameters import as_value_errors, to_config
 from ncd_jax.methods import METHODS
 from ncd_jax.precision import in_single_precision
 from ncd_jax.report.console import make_reporter
+from ncd_jax.report.runner_up import temperature_of
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["NovelClassDiscovery"]
@@ -43,7 +42,11 @@ _DEFAULT = RunConfig()
 
 
 class NovelClassDiscovery(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator
+    ShowsItsAnswer,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClassifierMixin,
+    BaseEstimator,
 ):
     """Finds classes that nobody has named among unlabelled rows, and how many there are.
 
@@ -83,7 +86,8 @@ class NovelClassDiscovery(
         setting_: `ncd` or `gcd`, as it was taken.
         confidence_: how likely each training row is in the class that stands for its own: 1 for
             labelled rows, NaN without tuning, 0 for rows without any cell.
-        assignments_: both, of the unlabelled rows, under the index of the frame.
+        assignments_: both, of the unlabelled rows, under the index of the frame, and the second
+            likeliest class with its confidence: none without tuning.
         n_novel_probability_: from number of novel classes to its probability; empty where the
             number was given, or an index chose it.
         hidden_class_score_: share of rows of hidden classes that were sorted right, the mean
@@ -150,7 +154,7 @@ class NovelClassDiscovery(
         with as_value_errors():
             config = to_config(self.get_params(deep=False))
             table = make_table(frame, targets, wanted=not _is_frame(X))
-            fitted = self._fitted(config, table, targets)
+            fitted = self._fitted(config, table, targets, frame.index)
         self._model, self._report = on_host(fitted.model), fitted.report
         self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
         self.classes_ = with_novel(targets.classes, self.n_novel_)
@@ -162,10 +166,10 @@ class NovelClassDiscovery(
         if blank.any():  # rows without a cell: nobody can know, and each row gets a class
             codes[blank] = self._apply(X[blank])[1].labels
         self.labels_ = self.classes_[codes]
-        index = frame.index[unlabelled]
-        self.assignments_ = pd.DataFrame(
-            {"label": self.labels_[unlabelled], "confidence": self.confidence_[unlabelled]}, index
-        )
+        self._headline = answer_of(fitted.labels, len(targets.classes), self.n_novel_)
+        self.assignments_ = assignments(
+            fitted, found, self.labels_, self.confidence_, self.classes_
+        ).set_index(frame.index)[unlabelled]
         self.n_novel_probability_ = fitted.n_novel_probability
         self.hidden_class_score_ = fitted.hidden_class_score
         self.stability_ = fitted.stability
@@ -175,12 +179,8 @@ class NovelClassDiscovery(
         self.notes_ = table.notes
         self.columns_ = table.reading.frame() if table.reading is not None else None
         width = METHODS[self.method_].width
-        latent_width = self._model.means.shape[1]
-        self._n_features_out = int(self.hparams_[width]) if width else latent_width
-        labelled = table.y != UNLABELLED
-        squared = apply_model(self._model, table.x[labelled]).squared
-        y_known = table.y[labelled]
-        self._temperature = fit_temperature(squared, y_known, self._n_features_out)
+        self._n_features_out = int(self.hparams_[width] if width else self._model.means.shape[1])
+        self._temperature = temperature_of(self._model, table)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -213,18 +213,18 @@ class NovelClassDiscovery(
         """The rows in the space in which classes are found, `f32[n, L]`."""
         return self._apply(X)[1].z[:, : self._n_features_out]
 
-    def report(self, path: str | Path) -> Path:
-        """Writes the report of the fit, one self-contained HTML file.
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of the labelled rows that `predict` gives their class; others do not count.
 
         Raises:
-            NotFittedError: nothing was fitted.
-            ValueError: the fit was without tuning.
+            ValueError: no row of `y` is labelled.
         """
-        check_is_fitted(self)
-        if self._report is None:
-            raise ValueError("there is no report of a fit without tuning, as this one was")
-        Path(path).write_bytes(zlib.decompress(self._report))
-        return Path(path)
+        X, targets = rows_of(X), read_targets(y)
+        check_consistent_length(X, targets.codes, sample_weight)
+        labelled = targets.codes != UNLABELLED
+        right = self.predict(X)[labelled] == targets.classes[targets.codes[labelled]]
+        weight = None if sample_weight is None else np.asarray(sample_weight)[labelled]
+        return float(np.average(right, weights=weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -259,7 +259,9 @@ class NovelClassDiscovery(
                 self._columns = [f"x{i}" for i in range(array.shape[1])]
         return frame.set_axis(self._columns, axis=1)
 
-    def _fitted(self, config: RunConfig, table: Table, targets: Targets) -> Fit:
+    def _fitted(
+        self, config: RunConfig, table: Table, targets: Targets, index: "pd.Index[Any]"
+    ) -> Fit:
         n_known, reason = len(targets.classes), ""
         if (targets.codes != UNLABELLED).all():
             reason = "y has no unlabelled row (NaN, None or -1), so there is nothing to discover"
@@ -275,7 +277,7 @@ class NovelClassDiscovery(
                 stacklevel=3,
             )
         progress = make_reporter() if self.verbose else Reporter()
-        return fit(config, table, progress, tuned=tuned)
+        return fit(config, table, progress, index, tuned=tuned)
 
     @in_single_precision
     def _apply(self, X: Any) -> tuple[np.ndarray, Applied[np.ndarray]]:

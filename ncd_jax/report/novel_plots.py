@@ -156,7 +156,7 @@ def _add_points(
 
 
 def _point_text(latent: LatentMap, i: int) -> str:
-    text = f"row {latent.row[i]}<br>{display_name(latent.label[i])}"
+    text = f"row {display_name(str(latent.row[i]))}<br>{display_name(latent.label[i])}"
     if latent.truth is not None:
         text += f"<br>truth: {display_name(latent.truth[i])}"
     return text

@@ -1,5 +1,6 @@
 """How pages are made: one environment that escapes every text, and filters for numbers."""
 
+import itertools
 import math
 import re
 
@@ -28,6 +29,7 @@ def environment(*packages: str) -> jinja2.Environment:
         "count": "{:,}".format,
         "plural": _plural,
         "class_name": _class_name,
+        "without_flags": _without_flags,
     }
     return templates
 
@@ -49,3 +51,10 @@ def _class_name(name: str) -> str:
     if re.fullmatch(r"novel_\d+", name):
         return do_mark_safe(f'<span data-class="{name}">{name}</span>')
     return name
+
+
+def _without_flags(text: str) -> str:
+    """A note without what to say on a command line, where there is none."""
+    clauses = re.split(r"(?<=[;,]) ", text)
+    kept = itertools.takewhile(lambda clause: not re.search(r"(^|\s)--[a-z]", clause), clauses)
+    return " ".join(kept).rstrip(";,")

@@ -294,6 +294,21 @@ def test_what_interests_few_is_folded(page: Page):
     assert not [attrs for attrs in folded if "open" in attrs]
 
 
+@pytest.mark.parametrize(
+    ("note", "said"),
+    [
+        ("column 'id' left out: it names rows; --columns takes it, --id keeps it", "it names rows"),
+        ("2 cells are odd: a; mend them, name such words with --missing, or say --drop=x", "them"),
+        ("column 'a--b' has no gap", "no gap"),
+    ],
+)
+def test_notes_go_without_flags_where_there_is_no_command_line(findings, note, said):
+    noted = dataclasses.replace(findings, metrics=findings.metrics | {"notes": [note]})
+    text = Page(render_report(noted, files=False)).text
+    assert f"{said}\n" in text
+    assert note in Page(render_report(noted)).text
+
+
 def test_packed_text_comes_back_in_a_browser(tmp_path: Path):
     """Every length, and no sign that HTML reads."""
     text = "é\u2028</script>" + "".join(map(chr, np.random.default_rng(0).integers(32, 9000, 999)))
