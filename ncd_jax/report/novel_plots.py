@@ -1,5 +1,6 @@
 """Figures of the novel classes: how many, how large, and where they lie."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -141,10 +142,17 @@ def _add_points(
     visible: bool = True,
 ) -> None:
     which = np.flatnonzero(mask)
+    # A thousandth of the picture is less than a pixel, and all digits would be most of its bytes.
+    span = float(np.ptp(latent.xy)) if latent.xy.size else 0.0
+    xy = (
+        np.round(latent.xy[which].astype(float), 3 - math.floor(math.log10(span)))
+        if span
+        else latent.xy[which]
+    )
     # SVG, not WebGL: some browsers that print or run without a display have none.
     figure.add_scatter(
-        x=latent.xy[which, 0],
-        y=latent.xy[which, 1],
+        x=xy[:, 0].tolist(),
+        y=xy[:, 1].tolist(),
         mode="markers",
         marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.8},
         name=display_name(name),

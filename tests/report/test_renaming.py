@@ -129,5 +129,7 @@ def test_a_browser_shows_them_in_figures(findings, tmp_path: Path, name: str):
     drawn = Page(dom)
     assert not [a for t, a in drawn.tags if t in {"img", "b", "svg"} and "onload" in a]
     assert "novel_0" not in drawn.text
-    assert drawn.text.count(name) >= 3, "the table, the bars, the legend of the map"
+    short = name if len(name) <= 18 else f"{name[:17]}…"
+    assert drawn.text.count(name) >= 1, "the table"
+    assert drawn.text.count(short) >= 2, "the bars, the legend of the map"
     assert json.loads(Page(page).scripts[2]) == {"novel_0": name}

@@ -353,6 +353,12 @@ const tell = () => {{
   set("scatter-y", "3", "change");
   found.chosen = axes();
   found.traces = plot.data.map((trace) => [trace.name, trace.x.length, trace.y.length]);
+  const folded = () => document.querySelectorAll("details:not([open])").length;
+  found.folded = [folded()];
+  for (const event of ["beforeprint", "afterprint"]) {{
+    dispatchEvent(new Event(event));
+    found.folded.push(folded());
+  }}
   found.hover = plot.data[1].text[0];
   document.body.dataset.found = JSON.stringify(found);
 }};
@@ -397,7 +403,7 @@ def test_rows_are_listed_and_found(asked: dict, findings: Findings):
 
 
 def test_two_columns_of_choice_are_drawn(asked: dict, findings: Findings):
-    assert asked["axes"] == ["height", "0", "linear", "linear"]
+    assert asked["axes"] == ["height", "0", "linear", "linear"], "words come last"
     assert asked["chosen"] == ["colour", "born", "category", "date"]
     names = ["known classes", *sorted(set(findings.names))]
     assert [name for name, *_ in asked["traces"]] == names
@@ -430,3 +436,9 @@ def test_a_long_table_has_a_page_of_two_megabytes(findings: Findings):
         latent_map=drawn,
     )
     assert len(render_report(many).encode()) < 2 * 1024**2
+
+
+def test_what_is_folded_is_printed(asked: dict):
+    before, printed, after = asked["folded"]
+    assert before == after > 2
+    assert printed == 0

@@ -20,8 +20,12 @@ const run = (code) => { document.head.appendChild(document.createElement("script
 // Names that people gave to novel classes; figures go by numbers, and Plotly reads markup.
 const names = read("names");
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-const short = (text) => escaped(text.length > 28 ? `${text.slice(0, 27)}…` : text);
-const named = (text) => text.replace(/\bnovel_\d+\b/g, (name) => escaped(names[name] ?? name));
+const cut = (text, longest) => text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
+const short = (text) => escaped(cut(text, 28));
+// Two classes must not share a line, and a phone has little room for names.
+const isClear = new Set(Object.values(names).map((name) => cut(name, 18))).size === Object.keys(names).length;
+const figureName = (name) => name in names ? escaped(cut(names[name], isClear ? 18 : 40)) : name;
+const named = (text) => text.replace(/\bnovel_\d+\b/g, figureName);
 const renamed = (value) => typeof value === "string" ? named(value) : Array.isArray(value) ? value.map(renamed)
   : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).map(([k, v]) => [k, renamed(v)]))
   : value;

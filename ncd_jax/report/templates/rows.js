@@ -7,6 +7,8 @@ const fill = (parent, tag, text) => {
 };
 const percent = (value) => value === null ? "" : `${(100 * value).toFixed(1)}%`;
 
+const isWords = (column) => column.kind !== "linear";
+
 function listRows(rows, called) {
   const [table, more] = [document.getElementById("rows"), document.getElementById("rows-more")];
   const [choice, search] = [document.getElementById("rows-class"), document.getElementById("rows-search")];
@@ -16,7 +18,9 @@ function listRows(rows, called) {
   const [copied, telling] = [rows.columns.slice(0, rows.copied), rows.columns.slice(rows.copied)];
   const titles = ["row", ...copied.map((c) => c.name), "class", "confidence", "runner-up", "its confidence",
     ...telling.map((c) => c.name)];
-  for (const title of titles) fill(head, "th", title);
+  const isText = [false, ...copied.map(isWords), true, false, true, false, ...telling.map(isWords)];
+  const kind = (cell, i) => { if (isText[i]) cell.className = "text"; };
+  titles.forEach((title, i) => kind(fill(head, "th", title), i));
   const lines = rows.row.map((row, i) => [
     row, ...copied.map((c) => c.values[i] ?? ""), called[rows.label[i]], percent(rows.confidence[i]),
     called[rows.runnerUp[i]] ?? "", rows.runnerUp[i] < 0 ? "" : percent(rows.runnerUpConfidence[i]),
@@ -31,7 +35,7 @@ function listRows(rows, called) {
     table.tBodies[0].replaceChildren();
     for (const line of found.slice(0, shown)) {
       const tr = fill(table.tBodies[0], "tr", "");
-      for (const cell of line) fill(tr, "td", cell);
+      line.forEach((cell, i) => kind(fill(tr, "td", cell), i));
     }
     const part = found.length > shown ? `, the first ${shown} shown` : "";
     document.getElementById("rows-count").textContent = `${found.length.toLocaleString("en")} rows${part}`;
@@ -49,7 +53,9 @@ function drawScatter(rows, points) {
   if (!plot) return;
   const [across, up] = [document.getElementById("scatter-x"), document.getElementById("scatter-y")];
   for (const select of [across, up]) rows.drawn.forEach((c, i) => { fill(select, "option", c.name).value = i; });
-  up.value = 1;
+  // What has an order shows more.
+  const ordered = [...rows.drawn.keys()].filter((i) => rows.drawn[i].kind !== "category");
+  [across.value, up.value] = [...ordered, ...[...rows.drawn.keys()].filter((i) => !ordered.includes(i))];
   const column = (c) => c.kind === "category" ? c.values.map((v) => v === null ? null : short(v)) : c.values;
   const axis = (old, c) => ({ ...old, title: { text: short(c.name) }, type: c.kind });
   const draw = () => {
