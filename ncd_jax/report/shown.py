@@ -11,8 +11,8 @@ __all__ = ["Shown", "choose_shown"]
 
 _MOST_TELLING = 5
 _MOST_DRAWN = 64
-_MOST_CELLS = 15_000
-"""Of all columns that are drawn: 10 of them for 1500 points."""
+_MOST_CELLS = 12_000
+"""Of all columns that are drawn: 8 of them for 1500 points."""
 _MOST_LISTED = 2000
 
 
