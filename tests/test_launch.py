@@ -92,7 +92,7 @@ MISTAKES = {
     ("--config.candidates=64",): "write --config.search.candidates=64",
     ("--k=4",): "--config.k.n_novel",
     ("--config=benchmark", "--seed=3"): "write --config.seed=3",
-    ("--config=pendigts",): "benchmark, default, optdigits, pendigits, or the path",
+    ("--config=pendigts",): "benchmark, default, gcd, optdigits, pendigits, or the path",
     ("--config=missing.py",): "'missing.py'",
     ("--config=broken.py",): "invalid syntax",
     ("--config=strange.py",): "tempo",

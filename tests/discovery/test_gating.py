@@ -5,15 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ncd_jax.config import RunConfig, SearchConfig
+from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.gate_folds import make_gate_folds
 from ncd_jax.data.table import Table
 from ncd_jax.discovery import gate_looks
-from ncd_jax.discovery.gating import Gated, pass_gate
+from ncd_jax.discovery.gate_looks import look
+from ncd_jax.discovery.gating import Gated, decide, pass_gate
+from ncd_jax.discovery.hyperparameters import middle
 from ncd_jax.discovery.problem import prepare
 from ncd_jax.discovery.scoring import score_all
 from ncd_jax.discovery.solve import solve
 from ncd_jax.discovery.tune import tune
+from ncd_jax.judge.gate_weights import read_gate_prior
 from ncd_jax.types import UNLABELLED
 
 CONFIG = RunConfig(method="rca", search=SearchConfig(folds=3))
@@ -110,6 +113,21 @@ def test_one_known_class_is_enough():
     found = gate_of(table, "gcd")
     assert found.trust is None
     assert np.mean(found.is_new == (true > 0)) > 0.9
+
+
+@pytest.mark.parametrize("method", ["kmeans", "ncd_kmeans", "rca", "pbn", "sc"])
+def test_it_looks_through_the_representation_of_a_method(method):
+    table, true = gaussians(30, 20, [30])
+    train = TrainConfig(epochs=2, batch_size=64, refits=2)
+    search = SearchConfig(candidates=1, folds=2)
+    k = KConfig(index="silhouette", max=4, restarts=2)
+    config = RunConfig(method=method, setting="gcd", search=search, train=train, k=k)
+    problem = prepare(config, table, None)
+    found = decide(look(problem, table, [middle(problem.space)]), read_gate_prior(), "gcd")
+    assert len(found.known) == len(true)
+    assert np.isfinite(found.p_known).all()
+    if method in ("kmeans", "ncd_kmeans", "rca"):  # the others are hardly trained
+        assert np.mean(found.is_new == (true >= N_KNOWN)) > 0.95
 
 
 def test_confidence_joins_both_doubts():
