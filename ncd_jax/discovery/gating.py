@@ -25,8 +25,8 @@ __all__ = ["GateTrust", "Gated", "decide", "pass_gate", "views_of"]
 
 IN_DOUBT_KNOWN = 0.3
 """Log-odds by which a row may look new and is still given to a known class."""
-SURELY_NOTHING = 2.0
-"""Log-odds from which on nothing is new."""
+SURELY_NOTHING, SURELY_SOME = 2.0, 0.5
+"""Log-odds from which on nothing is new, and from which on some rows are of known classes."""
 
 
 class GateTrust(NamedTuple):
@@ -133,7 +133,7 @@ def _any_known(looks: Looks, prior: GatePrior) -> bool:
     """Whether more rows look known than in folds in which none is."""
     weights = learn_gate([(sight, 1.0) for sight in looks.folds], LOOKING, prior.looking)
     _, some = share_features(gate_logits(looks.sight, weights))
-    return bool(some @ weights.some[:-1] + weights.some[-1] > 0)
+    return bool(some @ weights.some[:-1] + weights.some[-1] > SURELY_SOME)
 
 
 def _trust(folds: Sequence[Sight], prior: GatePrior) -> GateTrust | None:
