@@ -133,12 +133,36 @@ def test_it_looks_through_the_representation_of_a_method(method):
 def test_confidence_joins_both_doubts():
     found = Gated(
         is_open=True,
-        known=np.array([2, UNLABELLED, UNLABELLED]),
+        is_new=np.array([False, True, True]),
+        likeliest=np.array([2, 0, 1]),
         p_known=np.array([0.9, 0.2, 0.4]),
         p_class=np.array([0.8, 0.5, 0.5]),
         trust=None,
     )
     np.testing.assert_allclose(found.confidence(np.array([0.5, 1.0])), [0.72, 0.4, 0.6])
+    np.testing.assert_array_equal(found.known, [2, UNLABELLED, UNLABELLED])
+
+
+@pytest.mark.parametrize(
+    ("p_known", "fewest", "left"),
+    [
+        ([0.02, 0.02, 0.4, 0.3], 3, [True, True, False, False]),  # in doubt, and few
+        ([0.02, 0.02, 0.4, 0.3], 2, [True] * 4),
+        ([0.02, 0.02, 0.05, 0.08], 3, [True] * 4),
+    ],
+)
+def test_strays_are_no_class(p_known, fewest, left):
+    found = Gated(
+        is_open=True,
+        is_new=np.array([False, True, True, True, True]),
+        likeliest=np.arange(5),
+        p_known=np.array([0.9, *p_known]),
+        p_class=np.ones(5),
+        trust=None,
+    )
+    kept = found.without_strays(np.array([1, 1, 0, 0]), fewest)
+    np.testing.assert_array_equal(kept.is_new, [False, *left])
+    np.testing.assert_array_equal(kept.known[1:] == UNLABELLED, left)
 
 
 def test_folds_hide_what_their_kind_says():
