@@ -26,6 +26,7 @@ from ncd_jax.types import UNLABELLED
 
 CONFIG = RunConfig(
     method="pbn",
+    setting="ncd",
     search=SearchConfig(candidates=4, batch=2, folds=2),
     train=TrainConfig(epochs=4, batch_size=64, refits=2),
     k=KConfig(index="silhouette", max=4, restarts=2),

@@ -121,4 +121,8 @@ def test_the_walk_through_runs(tmp_path, monkeypatch):
     exec(code, names)
     assert names["kind"].str.startswith("Gentoo").sum() == 124
     assert names["ncd"].n_novel_ == 1
+    assert names["ncd"].setting_ == "gcd"
+    labels = names["ncd"].labels_[names["blank"]]
+    assert (labels == "novel_0").sum() == 123
+    assert (labels == names["kind"][names["blank"]]).sum() == 73
     assert (tmp_path / "penguins.html").stat().st_size > 1e6

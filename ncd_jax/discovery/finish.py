@@ -27,7 +27,7 @@ from ncd_jax.discovery.judged import (
 )
 from ncd_jax.discovery.judging import Judgement, judge_scenes, see_folds
 from ncd_jax.discovery.model import Model, apply_model, fitted_model, refit_and_choose
-from ncd_jax.discovery.problem import Problem, judged
+from ncd_jax.discovery.problem import Problem, judged, median_class_size
 from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.discovery.solution import Judged, Solution
@@ -37,6 +37,8 @@ from ncd_jax.types import UNLABELLED
 
 __all__ = ["Sifted", "finish"]
 
+SMALL, FEWEST_ROWS = 0.25, (5, 40)
+"""Part of a known class that a group has to be where the gate was in doubt, and its bounds."""
 _NOTHING = np.zeros(0)
 
 
@@ -71,13 +73,19 @@ def finish(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwatch)
     Raises:
         FloatingPointError: every training diverged.
     """
-    new = sifted.new_rows(table)
-    winner, gate = sifted.winner, sifted.gate
+    new, winner, gate, asked = sifted.new_rows(table), sifted.winner, sifted.gate, sifted
     if gate is not None and len(new):
         winner = winner._replace(problem=winner.problem.asking_for(new))
-        sifted = Sifted([winner if t is sifted.winner else t for t in sifted.tuned], winner, gate)
+        asked = Sifted([winner if t is sifted.winner else t for t in sifted.tuned], winner, gate)
     how = _by_judge if judged(winner.problem.config) else _by_index
-    return how(sifted, table, progress, seconds)
+    solution = how(asked, table, progress, seconds)
+    if gate is None or not gate.is_open:
+        return solution
+    fewest = np.clip(median_class_size(table.y) * SMALL, *FEWEST_ROWS)
+    kept = gate.without_strays(solution.answer.labels, float(fewest))
+    if kept.is_new.sum() == gate.is_new.sum():
+        return solution
+    return finish(sifted._replace(gate=kept), table, progress, seconds)
 
 
 def _by_index(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwatch) -> Solution:

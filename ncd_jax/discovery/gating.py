@@ -25,8 +25,10 @@ __all__ = ["GateTrust", "Gated", "decide", "pass_gate", "views_of"]
 
 IN_DOUBT_KNOWN = 0.3
 """Log-odds by which a row may look new and is still given to a known class."""
-SURELY_NOTHING = 2.0
-"""Log-odds from which on nothing is new."""
+IN_DOUBT = 0.1
+"""Mean chance to be known from which on a small group of new rows is none."""
+SURELY_NOTHING, SURELY_SOME = 2.0, 0.5
+"""Log-odds from which on nothing is new, and from which on some rows are of known classes."""
 
 
 class GateTrust(NamedTuple):
@@ -50,22 +52,39 @@ class Gated(NamedTuple):
 
     Attributes:
         is_open: whether rows of known classes were looked for and found; else all rows are new.
-        known: `i[u]`, the known class of each row; `UNLABELLED` where it is new.
+        is_new: `bool[u]`, rows of no known class.
+        likeliest: `i[u]`, the known class that each row would be of.
         p_known: `f64[u]`, how likely it is of a known class.
-        p_class: `f64[u]`, how likely it is of `known`, if it is of a known class at all.
+        p_class: `f64[u]`, how likely it is of `likeliest`, if it is of a known class at all.
         trust: none where no class could be hidden.
     """
 
     is_open: bool
-    known: np.ndarray
+    is_new: np.ndarray
+    likeliest: np.ndarray
     p_known: np.ndarray
     p_class: np.ndarray
     trust: GateTrust | None
 
     @property
-    def is_new(self) -> np.ndarray:
-        """`bool[u]`, rows of no known class."""
-        return self.known == UNLABELLED
+    def known(self) -> np.ndarray:
+        """`i[u]`, the known class of each row; `UNLABELLED` where it is new."""
+        return np.where(self.is_new, UNLABELLED, self.likeliest)
+
+    def without_strays(self, groups: np.ndarray, fewest: float) -> "Gated":
+        """New rows that make a small group, and may well be known, given to their known class.
+
+        A few rows that the gate let through by mistake would be a class of their own.
+
+        Args:
+            groups: `i[v]`, the group of every new row.
+            fewest: rows of a group that stays whatever the doubt.
+        """
+        doubt, sizes = self.p_known[self.is_new], np.bincount(groups)
+        in_doubt = np.bincount(groups, doubt) / np.maximum(sizes, 1) > IN_DOUBT
+        is_new = self.is_new.copy()
+        is_new[self.is_new] = ~((sizes < fewest) & in_doubt)[groups]
+        return self._replace(is_new=is_new)
 
     def confidence(self, of_new: np.ndarray) -> np.ndarray:
         """How sure the class of every row is, `f64[u]`.
@@ -117,23 +136,27 @@ def decide(looks: Looks, prior: GatePrior, setting: str) -> Gated:
     like = np.searchsorted(looks.sampled, looks.like)
     logits = of_sample[like].mean(axis=1)
     chances = class_chances(looks.sight, weights)[like].mean(axis=1)
-    known, p_known = chances.argmax(axis=1), 1 / (1 + np.exp(-logits))
+    is_new, p_known = logits < -IN_DOUBT_KNOWN, 1 / (1 + np.exp(-logits))
     is_open = setting == "gcd" or _any_known(looks, prior)
     if nothing @ weights.nothing[:-1] + weights.nothing[-1] > SURELY_NOTHING:
-        p_known = np.maximum(p_known, 0.5)
-    else:
-        known[logits < -IN_DOUBT_KNOWN] = UNLABELLED
+        is_new[:], p_known = False, np.maximum(p_known, 0.5)
     if not is_open:
-        known[:], p_known = UNLABELLED, np.zeros_like(p_known)
-    p_class = chances.max(axis=1)
-    return Gated(is_open, known, p_known, p_class, _trust(looks.folds, prior))
+        is_new[:], p_known = True, np.zeros_like(p_known)
+    return Gated(
+        is_open=is_open,
+        is_new=is_new,
+        likeliest=chances.argmax(axis=1),
+        p_known=p_known,
+        p_class=chances.max(axis=1),
+        trust=_trust(looks.folds, prior),
+    )
 
 
 def _any_known(looks: Looks, prior: GatePrior) -> bool:
     """Whether more rows look known than in folds in which none is."""
     weights = learn_gate([(sight, 1.0) for sight in looks.folds], LOOKING, prior.looking)
     _, some = share_features(gate_logits(looks.sight, weights))
-    return bool(some @ weights.some[:-1] + weights.some[-1] > 0)
+    return bool(some @ weights.some[:-1] + weights.some[-1] > SURELY_SOME)
 
 
 def _trust(folds: Sequence[Sight], prior: GatePrior) -> GateTrust | None:

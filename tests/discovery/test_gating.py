@@ -5,15 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ncd_jax.config import RunConfig, SearchConfig
+from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.gate_folds import make_gate_folds
 from ncd_jax.data.table import Table
 from ncd_jax.discovery import gate_looks
-from ncd_jax.discovery.gating import Gated, pass_gate
+from ncd_jax.discovery.gate_looks import look
+from ncd_jax.discovery.gating import Gated, decide, pass_gate
+from ncd_jax.discovery.hyperparameters import middle
 from ncd_jax.discovery.problem import prepare
 from ncd_jax.discovery.scoring import score_all
 from ncd_jax.discovery.solve import solve
 from ncd_jax.discovery.tune import tune
+from ncd_jax.judge.gate_weights import read_gate_prior
 from ncd_jax.types import UNLABELLED
 
 CONFIG = RunConfig(method="rca", search=SearchConfig(folds=3))
@@ -112,15 +115,54 @@ def test_one_known_class_is_enough():
     assert np.mean(found.is_new == (true > 0)) > 0.9
 
 
+@pytest.mark.parametrize("method", ["kmeans", "ncd_kmeans", "rca", "pbn", "sc"])
+def test_it_looks_through_the_representation_of_a_method(method):
+    table, true = gaussians(30, 20, [30])
+    train = TrainConfig(epochs=2, batch_size=64, refits=2)
+    search = SearchConfig(candidates=1, folds=2)
+    k = KConfig(index="silhouette", max=4, restarts=2)
+    config = RunConfig(method=method, setting="gcd", search=search, train=train, k=k)
+    problem = prepare(config, table, None)
+    found = decide(look(problem, table, [middle(problem.space)]), read_gate_prior(), "gcd")
+    assert len(found.known) == len(true)
+    assert np.isfinite(found.p_known).all()
+    if method in ("kmeans", "ncd_kmeans", "rca"):  # the others are hardly trained
+        assert np.mean(found.is_new == (true >= N_KNOWN)) > 0.95
+
+
 def test_confidence_joins_both_doubts():
     found = Gated(
         is_open=True,
-        known=np.array([2, UNLABELLED, UNLABELLED]),
+        is_new=np.array([False, True, True]),
+        likeliest=np.array([2, 0, 1]),
         p_known=np.array([0.9, 0.2, 0.4]),
         p_class=np.array([0.8, 0.5, 0.5]),
         trust=None,
     )
     np.testing.assert_allclose(found.confidence(np.array([0.5, 1.0])), [0.72, 0.4, 0.6])
+    np.testing.assert_array_equal(found.known, [2, UNLABELLED, UNLABELLED])
+
+
+@pytest.mark.parametrize(
+    ("p_known", "fewest", "left"),
+    [
+        ([0.02, 0.02, 0.4, 0.3], 3, [True, True, False, False]),  # in doubt, and few
+        ([0.02, 0.02, 0.4, 0.3], 2, [True] * 4),
+        ([0.02, 0.02, 0.05, 0.08], 3, [True] * 4),
+    ],
+)
+def test_strays_are_no_class(p_known, fewest, left):
+    found = Gated(
+        is_open=True,
+        is_new=np.array([False, True, True, True, True]),
+        likeliest=np.arange(5),
+        p_known=np.array([0.9, *p_known]),
+        p_class=np.ones(5),
+        trust=None,
+    )
+    kept = found.without_strays(np.array([1, 1, 0, 0]), fewest)
+    np.testing.assert_array_equal(kept.is_new, [False, *left])
+    np.testing.assert_array_equal(kept.known[1:] == UNLABELLED, left)
 
 
 def test_folds_hide_what_their_kind_says():
