@@ -43,6 +43,8 @@ __all__ = [
     "purpose_key",
 ]
 
+FEWEST_CLASSES = 6
+"""Classes that the rows in question are taken to hold: few of them are cut the finer."""
 FEWEST_IN_A_FOLD = 60
 """Rows of hidden classes that a fold asks for, however few rows are novel."""
 
@@ -68,6 +70,7 @@ class Problem(NamedTuple):
         target_rows: `i32[m]`, the rows to be told apart: the unlabelled ones, padded with row 0.
         target_mask: `bool[m]`, on the host: which of them count. The judge is asked about a sample.
         drawn: share of the rows that are to be told apart which `target_rows` are.
+        n_asked: rows of no known class that the table asks about, all of them.
         known_rows: `i32[q]`, labelled rows, a sample where there are many.
         candidates: hyperparameters that are tried; none where they are searched for.
     """
@@ -85,6 +88,7 @@ class Problem(NamedTuple):
     target_rows: Array
     target_mask: np.ndarray
     drawn: float
+    n_asked: int
     known_rows: Array
     candidates: list[dict[str, float]] | None
 
@@ -95,8 +99,13 @@ class Problem(NamedTuple):
 
     @property
     def class_size(self) -> float:
-        """Target rows that a class would have if it were as large as a known one."""
-        return median_class_size(np.asarray(self.data.y)) * self.drawn
+        """Target rows that a class would have if it were as large as a known one.
+
+        At most a sixth of the rows that the table asks about, in folds too: micro clusters of half
+        a class are then a dozen at least, and those of hidden rows are as large.
+        """
+        most = self.n_asked / FEWEST_CLASSES
+        return min(median_class_size(np.asarray(self.data.y)) * self.drawn, most)
 
     def asking_for(self, rows: np.ndarray) -> "Problem":
         """The problem in which only some of the unlabelled rows, `i[v]`, are to be told apart."""
@@ -108,6 +117,7 @@ class Problem(NamedTuple):
             target_rows=jnp.asarray(pad_rows(drawn.astype(np.int32), room)),
             target_mask=np.arange(room) < len(drawn),
             drawn=len(drawn) / max(len(rows), 1),
+            n_asked=len(rows),
         )
 
     def of_fold(self, f: int) -> "Problem":
@@ -237,6 +247,7 @@ def _problem(
         target_rows=jnp.asarray(pad_rows(novel, room[0])),
         target_mask=np.arange(room[0]) < len(novel),
         drawn=len(novel) / max(len(all_novel), 1),
+        n_asked=len(all_novel),
         known_rows=jnp.asarray(fill_up(known, length, n)),
         candidates=_candidates(config, space, hidden),
     )

@@ -17,8 +17,7 @@ __all__ = ["MicroClusters", "class_size", "micro_clusters", "n_micro_clusters", 
 
 PARTS_OF_A_CLASS = 2
 ROWS_EACH = (5, 30)
-LEAST = (4, 12)
-"""Few rows are cut into smaller micro clusters: a dozen, if these can have 5 rows."""
+LEAST = 4
 MOST_ITERATIONS = 20
 """Micro clusters need not be the best there are; later iterations move few rows."""
 EPSILON = 1e-9
@@ -92,9 +91,8 @@ def micro_clusters(
 def n_micro_clusters(n_rows: Array | int, class_size: Array | float, max_micro: int) -> Array:
     """How many micro clusters to cut rows into, a scalar i32.
 
-    Half of a known class, 5 to 30 rows, in each; there are 12 to `max_micro` of them, and down to 4
-    where they would have less than 5 rows, but no more than rows. Hidden and novel rows are cut
-    alike, so that their features compare.
+    Half of a known class, 5 to 30 rows, in each; there are 4 to `max_micro` of them, and no more
+    than rows. Hidden and novel rows are cut alike, so that their features compare.
 
     Args:
         n_rows: scalar, the rows to be cut.
@@ -102,8 +100,7 @@ def n_micro_clusters(n_rows: Array | int, class_size: Array | float, max_micro: 
         max_micro: static number of slots.
     """
     rows_each = jnp.clip(class_size / PARTS_OF_A_CLASS, *ROWS_EACH)
-    least = jnp.clip(n_rows // ROWS_EACH[0], *LEAST)
-    n_clusters = jnp.clip(n_rows // rows_each, least, max_micro)
+    n_clusters = jnp.clip(n_rows // rows_each, LEAST, max_micro)
     return jnp.minimum(n_clusters, jnp.maximum(n_rows, 1)).astype(jnp.int32)
 
 
