@@ -19,6 +19,7 @@ from ncd_jax.discovery.hidden_class_evaluation import (
     without_some_labels,
 )
 from ncd_jax.discovery.judged import (
+    JudgedRows,
     answer_of,
     evaluate_folds,
     join_rows,
@@ -149,28 +150,29 @@ def _by_judge(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwat
             others = []
     x = problem.scaler.apply(table.x[new])
 
-    def answer_for(problem: Problem, refits: Refits, judgement: Judgement) -> Answer:
+    def answer_for(
+        problem: Problem, refits: Refits, judgement: Judgement
+    ) -> tuple[Answer, JudgedRows | None]:
         if not len(new):
-            return nothing_novel(problem, refits.z.shape[-1])
+            return nothing_novel(problem, refits.z.shape[-1]), None
         rows = join_rows(problem, refits, x)
-        return answer_of(problem, refits, judgement, rows, problem.n_novel)
+        return answer_of(problem, refits, judgement, rows, problem.n_novel), rows
 
     with seconds("discover"), progress.phase("discover", "judges which rows are one class"):
         judgements = judge_scenes(folds, [refits, *others], prior)
         of_folds, judgement = judgements[: len(folds.refits)], judgements[len(folds.refits)]
-        answer = answer_for(problem, refits, judgement)
+        answer, rows = answer_for(problem, refits, judgement)
         model = _model(problem, table, hparams, refits, answer)
         z = apply_model(model, table.x).z
     with seconds("evaluate"), progress.phase("evaluate", "answers for hidden classes"):
         evaluation, weights = evaluate_folds(problem, table, hparams, folds, of_folds, prior)
         recognised = UNKNOWN
         for fitted in others:
-            other = answer_for(without, fitted, judgements[-1])
+            other, _ = answer_for(without, fitted, judgements[-1])
             of_known = _model(without, table, hparams, fitted, other)
             recognised = recognise(of_known, table, held)
         found, sure = None, _NOTHING
-        if len(new):
-            rows = join_rows(problem, refits, x)
+        if rows is not None:
             found = Judged(judgement, partition_of(judgement, rows, prior, problem.n_novel))
             sure = row_confidence(found.partition, weights)
     calibration = AS_IT_IS if evaluation is None else evaluation.lone_calibration

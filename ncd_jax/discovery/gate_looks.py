@@ -13,7 +13,7 @@ from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.gate_folds import make_gate_folds
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.hyperparameters import make_hparams
-from ncd_jax.discovery.padding import padded_size, sample
+from ncd_jax.discovery.padding import filled_chunks, padded_size, sample
 from ncd_jax.discovery.problem import Problem, most_hidden, purpose_key
 from ncd_jax.judge.gate import RowScene, see_rows
 from ncd_jax.judge.gate_weights import Sight
@@ -200,21 +200,15 @@ def _nearest(
         return np.tile(sampled[:, None], NEAREST)
     x = problem.scaler.apply(table.x[unlabelled])
     parts = [
-        np.asarray(_first_view(problem.method, states, _filled(x[start : start + _CHUNK])))
-        for start in range(0, len(x), _CHUNK)
+        np.asarray(_first_view(problem.method, states, rows))[:n]
+        for rows, n in filled_chunks(x, _CHUNK)
     ]
-    z = np.concatenate(parts)[: len(x)]
+    z = np.concatenate(parts)
     n_nearest = min(NEAREST, len(sampled))
     tree = NearestNeighbors(n_neighbors=n_nearest, algorithm="brute").fit(z[sampled])
     like = sampled[np.resize(tree.kneighbors(z, return_distance=False), (len(z), NEAREST))]
     like[sampled] = sampled[:, None]
     return like
-
-
-def _filled(rows: np.ndarray) -> np.ndarray:
-    padded = np.zeros((_CHUNK, rows.shape[1]), np.float32)
-    padded[: len(rows)] = rows
-    return padded
 
 
 @functools.partial(jax.jit, static_argnames="method")

@@ -15,6 +15,7 @@ from ncd_jax.discovery.calibration import is_right
 from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
 from ncd_jax.discovery.judging import FoldScenes, Judgement
 from ncd_jax.discovery.model import apply_model, fitted_model
+from ncd_jax.discovery.padding import filled_chunks
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits
 from ncd_jax.judge.confidence import (
@@ -57,13 +58,10 @@ class JudgedRows(NamedTuple):
 def join_rows(problem: Problem, refits: Refits, x: np.ndarray) -> JudgedRows:
     """The nearest micro cluster of standardised rows `f32[n, d]`, those that were judged or not."""
     centroids, filled = refits.seen.centroids, np.asarray(refits.seen.sizes) > 0
-    parts = []
-    for start in range(0, max(len(x), 1), _CHUNK):
-        rows = x[start : start + _CHUNK]
-        padded = np.zeros((min(_CHUNK, max(len(x), 1)), x.shape[1]), np.float32)
-        padded[: len(rows)] = rows
-        squared = np.asarray(_to_centroids(problem.method, refits.state, centroids, padded))
-        parts.append(squared[: len(rows)])
+    parts = [
+        np.asarray(_to_centroids(problem.method, refits.state, centroids, rows))[:n]
+        for rows, n in filled_chunks(x, min(_CHUNK, max(len(x), 1)))
+    ]
     squared = np.where(filled, np.concatenate(parts), np.inf)
     return JudgedRows(squared.argmin(axis=1), squared)
 

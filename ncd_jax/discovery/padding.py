@@ -1,11 +1,21 @@
 """Arrays filled up to a few lengths, so that folds, novel rows and other tables share programs."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ncd_jax.data.folds import Folds, pad_rows
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["class_slots", "fill_up", "pad_folds", "padded_size", "sample", "shared_room"]
+__all__ = [
+    "class_slots",
+    "fill_up",
+    "filled_chunks",
+    "pad_folds",
+    "padded_size",
+    "sample",
+    "shared_room",
+]
 
 
 def padded_size(n: int) -> int:
@@ -50,6 +60,18 @@ def fill_up(known: np.ndarray, length: int, n: int) -> np.ndarray:
         return known
     room = min(padded_size(len(known)), length)
     return np.concatenate([known, np.full(room - len(known), n, known.dtype)])
+
+
+def filled_chunks(x: np.ndarray, length: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Rows `f[n, d]` in parts of one length, the last filled up with zeros, and how many are rows.
+
+    One part, of zeros alone, where there is no row.
+    """
+    for start in range(0, max(len(x), 1), length):
+        rows = x[start : start + length]
+        filled = np.zeros((length, x.shape[1]), np.float32)
+        filled[: len(rows)] = rows
+        yield filled, len(rows)
 
 
 def sample(rng: np.random.Generator, rows: np.ndarray, most: int) -> np.ndarray:

@@ -99,13 +99,20 @@ class Problem(NamedTuple):
 
     @property
     def class_size(self) -> float:
-        """Target rows that a class would have if it were as large as a known one.
+        """Target rows that a class is expected to have."""
+        return self.expected_class_size(np.asarray(self.data.y), self.drawn)
+
+    def expected_class_size(self, y: np.ndarray, drawn: float) -> float:
+        """Rows that a class would have if it were as large as a known one.
 
         At most a sixth of the rows that the table asks about, in folds too: micro clusters of half
         a class are then a dozen at least, and those of hidden rows are as large.
+
+        Args:
+            y: `i32[n]`, the labels that are left.
+            drawn: share of the rows in question that were drawn.
         """
-        most = self.n_asked / FEWEST_CLASSES
-        return min(median_class_size(np.asarray(self.data.y)) * self.drawn, most)
+        return min(median_class_size(y) * drawn, self.n_asked / FEWEST_CLASSES)
 
     def asking_for(self, rows: np.ndarray) -> "Problem":
         """The problem in which only some of the unlabelled rows, `i[v]`, are to be told apart."""

@@ -12,12 +12,7 @@ import numpy as np
 from ncd_jax.data.folds import Folds
 from ncd_jax.discovery.hyperparameters import make_hparams
 from ncd_jax.discovery.judging import FoldScenes, Judgement, judge_scenes, see_folds, trials_of
-from ncd_jax.discovery.problem import (
-    FEWEST_CLASSES,
-    Problem,
-    median_class_size,
-    purpose_key,
-)
+from ncd_jax.discovery.problem import Problem, purpose_key
 from ncd_jax.discovery.protocol import fold_method, fold_protocol, k_search
 from ncd_jax.tuning.cross_validation import SweepData
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
@@ -188,8 +183,7 @@ def _class_size(problem: Problem, folds: Folds[np.ndarray], f: int) -> float:
     """Rows of a fold that a class would have if it were as large as a known one."""
     y = np.asarray(problem.data.y)
     asked = int((folds.hidden[f][y] & (y != UNLABELLED)).sum())
-    own = median_class_size(folds.y[f]) * float(folds.hidden_mask[f].sum() / asked)
-    return min(own, problem.n_asked / FEWEST_CLASSES)
+    return problem.expected_class_size(folds.y[f], float(folds.hidden_mask[f].sum() / asked))
 
 
 @functools.partial(jax.jit, static_argnames="how")

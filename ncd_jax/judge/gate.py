@@ -30,7 +30,7 @@ __all__ = [
     "RowScene",
     "second_features",
 ]
-__all__ += ["second_features", "see_rows"]
+__all__ += ["odds", "second_features", "see_rows"]
 
 ROW_FEATURES = (
     "labelled_10_rel",
@@ -267,9 +267,10 @@ def second_features(
     ten = of_near[:, :10].sum(axis=1) / np.maximum(there[:, :10].sum(axis=1), 1)
     thirty = of_near.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
     own = chance[unlabelled]
-    whole = [_odds(own.mean()), _odds((own > 0.9).mean())]
+    whole = [odds(own.mean()), odds((own > 0.9).mean())]
     return np.column_stack([clipped, ten, thirty, of_others, np.tile(whole, (len(logits), 1))])
 
 
-def _odds(share: float) -> float:
+def odds(share: float) -> float:
+    """Log-odds of a share, finite where it is 0 or 1."""
     return float(np.log((share + 0.01) / (1.01 - share)))

@@ -20,6 +20,7 @@ from ncd_jax.judge.gate import (
     CLASS_FEATURES,
     ROW_FEATURES,
     SECOND_FEATURES,
+    odds,
     second_features,
 )
 
@@ -120,8 +121,8 @@ def share_features(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     clearly_new, clearly_known = (logits < -2).mean(), (logits > 2).mean()
     chance = (1 / (1 + np.exp(-logits))).mean()
-    some = [_odds(chance), float(np.log(np.clip(clearly_known, 0.02, 1)))]
-    return np.array([_odds(clearly_new)]), np.array(some)
+    some = [odds(chance), float(np.log(np.clip(clearly_known, 0.02, 1)))]
+    return np.array([odds(clearly_new)]), np.array(some)
 
 
 def learn_gate(
@@ -289,7 +290,3 @@ def _fit_classes(
 
 def _class_logits(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(features[:, :, 0] == ABSENT, -1e9, features @ weights)
-
-
-def _odds(share: float) -> float:
-    return float(np.log((share + 0.01) / (1.01 - share)))
