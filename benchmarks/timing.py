@@ -94,7 +94,7 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Compiled:
     start = time.perf_counter()
     program = jax.jit(function).lower(*arguments).compile()
     seconds = time.perf_counter() - start
-    need = program.memory_analysis()
+    need: Any = program.memory_analysis()
     total = need.temp_size_in_bytes + need.argument_size_in_bytes + need.output_size_in_bytes
     return Compiled(lambda: jax.block_until_ready(program(*arguments)), seconds, total / 1e6)
 
