@@ -25,7 +25,7 @@ LAYERS = [
     ["report"],
     ["experiment", "benchmark", "export"],
     ["estimator"],
-    ["startup", "flags"],
+    ["startup", "flags", "cluster"],
     ["usage"],
     ["cli"],
     ["__main__"],
