@@ -10,7 +10,7 @@ from typing import NoReturn
 import jax
 
 from ncd_jax.errors import UserError
-from ncd_jax.tuning.processes import dismiss, is_leader, share
+from ncd_jax.tuning.processes import dismiss, is_leader, meet
 
 __all__ = ["fail_alone", "join", "leads", "leave"]
 
@@ -35,7 +35,9 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         return
     if missing:
         raise UserError(f"{', '.join(told)} belong together; give {' and '.join(missing)} too")
-    assert coordinator is not None and processes is not None and process is not None
+    assert coordinator is not None
+    assert processes is not None
+    assert process is not None
     host, colon, port = coordinator.rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
         raise UserError(f"--coordinator={coordinator} is no address; give HOST:PORT of process 0")
@@ -60,7 +62,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
             f"process {process} has {jax.local_device_count()} of {jax.device_count()} devices;"
             " give every process as many"
         )
-    share()  # Connections that are there already notice at once when a process ends.
+    meet()
 
 
 def leads() -> bool:

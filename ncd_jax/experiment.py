@@ -15,9 +15,9 @@ from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.data.wishes import Wishes
 from ncd_jax.discovery.model import apply_model, assign
+from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
-from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision

@@ -11,12 +11,14 @@ import json
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ncd_jax.tuning.devices import in_shares
 from ncd_jax.types import PyTree
 
-__all__ = ["Dismissed", "dismiss", "gather", "is_leader", "share"]
+__all__ = ["Dismissed", "dismiss", "gather", "is_leader", "meet", "share"]
 
 _END = "end"
 
@@ -36,6 +38,17 @@ class Dismissed(Exception):  # noqa: N818 - no error
 def is_leader() -> bool:
     """Whether this is the process that reads and writes for all."""
     return jax.process_index() == 0
+
+
+def meet() -> None:
+    """Opens the connections of `share` and `gather`.
+
+    Where they are there already, a process may wait for another as long as it takes, and notices
+    at once when it has ended; while they are made, CPU processes wait for 30 seconds.
+    """
+    share()
+    everywhere = jnp.arange(jax.device_count())
+    gather(jax.jit(lambda x: in_shares(lambda mine: mine, x, jax.devices()))(everywhere))
 
 
 def share(message: Any = None) -> Any:

@@ -1,18 +1,17 @@
 """Hyperparameter candidates from Optuna: ask for a batch, tell the scores, go on after a kill."""
 
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 import ncd_jax
 from ncd_jax.errors import UserError
+from ncd_jax.tuning.samplers import SAMPLERS, distribution_of, without_chatter
 from ncd_jax.tuning.storage import Storage, in_memory
 from ncd_jax.tuning.workers import Workers
 from ncd_jax.types import Interval
@@ -86,13 +85,12 @@ class Proposals:
         seed: int,
         storage: Storage | None = None,
     ):
-        self._space = {name: _distribution(range_) for name, range_ in space.items()}
+        self._space = {name: distribution_of(interval) for name, interval in space.items()}
         self._fixed = dict(fixed)
-        self._sampler = sampler
-        self._seed = seed
+        self._sampler = SAMPLERS[sampler](space, seed)
         self._storage = storage or in_memory()
         self._finished: dict[int, Trial] = {}
-        with self._storage.in_reach(), self._storage.proposing(), _without_chatter():
+        with self._storage.in_reach(), self._storage.proposing(), without_chatter():
             self._study = optuna.create_study(
                 storage=self._storage.optuna,
                 study_name=self._storage.study,
@@ -101,6 +99,7 @@ class Proposals:
             )
             if self._storage.shared:
                 _check_release(self._study, self._storage.name)
+            self._study_id = self._storage.optuna.get_study_id_from_name(self._storage.study)
         self._workers = Workers(self._study, self._storage)
 
     def at_work(self) -> AbstractContextManager[None]:
@@ -119,20 +118,14 @@ class Proposals:
             wanted: how many are to have a score in the end.
         """
         with self._storage.in_reach(), self._storage.proposing():
-            asked = [
-                Proposal(trial.number, self._complete(trial.params))
-                for trial in self._abandoned()[:batch]
-            ]
+            asked = [self._take_over(trial) for trial in self._abandoned()[:batch]]
             trials = self._study.get_trials(deepcopy=False)
+            self._sampler.look_at(trials)
             live = sum(trial.state != TrialState.FAIL for trial in trials)
             for number in range(len(trials), len(trials) + max(wanted - live, 0)):
                 if len(asked) == batch or (asked and number % batch == 0):
                     break
-                self._study.sampler = self._make_sampler(number)
-                trial = self._study.ask(self._space)
-                asked.append(Proposal(trial.number, self._complete(trial.params)))
-            for proposal in asked:
-                self._own(proposal.number)
+                asked.append(self._propose(number))
         self._storage.release()
         return asked
 
@@ -144,7 +137,9 @@ class Proposals:
         with self._storage.in_reach(), suppress(optuna.exceptions.UpdateFinishedTrialError):
             trial_id = self._id_of(trial.number)
             self._storage.optuna.set_trial_user_attr(trial_id, "record", asdict(trial))
-            self._study.tell(trial.number, trial.worth, skip_if_finished=True)
+            self._storage.optuna.set_trial_state_values(
+                trial_id, TrialState.COMPLETE, [trial.worth]
+            )
 
     def finished(self) -> list[Trial]:
         """Every candidate that has a score, in order of number."""
@@ -174,28 +169,32 @@ class Proposals:
                 left.append(trial)
         return left
 
-    def _own(self, number: int) -> None:
+    def _take_over(self, trial: FrozenTrial) -> Proposal:
         if self._storage.shared:
-            trial_id = self._id_of(number)
+            trial_id = self._id_of(trial.number)
             self._storage.optuna.set_trial_user_attr(trial_id, _OWNER, self._workers.me)
+        return Proposal(trial.number, self._complete(trial.params))
+
+    def _propose(self, number: int) -> Proposal:
+        """The next candidate, stored in one transaction with its owner."""
+        drawn = self._sampler.draw(number)
+        owner = {_OWNER: self._workers.me}
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=drawn.params,
+                distributions=self._space,
+                user_attrs=owner,
+                system_attrs=drawn.attributes,
+            )
+        )
+        return Proposal(number, self._complete(drawn.params))
 
     def _id_of(self, number: int) -> int:
-        optuna_storage = self._storage.optuna
-        study_id = optuna_storage.get_study_id_from_name(self._storage.study)
-        return optuna_storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        return self._storage.optuna.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
     def _complete(self, params: Mapping[str, float]) -> dict[str, float]:
         return {**self._fixed, **params}
-
-    def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        if self._sampler == "quasi_random":
-            with warnings.catch_warnings():
-                # Experimental in name only: it has been there since Optuna 3.
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return optuna.samplers.QMCSampler(scramble=True, seed=self._seed)
-        return optuna.samplers.TPESampler(
-            seed=(self._seed * 1_000_003 + number) % 2**32, constant_liar=True
-        )
 
 
 def trial_from(record: Mapping[str, Any]) -> Trial:
@@ -214,20 +213,3 @@ def _check_release(study: optuna.Study, name: str) -> None:
             f"config.search.storage={name} holds this search as ncd_jax {there} began it and this"
             f" is {ncd_jax.__version__}; use one release on all machines, or another storage"
         )
-
-
-def _distribution(range_: Interval) -> BaseDistribution:
-    if range_.integer:
-        return IntDistribution(int(range_.low), int(range_.high), log=range_.log)
-    return FloatDistribution(range_.low, range_.high, log=range_.log)
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Optuna says of every study that it was made; its log level is that of whoever imports us."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(level, optuna.logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(level)
