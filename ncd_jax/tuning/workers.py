@@ -52,6 +52,7 @@ class Workers:
             thread.join()
             with suppress(ConnectionError):
                 self._say(_GONE)
+            self._storage.release()
 
     def alive(self) -> set[str]:
         """Those that have given a sign of life within the grace, or that nobody has watched yet."""
