@@ -6,21 +6,20 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ncd_jax import experiment
+from ncd_jax import cli, experiment, startup
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.progress import Reporter
 from ncd_jax.errors import UserError, without_password
 from ncd_jax.report import latent_map
 from ncd_jax.store.records import describe_run
 from ncd_jax.store.workdir import digest_of
+from ncd_jax.tuning.processes import Dismissed
 from ncd_jax.types import UNLABELLED
 
 ROOT = Path(__file__).parent.parent
@@ -53,17 +52,23 @@ ENDS = """
 import os, sys
 import jax
 from ncd_jax.cluster import join, leave
-from ncd_jax.tuning.processes import share
+from ncd_jax.tuning.processes import Dismissed, share
 jax.config.update("jax_num_cpu_devices", 2)
-me = int(sys.argv[2])
-join(sys.argv[1], 2, me)
-if me == int(sys.argv[3]):
-    os.kill(os.getpid(), 9)
+join(sys.argv[1], 2, int(sys.argv[2]))
 try:
-    share({"after": "the end"})
+    exec(sys.argv[3])
+    sys.exit(2)
+except Dismissed as end:
+    leave(end.status, True)
+    sys.exit(end.status)
 except jax.errors.JaxRuntimeError:
-    leave(1, in_step=False)
+    leave(1, False)
 """
+DIE = "os.kill(os.getpid(), 9)"
+
+
+# Of ml_collections, where it reads a config file.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,15 +89,6 @@ def table(blobs):
 def outcome(path):
     trials = pd.read_csv(path / "trials.csv")
     return trials.to_dict("list"), (path / "assignments.csv").read_text()
-
-
-class Told(Reporter):
-    def __init__(self):
-        self.phases = []
-
-    def phase(self, name, detail="", total=None):
-        self.phases.append(name)
-        return super().phase(name, detail, total)
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +115,9 @@ def test_where_a_search_is_kept_makes_no_other_run(table):
     """And whoever reads of it reads no password."""
     url = "postgresql://ncd:s3cret@host/ncd?sslpassword=s3cret"
     search = dataclasses.replace(CONFIG.search, storage=url, grace=5.0, lanes=3)
-    here, there = describe_run(CONFIG, table), describe_run(
-        dataclasses.replace(CONFIG, search=search), table
+    here, there = (
+        describe_run(CONFIG, table),
+        describe_run(dataclasses.replace(CONFIG, search=search), table),
     )
     assert digest_of(here["run"]) == digest_of(there["run"])
     assert "s3cret" not in json.dumps(there)
@@ -177,13 +174,13 @@ def ended(processes):
     return [process.returncode for process in processes], said
 
 
-def launched(cwd, *flags, others=()):
+def launched(cwd, *flags):
     """Two processes of one run, each in a folder of its own."""
     port, processes = free_port(), []
-    for i, more in enumerate(((), others)):
-        (cwd / str(i)).mkdir(exist_ok=True)
+    for i in range(2):
+        (cwd / str(i)).mkdir()
         place = (f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={i}")
-        command = [LAUNCH, *FLAGS, *flags, *place, "--workdir=run", *more]
+        command = [LAUNCH, *FLAGS, *flags, *place, "--workdir=run"]
         processes.append(start(command, cwd / str(i)))
     return ended(processes)
 
@@ -196,48 +193,46 @@ def own_table(table, tmp_path):
     return f"--table={tmp_path}/t.csv", "--label=label"
 
 
-def test_two_processes_make_one_run(own_table, tmp_path):
+def test_two_processes_make_one_run(own_table, tmp_path, monkeypatch):
     """They share the devices of both; only the first writes; the answer is that of one."""
     statuses, said = launched(tmp_path, *own_table, "--config.setting=ncd")
     assert statuses == [0, 0], said
     assert list((tmp_path / "1").iterdir()) == []
     written = json.loads((tmp_path / "0/run/config.json").read_text())
     assert written["environment"]["device"].startswith(f"{2 * len(os.sched_getaffinity(0))} x")
-    (tmp_path / "2").mkdir()
-    command = [LAUNCH, *FLAGS, *own_table, "--config.setting=ncd", "--workdir=run"]
-    assert ended([start(command, tmp_path / "2")])[0] == [0]
-    assert outcome(tmp_path / "0/run") == outcome(tmp_path / "2/run")
+    command = ["launch.py", *FLAGS, *own_table, "--config.setting=ncd"]
+    with monkeypatch.context() as patch:
+        patch.setattr(startup, "one_device_per_core", lambda: None)
+        patch.setattr(startup, "keep_compiled_programs", lambda folder: None)
+        assert cli.main([*command, f"--workdir={tmp_path}/alone"]) == 0
+    assert outcome(tmp_path / "0/run") == outcome(tmp_path / "alone")
 
 
-def test_processes_end_with_the_status_of_the_first(own_table, tmp_path):
-    """Here its folder is taken; a process with another configuration says so itself."""
-    (tmp_path / "0").mkdir()
-    (tmp_path / "0/run").write_text("a file")
-    statuses, said = launched(tmp_path, *own_table)
-    assert statuses == [2, 2], said
-    assert "is not a folder" in said[0]
-    assert [len(_own(text)) for text in said] == [1, 0], said
+def test_processes_that_differ_are_told(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "is_leader", lambda: False)
+    monkeypatch.setattr(experiment, "share", lambda: "another digest")
+    with pytest.raises(UserError, match="has another table, configuration or release"):
+        experiment.run(CONFIG, table, None, tmp_path / "a")
+    assert not list(tmp_path.iterdir())
 
 
-def test_processes_that_differ_are_told(own_table, tmp_path):
-    statuses, said = launched(tmp_path, *own_table, others=["--config.seed=1"])
-    assert statuses == [1, 2]
-    assert "process 1 has another table, configuration or release" in said[1]
-    assert [len(_own(text)) for text in said] == [1, 1], said
+def test_the_status_of_the_first_is_that_of_all(monkeypatch, capsys):
+    def end(argv):
+        raise Dismissed(2)
+
+    monkeypatch.setattr(cli, "_run", end)
+    assert cli.main(["launch.py"]) == 2
+    assert capsys.readouterr() == ("", "")
 
 
-def _own(text):
-    return [line for line in text.splitlines() if line.startswith("launch.py: ")]
-
-
-@pytest.mark.parametrize("dead", [0, 1])
-def test_nobody_waits_for_the_dead(dead, tmp_path):
+@pytest.mark.parametrize(
+    ("first", "second", "statuses"),
+    [("leave(2, True)", "share()", [2, 2]), ("share()", DIE, [1, -9]), (DIE, "share()", [-9, 1])],
+    ids=["the first ends", "the second dies", "the first dies"],
+)
+def test_nobody_waits_for_ever(first, second, statuses, tmp_path):
     port = free_port()
-    begin = time.monotonic()
-    processes = [
-        start([ENDS, f"127.0.0.1:{port}", str(i), str(dead)], tmp_path) for i in (0, 1)
-    ]
-    statuses, said = ended(processes)
-    assert statuses[dead] == -9
-    assert statuses[1 - dead] == 1, said
-    assert time.monotonic() - begin < 60
+    does = {0: first, 1: second}
+    processes = [start([ENDS, f"127.0.0.1:{port}", str(i), does[i]], tmp_path) for i in does]
+    found, said = ended(processes)
+    assert found == statuses, said
