@@ -47,9 +47,10 @@ def in_shares(work: Callable[[PyTree], T], items: PyTree, devices: list[jax.Devi
     """
     if len(devices) == 1:
         return work(items)
+    mesh = jax.make_mesh((len(devices),), ("share",), axis_types=(AxisType.Auto,), devices=devices)
     padding = -_length(items) % len(devices)
     padded = jax.tree.map(lambda a: jnp.concatenate([a, jnp.repeat(a[-1:], padding, 0)]), items)
-    mesh = jax.make_mesh((len(devices),), ("share",), axis_types=(AxisType.Auto,), devices=devices)
+    padded = jax.lax.with_sharding_constraint(padded, NamedSharding(mesh, PartitionSpec()))
     # Values that `work` closes over are the same everywhere, which the check for varying
     # values cannot see through a scan that starts from them.
     spread = jax.shard_map(work, mesh=mesh, in_specs=SHARE, out_specs=SHARE, check_vma=False)
