@@ -7,6 +7,7 @@ faster, and `of_floor` says how many times it is that far.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -30,7 +31,7 @@ __all__ = [
     "write_results",
 ]
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("NCD_JAX_RESULTS", Path(__file__).parent / "results"))
 
 
 class Cost(NamedTuple):
