@@ -55,17 +55,16 @@ def main(_: list[str]) -> None:
     }
     tests = ["-m", "pytest", "-n", "4", "--dist", "worksteal", "-p", "no:cacheprovider", *TESTS]
     steps["tests"] = ([sys.executable, *tests], TEST_SECONDS)
-    summary: dict[str, object] = {
-        "device": {"platform": platform, "kind": kind, "count": count, "driver": driver},
-        "steps": (done := {}),
-    }
+    done: dict[str, dict[str, object]] = {}
+    device = {"platform": platform, "kind": kind, "count": count, "driver": driver}
     for name, (command, limit) in steps.items():
         if name in BENCHMARKS and find_spec(f"benchmarks.{name}") is None:
             done[name] = {"outcome": "is not there"}
         else:
             done[name] = _step(command, limit * _SHARE.value, out / f"{name}.txt")
         print(f"{name}: {done[name]}", flush=True)
-        summary["seconds"] = round(time.perf_counter() - begin, 1)
+        seconds = round(time.perf_counter() - begin, 1)
+        summary = {"device": device, "seconds": seconds, "steps": done}
         (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
 
 

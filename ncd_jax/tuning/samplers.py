@@ -90,7 +90,11 @@ class _QuasiRandom:
         return Drawn({name: _at(interval, share) for (name, interval), share in places}, {})
 
 
-SAMPLERS = {"tpe": _Tpe, "quasi_random": _QuasiRandom}
+SAMPLERS: dict[str, type[_Tpe] | type[_QuasiRandom]] = {
+    "tpe": _Tpe,
+    "quasi_random": _QuasiRandom,
+}
+"""By the name in a configuration."""
 
 
 def distribution_of(interval: Interval) -> BaseDistribution:
