@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ncd_jax.discovery.solve import prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.report.assigned import Assigned
+from ncd_jax.report.embedded import packed_plotly
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.report.runner_up import seconds_of, temperature_of
@@ -68,9 +70,11 @@ def run(
         reporter.say(note)
     if table.reading is not None:
         workdir.write_json("columns.json", table.reading.to_json())
-    solution = solve_problems(
-        problems, table, reporter, lambda method: workdir.path(f"search_{method}.journal")
-    )
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(packed_plotly)  # a second of the report's that need not wait for anything
+        solution = solve_problems(
+            problems, table, reporter, lambda method: workdir.path(f"search_{method}.journal")
+        )
     for phase, spent in solution.seconds.items():
         seconds.add(phase, spent)
     metrics = measure(solution, table)
