@@ -84,8 +84,7 @@ def solve_problems(
         winner = max(tuned, key=lambda each: _mean(unselected_scores(each.on_hidden)))
         if gated:
             with seconds("gate"), progress.phase("gate", "looks for rows of known classes"):
-                late = gate is None
-                sifted = pass_gate(winner.problem, table, winner.best) if late else gate.result()
+                sifted = gate.result() if gate else pass_gate(winner.problem, table, winner.best)
     return finish(Sifted(tuned, winner, sifted), table, progress, seconds)
 
 
