@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.report.assigned import Assigned
+from ncd_jax.report.embedded import packed_plotly
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.report.runner_up import seconds_of, temperature_of
@@ -87,7 +89,9 @@ def run(
             return dataclasses.replace(shared, study=f"ncd_jax {method} {digest}")
         return own_journal(workdir.path(f"search_{method}.journal"))
 
-    solution = solve_problems(problems, table, reporter, storage)
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(packed_plotly)  # a second of the report's that need not wait for anything
+        solution = solve_problems(problems, table, reporter, storage)
     for phase, spent in solution.seconds.items():
         seconds.add(phase, spent)
     metrics = measure(solution, table)

@@ -5,7 +5,6 @@ with its members. A row is seen from its own centroid only, along the lines to a
 nothing larger than rows times micro clusters is held.
 """
 
-import math
 from typing import NamedTuple
 
 import chex
@@ -179,9 +178,15 @@ def _neighbour_counts(z: Array, micro: MicroClusters) -> Array:
         in_slot = jnp.stack([jnp.sum(found[:, :q], axis=1, dtype=z.dtype) for q in NEIGHBOURS])
         return dot(own.T.astype(z.dtype), in_slot)
 
-    n_blocks = math.ceil(n / ROWS_AT_ONCE)
-    blocks = jnp.arange(n_blocks * math.ceil(n / n_blocks)).reshape(n_blocks, -1)
-    return jnp.sum(jax.lax.map(count, blocks), axis=0)
+    # Lists of rows are filled up at their end; behind the last row that counts nothing is to do.
+    last = jnp.max(jnp.where(counts, jnp.arange(n) + 1, 0))
+    block = min(ROWS_AT_ONCE, n)
+    found = jnp.zeros((len(NEIGHBOURS), len(slots), len(slots)), z.dtype)
+
+    def add(i: Array, found: Array) -> Array:
+        return found + count(i * block + jnp.arange(block))
+
+    return jax.lax.fori_loop(0, -(-last // block), add, found)
 
 
 def _mean_of_two_nearest(apart: Array) -> Array:
