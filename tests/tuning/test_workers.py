@@ -95,7 +95,7 @@ def test_a_killed_worker_loses_nothing(place, nursery, tmp_path):
 
 
 def proposals_in(place, **changes):
-    storage = dataclasses.replace(open_shared(str(place), 0.5), **changes)
+    storage = dataclasses.replace(open_shared(str(place), GRACE), **changes)
     return Proposals(SPACE, {}, "tpe", 0, storage)
 
 
@@ -109,12 +109,12 @@ def scored(proposal, score=0.5):
 
 def test_a_living_worker_keeps_what_it_has(tmp_path):
     """For longer than the grace, and whether it is watched or not."""
-    a, b = proposals_in(tmp_path / "j"), proposals_in(tmp_path / "j")
+    a, b = proposals_in(tmp_path / "j", grace=2.0), proposals_in(tmp_path / "j", grace=2.0)
     with a.at_work(), b.at_work():
         mine = a.ask(3, 5)
         assert numbers(b.ask(3, 5)) == [3, 4]
         for _ in range(4):
-            time.sleep(0.25)
+            time.sleep(0.6)
             assert b.ask(3, 5) == []
         for proposal in mine:
             a.tell(scored(proposal))

@@ -15,7 +15,7 @@ from ncd_jax.tuning.storage import open_shared
 from ncd_jax.types import Interval
 
 SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "w": Interval(0.0, 1.0)}
-GRACE = 1.0
+GRACE = 3.0
 
 
 def work(place, log, candidates, batch, seconds):
