@@ -101,8 +101,9 @@ def test_the_restart_with_the_lowest_inertia_wins():
     rng = np.random.default_rng(0)
     centres = np.repeat([0.0, 4.0, 5.0, 9.0, 9.6], [40, 5, 40, 10, 30])
     x = (centres + rng.normal(0, 0.15, len(centres)))[:, None].astype(np.float32)
-    once = jax.jit(jax.vmap(lambda key: kmeans(key, x, 5, max_clusters=5, restarts=1).inertia))
-    often = jax.jit(lambda key: kmeans(key, x, 5, max_clusters=5, restarts=30).inertia)
+    run = functools.partial(kmeans, x=x, n_clusters=5, max_clusters=5, trials=1)
+    once = jax.jit(jax.vmap(lambda key: run(key, restarts=1).inertia))
+    often = jax.jit(lambda key: run(key, restarts=30).inertia)
     single = once(jax.random.split(KEY, 60))
     assert np.mean(single > 1.2 * single.min()) > 0.25, "the data must be hard"
     assert often(KEY) <= single.min() * 1.001
