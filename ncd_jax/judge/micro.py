@@ -79,6 +79,7 @@ def micro_clusters(
         mask=mask,
         restarts=restarts,
         max_iter=MOST_ITERATIONS,
+        trials=1,  # as they were cut for the prior
     )
     labels = found.labels if mask is None else jnp.where(mask, found.labels, UNLABELLED)
     filled = _sizes(labels, max_micro) > 0
