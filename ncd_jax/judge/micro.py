@@ -19,7 +19,8 @@ PARTS_OF_A_CLASS = 2
 ROWS_EACH = (5, 30)
 LEAST = 4
 MOST_ITERATIONS = 20
-"""Micro clusters need not be the best there are; later iterations move few rows."""
+"""Micro clusters need not be the best there are: later iterations move few rows, and a start is the
+first draw."""
 EPSILON = 1e-9
 
 
