@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.networks.layers import Perceptron, dense
+from ncd_jax.networks.layers import Dense, Perceptron
 from ncd_jax.networks.projection import unit_rows
 from ncd_jax.types import Array
 
@@ -72,7 +72,7 @@ class NovelHeads(nn.Module):
     @nn.compact
     def __call__(self, z: Array, fan_in: Array | float, *, train: bool) -> Array:
         """Maps `f32[n, L]` with `fan_in` columns in use to cosines `f32[H, n, K]`."""
-        h = dense(self.n_heads * self.hidden, fan_in)(z)
+        h = Dense(self.n_heads * self.hidden)(z.T, fan_in).T
         h = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(h))
         h = h.reshape(len(z), self.n_heads, self.hidden)
 
@@ -135,13 +135,13 @@ class JointHeadsNet(nn.Module):
     ) -> tuple[Array, Array, Array]:
         """All of it but the novel heads: latent, known cosines and reconstruction."""
         z, known = self.recognise(x, latent_dim, dropout, train=train)
-        return z, known, self.decoder(z, latent_dim, dropout, train=train)
+        return z, known, self.decoder(z.T, latent_dim, dropout, train=train).T
 
     def recognise(
         self, x: Array, latent_dim: Array, dropout: Array, *, train: bool
     ) -> tuple[Array, Array]:
         """Latent `f32[n, L]` and known cosines `f32[n, C]`."""
-        latent = self.encoder(x, self.n_features, dropout, train=train)
+        latent = self.encoder(x.T, self.n_features, dropout, train=train).T
         z = unit_rows(latent * (jnp.arange(self.latent_width) < latent_dim)[None, :])
         return z, self.known_head(z, latent_dim)
 

@@ -7,9 +7,10 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
-from ncd_jax.networks.layers import Perceptron, dense
+from ncd_jax.networks.layers import Dense, Perceptron
 from ncd_jax.types import Array
 
 __all__ = ["Classification", "ClassifierNet", "Projection", "ProjectionNet", "unit_rows"]
@@ -41,9 +42,14 @@ class Projection(NamedTuple):
     reconstruction: Array
 
 
-def unit_rows(h: Array) -> Array:
-    """Rows of `f32[n, L]` scaled to Euclidean norm 1; a zero row stays zero."""
-    return h / jnp.sqrt(jnp.maximum(jnp.sum(h**2, axis=-1, keepdims=True), 1e-24))
+def unit_rows(h: Array, axis: int = -1) -> Array:
+    """Rows of `f32[n, L]` scaled to Euclidean norm 1; a zero row stays zero.
+
+    Args:
+        h: the rows.
+        axis: of the columns; 0 where rows are the last axis.
+    """
+    return h * jax.lax.rsqrt(jnp.maximum(jnp.sum(h**2, axis=axis, keepdims=True), 1e-24))
 
 
 def _hidden(n_features: int) -> tuple[int, int]:
@@ -54,11 +60,11 @@ def _hidden(n_features: int) -> tuple[int, int]:
 def _encode(
     x: Array, latent_width: int, latent_dim: Array, dropout: Array, *, train: bool
 ) -> tuple[Array, Array]:
-    """Latents before and after normalisation, by layers of the network that calls this."""
+    """Latents `f32[L, n]` before and after normalisation, by layers of the calling network."""
     d = x.shape[1]
-    latent = Perceptron((*_hidden(d), latent_width))(x, d, dropout, train=train)
-    latent = latent * (jnp.arange(latent_width) < latent_dim)[None, :]
-    return latent, unit_rows(latent)
+    latent = Perceptron((*_hidden(d), latent_width))(x.T, d, dropout, train=train)
+    latent = latent * (jnp.arange(latent_width) < latent_dim)[:, None]
+    return latent, unit_rows(latent, axis=0)
 
 
 class ClassifierNet(nn.Module):
@@ -78,7 +84,7 @@ class ClassifierNet(nn.Module):
     ) -> Classification:
         """Runs the network on `f32[n, d]`; arguments as those of `ProjectionNet`."""
         latent, z = _encode(x, self.latent_width, latent_dim, dropout, train=train)
-        return Classification(latent, dense(self.n_known, latent_dim)(z))
+        return Classification(latent.T, Dense(self.n_known)(z, latent_dim).T)
 
 
 class ProjectionNet(nn.Module):
@@ -106,7 +112,8 @@ class ProjectionNet(nn.Module):
             train: whether batch statistics and dropout are those of training.
         """
         latent, z = _encode(x, self.latent_width, latent_dim, dropout, train=train)
-        logits = dense(self.n_known, latent_dim)(z)
+        logits = Dense(self.n_known)(z, latent_dim)
         wide, narrow = _hidden(self.n_features)
         mirror = Perceptron((narrow, wide, self.n_features))
-        return Projection(latent, logits, mirror(z, latent_dim, dropout, train=train))
+        rebuilt = mirror(z, latent_dim, dropout, train=train)
+        return Projection(latent.T, logits.T, rebuilt.T)

@@ -8,14 +8,13 @@ Tabular Data", 2024, arXiv 2311.05440.
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
-from ncd_jax.networks.layers import Dropout, dense
+from ncd_jax.networks.layers import MOMENTUM, Dense, Dropout
 from ncd_jax.types import Array
 
 __all__ = ["TabularNCDNet", "TabularNCDOutput"]
-
-MOMENTUM = 0.9
 
 
 class TabularNCDOutput(NamedTuple):
@@ -41,22 +40,22 @@ class _NormApart(nn.Module):
 
     @nn.compact
     def __call__(self, h: Array, kinds: Array, *, train: bool) -> Array:
-        width = h.shape[1]
-        scale = self.param("scale", nn.initializers.ones, (width,), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (width,), jnp.float32)
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (width,), jnp.float32)
-        running_var = self.variable("batch_stats", "var", jnp.ones, (width,), jnp.float32)
+        shape = (len(h),)
+        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
         if not train:
-            mean, var = running_mean.value[None, :], running_var.value[None, :]
+            mean, var = running_mean.value[:, None], running_var.value[:, None]
         else:
             share = kinds / jnp.maximum(jnp.sum(kinds, axis=0, keepdims=True), 1.0)
-            means = jnp.matmul(share.T, h, precision="highest")
-            mean = jnp.matmul(kinds, means, precision="highest")
-            variances = jnp.matmul(share.T, (h - mean) ** 2, precision="highest")
-            var = jnp.matmul(kinds, variances, precision="highest")
-            running_mean.value += (1.0 - MOMENTUM) * (means[0] - running_mean.value)
-            running_var.value += (1.0 - MOMENTUM) * (variances[0] - running_var.value)
-        return (h - mean) / jnp.sqrt(var + 1e-5) * scale[None, :] + bias[None, :]
+            means = jnp.matmul(h, share, precision="highest")
+            mean = jnp.matmul(means, kinds.T, precision="highest")
+            variances = jnp.matmul((h - mean) ** 2, share, precision="highest")
+            var = jnp.matmul(variances, kinds.T, precision="highest")
+            running_mean.value += (1.0 - MOMENTUM) * (means[:, 0] - running_mean.value)
+            running_var.value += (1.0 - MOMENTUM) * (variances[:, 0] - running_var.value)
+        return (h - mean) * jax.lax.rsqrt(var + 1e-5) * scale[:, None] + bias[:, None]
 
 
 class _Encoder(nn.Module):
@@ -68,20 +67,20 @@ class _Encoder(nn.Module):
     def __call__(self, h: Array, kinds: Array, rate: Array, *, train: bool) -> Array:
         *hidden, last = self.widths
         for width in hidden:
-            h = nn.relu(dense(width, h.shape[1])(h))
+            h = nn.relu(Dense(width)(h, len(h)))
             h = _NormApart()(h, kinds, train=train)
             h = Dropout()(h, rate, train=train)
-        return dense(last, h.shape[1])(h)
+        return Dense(last)(h, len(h))
 
 
 class _Head(nn.Module):
-    """A linear layer whose fan-in is said where it is called."""
+    """A linear layer inside a module, whose name stored models know."""
 
     width: int
 
     @nn.compact
     def __call__(self, z: Array, fan_in: Array | float) -> Array:
-        return dense(self.width, fan_in)(z)
+        return Dense(self.width)(z, fan_in)
 
 
 class TabularNCDNet(nn.Module):
@@ -119,11 +118,12 @@ class TabularNCDNet(nn.Module):
             dropout: traced rate.
             train: whether batch statistics and dropout are those of training.
         """
-        latent = self.encoder(x, kinds, dropout, train=train)
-        latent = latent * (jnp.arange(self.latent_width) < latent_dim)[None, :]
+        latent = self.encoder(x.T, kinds, dropout, train=train)
+        latent = latent * (jnp.arange(self.latent_width) < latent_dim)[:, None]
         classes = self.classification(latent, latent_dim)
-        return TabularNCDOutput(latent, classes, self.clustering(latent, latent_dim))
+        clusters = self.clustering(latent, latent_dim)
+        return TabularNCDOutput(latent.T, classes.T, clusters.T)
 
     def clusters(self, latent: Array) -> Array:
         """Logits `f32[n, K]` of all cluster slots from latents `f32[n, L]`."""
-        return self.clustering(latent, 1.0)
+        return self.clustering(latent.T, 1.0).T

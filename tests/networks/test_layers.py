@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.networks.layers import Dropout, Perceptron, dense
+from ncd_jax.networks.layers import Dense, Dropout, Perceptron
 
 KEY = jax.random.key(0)
 H = np.random.default_rng(0).normal(1.0, 2.0, (64, 5)).astype(np.float32)
@@ -56,7 +56,7 @@ def test_rates_share_their_noise(drop):
 
 def test_initial_weights_are_uniform_in_the_fan_in():
     """The fan-in is the number that is given, not the width of the array."""
-    variables = jax.jit(dense(300, 16.0).init)(KEY, jnp.ones((1, 64)))["params"]
+    variables = jax.jit(Dense(300).init)(KEY, jnp.ones((64, 1)), 16.0)["params"]
     for leaf in (variables["kernel"], variables["bias"]):
         assert jnp.abs(leaf).max() <= 0.25
         np.testing.assert_allclose(leaf.std(), 0.25 / np.sqrt(3), rtol=0.1)
@@ -66,17 +66,18 @@ def test_initial_weights_are_uniform_in_the_fan_in():
 def perceptron():
     """A net with one hidden layer, its variables, and its two modes."""
     net = Perceptron((4, 3))
-    variables = jax.jit(functools.partial(net.init, train=False))(KEY, H, 5, 0.0)
+    variables = jax.jit(functools.partial(net.init, train=False))(KEY, H.T, 5, 0.0)
 
     @jax.jit
     def train(variables, h, rate, key=KEY):
-        return net.apply(
-            variables, h, 5, rate, train=True, rngs={"dropout": key}, mutable=["batch_stats"]
+        out, updated = net.apply(
+            variables, h.T, 5, rate, train=True, rngs={"dropout": key}, mutable=["batch_stats"]
         )
+        return out.T, updated
 
     @jax.jit
     def evaluate(variables, h):
-        return net.apply(variables, h, 5, 0.5, train=False)
+        return net.apply(variables, h.T, 5, 0.5, train=False).T
 
     return variables, train, evaluate
 
