@@ -28,7 +28,7 @@ BENCHMARKS = {
     "spectral": 40,
     "judge": 35,
     "k_estimation": 35,
-    "tabular_ncd": 40,
+    "sweep --method=tabular_ncd": 40,
     "assign": 25,
     "whole_program": 60,
 }
@@ -50,7 +50,7 @@ def main(_: list[str]) -> None:
     out = Path(_OUT.value or ROOT / "benchmarks" / "results" / words)
     out.mkdir(parents=True, exist_ok=True)
     steps = {
-        name: ([sys.executable, "-m", f"benchmarks.{name}", "--small"], limit)
+        name: ([sys.executable, "-m", *f"benchmarks.{name}".split(), "--small"], limit)
         for name, limit in BENCHMARKS.items()
     }
     tests = ["-m", "pytest", "-n", "4", "--dist", "worksteal", "-p", "no:cacheprovider", *TESTS]
@@ -58,10 +58,12 @@ def main(_: list[str]) -> None:
     done: dict[str, dict[str, object]] = {}
     device = {"platform": platform, "kind": kind, "count": count, "driver": driver}
     for name, (command, limit) in steps.items():
-        if name in BENCHMARKS and find_spec(f"benchmarks.{name}") is None:
+        if name in BENCHMARKS and find_spec(f"benchmarks.{name.split()[0]}") is None:
             done[name] = {"outcome": "is not there"}
         else:
-            done[name] = _step(command, limit * _SHARE.value, out / f"{name}.txt")
+            done[name] = _step(
+                command, limit * _SHARE.value, out / f"{name.rpartition('=')[2]}.txt"
+            )
         print(f"{name}: {done[name]}", flush=True)
         seconds = round(time.perf_counter() - begin, 1)
         summary = {"device": device, "seconds": seconds, "steps": done}

@@ -9,6 +9,7 @@ other; that its numbers are ours is held by the tests. Ours is a second run in o
 time stands apart.
 """
 
+import functools
 import importlib.util
 import time
 from pathlib import Path
@@ -27,7 +28,8 @@ from ncd_jax.judge.prior import read_prior
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.types import UNLABELLED
 
-_REFERENCE = flags.DEFINE_string("reference", None, "The plain program.", required=True)
+_SMALL = flags.DEFINE_bool("small", False, "One turn.")
+_REFERENCE = flags.DEFINE_string("reference", None, "The plain program; ours alone without it.")
 _ROWS = flags.DEFINE_integer("rows", 1500, "Novel rows, and known ones.")
 _COLUMNS = flags.DEFINE_integer("columns", 16, "Columns.")
 _TURNS = flags.DEFINE_integer("turns", 3, "Runs of either.")
@@ -39,24 +41,29 @@ PRIOR_STRENGTH = 1.0
 def main(_: list[str]) -> None:
     """Measures both and writes the figures."""
     one_device_per_core()
-    plain = _load(Path(_REFERENCE.value))
     config = RunConfig(setting="ncd", search=SearchConfig(folds=FOLDS_OF_A_KIND))
     problem = prepare(config, _table(), None)
     start = time.perf_counter()
     k = _ours(problem)
     first = time.perf_counter() - start
-    measured = compare(lambda: _ours(problem), lambda: _plain(plain, problem), _TURNS.value)
+    turns = 1 if _SMALL.value else _TURNS.value
+    plain = _load(Path(_REFERENCE.value)) if _REFERENCE.value else None
+    peer = functools.partial(_plain, plain, problem) if plain else lambda: 0
+    measured = compare(lambda: _ours(problem), peer, turns)
     row = {
         "rows": _ROWS.value,
         "columns": _COLUMNS.value,
         "folds": len(problem.hidden_folds.y),
         "views": len(problem.candidates or []),
         "ours_seconds": round(measured.ours, 3),
-        "plain_seconds": round(measured.peer, 2),
-        "ratio": round(measured.ratio, 1),
         "compile_seconds": round(first - measured.ours, 1),
-        "classes": f"{k} and {_plain(plain, problem)} of {N_NOVEL}",
+        "classes": k,
+        "true_classes": N_NOVEL,
     }
+    if plain:
+        row["plain_seconds"] = round(measured.peer, 2)
+        row["ratio"] = round(measured.ratio, 1)
+        row["plain_classes"] = peer()
     write_results("judge_speed", [row])
 
 

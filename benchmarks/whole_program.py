@@ -25,6 +25,7 @@ from absl import app, flags
 from benchmarks.timing import write_results
 
 _ROWS = flags.DEFINE_list("rows", ["1000", "10000", "100000"], "Rows of each table.")
+_SMALL = flags.DEFINE_bool("small", False, "A thousand rows alone.")
 _METHOD = flags.DEFINE_string("method", "rca", "Method.")
 _COLUMNS, _N_KNOWN, _N_NOVEL, _LAUNCH = 64, 10, 5, Path(__file__).parents[1] / "launch.py"
 
@@ -32,8 +33,9 @@ _COLUMNS, _N_KNOWN, _N_NOVEL, _LAUNCH = 64, 10, 5, Path(__file__).parents[1] / "
 def main(_: list[str]) -> None:
     """Runs the program on every table, cold and warm, and writes the figures."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = [figures for n in _ROWS.value for figures in _runs(Path(folder), int(n))]
-    largest = "_".join(_ROWS.value[-1:])
+        sizes = [1000] if _SMALL.value else [int(n) for n in _ROWS.value]
+        rows = [figures for n in sizes for figures in _runs(Path(folder), n)]
+    largest = max(sizes)
     write_results(f"whole_program_{_METHOD.value}_{largest}", rows, columns=_COLUMNS)
 
 
