@@ -1,11 +1,12 @@
 # make run    sets up and finds the novel classes of the embedded table
 # make test   sets up and checks everything
+# make bench  sets up and times the kernels against their peers, in a few minutes
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test clean
+.PHONY: run test bench clean
 
 run: $(VENV)/ready
 	$(BIN)/python launch.py $(ARGS)
@@ -17,6 +18,12 @@ test: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal
 	$(BIN)/pytest -n auto --dist worksteal --optimised -m optimised tests/test_every_method.py
 
+bench: $(VENV)/ready-bench
+	$(BIN)/python -m benchmarks.sweep --small
+	$(BIN)/python -m benchmarks.kmeans --small
+	$(BIN)/python -m benchmarks.k_estimation --small
+	$(BIN)/python -m benchmarks.spectral --small
+
 clean:
 	rm -rf $(VENV)
 
@@ -27,4 +34,8 @@ $(VENV)/ready: pyproject.toml
 
 $(VENV)/ready-test: $(VENV)/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+$(VENV)/ready-bench: $(VENV)/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.methods.tabular_ncd import MEMORY
@@ -77,9 +77,9 @@ def train_pbn(rows: Rows, hparams: dict[str, float], epochs: int) -> float:
     optimiser = _adamw(modules, hparams)
     loss = torch.zeros(())
     for x, y, _ in _batches(rows, epochs):
-        z = F.normalize(encoder(x))
+        z = functional.normalize(encoder(x))
         known = y != UNLABELLED
-        loss = hparams["w"] * F.cross_entropy(classifier(z[known]), y[known])
+        loss = hparams["w"] * functional.cross_entropy(classifier(z[known]), y[known])
         loss = loss + (1 - hparams["w"]) * (decoder(z) - x).square().sum(dim=1).mean()
         _step(optimiser, loss)
     return float(loss.detach())
@@ -108,11 +108,11 @@ def train_tabular_ncd(rows: Rows, hparams: dict[str, float], epochs: int, k: int
         told = known | wanted
         target = torch.where(known, y, rows.n_known)
         logits, said = classes(z), clusters(z)
-        cross_entropy = F.cross_entropy(logits[told], target[told])
-        steady_classes = F.mse_loss(logits, classes(z_moved))
+        cross_entropy = functional.cross_entropy(logits[told], target[told])
+        steady_classes = functional.mse_loss(logits, classes(z_moved))
         n_nearest = int(hparams["top_k"] * int(wanted.sum()) / k)
         pairs = _pair_loss(z[wanted].detach(), said[wanted], n_nearest)
-        steady_clusters = F.mse_loss(said[wanted], clusters(z_moved)[wanted])
+        steady_clusters = functional.mse_loss(said[wanted], clusters(z_moved)[wanted])
         loss = hparams["w1"] * cross_entropy + (1 - hparams["w1"]) * steady_classes
         loss = loss + hparams["w2"] * pairs + (1 - hparams["w2"]) * steady_clusters
         _step(optimiser, loss)
@@ -147,7 +147,7 @@ def _batches(rows: Rows, epochs: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]
 
 def _move(x: Tensor, pool: Tensor, k_neighbors: int) -> Tensor:
     """Each row a random part of the way to one of its most similar rows in the pool."""
-    similarity = F.normalize(x) @ F.normalize(pool).T
+    similarity = functional.normalize(x) @ functional.normalize(pool).T
     most = min(k_neighbors + 1, len(pool))  # the first one is the row itself
     nearest = similarity.topk(most).indices
     chosen = torch.randint(1, most, (len(x), 1), device=DEVICE)
@@ -156,8 +156,8 @@ def _move(x: Tensor, pool: Tensor, k_neighbors: int) -> Tensor:
 
 
 def _pair_loss(z: Tensor, said: Tensor, n_nearest: int) -> Tensor:
-    """Binary cross-entropy of "the same cluster"; rows among each other's nearest belong together."""
-    z = F.normalize(z)
+    """Cross-entropy of "the same cluster", to which rows among each other's nearest belong."""
+    z = functional.normalize(z)
     similarity = (z @ z.T).fill_diagonal_(-2.0)
     near = torch.zeros_like(similarity, dtype=torch.bool)
     near.scatter_(1, similarity.topk(n_nearest).indices, True)

@@ -1,6 +1,6 @@
 """What the judge starts from, learned on development tables, and how good it is on each of them.
 
-python -m benchmarks.judge_prior       # needs NCD_JAX_DATA; some fifteen minutes on two cores
+python -m benchmarks.judge_prior       # needs NCD_JAX_DATA; half an hour on two cores
 
 Every table is cut into known and novel classes in twelve ways, three of them with one novel class
 and three with few novel rows.
@@ -56,6 +56,9 @@ __all__ = ["Sight", "learn_pairs", "learn_sureness", "look_at", "splits_of", "st
 
 PAIRS_OF_A_FOLD = 200
 """Most pairs that a fold teaches, so that large folds do not drown the others."""
+ONE_COUNTS = 2.0
+"""Weight of a split with one novel class. What splits with few rows teach is to say more classes;
+this is the counterweight."""
 PAIR_STRENGTH, NUMBER_STRENGTH, SURE_STRENGTH = 0.01, 1e-4, 1e-3
 
 _TABLES = flags.DEFINE_list("tables", list(TABLES), "Tables; a prior is written from all alone.")
@@ -139,7 +142,7 @@ def learn_pairs(tables: Sequence[Sequence[Sight]]) -> tuple[np.ndarray, np.ndarr
             weights.append(np.full(len(novel[1]), total / max(len(novel[1]), 1)))
             features, same = (np.concatenate(each) for each in zip(*drawn, novel, strict=True))
             weight, target = _balanced(same, np.concatenate(weights))
-            of_table.append((features, target, weight / len(sights)))
+            of_table.append((features, target, weight * _counts(sight) / sum(map(_counts, sights))))
         data.append(of_table)
     all_finals = np.concatenate([features for features, _ in finals])
     mean, scale = all_finals.mean(axis=0), all_finals.std(axis=0) + 1e-9
@@ -192,6 +195,11 @@ def standard_prior(pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Prior:
     """A prior that knows of pairs alone."""
     arrays = (*pairs, np.zeros(len(NUMBER_FEATURES) + 1), np.zeros(len(CONFIDENCE_FEATURES) + 1))
     return Prior(*(jnp.asarray(each, jnp.float32) for each in arrays))
+
+
+def _counts(sight: Sight) -> float:
+    """How much a split teaches of pairs, against one with several novel classes."""
+    return ONE_COUNTS if sight.split.novel.max() == 0 else 1.0
 
 
 def _judge(sight: Sight, prior: Prior) -> tuple[Judgement, list[Judgement]]:
@@ -320,10 +328,8 @@ def main(_: list[str]) -> None:
         )
         jax.clear_caches()  # thousands of programs meet the limit of memory maps
     tables, report = {}, {}
-    # Few novel rows are measured only: teaching by them did not help such tables.
-    taught = {name: [s for s in own if not s.split.few] for name, own in sights.items()}
     for name, own in sights.items():
-        others = [each for other, each in taught.items() if other != name]
+        others = [each for other, each in sights.items() if other != name]
         prior = learn_sureness(others, learn_pairs(others))
         report[name] = [measure(sight, prior) for sight in own]
         tables[name] = summary(report[name])
@@ -335,7 +341,8 @@ def main(_: list[str]) -> None:
     content = {"environment": environment, "mean": mean, "tables": tables, "splits": report}
     Path(_OUT.value).write_text(json.dumps(content, indent=1) + "\n")
     if set(_TABLES.value) == set(TABLES):
-        _write(learn_sureness(list(taught.values()), learn_pairs(list(taught.values()))))
+        every_table = list(sights.values())
+        _write(learn_sureness(every_table, learn_pairs(every_table)))
 
 
 def _write(prior: Prior) -> None:

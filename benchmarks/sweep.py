@@ -1,7 +1,8 @@
-"""Sweeps of PBN candidates over folds, against an eager PyTorch loop that trains one by one.
+"""Sweeps of candidates over folds, against an eager PyTorch loop that trains one by one.
 
-python -m benchmarks.sweep                       # needs the extra `bench`; some minutes
+python -m benchmarks.sweep                       # PBN; needs the extra `bench`; some minutes
 python -m benchmarks.sweep --tables=pendigits    # one of the tables
+python -m benchmarks.sweep --method=tabular_ncd --tables=pendigits,optdigits
 python -m benchmarks.sweep --small               # a minute, for `make bench`
 
 Ours is the sweep as a user gets it, training, clustering and scoring of all runs in one compiled
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from benchmarks.eager import Rows, better_threads, rows_of_fold, train_pbn
+from benchmarks.eager import Rows, better_threads, rows_of_fold, train_pbn, train_tabular_ncd
 from benchmarks.timing import Cost, Floor, compare, compile_program, measure_floor, write_results
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
@@ -33,6 +34,7 @@ from ncd_jax.tuning.cross_validation import SweepData, cross_validate
 from ncd_jax.tuning.proposals import Proposals
 
 _SMALL = flags.DEFINE_bool("small", False, "Few epochs of one table.")
+_METHOD = flags.DEFINE_enum("method", "pbn", ["pbn", "tabular_ncd"], "What is trained.")
 _TABLES = flags.DEFINE_list("tables", ["pendigits", "optdigits", "har_shaped"], "Which tables.")
 _CANDIDATES = flags.DEFINE_integer("candidates", 16, "Candidates of the sweep.")
 _FOLDS = flags.DEFINE_integer("folds", 5, "Folds of the sweep.")
@@ -40,7 +42,10 @@ _EPOCHS = flags.DEFINE_integer("epochs", None, "Epochs of each of our trainings.
 _TURNS = flags.DEFINE_integer("turns", 3, "Turns of ours and the peer.")
 
 FULL, BATCH = 200, 512
-EPOCHS = {"pendigits": (200, 40), "optdigits": (100, 20), "har_shaped": (2, 1)}
+EPOCHS = {
+    "pbn": {"pendigits": (200, 40), "optdigits": (100, 20), "har_shaped": (2, 1)},
+    "tabular_ncd": {"pendigits": (10, 2), "optdigits": (20, 4), "har_shaped": (1, 1)},
+}
 """Epochs of ours and of the peer."""
 
 
@@ -50,8 +55,9 @@ def main(_: list[str]) -> None:
     floor = measure_floor()
     tables = ["pendigits"] if _SMALL.value else _TABLES.value
     rows = [_measure(floor, name) for name in tables]
+    of_method = [] if _METHOD.value == "pbn" else [_METHOD.value]
     write_results(
-        "_".join(["sweep", *(["small"] if _SMALL.value else [])]),
+        "_".join(["sweep", *of_method, *(["small"] if _SMALL.value else [])]),
         rows,
         trainings=_CANDIDATES.value * _FOLDS.value,
         gigaflops=round(floor.flops_per_second / 1e9),
@@ -60,7 +66,9 @@ def main(_: list[str]) -> None:
 
 
 def _measure(floor: Floor, name: str) -> dict[str, Any]:
-    ours, theirs = (20, 5) if _SMALL.value else EPOCHS[name]
+    ours, theirs = EPOCHS[_METHOD.value][name]
+    if _SMALL.value:
+        ours, theirs = max(ours // 10, 1), max(theirs // 8, 1)
     ours = _EPOCHS.value or ours
     problem = _problem(name, ours)
     folds, n = problem.tuning_folds, _CANDIDATES.value
@@ -76,17 +84,22 @@ def _measure(floor: Floor, name: str) -> dict[str, Any]:
     program = compile_program(
         lambda data, hparams: cross_validate(method, data, hparams, protocol, n),
         data,
-        make_hparams("pbn", values),
+        make_hparams(_METHOD.value, values),
     )
 
     rows = rows_of_fold(problem)
     median = middle(problem.space)
-    threads = better_threads(lambda: train_pbn(rows, median, 1))
-    found = compare(program.run, lambda: train_pbn(rows, median, theirs), _TURNS.value)
+
+    def train(epochs: int) -> float:
+        if _METHOD.value == "pbn":
+            return train_pbn(rows, median, epochs)
+        return train_tabular_ncd(rows, median, epochs, int(folds.hidden[0].sum()))
+
+    threads = better_threads(lambda: train(1))
+    found = compare(program.run, lambda: train(theirs), _TURNS.value)
     trainings = n * _FOLDS.value
     scale = FULL / ours / trainings
-    cost = _mean([_cost(rows, int(latent)) for latent in values["latent_dim"]])
-    return {
+    row = {
         "table": f"{name} {rows.x.shape[0]} x {rows.x.shape[1]}",
         "epochs": ours,
         "seconds_per_training": round(found.ours * scale, 3),
@@ -94,18 +107,21 @@ def _measure(floor: Floor, name: str) -> dict[str, Any]:
         "pytorch_epochs": theirs,
         "pytorch_threads": threads,
         "times_pytorch": round(found.ratio * FULL / theirs / scale, 1),
-        "gigaflop_per_training": round(cost.flops / 1e9, 1),
-        "times_floor": round(found.ours * scale / floor.seconds(cost), 1),
         "compile_seconds": round(program.seconds, 1),
         "megabytes_per_device": round(program.megabytes),
     }
+    if _METHOD.value == "pbn":
+        cost = _mean([_cost(rows, int(latent)) for latent in values["latent_dim"]])
+        row["gigaflop_per_training"] = round(cost.flops / 1e9, 1)
+        row["times_floor"] = round(found.ours * scale / floor.seconds(cost), 1)
+    return row
 
 
 def _problem(name: str, epochs: int) -> Problem:
     n = _CANDIDATES.value
     config = RunConfig(
         dataset=name,
-        method="pbn",
+        method=_METHOD.value,
         k=KConfig(index="silhouette"),
         search=SearchConfig(candidates=n, batch=n, folds=_FOLDS.value, sampler="quasi_random"),
         train=TrainConfig(epochs=epochs, batch_size=BATCH),
@@ -126,7 +142,7 @@ def _har_shaped() -> Table:
 
 
 def _cost(rows: Rows, latent: int) -> Cost:
-    """Of one training of 200 epochs, from the shapes.
+    """Of one training of PBN for 200 epochs, from the shapes.
 
     A product forwards, one for the gradient of the weights and one for that of its input, which
     the first layer does not need. A step reads its batch once, and parameters and both moments are

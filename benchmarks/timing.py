@@ -7,6 +7,7 @@ faster, and `of_floor` says how many times it is that far.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -30,7 +31,7 @@ __all__ = [
     "write_results",
 ]
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("NCD_JAX_RESULTS", Path(__file__).parent / "results"))
 
 
 class Cost(NamedTuple):
@@ -65,14 +66,16 @@ class Compiled(NamedTuple):
     """A compiled program, how long that took, and what it needs.
 
     Attributes:
-        run: calls it and waits for its result.
+        run: calls it with the arguments that it was compiled for, and waits for its result.
         seconds: of tracing and compilation, with nothing from a cache.
         megabytes: arguments, results and everything in between at its peak.
+        call: calls it with other arguments of the same shapes.
     """
 
     run: Callable[[], Any]
     seconds: float
     megabytes: float
+    call: Callable[..., Any]
 
 
 class Compared(NamedTuple):
@@ -96,7 +99,11 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Compiled:
     seconds = time.perf_counter() - start
     need: Any = program.memory_analysis()
     total = need.temp_size_in_bytes + need.argument_size_in_bytes + need.output_size_in_bytes
-    return Compiled(lambda: jax.block_until_ready(program(*arguments)), seconds, total / 1e6)
+
+    def call(*arguments: Any) -> Any:
+        return jax.block_until_ready(program(*arguments))
+
+    return Compiled(lambda: call(*arguments), seconds, total / 1e6, call)
 
 
 def compare(ours: Callable[[], Any], peer: Callable[[], Any], turns: int = 3) -> Compared:

@@ -16,7 +16,7 @@ from absl import logging as absl_logging
 from absl.flags import FlagValues
 
 import ncd_jax
-from ncd_jax.errors import UserError
+from ncd_jax.errors import UserError, without_password
 from ncd_jax.flags import read_flags
 
 __all__ = ["main"]
@@ -130,44 +130,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--version" in argv:
         print(ncd_jax.__version__)
         return 0
-    status, message = _outcome(argv)
+    from ncd_jax.cluster import fail_alone, leave
+
+    try:
+        status, message, in_step = _outcome(argv)
+    except Exception:  # a fault of the program; who waits for this process shall not
+        fail_alone()
+        raise
     if message:
-        print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+        print(f"{program}: {without_password(' '.join(message.split()))}", file=sys.stderr)
+    leave(status, in_step)
     return status
 
 
-def _outcome(argv: Sequence[str]) -> tuple[int, str]:
-    """Runs; returns the exit status, and what to say about it."""
+def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
+    """Runs; returns the exit status, what to say, and whether other processes can be told."""
     import jax
+
+    from ncd_jax.cluster import leads
+    from ncd_jax.tuning.processes import Dismissed
 
     try:
         _run(argv)
+    except Dismissed as end:
+        return end.status, "", True
     except UserError as error:
-        return 2, str(error)
+        return 2, str(error), leads()
     except FloatingPointError as error:
-        return 1, f"{error}, in a new --workdir"
+        return 1, f"{error}, in a new --workdir", leads()
     except OSError as error:
-        return 1, f"{error}; {_KEPT}"
+        return 1, f"{error}; {_KEPT}", leads()
     except jax.errors.JaxRuntimeError as error:
         remedy = "where memory ran out, give a smaller --config.search.lanes"
-        return 1, f"{str(error).splitlines()[0]}; {remedy}; {_KEPT}"
+        if jax.distributed.is_initialized():
+            remedy = "where a connection was closed, another process has ended and says why"
+        return 1, f"{str(error).splitlines()[0]}; {remedy}; {_KEPT}", False
     except KeyboardInterrupt:
-        return 130, f"interrupted; {_KEPT}"
-    return 0, ""
+        return 130, f"interrupted; {_KEPT}", False
+    return 0, "", True
 
 
 def _run(argv: Sequence[str]) -> None:
     # Warnings of libraries, and backends that are not installed, are nobody's concern here.
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.WARNING)
+    from ncd_jax.cluster import join
     from ncd_jax.startup import keep_compiled_programs, one_device_per_core
 
     one_device_per_core()
     given = read_flags(argv)
+    if given.coordinator and given.mode != "discover":
+        raise UserError(f"--mode={given.mode} is for one process; leave --coordinator out")
     try:
         keep_compiled_programs(given.compilation_cache)
     except (OSError, RuntimeError) as error:
         print(f"compiled programs are not kept for later: {error}", file=sys.stderr)
+    join(given.coordinator, given.processes, given.process)
     _MODES[given.mode](given)
 
 

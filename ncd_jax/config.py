@@ -51,7 +51,10 @@ class SearchConfig:
         restarts: k-means restarts of the clustering that is scored in a fold.
         held_out: share of the rows of every known class that lose their label once, so that it
             can be measured how many of them get it back.
-        lanes: most trainings that run side by side; bounds memory.
+        lanes: most trainings that run side by side on a device; bounds memory.
+        storage: where workers on several machines share the search: `postgresql://...`,
+            `sqlite:///...` or the path of a journal file; empty for the run's own journal.
+        grace: seconds without a sign of life after which a worker's candidates go to others.
     """
 
     candidates: int = 24
@@ -64,6 +67,8 @@ class SearchConfig:
     restarts: int = 5
     held_out: float = 0.1
     lanes: int = 40
+    storage: str = ""
+    grace: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,7 @@ _AT_LEAST = {
     "search.restarts": 1,
     "search.held_out": 0,
     "search.lanes": 1,
+    "search.grace": 1,
     "train.epochs": 1,
     "train.batch_size": 2,
     "train.refits": 1,

@@ -1,6 +1,8 @@
-"""The one exception that speaks to the user."""
+"""The one exception that speaks to the user, and what nobody may say."""
 
-__all__ = ["UserError"]
+import re
+
+__all__ = ["UserError", "without_password"]
 
 
 class UserError(Exception):
@@ -9,3 +11,9 @@ class UserError(Exception):
     Its message is one line that names the thing and the remedy; the program prints it
     and ends with exit status 2. Raise it before anything is written.
     """
+
+
+def without_password(text: str) -> str:
+    """The text with three asterisks for every password in a URL."""
+    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
+    return re.sub(r"([?&]\w*password=)[^&\s]*", r"\1***", text)

@@ -2,28 +2,36 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import jax
 import numpy as np
 
+import ncd_jax
 from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.data.wishes import Wishes
 from ncd_jax.discovery.model import apply_model, assign
+from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
-from ncd_jax.discovery.solve import prepare_methods, solve_problems
+from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.report.assigned import Assigned
+from ncd_jax.report.embedded import packed_plotly
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.report.runner_up import seconds_of, temperature_of
 from ncd_jax.store.model_files import load_model, load_temperature, save_model
 from ncd_jax.store.records import Assignments, describe_run, write_assignments, write_records
-from ncd_jax.store.workdir import Workdir
+from ncd_jax.store.workdir import Workdir, digest_of
+from ncd_jax.tuning.processes import is_leader, share
+from ncd_jax.tuning.storage import Storage, open_shared, own_journal
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["assign_rows", "run"]
@@ -50,8 +58,9 @@ def run(
         The content of `metrics.json`.
 
     Raises:
-        UserError: the table or the working directory cannot be used.
+        UserError: the table, the working directory or the storage cannot be used.
         FloatingPointError: every training diverged.
+        Dismissed: where there are several processes, in all but the first: that one has ended.
     """
     reporter, seconds = reporter or Reporter(), Stopwatch()
     if truth is not None and config.setting == "auto":  # benchmark tables are the paper's
@@ -60,17 +69,29 @@ def run(
     with seconds("prepare"):
         problems = prepare_methods(config, table, n_novel)
     recorded = describe_run(config, table)
+    digest = digest_of({"release": ncd_jax.__version__, **recorded["run"]})
+    _check_there_is_a_search(config, problems)
+    if not is_leader():
+        _follow(problems, digest)
+    shared = config.search.storage and open_shared(config.search.storage, config.search.grace)
     workdir = Workdir.open(path, recorded["run"], recorded["environment"])
     if workdir.is_complete:
         return workdir.read_json("metrics.json")
+    share(digest)
 
     for note in table.notes:
         reporter.say(note)
     if table.reading is not None:
         workdir.write_json("columns.json", table.reading.to_json())
-    solution = solve_problems(
-        problems, table, reporter, lambda method: workdir.path(f"search_{method}.journal")
-    )
+
+    def storage(method: str) -> Storage:
+        if shared:
+            return dataclasses.replace(shared, study=f"ncd_jax {method} {digest}")
+        return own_journal(workdir.path(f"search_{method}.journal"))
+
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(packed_plotly)  # a second of the report's that need not wait for anything
+        solution = solve_problems(problems, table, reporter, storage)
     for phase, spent in solution.seconds.items():
         seconds.add(phase, spent)
     metrics = measure(solution, table)
@@ -137,6 +158,30 @@ def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> A
         n_unfamiliar=int(np.sum(familiar < 1)),
         usual=math.nan if model.reference is None else float(model.reference.usual),
     )
+
+
+def _follow(problems: Sequence[Problem], digest: str) -> NoReturn:
+    """What the other processes do: their share of the search, until process 0 has ended."""
+    if share() != digest:
+        raise UserError(
+            f"process {jax.process_index()} has another table, configuration or release of"
+            " ncd_jax than process 0; give all the same"
+        )
+    follow(problems)
+    share()
+    raise AssertionError("process 0 has nothing to say after the search but that it has ended")
+
+
+def _check_there_is_a_search(config: RunConfig, problems: Sequence[Problem]) -> None:
+    """Nobody starts a second machine for nothing."""
+    if any(problem.candidates is None for problem in problems):
+        return
+    flag = "--config.search.storage" if config.search.storage else "--coordinator"
+    if config.search.storage or jax.process_count() > 1:
+        raise UserError(
+            f"{config.method} with the judge searches for nothing, so there is nothing to share;"
+            f" leave {flag} out, or give --config.method=pbn or another one"
+        )
 
 
 def _given_number(config: RunConfig, truth: Truth | None) -> int | None:

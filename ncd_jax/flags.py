@@ -27,6 +27,9 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     def text(name: str, help_text: str) -> None:
         flags.DEFINE_string(name, None, help_text, flag_values=values)
 
+    def number(name: str, help_text: str) -> None:
+        flags.DEFINE_integer(name, None, help_text, flag_values=values)
+
     def names(name: str, help_text: str) -> None:
         flags.DEFINE_list(name, None, help_text, flag_values=values)
 
@@ -59,6 +62,9 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     text("against", "Folder of the run to compare --workdir with.")
     text("data_dir", "Folder where benchmark tables are cached.")
     text("compilation_cache", "Folder where compiled programs are kept, or off.")
+    text("coordinator", "HOST:PORT of process 0, where several processes make one run.")
+    number("processes", "How many there are.")
+    number("process", "Which of them this one is, from 0.")
     return values
 
 

@@ -25,7 +25,7 @@ LAYERS = [
     ["report"],
     ["experiment", "benchmark", "export"],
     ["estimator"],
-    ["startup", "flags"],
+    ["startup", "flags", "cluster"],
     ["usage"],
     ["cli"],
     ["__main__"],
@@ -43,6 +43,7 @@ MAY_SEE_THE_TRUTH = {
 IMPORT_NAMES = {
     "absl-py": "absl",
     "charset-normalizer": "charset_normalizer",
+    "ott-jax": "ott",
     "scikit-learn": "sklearn",
 }
 

@@ -142,6 +142,20 @@ MISTAKES = {
     ("--config.hparams.shrinkage=1.5",): "1e-06..1",
     ("--config.hparams.lr=quick",): "--config.hparams.lr=quick",
     ("--config.k.index=elbow",): "silhouette",
+    ("--coordinator=host:1234",): "give --processes and --process too",
+    ("--process=0", "--processes=2"): "give --coordinator too",
+    ("--coordinator=host", "--processes=2", "--process=0"): "HOST:PORT",
+    ("--coordinator=host:99999", "--processes=2", "--process=0"): "HOST:PORT",
+    ("--coordinator=host:1234", "--processes=2", "--process=2"): "count from 0",
+    ("--coordinator=host:1234", "--processes=1", "--process=0"): "at least two",
+    ("--mode=inspect", "--coordinator=host:1234"): "is for one process",
+    ("--config.search.storage=x", "--config.search.grace=0.5"): "at least 1",
+    ("--table=t.csv", "--label=label", "--config.search.storage=s"): "nothing to share",
+    ("--table=t.csv", "--label=label", "--config.method=pbn", "--config.search.storage=no/s"): (
+        "config.search.storage=no/s"
+    ),
+    ("--config.storage=postgresql://u:pw@h/d",): "config.search.storage=postgresql://u:***@h/d",
+    ("--config=benchmark", "--mode=benchmark", "--config.search.storage=s"): "no flag",
 }
 
 

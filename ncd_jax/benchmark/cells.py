@@ -25,6 +25,7 @@ from ncd_jax.discovery.scoring import score, score_test_split
 from ncd_jax.discovery.solve import solve_problems
 from ncd_jax.discovery.tune import tune, unselected_scores
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
+from ncd_jax.tuning.storage import own_journal
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
 
 __all__ = ["run_cell"]
@@ -80,7 +81,7 @@ def _run_method(
     result: dict[str, Any] = {}
     n_refits, hparams = problem.config.train.refits, [problem.config.hparams]
     if cell.hyperparameters == "tuned":
-        tuned = tune(problem, journal)
+        tuned = tune(problem, own_journal(journal))
         hparams = [trial.hparams for trial in tuned.best]
         fold_scores = unselected_scores(tuned.on_hidden)
         result |= {"hidden_class_score": float(np.mean(fold_scores)), "fold_scores": fold_scores}

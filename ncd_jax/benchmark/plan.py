@@ -74,6 +74,8 @@ def benchmark_config() -> ml_collections.ConfigDict:
     """The default configuration of a run, and what a benchmark adds to it."""
     config = default_config()
     del config.dataset, config.method, config.variant
+    # Cells keep their searches in the benchmark's folder.
+    del config.search.storage, config.search.grace
     # The paper's way of counting; `judge` is ours, and is asked for by name.
     config.k.index = "silhouette"
     config.setting = "ncd"

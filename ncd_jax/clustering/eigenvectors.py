@@ -24,6 +24,8 @@ from ncd_jax.types import Array
 __all__ = ["Eigenpairs", "leading_eigenpairs"]
 
 _OVERSAMPLING = 8
+# Measured on 2000 rows and 10 columns: 24 blocks need one round too, which takes 8 times as long.
+_MOST_BLOCKS = 12
 # What float32 leaves of a vector that depends on others, with a margin.
 _DEPENDENT = 1e-5
 # Below every eigenvalue of a normalised affinity: unused directions come last.
@@ -80,8 +82,8 @@ def leading_eigenpairs(
         mask: `bool[n]`, rows that count.
         n_wanted: scalar, the pairs that must converge.
         width: static number of pairs returned.
-        most_columns: static, columns of the space that is searched in a round. Matrices that are
-            no larger are decomposed exactly.
+        most_columns: static, columns of the space that is searched in a round, at most. Matrices
+            that are no larger are decomposed exactly.
         max_iter: rounds at most.
         tol: a residual has converged below this share of the range from the largest to the
             smallest of the approximate eigenvalues, or when float32 has no better.
@@ -91,7 +93,7 @@ def leading_eigenpairs(
     key_start, key_sign = jax.random.split(key)
     exact = most_columns >= n
     block = n if exact else width + _OVERSAMPLING
-    n_blocks = 1 if exact else max(most_columns // block, 3)
+    n_blocks = 1 if exact else min(max(most_columns // block, 3), _MOST_BLOCKS)
     n_kept = max(n_blocks // 3, 1)
 
     def project(w: Array) -> Array:

@@ -7,8 +7,9 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 import chex
 import jax.numpy as jnp
 
-from ncd_jax.clustering.kmeans import Power, kmeans, squared_distances
+from ncd_jax.clustering.kmeans import kmeans, squared_distances
 from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.starts import Power
 from ncd_jax.types import Array, KMeansResult
 
 __all__ = ["ncd_kmeans"]
@@ -59,4 +60,5 @@ def ncd_kmeans(
         avoid=to_known,
         power=power,
         restarts=restarts,
+        trials=1,  # as in the source
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.gate_looks import Looks, look
-from ncd_jax.discovery.tune import Tuned
+from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.gate_weights import (
     LOOKING,
     SORTING,
@@ -19,6 +19,7 @@ from ncd_jax.judge.gate_weights import (
     read_gate_prior,
     share_features,
 )
+from ncd_jax.tuning.proposals import Trial
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["GateTrust", "Gated", "decide", "pass_gate", "views_of"]
@@ -99,17 +100,18 @@ class Gated(NamedTuple):
         return sure
 
 
-def pass_gate(winner: Tuned, table: Table) -> Gated:
+def pass_gate(problem: Problem, table: Table, best: Sequence[Trial] = ()) -> Gated:
     """Asks of every unlabelled row whether it is of a known class.
 
     Args:
-        winner: the method, tuned.
+        problem: what is solved.
         table: its table.
+        best: candidates whose views it looks through, where they were searched for.
 
     Raises:
         FloatingPointError: every training diverged.
     """
-    problem, hparams = winner.problem, [trial.hparams for trial in winner.best]
+    hparams = [trial.hparams for trial in best]
     if problem.candidates is not None:
         hparams = views_of(problem.candidates)
     looks = look(problem, table, hparams)

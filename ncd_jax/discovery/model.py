@@ -16,6 +16,7 @@ from ncd_jax.discovery.answers import Answer, choose
 from ncd_jax.discovery.calibration import AS_IT_IS, Calibration, calibrate
 from ncd_jax.discovery.familiarity import Reference, familiarity
 from ncd_jax.discovery.hyperparameters import make_method
+from ncd_jax.discovery.padding import filled_chunks
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.methods import Spec
@@ -148,14 +149,17 @@ _APPLY = jax.jit(apply, static_argnames="method")
 
 def apply_model(model: Model, x: np.ndarray) -> Applied[np.ndarray]:
     """Applies a model to rows `f[n, d]`, columns as in `Table.x`, as arrays of the host."""
-    method, where, parts = make_method(model.method, model.spec), places(model), []
-    for start in range(0, max(len(x), 1), _CHUNK):
-        rows = model.scaler.apply(x[start : start + _CHUNK])
-        padded = np.zeros((_CHUNK, x.shape[1]), np.float32)
-        padded[: len(rows)] = rows
-        applied = _APPLY(method, model.state, where, padded)
-        parts.append([np.asarray(part)[: len(rows)] for part in applied])
-    z, squared, labels, margins = (np.concatenate(part) for part in zip(*parts, strict=True))
+    method = make_method(model.method, model.spec)
+    state, where = jax.device_put((model.state, places(model)))
+    # Nobody waits for a chunk: the next one is made ready meanwhile.
+    parts = [
+        _APPLY(method, state, where, rows)
+        for rows, _ in filled_chunks(model.scaler.apply(x), _CHUNK)
+    ]
+    z, squared, labels, margins = (
+        np.concatenate([np.asarray(part) for part in of_rows])[: len(x)]
+        for of_rows in zip(*parts, strict=True)
+    )
     class_of_row = np.zeros(len(model.means), int)
     class_of_row[model.rows] = np.arange(len(model.rows))
     return Applied(z, squared[:, model.rows], class_of_row[labels], margins)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from ncd_jax.discovery.solution import Solution
 from ncd_jax.discovery.tune import Tuned, tune, unselected_scores, weigh
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS
+from ncd_jax.precision import in_single_precision
 from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.storage import Storage
 
-__all__ = ["prepare_methods", "solve", "solve_problems"]
+__all__ = ["follow", "prepare_methods", "solve", "solve_problems"]
 
 
 def solve(config: RunConfig, table: Table, progress: Reporter | None = None) -> Solution:
@@ -54,7 +56,7 @@ def solve_problems(
     problems: Sequence[Problem],
     table: Table,
     progress: Reporter | None = None,
-    journal: Callable[[str], Path] | None = None,
+    storage: Callable[[str], Storage] | None = None,
 ) -> Solution:
     """Tunes each problem and answers with the method that finds hidden classes best.
 
@@ -62,24 +64,38 @@ def solve_problems(
         problems: of one table.
         table: the table.
         progress: told of the phases; silent by default.
-        journal: from the name of a method to the file that keeps its search, so that it goes on
-            after a kill; none to keep searches in memory.
+        storage: from the name of a method to where its search is kept, so that it goes on after
+            a kill; none to keep searches in memory.
 
     Raises:
         FloatingPointError: every training diverged.
     """
     progress, seconds = progress or Reporter(), Stopwatch()
-    with seconds("tune"):
-        tuned = [_tuned(problem, journal, progress) for problem in problems]
-    seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
-    if len(tuned) > 1:
-        tuned = [weigh(each) for each in tuned]
-    winner = max(tuned, key=lambda each: _mean(unselected_scores(each.on_hidden)))
-    gate = None
-    if winner.problem.config.setting != "ncd":
-        with seconds("gate"), progress.phase("gate", "looks for rows of known classes"):
-            gate = pass_gate(winner, table)
-    return finish(Sifted(tuned, winner, gate), table, progress, seconds)
+    with ThreadPoolExecutor(1) as beside:
+        gated, gate, sifted = problems[0].config.setting != "ncd", None, None
+        if gated and len(problems) == 1 and problems[0].candidates is not None:
+            # Tuning finds nothing that the gate asks about, and neither fills two cores.
+            gate = beside.submit(in_single_precision(pass_gate), problems[0], table)
+        with seconds("tune"):
+            tuned = [_tuned(problem, storage, progress) for problem in problems]
+        seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
+        if len(tuned) > 1:
+            tuned = [weigh(each) for each in tuned]
+        winner = max(tuned, key=lambda each: _mean(unselected_scores(each.on_hidden)))
+        if gated:
+            with seconds("gate"), progress.phase("gate", "looks for rows of known classes"):
+                sifted = gate.result() if gate else pass_gate(winner.problem, table, winner.best)
+    return finish(Sifted(tuned, winner, sifted), table, progress, seconds)
+
+
+def follow(problems: Sequence[Problem]) -> None:
+    """Does this process's share of the searches that process 0 leads.
+
+    What comes after a search is done by process 0 alone.
+    """
+    for problem in problems:
+        if problem.candidates is None:
+            tune(problem)
 
 
 def _of_methods(config: RunConfig) -> list[RunConfig]:
@@ -111,7 +127,7 @@ def _of_methods(config: RunConfig) -> list[RunConfig]:
     ]
 
 
-def _tuned(problem: Problem, journal: Callable[[str], Path] | None, progress: Reporter) -> Tuned:
+def _tuned(problem: Problem, storage: Callable[[str], Storage] | None, progress: Reporter) -> Tuned:
     config, folds = problem.config, problem.tuning_folds
     n_candidates = config.search.candidates if problem.space else 1
     if problem.candidates is not None:
@@ -119,7 +135,7 @@ def _tuned(problem: Problem, journal: Callable[[str], Path] | None, progress: Re
     detail = f"{n_candidates} candidates x {len(folds.y)} folds x {config.search.seeds} seeds"
     with progress.phase("tune", f"{problem.info.title}: {detail}", n_candidates) as phase:
         phase.note("compiling, then the first batch")
-        return tune(problem, journal and journal(config.method), _tell(phase))
+        return tune(problem, storage and storage(config.method), _tell(phase))
 
 
 def _tell(phase: Phase) -> Callable[[list[Trial]], None]:
@@ -128,7 +144,8 @@ def _tell(phase: Phase) -> Callable[[list[Trial]], None]:
 
     def on_batch(trials: list[Trial]) -> None:
         nonlocal told
-        phase.note(f"best {max(t.score for t in trials):.1%}")
+        if trials:
+            phase.note(f"best {max(t.score for t in trials):.1%}")
         phase.advance(len(trials) - told)
         told = len(trials)
 

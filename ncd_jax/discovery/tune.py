@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -16,8 +15,11 @@ from ncd_jax.discovery.problem import Problem, purpose_key
 from ncd_jax.discovery.protocol import fold_method, fold_protocol, k_search
 from ncd_jax.tuning.cross_validation import SweepData
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
+from ncd_jax.tuning.led import LedProposals
+from ncd_jax.tuning.processes import is_leader
 from ncd_jax.tuning.proposals import Proposals, Trial
 from ncd_jax.tuning.search import SearchResult, Sweep, search
+from ncd_jax.tuning.storage import Storage
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData
 
 __all__ = ["Tuned", "best_trials", "tune", "unselected_scores", "weigh"]
@@ -56,7 +58,7 @@ class Tuned(NamedTuple):
 
 def tune(
     problem: Problem,
-    journal: Path | None = None,
+    storage: Storage | None = None,
     on_batch: Callable[[list[Trial]], None] = lambda trials: None,
 ) -> Tuned:
     """Scores candidates on the tuning folds and takes the best; see `search`.
@@ -65,14 +67,16 @@ def tune(
 
     Args:
         problem: what is solved.
-        journal: file in which the search is kept, to go on after a kill; none for memory alone.
+        storage: where the search is kept, to go on after a kill; none for memory alone.
         on_batch: called with all trials so far, after each batch.
     """
     config = problem.config
     if problem.candidates is not None:
         return _fit_candidates(problem)
-    proposals = Proposals(
-        problem.space, config.hparams, config.search.sampler, config.seed, journal
+    proposals = _in_step(
+        lambda: Proposals(
+            problem.space, config.hparams, config.search.sampler, config.seed, storage
+        )
     )
     candidates = config.search.candidates if problem.space else 1
     found = _search(problem, problem.tuning_folds, proposals, candidates, on_batch)
@@ -80,9 +84,16 @@ def tune(
     on_hidden = found.trials
     if problem.info.tuned_on_known:
         # Its own score is not one of hidden classes, and cannot be compared with other methods'.
-        alone = Proposals({}, best[0].hparams, "quasi_random", config.seed)
+        alone = _in_step(lambda: Proposals({}, best[0].hparams, "quasi_random", config.seed))
         on_hidden = _search(problem, problem.hidden_folds, alone, 1).trials
     return Tuned(problem, found, best, on_hidden)
+
+
+def _in_step(make: Callable[[], Proposals]) -> Proposals | LedProposals:
+    """A search of this process, or the one that process 0 leads for all."""
+    if jax.process_count() == 1:
+        return make()
+    return LedProposals(make() if is_leader() else None)
 
 
 def _fit_candidates(problem: Problem) -> Tuned:
@@ -155,7 +166,7 @@ def unselected_scores(trials: Sequence[Trial]) -> tuple[float, ...]:
 def _search(
     problem: Problem,
     folds: Folds[np.ndarray],
-    proposals: Proposals,
+    proposals: Proposals | LedProposals,
     candidates: int,
     on_batch: Callable[[list[Trial]], None] = lambda trials: None,
 ) -> SearchResult:

@@ -5,7 +5,6 @@ with its members. A row is seen from its own centroid only, along the lines to a
 nothing larger than rows times micro clusters is held.
 """
 
-import math
 from typing import NamedTuple
 
 import chex
@@ -33,6 +32,8 @@ NAMES = (
     "middle_raw",
     "log_rank",
     "log_valley",
+    "log_rows",
+    "log_rows_class",
 )
 """The features in their order; `pair_features` says what they are."""
 
@@ -62,7 +63,13 @@ class _Lines(NamedTuple):
     length: Array
 
 
-def pair_features(z: Array, x: Array, micro: MicroClusters, ruler: Array | float) -> Array:
+def pair_features(
+    z: Array,
+    x: Array,
+    micro: MicroClusters,
+    ruler: Array | float,
+    class_size: Array | float,
+) -> Array:
     """Describes every pair of micro clusters, `f32[M, M, F]` with `F = len(NAMES)`.
 
     It is symmetric, and 0 where `micro.pairs` is false. The features are, on the line through both
@@ -80,13 +87,17 @@ def pair_features(z: Array, x: Array, micro: MicroClusters, ruler: Array | float
       against that of each to its two nearest, and against the ruler;
     * `log_rank`: how many centroids are nearer, seen from the side from where there are fewer;
     * `silhouette`: mean share by which a row is nearer to its own centroid;
-    * `log_separation_raw`, `middle_raw`: as above, in `x`.
+    * `log_separation_raw`, `middle_raw`: as above, in `x`;
+    * `log_rows`, `log_rows_class`: how many rows a micro cluster of the pair has, the harmonic mean
+      of both, alone and against `class_size`. What all the others are like follows from it: of few
+      rows a spread is small and a valley deep, whatever they are.
 
     Args:
         z: `f32[n, L]`, the representation.
         x: `f32[n, d]`, standardised columns.
         micro: their micro clusters; rows that are in none of them do not count.
         ruler: scalar, the extent of a known class in `z`; see `micro.ruler`.
+        class_size: scalar, how many of the rows a class is expected to have.
     """
     chex.assert_rank([z, x], 2)
     chex.assert_equal_shape_prefix([z, x, micro.labels], 1)
@@ -119,6 +130,7 @@ def pair_features(z: Array, x: Array, micro: MicroClusters, ruler: Array | float
     near = _mean_of_two_nearest(jnp.where(pairs, length, jnp.inf))
     nearness = jnp.sqrt(in_z.to_own)[:, None] / jnp.maximum(jnp.sqrt(in_z.to_other), 1e-6)
     edges_10, edges_30 = map(edges, _neighbour_counts(z, micro), NEIGHBOURS)
+    rows = 2.0 / (1.0 / size[:, None] + 1.0 / size[None])
     features = {
         "log_separation": separation(in_z),
         "middle": middle(in_z),
@@ -132,6 +144,8 @@ def pair_features(z: Array, x: Array, micro: MicroClusters, ruler: Array | float
         "middle_raw": middle(in_x),
         "log_rank": _log_rank(jnp.where(pairs, length, jnp.inf)),
         "log_valley": _log_valley(in_z.position, member),
+        "log_rows": jnp.log(rows),
+        "log_rows_class": jnp.log(rows / class_size),
     }
     stacked = jnp.stack([features[name] for name in NAMES], axis=-1)
     return jnp.where(pairs[:, :, None], stacked, 0.0)
@@ -179,9 +193,15 @@ def _neighbour_counts(z: Array, micro: MicroClusters) -> Array:
         in_slot = jnp.stack([jnp.sum(found[:, :q], axis=1, dtype=z.dtype) for q in NEIGHBOURS])
         return dot(own.T.astype(z.dtype), in_slot)
 
-    n_blocks = math.ceil(n / ROWS_AT_ONCE)
-    blocks = jnp.arange(n_blocks * math.ceil(n / n_blocks)).reshape(n_blocks, -1)
-    return jnp.sum(jax.lax.map(count, blocks), axis=0)
+    # Lists of rows are filled up at their end; behind the last row that counts nothing is to do.
+    last = jnp.max(jnp.where(counts, jnp.arange(n) + 1, 0))
+    block = min(ROWS_AT_ONCE, n)
+    found = jnp.zeros((len(NEIGHBOURS), len(slots), len(slots)), z.dtype)
+
+    def add(i: Array, found: Array) -> Array:
+        return found + count(i * block + jnp.arange(block))
+
+    return jax.lax.fori_loop(0, -(-last // block), add, found)
 
 
 def _mean_of_two_nearest(apart: Array) -> Array:

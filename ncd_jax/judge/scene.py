@@ -79,7 +79,8 @@ def make_scene(key: Array, rows: Rows, *, n_known: int) -> Scene:
 
     def describe(view: tuple[Array, Array]) -> Array:
         z, known = view
-        return pair_features(z, rows.x, micro, ruler(known, rows.y, n_known))
+        in_class = ruler(known, rows.y, n_known)
+        return pair_features(z, rows.x, micro, in_class, rows.class_size)
 
     # One view after the other: side by side they would hold their rows times all micro clusters.
     features = jax.lax.map(describe, (rows.views, rows.known))

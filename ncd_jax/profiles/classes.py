@@ -1,6 +1,7 @@
 """What the novel classes are, in the columns of the table and the words of its owner."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ __all__ = ["Neighbour", "Profile", "Profiles", "SortedRows", "TypicalRow", "prof
 _MOST_NEIGHBOURS = 3
 _MOST_TYPICAL_ROWS = 3
 _MOST_TYPICAL_COLUMNS = 6
-_MOST_RULE_COLUMNS = 40
+_MOST_RULE_COLUMNS, _MOST_RULE_ROWS = 40, 3000
+"""What trees are grown on: a rule of three conditions needs no more, and each takes a hundred."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Profiles:
     Attributes:
         classes: those that have rows, in order of number.
         grid: for the overview.
-        n_sampled: rows that effects and rules were measured on; none where that is all rows.
+        n_sampled: rows that rules were made from, effects from no fewer; none where that is all
+            rows.
     """
 
     classes: tuple[Profile, ...]
@@ -120,9 +123,10 @@ def profile_classes(
 ) -> Profiles:
     """Describes every novel class by the original columns.
 
-    Effects and trees are computed on a sample where the table is large, drawn evenly from the
+    Effects and trees are computed on samples where the table is large, drawn evenly from the
     classes and weighted, so that small classes keep their rows and shares stay those of the
-    table. How many rows a rule picks is counted on the whole table.
+    table. How many rows a rule picks is counted on the whole table. Each class has a thread of
+    its own: trees grow outside Python.
 
     Args:
         rows: of the table.
@@ -145,32 +149,32 @@ def profile_classes(
     ]
     n_in_novel = int((group < n_novel).sum())
 
-    profiles = []
-    for i in range(n_novel):
+    lesson = draw_sample(group, len(names), min(max_rows, _MOST_RULE_ROWS), seed)
+
+    def profile(i: int) -> Profile:
         members = np.flatnonzero(group == i)
-        if not members.size:
-            continue
         strongest = np.argsort(-found[i].strength, kind="stable")[:_MOST_RULE_COLUMNS]
         rule = find_rule(
-            [columns[j] for j in strongest], group == i, sample.rows, sample.weights, seed
+            [columns[j] for j in strongest], group == i, lesson.rows, lesson.weights, seed
         )
         asked = [condition.column for condition in rule.conditions] if rule else []
         telling = {c.name: c for c in [*asked, *(m.column for m in found[i].measures)]}
         shown = list(telling.values())[:_MOST_TYPICAL_COLUMNS]
-        profiles.append(
-            Profile(
-                name=names[i],
-                size=len(members),
-                share=len(members) / n_in_novel,
-                contrasts=found[i].contrasts,
-                rule=rule,
-                columns=tuple(column.name for column in shown),
-                typical_rows=_typical_rows(rows, members, certainty, shown),
-                neighbours=_neighbours(z[members], centres[n_novel:], classes),
-            )
+        return Profile(
+            name=names[i],
+            size=len(members),
+            share=len(members) / n_in_novel,
+            contrasts=found[i].contrasts,
+            rule=rule,
+            columns=tuple(column.name for column in shown),
+            typical_rows=_typical_rows(rows, members, certainty, shown),
+            neighbours=_neighbours(z[members], centres[n_novel:], classes),
         )
-    n_sampled = len(sample.rows) if len(sample.rows) < len(group) else None
-    return Profiles(tuple(profiles), make_grid(found, sample, names), n_sampled)
+
+    with ThreadPoolExecutor() as threads:
+        profiles = tuple(threads.map(profile, np.unique(group[group < n_novel]).tolist()))
+    n_sampled = len(lesson.rows) if len(lesson.rows) < len(group) else None
+    return Profiles(profiles, make_grid(found, sample, names), n_sampled)
 
 
 def _typical_rows(

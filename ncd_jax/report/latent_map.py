@@ -10,6 +10,8 @@ from ncd_jax.report.findings import LatentMap
 
 __all__ = ["latent_map"]
 
+_ITERATIONS = 500
+"""Of t-SNE; the picture of a thousand points hardly moves after them."""
 _FEWEST_FOR_TSNE = 8
 """With fewer distinct points neighbourhoods mean nothing, and t-SNE divides by zero."""
 
@@ -22,7 +24,7 @@ def latent_map(
     truth: Sequence[str] | None,
     *,
     seed: int,
-    max_points: int = 1500,
+    max_points: int = 1000,
 ) -> LatentMap:
     """Lays latents out in the plane with t-SNE.
 
@@ -67,7 +69,7 @@ def _embed(points: np.ndarray, seed: int) -> np.ndarray:
     if n_distinct < _FEWEST_FOR_TSNE:
         return _principal_axes(points)
     perplexity = min(30.0, (n_distinct - 1) / 3)
-    tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+    tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=_ITERATIONS)
     # Its threads wait for each other in every iteration: on a busy machine one alone was
     # measured six times faster than two.
     with threadpool_limits(1):

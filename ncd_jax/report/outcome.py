@@ -3,6 +3,7 @@
 No truth here: scores are added by whoever has it.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -141,15 +142,25 @@ def find(
     seconds = seconds_of_solution(solution, table)
     of_rows = tuple(names[row] for row in unlabelled.tolist())
     copied = None if table.copied is None else table.copied.iloc[unlabelled]
-    profiles = profile_classes(
-        SortedRows(
-            table.original(), names, is_novel, solution.z, confidence[new], table.row_numbers
-        ),
-        table.classes,
-        answer.k,
-        seed=config.seed,
-    )
-    drawn = latent_map(solution.z, table.row_numbers, names, is_novel, true_names, seed=config.seed)
+    with ThreadPoolExecutor(1) as beside:  # both work outside Python most of the time
+        drawing = beside.submit(
+            latent_map,
+            solution.z,
+            table.row_numbers,
+            names,
+            is_novel,
+            true_names,
+            seed=config.seed,
+        )
+        profiles = profile_classes(
+            SortedRows(
+                table.original(), names, is_novel, solution.z, confidence[new], table.row_numbers
+            ),
+            table.classes,
+            answer.k,
+            seed=config.seed,
+        )
+        drawn = drawing.result()
     return Findings(
         config=recorded,
         metrics=metrics,

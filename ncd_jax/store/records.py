@@ -19,7 +19,7 @@ import pandas as pd
 from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
 from ncd_jax.data.words import as_text
-from ncd_jax.errors import UserError
+from ncd_jax.errors import UserError, without_password
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.tuning.proposals import Trial
 
@@ -132,7 +132,9 @@ def describe_environment() -> dict[str, Any]:
 
 def describe_run(config: RunConfig, table: Table) -> dict[str, Any]:
     """The content of `config.json`: what makes a run this one, and where it is done."""
-    identity = {"config": dataclasses.asdict(config), "table": _fingerprint(table)}
+    told = dataclasses.asdict(config)
+    told["search"]["storage"] = without_password(config.search.storage)
+    identity = {"config": told, "table": _fingerprint(table)}
     return {"run": identity, "environment": describe_environment()}
 
 

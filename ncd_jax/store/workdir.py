@@ -1,6 +1,7 @@
 """The folder of a run: one run per folder, every file whole or absent."""
 
 import csv
+import hashlib
 import io
 import itertools
 import json
@@ -18,13 +19,13 @@ from filelock import FileLock, Timeout
 from ncd_jax.errors import UserError
 from ncd_jax.store.spreadsheet import harmless
 
-__all__ = ["Workdir"]
+__all__ = ["Workdir", "digest_of"]
 
 _CONFIG = "config.json"
 _METRICS = "metrics.json"
 _LOCK = ".lock"
 _TEMPORARY = ".tmp"
-_ONLY_HOW = (".search.lanes",)
+_ONLY_HOW = (".search.lanes", ".search.storage", ".search.grace")
 """Ends of keys that say how to compute and not what: no part of what makes a run this run."""
 
 
@@ -168,6 +169,19 @@ class Workdir:
                 f"workdir {self.root} holds a different run ({key} is {there} there, {here} here);"
                 " choose another --workdir or delete it"
             )
+
+
+def digest_of(identity: Mapping[str, Any]) -> str:
+    """A short name for what makes a run this run, the same wherever it is run."""
+
+    def what(value: Any, key: str) -> Any:
+        if not isinstance(value, dict):
+            return value
+        inner = {name: f"{key}.{name}" for name in value}
+        return {n: what(value[n], inner[n]) for n in value if not inner[n].endswith(_ONLY_HOW)}
+
+    text = json.dumps(what(_strict(identity), ""), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _locked(path: Path) -> FileLock:

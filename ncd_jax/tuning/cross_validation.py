@@ -15,12 +15,12 @@ from ncd_jax.data.folds import Folds
 from ncd_jax.judge.prior import read_prior
 from ncd_jax.judge.scene import MAX_MICRO, Rows, make_scene
 from ncd_jax.judge.verdict import WORST, judge_by_prior
-from ncd_jax.tuning.devices import spread_over_devices
+from ncd_jax.tuning.devices import in_shares
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult, Scores
 
-__all__ = ["Protocol", "SweepData", "cross_validate", "one_run"]
+__all__ = ["Protocol", "SweepData", "by_candidate", "cross_validate", "one_run", "run_pairs"]
 
 
 class SweepData(NamedTuple):
@@ -145,6 +145,24 @@ def cross_validate(
     Returns:
         Results with leading axes `[A, F, S]`.
     """
+    pairs = run_pairs(method, data, hparams, protocol, n_candidates)
+    return by_candidate(pairs, n_candidates, len(data.ks))
+
+
+def by_candidate(pairs: RunResult, n_candidates: int, n_folds: int) -> RunResult:
+    """Results `[A, F, S]` from those of pairs, of which there may be more, `[A * F + ..., S]`."""
+    n = n_candidates * n_folds
+    return jax.tree.map(lambda a: a[:n].reshape(n_candidates, n_folds, *a.shape[1:]), pairs)
+
+
+def run_pairs(
+    method: Method, data: SweepData, hparams: PyTree, protocol: Protocol, n_candidates: int
+) -> RunResult:
+    """`cross_validate`, with the results where they were computed: sharded over the devices.
+
+    Returns:
+        Results `[A * F + ..., S]`, those of the last pair repeated until every device has as many.
+    """
     n_folds = len(data.ks)
     pairs = jnp.indices((n_candidates, n_folds)).reshape(2, -1).T
 
@@ -169,5 +187,5 @@ def cross_validate(
         by_seed = jax.lax.map(one_seed, data.keys)
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), by_seed)
 
-    flat = spread_over_devices(share, pairs)
-    return jax.tree.map(lambda leaf: leaf.reshape(n_candidates, n_folds, *leaf.shape[1:]), flat)
+    everywhere = jax.devices() if jax.process_count() > 1 else jax.devices()[: len(pairs)]
+    return in_shares(share, pairs, everywhere)

@@ -5,37 +5,57 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ncd_jax.types import PyTree
 
-__all__ = ["spread_over_devices"]
+__all__ = ["in_shares", "spread_over_devices"]
 
 T = TypeVar("T")
+SHARE = PartitionSpec("share")
 
 
 def spread_over_devices(work: Callable[[PyTree], T], items: PyTree) -> T:
-    """Computes `work(items)` in equal shares of the leading axis, one a device.
+    """Computes `work(items)` in equal shares of the leading axis, one a device of this process.
 
-    Each device runs its own loops, so none waits for another's iterations. Where the axis
-    does not divide, its last item is repeated and the copies are dropped.
+    Where the axis does not divide, its last item is repeated and the copies are dropped. Devices
+    wait for one another in the end, when their shares are put together.
 
     Args:
         work: a function that treats the items of the leading axis independently and keeps
             that axis in front of every output.
         items: a pytree with one leading axis.
     """
-    n = jax.tree.leaves(items)[0].shape[0]
-    n_devices = min(jax.device_count(), n)
-    if n_devices == 1:
+    n = _length(items)
+    shares = in_shares(work, items, jax.local_devices()[:n])
+    return jax.tree.map(lambda a: a[:n], shares)
+
+
+def in_shares(work: Callable[[PyTree], T], items: PyTree, devices: list[jax.Device]) -> T:
+    """The same on these devices, of other processes too, with the repeated copies at its end.
+
+    Each device runs its own loops and keeps its own results: none waits for another's
+    iterations, and nothing crosses from one to another before somebody asks for it.
+
+    Args:
+        work: as for `spread_over_devices`.
+        items: likewise, of length `n`; the same in every process.
+        devices: those to use; all of them where there are several processes.
+
+    Returns:
+        Results whose leading axis is the next multiple of the number of devices, sharded.
+    """
+    if len(devices) == 1:
         return work(items)
-    padding = -n % n_devices
+    mesh = jax.make_mesh((len(devices),), ("share",), axis_types=(AxisType.Auto,), devices=devices)
+    padding = -_length(items) % len(devices)
     padded = jax.tree.map(lambda a: jnp.concatenate([a, jnp.repeat(a[-1:], padding, 0)]), items)
-    mesh = jax.make_mesh(
-        (n_devices,), ("share",), axis_types=(AxisType.Auto,), devices=jax.devices()[:n_devices]
-    )
-    share = PartitionSpec("share")
+    padded = jax.lax.with_sharding_constraint(padded, NamedSharding(mesh, PartitionSpec()))
     # Values that `work` closes over are the same everywhere, which the check for varying
     # values cannot see through a scan that starts from them.
-    spread = jax.shard_map(work, mesh=mesh, in_specs=share, out_specs=share, check_vma=False)
-    return jax.tree.map(lambda a: a[:n], spread(padded))
+    spread = jax.shard_map(work, mesh=mesh, in_specs=SHARE, out_specs=SHARE, check_vma=False)
+    return jax.lax.with_sharding_constraint(spread(padded), NamedSharding(mesh, SHARE))
+
+
+def _length(items: PyTree) -> int:
+    return jax.tree.leaves(items)[0].shape[0]

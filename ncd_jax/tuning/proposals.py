@@ -1,25 +1,25 @@
-"""Hyperparameter candidates from Optuna: ask for a batch, tell the scores, go on after a kill.
+"""Hyperparameter candidates from Optuna: ask for a batch, tell the scores, go on after a kill."""
 
-The storage on disk is Optuna's own journal, so its dashboards read a run while it lasts.
-"""
-
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.storages import InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+import ncd_jax
+from ncd_jax.errors import UserError
+from ncd_jax.tuning.samplers import SAMPLERS, distribution_of, without_chatter
+from ncd_jax.tuning.storage import Storage, in_memory
+from ncd_jax.tuning.workers import Workers
 from ncd_jax.types import Interval
 
-__all__ = ["Proposal", "Proposals", "Trial"]
+__all__ = ["Proposal", "Proposals", "Trial", "trial_from"]
 
-_STUDY = "ncd_jax"
+_OWNER = "worker"
+_RELEASE = "ncd_jax"
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,22 @@ class Proposal:
 
 
 class Proposals:
-    """A search in Optuna's ask-and-tell form that any later process can continue.
+    """A search in Optuna's ask-and-tell form, for one process after another or many at once.
 
     The sampler of trial `i` is seeded by `seed` and `i`, so a search that was killed and
-    continued proposes what an uninterrupted one would have.
+    continued proposes what an uninterrupted one would have. Where several processes search, what
+    `tpe` proposes depends on whose scores come first.
 
     Args:
         space: ranges of the tuned hyperparameters.
         fixed: hyperparameters that every candidate shares.
         sampler: `tpe` or `quasi_random`.
         seed: source of the randomness.
-        storage: journal file on disk, or none to keep the search in memory.
+        storage: where the search is kept; in memory by default.
+
+    Raises:
+        UserError: another release of this package began the search.
+        ConnectionError: the storage cannot be reached.
     """
 
     def __init__(
@@ -78,90 +83,133 @@ class Proposals:
         fixed: Mapping[str, float],
         sampler: str,
         seed: int,
-        storage: Path | None = None,
+        storage: Storage | None = None,
     ):
-        self._space = {name: _distribution(range_) for name, range_ in space.items()}
+        self._space = {name: distribution_of(interval) for name, interval in space.items()}
         self._fixed = dict(fixed)
-        self._sampler = sampler
-        self._seed = seed
-        # The open lock works on network file systems and Windows too, unlike a symlink.
-        # A folder has one run, so a lock that a killed process left may soon be taken over.
-        backend = storage and JournalFileBackend(
-            str(storage), lock_obj=JournalFileOpenLock(str(storage), grace_period=3)
-        )
-        self._storage = JournalStorage(backend) if backend else InMemoryStorage()
-        with _without_chatter():
+        self._sampler = SAMPLERS[sampler](space, seed)
+        self._storage = storage or in_memory()
+        self._finished: dict[int, Trial] = {}
+        with self._storage.in_reach(), self._storage.proposing(), without_chatter():
             self._study = optuna.create_study(
-                storage=self._storage,
-                study_name=_STUDY,
+                storage=self._storage.optuna,
+                study_name=self._storage.study,
                 direction="maximize",
                 load_if_exists=True,
             )
+            if self._storage.shared:
+                _check_release(self._study, self._storage.name)
+            self._study_id = self._storage.optuna.get_study_id_from_name(self._storage.study)
+        self._workers = Workers(self._study, self._storage)
 
-    def ask(self, n: int, batch: int) -> list[Proposal]:
-        """Up to `n` candidates: first those that an earlier process left without a score.
+    def at_work(self) -> AbstractContextManager[None]:
+        """To be entered by who asks and tells, so that others see that it is alive."""
+        return self._workers.at_work()
+
+    def ask(self, batch: int, wanted: int) -> list[Proposal]:
+        """Up to `batch` candidates: first those that other processes left without a score.
 
         None beyond the next multiple of `batch`: the candidates of a batch are proposed without
-        each other's scores, also when a kill came in the middle of it.
+        each other's scores, also when a kill came in the middle of it. And none where all that
+        are wanted have a score or are in the hands of a living worker.
+
+        Args:
+            batch: how many are evaluated together.
+            wanted: how many are to have a score in the end.
         """
-        proposals: list[Proposal] = []
-        for waiting in self._study.get_trials(states=(TrialState.RUNNING,)):
-            if waiting.params.keys() != self._space.keys():
-                # Killed before all of its hyperparameters were drawn.
-                self._study.tell(waiting.number, state=TrialState.FAIL)
-            elif len(proposals) < n:
-                proposals.append(Proposal(waiting.number, self._complete(waiting.params)))
-        while len(proposals) < n:
-            number = len(self._study.get_trials(deepcopy=False))
-            if proposals and number % batch == 0:
-                break
-            self._study.sampler = self._make_sampler(number)
-            trial = self._study.ask(self._space)
-            proposals.append(Proposal(trial.number, self._complete(trial.params)))
-        return proposals
+        with self._storage.in_reach(), self._storage.proposing():
+            asked = [self._take_over(trial) for trial in self._abandoned()[:batch]]
+            trials = self._study.get_trials(deepcopy=False)
+            self._sampler.look_at(trials)
+            live = sum(trial.state != TrialState.FAIL for trial in trials)
+            for number in range(len(trials), len(trials) + max(wanted - live, 0)):
+                if len(asked) == batch or (asked and number % batch == 0):
+                    break
+                asked.append(self._propose(number))
+        self._storage.release()
+        return asked
 
     def tell(self, trial: Trial) -> None:
-        """Stores the result of a candidate; from then on it survives the process."""
-        study_id = self._storage.get_study_id_from_name(_STUDY)
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
-        self._storage.set_trial_user_attr(trial_id, "record", asdict(trial))
-        self._study.tell(trial.number, trial.worth)
+        """Stores the result of a candidate; from then on it survives the process.
+
+        Where another worker has taken this one for dead and was faster, its result stays.
+        """
+        with self._storage.in_reach(), suppress(optuna.exceptions.UpdateFinishedTrialError):
+            trial_id = self._id_of(trial.number)
+            self._storage.optuna.set_trial_user_attr(trial_id, "record", asdict(trial))
+            self._storage.optuna.set_trial_state_values(
+                trial_id, TrialState.COMPLETE, [trial.worth]
+            )
 
     def finished(self) -> list[Trial]:
         """Every candidate that has a score, in order of number."""
-        done = self._study.get_trials(states=(TrialState.COMPLETE,))
-        records = [dict(t.user_attrs["record"]) for t in done]
-        for record in records:
-            record["fold_scores"] = tuple(record["fold_scores"])
-            record["fold_k"] = tuple(record["fold_k"])
-        return [Trial(**record) for record in records]
+        with self._storage.in_reach():
+            done = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        for trial in done:
+            if trial.number not in self._finished:
+                self._finished[trial.number] = trial_from(trial.user_attrs["record"])
+        return [self._finished[number] for number in sorted(self._finished)]
+
+    def wait(self) -> None:
+        """Gives the others time to finish what they have."""
+        self._storage.release()
+        time.sleep(self._storage.grace / 30)
+
+    def _abandoned(self) -> list[FrozenTrial]:
+        """Candidates without a score that no living worker has."""
+        alive = self._workers.alive() if self._storage.shared else set()
+        left = []
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.user_attrs.get(_OWNER) in alive:
+                continue
+            if trial.params.keys() != self._space.keys():
+                # Killed before all of its hyperparameters were drawn.
+                self._study.tell(trial.number, state=TrialState.FAIL)
+            else:
+                left.append(trial)
+        return left
+
+    def _take_over(self, trial: FrozenTrial) -> Proposal:
+        if self._storage.shared:
+            trial_id = self._id_of(trial.number)
+            self._storage.optuna.set_trial_user_attr(trial_id, _OWNER, self._workers.me)
+        return Proposal(trial.number, self._complete(trial.params))
+
+    def _propose(self, number: int) -> Proposal:
+        """The next candidate, stored in one transaction with its owner."""
+        drawn = self._sampler.draw(number)
+        owner = {_OWNER: self._workers.me}
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=drawn.params,
+                distributions=self._space,
+                user_attrs=owner,
+                system_attrs=drawn.attributes,
+            )
+        )
+        return Proposal(number, self._complete(drawn.params))
+
+    def _id_of(self, number: int) -> int:
+        return self._storage.optuna.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
     def _complete(self, params: Mapping[str, float]) -> dict[str, float]:
         return {**self._fixed, **params}
 
-    def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        if self._sampler == "quasi_random":
-            with warnings.catch_warnings():
-                # Experimental in name only: it has been there since Optuna 3.
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return optuna.samplers.QMCSampler(scramble=True, seed=self._seed)
-        return optuna.samplers.TPESampler(
-            seed=(self._seed * 1_000_003 + number) % 2**32, constant_liar=True
+
+def trial_from(record: Mapping[str, Any]) -> Trial:
+    """A trial from what `dataclasses.asdict` made of it, and JSON of that."""
+    folds = {name: tuple(record[name]) for name in ("fold_scores", "fold_k")}
+    return Trial(**{**record, **folds})
+
+
+def _check_release(study: optuna.Study, name: str) -> None:
+    """Scores of different releases are not compared with each other."""
+    there = study.user_attrs.get(_RELEASE)
+    if there is None:
+        study.set_user_attr(_RELEASE, ncd_jax.__version__)
+    elif there != ncd_jax.__version__:
+        raise UserError(
+            f"config.search.storage={name} holds this search as ncd_jax {there} began it and this"
+            f" is {ncd_jax.__version__}; use one release on all machines, or another storage"
         )
-
-
-def _distribution(range_: Interval) -> BaseDistribution:
-    if range_.integer:
-        return IntDistribution(int(range_.low), int(range_.high), log=range_.log)
-    return FloatDistribution(range_.low, range_.high, log=range_.log)
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Optuna says of every study that it was made; its log level is that of whoever imports us."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(level, optuna.logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(level)

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ncd_jax.tuning.cross_validation import Protocol, SweepData, cross_validate
+from ncd_jax.tuning.cross_validation import Protocol, SweepData, by_candidate, run_pairs
+from ncd_jax.tuning.led import LedProposals
+from ncd_jax.tuning.processes import gather
 from ncd_jax.tuning.proposals import Proposal, Proposals, Trial
 from ncd_jax.types import Method, PyTree, RunResult
 
@@ -48,7 +50,7 @@ class SearchResult(NamedTuple):
 
 def search(
     sweep: Sweep,
-    proposals: Proposals,
+    proposals: Proposals | LedProposals,
     *,
     candidates: int,
     batch: int,
@@ -57,7 +59,8 @@ def search(
     """Evaluates candidates until as many have a score as are wanted.
 
     Every batch has the same shape, so however many there are, one program is compiled; none
-    is where a continued search is complete already.
+    is where a continued search is complete already. Where other workers have the last candidates,
+    it waits for their scores.
 
     Args:
         sweep: what they are scored on.
@@ -68,21 +71,26 @@ def search(
     """
     batch = min(batch, candidates)
     method, make_hparams, data, protocol = sweep
-    evaluate, seconds = None, 0.0
-    while (missing := candidates - len(trials := proposals.finished())) > 0:
-        asked = proposals.ask(min(batch, missing), batch)
-        hparams = make_hparams(_stack(asked, batch))
-        if evaluate is None:
-            start = time.perf_counter()
-            program = jax.jit(
-                lambda data, hparams: cross_validate(method, data, hparams, protocol, batch)
-            )
-            evaluate = program.lower(data, hparams).compile()
-            seconds = time.perf_counter() - start
-        result = jax.tree.map(np.asarray, evaluate(data, hparams))
-        for i, proposal in enumerate(asked):
-            proposals.tell(_trial(proposal, jax.tree.map(lambda a, i=i: a[i], result)))
-        on_batch(proposals.finished())
+    evaluate, seconds, n_folds = None, 0.0, len(data.ks)
+    with proposals.at_work():
+        while len(trials := proposals.finished()) < candidates:
+            asked = proposals.ask(batch, candidates)
+            if not asked:
+                on_batch(trials)
+                proposals.wait()
+                continue
+            hparams = make_hparams(_stack(asked, batch))
+            if evaluate is None:
+                start = time.perf_counter()
+                program = jax.jit(
+                    lambda data, hparams: run_pairs(method, data, hparams, protocol, batch)
+                )
+                evaluate = program.lower(data, hparams).compile()
+                seconds = time.perf_counter() - start
+            result = by_candidate(gather(evaluate(data, hparams)), batch, n_folds)
+            for i, proposal in enumerate(asked):
+                proposals.tell(_trial(proposal, jax.tree.map(lambda a, i=i: a[i], result)))
+            on_batch(proposals.finished())
     return SearchResult(trials, int(evaluate is not None), seconds)
 
 

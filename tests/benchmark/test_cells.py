@@ -1,5 +1,4 @@
 import functools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,7 +37,7 @@ COLUMNS = {
     ],
 )
 def test_without_training_each_candidate_is_fitted_once(
-    method, candidates, fits, tiny, make_plan, monkeypatch
+    method, candidates, fits, tiny, make_plan, monkeypatch, tmp_path
 ):
     """A fit has a vote on the number of classes; trainings differ by seed, closed forms do not."""
     given = []
@@ -54,7 +53,7 @@ def test_without_training_each_candidate_is_fitted_once(
     monkeypatch.setattr(cells, "tune", tune)
     monkeypatch.setattr(cells, "refit_and_choose", count)
     cell = Cell("digits", method, k_known=True, hyperparameters="tuned")
-    record = run_cell(make_plan(method), cell, *tiny, Path())
+    record = run_cell(make_plan(method), cell, *tiny, tmp_path / "search.journal")
     assert given == [(candidates * 2)[:fits]] * 2
     assert record["refit_hparams"] == candidates
     assert record["hparams"] == candidates[0]

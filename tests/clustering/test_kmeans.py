@@ -101,8 +101,9 @@ def test_the_restart_with_the_lowest_inertia_wins():
     rng = np.random.default_rng(0)
     centres = np.repeat([0.0, 4.0, 5.0, 9.0, 9.6], [40, 5, 40, 10, 30])
     x = (centres + rng.normal(0, 0.15, len(centres)))[:, None].astype(np.float32)
-    once = jax.jit(jax.vmap(lambda key: kmeans(key, x, 5, max_clusters=5, restarts=1).inertia))
-    often = jax.jit(lambda key: kmeans(key, x, 5, max_clusters=5, restarts=30).inertia)
+    run = functools.partial(kmeans, x=x, n_clusters=5, max_clusters=5, trials=1)
+    once = jax.jit(jax.vmap(lambda key: run(key, restarts=1).inertia))
+    often = jax.jit(lambda key: run(key, restarts=30).inertia)
     single = once(jax.random.split(KEY, 60))
     assert np.mean(single > 1.2 * single.min()) > 0.25, "the data must be hard"
     assert often(KEY) <= single.min() * 1.001
@@ -205,3 +206,58 @@ def test_the_order_of_rows_does_not_matter(fit, blobs, rtol):
     a, b = fit(x, 4), fit(x[order], 4)
     np.testing.assert_allclose(a.inertia, b.inertia, rtol=10 * rtol)
     assert adjusted_rand_score(a.labels[order], b.labels) == 1
+
+
+def test_a_sample_is_enough_to_start_from(rtol):
+    """With many rows the restarts compete on some of them, the winner goes on with all."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(0, 2.0, (5, 3))
+    x = (centres[rng.integers(5, size=3000)] + rng.normal(size=(3000, 3))).astype(np.float32)
+    mask = np.arange(3000) % 4 > 0
+    run = jax.jit(functools.partial(kmeans, max_clusters=8, restarts=10, max_start_rows=500))
+    found = run(KEY, x, 5, mask=mask)
+    theirs = KMeans(5, n_init=10, random_state=0).fit(x[mask])
+    np.testing.assert_allclose(found.inertia, theirs.inertia_, rtol=1e-3)
+    check_consistent(x, 5, mask, found, rtol)
+    assert found.converged
+    other = run(KEY, np.where(mask[:, None], x, -50 * x), 5, mask=mask)
+    np.testing.assert_array_equal(other.centroids, found.centroids)
+
+
+def test_rows_in_chunks_are_all_rows(rtol):
+    """Sizes on both sides of a chunk's, and one that the chunks do not divide."""
+    run = jax.jit(functools.partial(kmeans, max_clusters=3, restarts=1, max_iter=1, trials=1))
+    for n in (4096, 4097, 10_001):
+        x = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
+        found = run(KEY, x, 1)
+        np.testing.assert_allclose(found.centroids[0], x.mean(axis=0), atol=1e-5)
+        np.testing.assert_allclose(found.inertia, x.var(axis=0).sum() * n, rtol=10 * rtol)
+        assert found.labels.shape == (n,)
+
+
+def is_program(value):
+    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+
+
+def largest_array(jaxpr):
+    """Numbers in the largest array that a program holds, inner programs included."""
+    sizes = [0]
+    for equation in jaxpr.eqns:
+        sizes += [out.aval.size for out in equation.outvars if hasattr(out.aval, "size")]
+        for value in jax.tree.leaves(equation.params, is_leaf=is_program):
+            if is_program(value):
+                sizes.append(largest_array(getattr(value, "jaxpr", value)))
+    return max(sizes)
+
+
+def test_nothing_of_rows_times_clusters_is_held():
+    n, d, k, restarts = 100_000, 4, 50, 10
+    run = functools.partial(kmeans, max_clusters=k, restarts=restarts)
+    program = jax.make_jaxpr(run)(KEY, jnp.zeros((n, d)), k)
+    assert largest_array(program.jaxpr) < n * k
+    sizes = [
+        jax.jit(run).lower(KEY, jnp.zeros((rows, d)), k).compile().memory_analysis()
+        for rows in (50_000, 100_000)
+    ]
+    small, large = (size.temp_size_in_bytes for size in sizes)
+    assert large - small < 50_000 * 4 * (4 * d + 16), "a few copies of the rows"

@@ -7,8 +7,8 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from ncd_jax.clustering.kmeans import draw_starts
 from ncd_jax.clustering.ncd_kmeans import ncd_kmeans
+from ncd_jax.clustering.starts import draw_starts
 
 K, C = 4, 3
 KEY = jax.random.key(0)
@@ -51,7 +51,7 @@ def converge(x, new, power):
             return new, nearest, (distance.min(axis=1) ** power).sum()
 
 
-draw_once = jax.jit(draw_starts, static_argnames="power")
+draw_once = jax.jit(draw_starts, static_argnames=("max_clusters", "power"))
 
 
 def starts(x, k, means, power=2):
@@ -59,7 +59,7 @@ def starts(x, k, means, power=2):
     away = cdist(x, means, "sqeuclidean").min(axis=1).astype(np.float32)
     ones = np.ones(len(x), np.float32)
     for key in jax.random.split(KEY, 4):
-        yield np.asarray(draw_once(key, x, ones, np.arange(K) < k, away, power=power))[:k]
+        yield np.asarray(draw_once(key, x, ones, k, away, max_clusters=K, power=power))[:k]
 
 
 @POWERS
@@ -90,9 +90,9 @@ def test_draws_are_away_from_known_centroids(power):
     draws = 4000
     weight = np.array([1.0, 1.0, 1.0, 0.0], np.float32)
     away = cdist(x, known, "sqeuclidean").min(axis=1).astype(np.float32)
-    draw = functools.partial(draw_starts, power=power)
+    draw = functools.partial(draw_starts, max_clusters=2, power=power)
     many = jax.jit(jax.vmap(draw, in_axes=(0, None, None, None, None)))
-    new = many(jax.random.split(KEY, draws), x, weight, np.ones(2, bool), away)[:, :, 0]
+    new = many(jax.random.split(KEY, draws), x, weight, 2, away)[:, :, 0]
     first = 3.0**power / (1 + 3.0**power)
     error = 4 * np.sqrt(0.25 / draws)
     np.testing.assert_allclose(np.mean(new[:, 0] == 3), first, atol=error)

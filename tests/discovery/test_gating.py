@@ -15,7 +15,6 @@ from ncd_jax.discovery.hyperparameters import middle
 from ncd_jax.discovery.problem import prepare
 from ncd_jax.discovery.scoring import score_all
 from ncd_jax.discovery.solve import solve
-from ncd_jax.discovery.tune import tune
 from ncd_jax.judge.gate_weights import read_gate_prior
 from ncd_jax.types import UNLABELLED
 
@@ -42,7 +41,7 @@ def gaussians(labelled, others, novel, d=6, seed=0):
 
 def gate_of(table, setting="auto"):
     config = dataclasses.replace(CONFIG, setting=setting)
-    return pass_gate(tune(prepare(config, table, None)), table)
+    return pass_gate(prepare(config, table, None), table)
 
 
 @pytest.mark.parametrize("setting", ["auto", "gcd"])

@@ -10,7 +10,7 @@ from ncd_jax.judge.features import NAMES, pair_features
 from ncd_jax.judge.micro import MicroClusters
 
 N, M, L, D = 70, 6, 3, 4
-RULER = 0.7
+RULER, CLASS_SIZE = 0.7, 25.0
 
 
 def describe(z, x, labels):
@@ -68,6 +68,9 @@ def describe(z, x, labels):
         ends = min(max(density[:3]), max(density[8:]))
         return np.log(min(density[2:9]) / ends + 0.02)
 
+    def mean_rows(i, j):
+        return 2 / (1 / len(rows[i]) + 1 / len(rows[j]))
+
     def near(i):
         return np.mean(sorted(others[i])[:2])
 
@@ -85,6 +88,8 @@ def describe(z, x, labels):
             "middle_raw": middle(x, i, j),
             "log_rank": log_rank(i, j),
             "log_valley": log_valley(i, j),
+            "log_rows": np.log(mean_rows(i, j)),
+            "log_rows_class": np.log(mean_rows(i, j) / CLASS_SIZE),
         }
         for i, j in itertools.combinations(slots, 2)
     }
@@ -132,7 +137,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def features():
     compiled = jax.jit(pair_features)
-    return lambda z, x, labels: np.asarray(compiled(z, x, as_micro(labels), RULER))
+    return lambda z, x, labels: np.asarray(compiled(z, x, as_micro(labels), RULER, CLASS_SIZE))
 
 
 def expected(z, x, labels):
@@ -163,7 +168,9 @@ def test_masked_equals_subset(features):
 def test_batched_equals_single(features):
     z, x, labels = map(np.stack, zip(*CASES.values(), strict=True))
     micro = jax.vmap(as_micro)(labels)
-    many = jax.jit(jax.vmap(pair_features, in_axes=(0, 0, 0, None)))(z, x, micro, RULER)
+    many = jax.jit(jax.vmap(pair_features, in_axes=(0, 0, 0, None, None)))(
+        z, x, micro, RULER, CLASS_SIZE
+    )
     for lane, case in enumerate(CASES.values()):
         np.testing.assert_allclose(many[lane], features(*case), rtol=1e-5, atol=1e-5)
 
@@ -174,7 +181,9 @@ def test_rows_in_blocks(features, monkeypatch):
     whole = features(*case)
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 20)
     z, x, labels = case
-    in_blocks = jax.jit(lambda *args: pair_features(*args))(z, x, as_micro(labels), RULER)
+    in_blocks = jax.jit(lambda *args: pair_features(*args))(
+        z, x, as_micro(labels), RULER, CLASS_SIZE
+    )
     np.testing.assert_allclose(in_blocks, whole, rtol=1e-5, atol=1e-5)
 
 

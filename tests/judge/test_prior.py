@@ -70,7 +70,7 @@ def test_alone_it_finds_the_classes_of_blobs(blobs):
     @jax.jit
     def find(key, z):
         micro = micro_clusters(key, z, 24, max_micro=30, mask=mask)
-        features = pair_features(z, z, micro, ruler(z, known, 2))
+        features = pair_features(z, z, micro, ruler(z, known, 2), 60)
         logits = log_odds(prior.standardise(features), prior.weights)
         group = best_partition(merges(evidence(logits, micro.pairs), micro.sizes))
         return group[micro.labels]

@@ -3,6 +3,7 @@ import optuna
 import pytest
 
 from ncd_jax.tuning.proposals import Proposals, Trial
+from ncd_jax.tuning.storage import own_journal
 from ncd_jax.types import Interval
 
 SPACE = {
@@ -33,12 +34,12 @@ def score(proposal):
 def go_on(sampler, storage=None, tells=np.inf, asks=np.inf, seed=0, fixed=()):
     """Searches to the end, or until it is killed after so many scores or proposals."""
     space = {name: interval for name, interval in SPACE.items() if name not in dict(fixed)}
-    proposals = Proposals(space, dict(fixed), sampler, seed, storage)
+    proposals = Proposals(space, dict(fixed), sampler, seed, storage and own_journal(storage))
     while (missing := CANDIDATES - len(proposals.finished())) > 0:
         if asks < BATCH:
-            proposals.ask(min(asks, missing), BATCH)
+            proposals.ask(BATCH, len(proposals.finished()) + min(asks, missing))
             raise Kill
-        asked = proposals.ask(min(BATCH, missing), BATCH)
+        asked = proposals.ask(BATCH, CANDIDATES)
         asks -= len(asked)
         for proposal in asked:
             if not tells:
@@ -79,7 +80,7 @@ def test_killed_between_scores(after, sampler, uninterrupted, tmp_path):
     storage = tmp_path / "search.journal"
     with pytest.raises(Kill):
         go_on(sampler, storage, tells=after)
-    kept = Proposals(SPACE, {}, sampler, 0, storage).finished()
+    kept = Proposals(SPACE, {}, sampler, 0, own_journal(storage)).finished()
     assert kept == uninterrupted[:after]
     assert go_on(sampler, storage) == uninterrupted
 
@@ -107,7 +108,7 @@ def test_killed_within_a_proposal(sampler, tmp_path):
 
 def test_records_come_back_as_they_were(sampler, uninterrupted, tmp_path):
     """From the disk, to the last digit."""
-    storage = tmp_path / "search.journal"
+    storage = own_journal(tmp_path / "search.journal")
     proposals = Proposals(SPACE, {}, sampler, 0, storage)
     trial = score(*proposals.ask(1, 1))
     proposals.tell(trial)

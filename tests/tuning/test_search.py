@@ -6,6 +6,7 @@ import pytest
 from ncd_jax.tuning.cross_validation import Protocol, SweepData
 from ncd_jax.tuning.proposals import Proposals
 from ncd_jax.tuning.search import Sweep, search
+from ncd_jax.tuning.storage import own_journal
 from ncd_jax.types import Interval
 
 SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "noise": Interval(0.0, 1.0)}
@@ -36,7 +37,7 @@ def run(toy, toy_hparams, table, folds, count_traces):
         data = SweepData(KEYS, table[0].x, all_folds, jnp.full(3, 2), *for_judge)
         result = search(
             Sweep(toy._replace(init=init), toy_hparams, data, PROTOCOL),
-            Proposals(space, {}, "tpe", 0, storage),
+            Proposals(space, {}, "tpe", 0, storage and own_journal(storage)),
             candidates=candidates,
             batch=BATCH,
             on_batch=after_batch,
@@ -81,9 +82,9 @@ def test_continued_search_equals_an_uninterrupted_one(run, uninterrupted, tmp_pa
 
     with pytest.raises(Kill):
         run(storage, on_batch=kill)
-    left = Proposals(SPACE, {}, "tpe", 0, storage)
+    left = Proposals(SPACE, {}, "tpe", 0, own_journal(storage))
     assert left.finished() == uninterrupted[0].trials[:BATCH]
-    left.ask(2, BATCH)
+    left.ask(BATCH, BATCH + 2)
     result, _ = run(storage)
     assert result.trials == uninterrupted[0].trials
     again, batches = run(storage)

@@ -1,0 +1,121 @@
+"""Becoming one of several processes of a run, and ending with the others."""
+
+import os
+import socket
+import sys
+import time
+import traceback
+from typing import NoReturn
+
+import jax
+
+from ncd_jax.errors import UserError
+from ncd_jax.tuning.processes import dismiss, is_leader, meet
+
+__all__ = ["fail_alone", "join", "leads", "leave"]
+
+_PATIENCE = 300
+"""Seconds that the processes wait for each other in the beginning."""
+
+
+def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Makes this process number `process` of `processes`, if it is told to be one of several.
+
+    Args:
+        coordinator: `host:port` at which process 0 listens.
+        processes: how many there are.
+        process: which this one is, from 0.
+
+    Raises:
+        UserError: what is told does not fit together, or nobody listens there.
+    """
+    told = {"--coordinator": coordinator, "--processes": processes, "--process": process}
+    missing = [flag for flag, value in told.items() if value is None]
+    if len(missing) == len(told):
+        return
+    if missing:
+        raise UserError(f"{', '.join(told)} belong together; give {' and '.join(missing)} too")
+    assert coordinator is not None
+    assert processes is not None
+    assert process is not None
+    host, colon, port = coordinator.rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+        raise UserError(f"--coordinator={coordinator} is no address; give HOST:PORT of process 0")
+    if processes < 2 or not 0 <= process < processes:
+        raise UserError(
+            f"--process={process} of --processes={processes}: they count from 0, and there are at"
+            " least two"
+        )
+    if process > 0:
+        _wait_for(host.strip("[]"), int(port))
+    try:
+        jax.distributed.initialize(
+            coordinator, processes, process, initialization_timeout=_PATIENCE
+        )
+    except jax.errors.JaxRuntimeError as error:
+        raise UserError(
+            f"process {process} cannot use --coordinator={coordinator}"
+            f" ({str(error).splitlines()[0]}); choose another port"
+        ) from error
+    if jax.local_device_count() * processes != jax.device_count():
+        raise UserError(
+            f"process {process} has {jax.local_device_count()} of {jax.device_count()} devices;"
+            " give every process as many"
+        )
+    meet()
+
+
+def leads() -> bool:
+    """Whether others wait for what this process says."""
+    return jax.distributed.is_initialized() and is_leader()
+
+
+def leave(status: int, in_step: bool) -> None:
+    """Ends with the other processes; does nothing where there are none.
+
+    Args:
+        status: the exit status, which the others are told.
+        in_step: whether the others still listen, or have said themselves that they end. Where
+            they do not, they notice that this process is gone.
+    """
+    if not jax.distributed.is_initialized():
+        return
+    try:
+        if in_step and is_leader():
+            dismiss(status)
+        if in_step:
+            jax.distributed.shutdown()
+            return
+    except jax.errors.JaxRuntimeError:
+        pass
+    _end(status)
+
+
+def fail_alone() -> None:
+    """Ends at once with a traceback where others wait for this process."""
+    if jax.distributed.is_initialized():
+        traceback.print_exc()
+        _end(1)
+
+
+def _end(status: int) -> NoReturn:
+    # An orderly end would wait for those that are not there any more.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _wait_for(host: str, port: int) -> None:
+    """Until process 0 listens: JAX would end this process without a word of advice."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise UserError(
+                    f"no process 0 at --coordinator={host}:{port} within {_PATIENCE} seconds"
+                    f" ({error}); start it, or check the address"
+                ) from None
+        time.sleep(0.2)

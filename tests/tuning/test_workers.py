@@ -1,0 +1,195 @@
+"""Several workers in one storage, each a process of its own, one of them killed."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from worker import GRACE, SPACE
+
+import ncd_jax
+from ncd_jax.errors import UserError
+from ncd_jax.tuning.proposals import Proposals, Trial
+from ncd_jax.tuning.storage import open_shared
+
+ROOT = Path(__file__).parent.parent.parent
+KINDS = ["journal", "sqlite", "postgresql"]
+CANDIDATES, BATCH = 24, 3
+
+
+@pytest.fixture(params=KINDS)
+def place(request, tmp_path):
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql")
+    path = tmp_path / f"search.{request.param}"
+    return str(path) if request.param == "journal" else f"sqlite:///{path}"
+
+
+class Nursery:
+    """Starts workers; see `worker.py`."""
+
+    def __init__(self):
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(Path(__file__).with_name("worker.py"))],
+            env=os.environ | {"PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, *words):
+        self._process.stdin.write(" ".join(map(str, words)) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self):
+        self._process.communicate(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def nursery():
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+def lines(log, word):
+    """The numbers behind this word, line by line."""
+    text = log.read_text() if log.exists() else ""
+    return [
+        [int(number) for number in line.removeprefix(word).split()]
+        for line in text.splitlines()
+        if line.startswith(word + " ")
+    ]
+
+
+def test_a_killed_worker_loses_nothing(place, nursery, tmp_path):
+    """What it had is evaluated by the others, everything once, and all see the same in the end."""
+    logs = [tmp_path / f"{i}.log" for i in range(3)]
+    # The first would take for ever; it is killed with a batch in its hands.
+    first = nursery.ask(place, logs[0], CANDIDATES, BATCH, 1000)
+    others = [nursery.ask(place, log, CANDIDATES, BATCH, 0.02) for log in logs[1:]]
+    end = time.monotonic() + 30
+    while not lines(logs[0], "has") and time.monotonic() < end:
+        time.sleep(0.01)
+    os.kill(first, signal.SIGKILL)
+    statuses = [nursery.ask("wait", pid) for pid in (first, *others)]
+    assert statuses == [-signal.SIGKILL, 0, 0]
+    evaluated = Counter(number for log in logs for one in lines(log, "evaluated") for number in one)
+    assert evaluated == Counter(range(CANDIDATES))
+    lost = lines(logs[0], "has")[0]
+    assert any(set(lost) & set(batch) for log in logs[1:] for batch in lines(log, "has"))
+    for log in logs[1:]:
+        assert lines(log, "sees") == [list(range(CANDIDATES))]
+    storage = open_shared(place, GRACE)
+    trials = Proposals(SPACE, {}, "quasi_random", 0, storage).finished()
+    storage.release()
+    assert len({trial.hparams["w"] for trial in trials}) == CANDIDATES, "no two tried the same"
+
+
+def proposals_in(place, **changes):
+    storage = dataclasses.replace(open_shared(str(place), GRACE), **changes)
+    return Proposals(SPACE, {}, "tpe", 0, storage)
+
+
+def numbers(asked):
+    return [proposal.number for proposal in asked]
+
+
+def scored(proposal, score=0.5):
+    return Trial(proposal.number, proposal.hparams, score, (), (), 0)
+
+
+def test_a_living_worker_keeps_what_it_has(tmp_path):
+    """For longer than the grace, and whether it is watched or not."""
+    a, b = proposals_in(tmp_path / "j", grace=2.0), proposals_in(tmp_path / "j", grace=2.0)
+    with a.at_work(), b.at_work():
+        mine = a.ask(3, 5)
+        assert numbers(b.ask(3, 5)) == [3, 4]
+        for _ in range(4):
+            time.sleep(0.6)
+            assert b.ask(3, 5) == []
+        for proposal in mine:
+            a.tell(scored(proposal))
+        assert numbers(b.finished()) == [0, 1, 2]
+
+
+def test_who_leaves_gives_back_at_once(tmp_path):
+    """An error ends the block as well."""
+    a, b = proposals_in(tmp_path / "j", grace=1e6), proposals_in(tmp_path / "j", grace=1e6)
+    with b.at_work():
+        with suppress(KeyboardInterrupt), a.at_work():
+            left = a.ask(3, 3)
+            raise KeyboardInterrupt
+        assert b.ask(3, 3) == left
+
+
+def test_the_first_result_stays(tmp_path):
+    """Of a worker that was taken for dead, and the one that has its candidate now."""
+    a, b = proposals_in(tmp_path / "j"), proposals_in(tmp_path / "j")
+    (mine,) = a.ask(1, 1)  # and gives no sign of life
+    assert b.ask(1, 1) == [mine]
+    b.tell(scored(mine, 0.75))
+    a.tell(scored(mine, 0.25))
+    assert [trial.score for trial in a.finished()] == [0.75]
+
+
+def test_other_searches_in_one_place(tmp_path):
+    """They do not see each other; another release of the package is told so."""
+    a = proposals_in(tmp_path / "j", study="a")
+    a.tell(scored(*a.ask(1, 1)))
+    assert proposals_in(tmp_path / "j", study="b").finished() == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ncd_jax, "__version__", "0.0.1")
+        with pytest.raises(UserError, match="use one release on all machines"):
+            proposals_in(tmp_path / "j", study="a")
+
+
+@pytest.mark.parametrize(
+    ("where", "word"),
+    [
+        ("missing/search.journal", "folder does not exist"),
+        ("sqlite:///missing/search.db", "folder does not exist"),
+        ("sqlite://", "folder does not exist"),
+        ("mysql://ncd:s3cret@host/ncd", "of no known kind"),
+        ("table.csv", "cannot be used"),
+        ("sqlite:///table.csv", "cannot be used"),
+        ("postgresql://ncd:s3cret@127.0.0.1:1/ncd?sslpassword=s3cret", "cannot be used"),
+    ],
+)
+def test_places_that_are_none(where, word, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    if where.startswith("postgresql"):
+        pytest.importorskip("psycopg")
+    with pytest.raises(UserError, match=word) as caught:
+        open_shared(where, 1.0)
+    assert "s3cret" not in str(caught.value)
+    assert (tmp_path / "table.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_the_driver_is_named_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UserError, match=r"pip install 'ncd_jax\[postgres\]'"):
+        open_shared("postgresql://ncd:s3cret@127.0.0.1:1/ncd", 1.0)
+
+
+def test_a_wrong_password_is_not_said(postgresql):
+    with pytest.raises(UserError, match="password authentication failed") as caught:
+        open_shared(postgresql.replace("s3cret", "s3cre7"), 1.0)
+    assert "s3cre7" not in str(caught.value)
+
+
+def test_a_storage_that_goes_away_is_said_in_one_line(tmp_path):
+    """A fault, not a mistake: what is finished is kept there."""
+    proposals = proposals_in(f"sqlite:///{tmp_path}/s")
+    (tmp_path / "s").write_bytes(b"")
+    with pytest.raises(ConnectionError, match="no such table"):
+        proposals.ask(1, 1)
