@@ -91,7 +91,8 @@ def test_the_same_answers_as_the_model(name):
     program = jax.export.deserialize(bytearray(export_assign(model)))
     found, found_sure = program.call(x)
     np.testing.assert_array_equal(found, labels)
-    np.testing.assert_allclose(found_sure, sure, atol=1e-4)
+    # A margin is a difference of distances: where they are alike their rounding is seen.
+    np.testing.assert_allclose(found_sure, sure, atol=5e-4)
     assert found.dtype == np.int32
     assert found_sure.dtype == np.float32
     assert program.platforms == ("cpu", "cuda")

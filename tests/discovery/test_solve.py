@@ -20,6 +20,7 @@ from ncd_jax.discovery.tune import Tuned
 from ncd_jax.errors import UserError
 from ncd_jax.tuning.proposals import Trial
 from ncd_jax.tuning.search import SearchResult
+from ncd_jax.tuning.storage import own_journal
 from ncd_jax.types import UNLABELLED
 
 METHODS = pytest.mark.parametrize("method", ["kmeans", "rca"])
@@ -174,10 +175,13 @@ def test_phases_are_told_and_searches_kept_where_they_are_wanted(overlapping, qu
     config = dataclasses.replace(quick, method="auto", methods="kmeans, rca")
     problems = prepare_methods(config, overlapping, None)
     found = solve_problems(
-        problems, overlapping, Listener(), lambda method: tmp_path / f"{method}.journal"
+        problems,
+        overlapping,
+        Listener(),
+        lambda method: own_journal(tmp_path / f"{method}.journal"),
     )
     assert said == ["tune", "tune", "refit", "discover", "evaluate"]
-    assert {path.name for path in tmp_path.iterdir()} == {"kmeans.journal", "rca.journal"}
+    assert {path.name for path in tmp_path.glob("*.journal")} == {"kmeans.journal", "rca.journal"}
     alone = [solve(dataclasses.replace(quick, method=m), overlapping) for m in ("kmeans", "rca")]
     for together, single in zip(found.tuned, alone, strict=True):
         assert together.found.trials == single.winner.found.trials
