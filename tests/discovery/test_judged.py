@@ -224,8 +224,13 @@ def test_a_run_is_few_large_programs():
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
         jax.config.update("jax_enable_compilation_cache", True)
-    # As shares of the longest, so that a busy machine changes nothing: its 0.3 s of some 3.
-    longest = max(map(max, durations.values()))
-    large = [name for name, each in durations.items() for d in each if d > 0.1 * longest]
-    assert 1 <= len(large) <= 4, large
-    assert len(set(large)) == len(large)
+    # By name, as wall times say little where two threads compile at once.
+    large = ("refit", "judge", "apply", "_see")
+    assert {name: len(durations[f"jit({name})"]) for name in large} == dict.fromkeys(large, 1)
+    # None of the others is ours: they are single operations of arrays.
+    slow = {
+        name
+        for name, each in durations.items()
+        if sum(each) > 0.5 * max(map(max, durations.values()))
+    }
+    assert slow <= {f"jit({name})" for name in large}, slow
