@@ -91,7 +91,10 @@ def _plain(plain: ModuleType, problem: Problem) -> int:
     """The same steps with the plain program's functions."""
     assert problem.candidates is not None
     prior = read_prior()
-    mean, scale, start = (np.asarray(each) for each in (prior.mean, prior.scale, prior.weights))
+    # Two features more than the plain program has say how many rows a pair has.
+    seen = len(plain.NAMES)
+    mean, scale = np.asarray(prior.mean)[:seen], np.asarray(prior.scale)[:seen]
+    start = np.append(np.asarray(prior.weights)[:seen], prior.weights[-1])
     n = int(np.sum(problem.data.mask)) if problem.data.mask is not None else len(problem.data.y)
     x, y = np.asarray(problem.data.x)[:n].astype(float), np.asarray(problem.data.y)[:n]
     shrinkages = [float(values["shrinkage"]) for values in problem.candidates]
