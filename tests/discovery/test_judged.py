@@ -224,9 +224,11 @@ def test_a_run_is_few_large_programs():
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
         jax.config.update("jax_enable_compilation_cache", True)
-    # By name, as wall times say little where two threads compile at once.
+    # By name, as wall times say little where two threads compile at once. Other tests may have left
+    # those that do not depend on the number of columns.
     large = ("refit", "judge", "apply", "_see")
-    assert {name: len(durations[f"jit({name})"]) for name in large} == dict.fromkeys(large, 1)
+    assert len(durations["jit(refit)"]) == 1
+    assert all(len(durations.get(f"jit({name})", ())) <= 1 for name in large)
     # None of the others is ours: they are single operations of arrays.
     slow = {
         name
