@@ -42,29 +42,6 @@ class Dense(nn.Module):
         return kernel.T @ h + bias[:, None]
 
 
-class BatchNorm(nn.Module):
-    """Columns brought to mean 0 and variance 1, then scaled and shifted by weights."""
-
-    @nn.compact
-    def __call__(self, h: Array, *, train: bool) -> Array:
-        """Normalises `f32[d, n]` by its own statistics in training, by running ones otherwise."""
-        shape = (len(h),)
-        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
-        running_var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
-        if train:
-            mean = jnp.mean(h, axis=1)
-            var = jnp.maximum(jnp.mean(h**2, axis=1) - mean**2, 0.0)
-            if not self.is_initializing():
-                running_mean.value = MOMENTUM * running_mean.value + (1.0 - MOMENTUM) * mean
-                running_var.value = MOMENTUM * running_var.value + (1.0 - MOMENTUM) * var
-        else:
-            mean, var = running_mean.value, running_var.value
-        factor = scale * jax.lax.rsqrt(var + 1e-5)
-        return (h - mean[:, None]) * factor[:, None] + bias[:, None]
-
-
 class Dropout(nn.Module):
     """Inverted dropout with a traced rate.
 
@@ -107,7 +84,7 @@ class Perceptron(nn.Module):
         *hidden, last = self.widths
         for width in hidden:
             h = nn.relu(Dense(width)(h, fan_in))
-            h = BatchNorm()(h, train=train)
+            h = nn.BatchNorm(use_running_average=not train, momentum=MOMENTUM, axis=0)(h)
             h = Dropout()(h, rate, train=train)
             fan_in = width
         return Dense(last)(h, fan_in)
