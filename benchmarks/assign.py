@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from absl import app, flags
 
-from benchmarks.kmeans_work import overlapping_groups, timed
-from benchmarks.timing import Cost, Floor, measure_floor, write_results
+from benchmarks.kmeans_work import overlapping_groups
+from benchmarks.timing import Cost, Floor, measure_floor, timed, write_results
 from ncd_jax.discovery.model import Model, apply_model, assign
 from ncd_jax.estimator import NovelClassDiscovery
 

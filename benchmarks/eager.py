@@ -5,7 +5,6 @@ one a core, whichever is faster: threads that wait for each other spin.
 """
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.timing import timed
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.methods.tabular_ncd import MEMORY
 from ncd_jax.methods.training import WEIGHT_DECAY
@@ -58,9 +58,7 @@ def better_threads(epoch: Callable[[], object]) -> int:
     def seconds(threads: int) -> float:
         torch.set_num_threads(threads)
         epoch()
-        start = time.perf_counter()
-        epoch()
-        return time.perf_counter() - start
+        return timed(epoch)[1]
 
     best = min({1, usable_cores()}, key=seconds)
     torch.set_num_threads(best)

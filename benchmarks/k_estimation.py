@@ -25,9 +25,8 @@ from benchmarks.kmeans_work import (
     kmeans_cost,
     overlapping_groups,
     start_iterations,
-    timed,
 )
-from benchmarks.timing import Cost, compile_program, measure_floor, write_results
+from benchmarks.timing import Cost, compile_program, measure_floor, timed, write_results
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, estimate_n_clusters
 from ncd_jax.clustering.validity import INDICES
 

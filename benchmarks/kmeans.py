@@ -26,9 +26,8 @@ from benchmarks.kmeans_work import (
     kmeans_cost,
     overlapping_groups,
     start_iterations,
-    timed,
 )
-from benchmarks.timing import Floor, compile_program, measure_floor, write_results
+from benchmarks.timing import Floor, compile_program, measure_floor, timed, write_results
 from ncd_jax.clustering.kmeans import kmeans
 
 _SMALL = flags.DEFINE_bool("small", False, "Three sizes that take half a minute.")
@@ -59,8 +58,7 @@ def main(_: list[str]) -> None:
         restarts=RESTARTS,
         max_iter=MAX_ITER,
         tol=TOL,
-        gigaflops=round(floor.flops_per_second / 1e9),
-        gigabytes_per_second=round(floor.bytes_per_second / 1e9, 1),
+        **floor.facts,
     )
 
 

@@ -1,7 +1,5 @@
 """What benchmarks of clustering share: rows, counted work, and a peer at its best."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,11 +8,11 @@ import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from benchmarks.timing import Cost
+from benchmarks.timing import Cost, timed
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.startup import usable_cores
 
-__all__ = ["better_threads", "kmeans_cost", "overlapping_groups", "start_iterations", "timed"]
+__all__ = ["better_threads", "kmeans_cost", "overlapping_groups", "start_iterations"]
 
 SAMPLE = 16_384
 """Rows on which the restarts of our k-means compete."""
@@ -31,13 +29,6 @@ def overlapping_groups(n: int, d: int, k: int, apart: float = 3.5) -> tuple[np.n
     rows = rng.standard_normal((n, d), dtype=np.float32)
     rows += centres[group]
     return rows, group
-
-
-def timed(run: Callable[[], Any]) -> tuple[Any, float]:
-    """What it returns, and seconds."""
-    start = time.perf_counter()
-    found = jax.block_until_ready(run())
-    return found, time.perf_counter() - start
 
 
 def better_threads(x: np.ndarray, k: int) -> int:

@@ -22,8 +22,8 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
-from benchmarks.kmeans_work import overlapping_groups, timed
-from benchmarks.timing import Cost, Floor, compile_program, measure_floor, write_results
+from benchmarks.kmeans_work import overlapping_groups
+from benchmarks.timing import Cost, Floor, compile_program, measure_floor, timed, write_results
 from ncd_jax.methods import Spec
 from ncd_jax.methods.ncd_sc import HParams, ncd_sc
 from ncd_jax.types import UNLABELLED, Goal, NCDData

@@ -60,8 +60,7 @@ def main(_: list[str]) -> None:
         "_".join(["sweep", *of_method, *(["small"] if _SMALL.value else [])]),
         rows,
         trainings=_CANDIDATES.value * _FOLDS.value,
-        gigaflops=round(floor.flops_per_second / 1e9),
-        gigabytes_per_second=round(floor.bytes_per_second / 1e9, 1),
+        **floor.facts,
     )
 
 

@@ -3,7 +3,7 @@
 A shared machine changes its mind, so ours and the peer take turns and what is reported is the
 median of the ratios of neighbours. The floor is the time that the arithmetic or the traffic of
 the shapes would take at this machine's measured matrix rate and copy bandwidth; nothing can be
-faster, and `of_floor` says how many times it is that far.
+faster, and `times_floor` says how many times it is that far.
 """
 
 import json
@@ -28,6 +28,7 @@ __all__ = [
     "compare",
     "compile_program",
     "measure_floor",
+    "timed",
     "write_results",
 ]
 
@@ -56,6 +57,14 @@ class Floor(NamedTuple):
 
     flops_per_second: float
     bytes_per_second: float
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Both, for a file of results."""
+        return {
+            "gigaflops": round(self.flops_per_second / 1e9),
+            "gigabytes_per_second": round(self.bytes_per_second / 1e9, 1),
+        }
 
     def seconds(self, cost: Cost) -> float:
         """The least time for that, arithmetic and traffic going on at once."""
@@ -106,11 +115,18 @@ def compile_program(function: Callable[..., Any], *arguments: Any) -> Compiled:
     return Compiled(lambda: call(*arguments), seconds, total / 1e6, call)
 
 
+def timed(run: Callable[[], Any]) -> tuple[Any, float]:
+    """What it returns, and seconds."""
+    start = time.perf_counter()
+    found = jax.block_until_ready(run())
+    return found, time.perf_counter() - start
+
+
 def compare(ours: Callable[[], Any], peer: Callable[[], Any], turns: int = 3) -> Compared:
     """Times both in turns, after one call of each that does not count."""
     for warm_up in (ours, peer):
         warm_up()
-    pairs = np.array([(_seconds(ours), _seconds(peer)) for _ in range(turns)])
+    pairs = np.array([(timed(ours)[1], timed(peer)[1]) for _ in range(turns)])
     a, b = np.median(pairs, axis=0)
     return Compared(float(a), float(b), float(np.median(pairs[:, 1] / pairs[:, 0])))
 
@@ -141,12 +157,6 @@ def write_results(name: str, rows: Iterable[dict[str, Any]], **facts: Any) -> No
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
 
 
-def _seconds(run: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def _best(run: Callable[[], Any], turns: int = 5) -> float:
     run()
-    return min(_seconds(run) for _ in range(turns))
+    return min(timed(run)[1] for _ in range(turns))
