@@ -16,6 +16,9 @@ from ncd_jax.types import Method, PyTree, RunResult
 
 __all__ = ["SearchResult", "Sweep", "search"]
 
+_RUN_PAIRS = jax.jit(run_pairs, static_argnames=("method", "protocol", "n_candidates"))
+"""Of one function, so that a later search of the same shapes finds what this one traced."""
+
 
 class Sweep(NamedTuple):
     """What candidates are scored on.
@@ -82,10 +85,7 @@ def search(
             hparams = make_hparams(_stack(asked, batch))
             if evaluate is None:
                 start = time.perf_counter()
-                program = jax.jit(
-                    lambda data, hparams: run_pairs(method, data, hparams, protocol, batch)
-                )
-                evaluate = program.lower(data, hparams).compile()
+                evaluate = _RUN_PAIRS.lower(method, data, hparams, protocol, batch).compile()
                 seconds = time.perf_counter() - start
             result = by_candidate(gather(evaluate(data, hparams)), batch, n_folds)
             for i, proposal in enumerate(asked):

@@ -119,17 +119,19 @@ def test_the_console_knows_them(findings):
     assert "novel_1" in said
 
 
-@pytest.mark.parametrize("name", ["Export", *HOSTILE])
-def test_a_browser_shows_them_in_figures(findings, tmp_path: Path, name: str):
+@pytest.mark.parametrize("given", [("Export",), HOSTILE], ids=["one", "hostile"])
+def test_a_browser_shows_them_in_figures(findings, tmp_path: Path, given):
     html = render_report(findings)
-    page = rename_page(html, {"novel_0": name})
+    names = {f"novel_{i}": name for i, name in enumerate(given)}
+    page = rename_page(html, names)
     assert rename_page(page, {}) == rename_page(html, {})
     dom, console = browse(page, tmp_path)
     assert console == ""
     drawn = Page(dom)
     assert not [a for t, a in drawn.tags if t in {"img", "b", "svg"} and "onload" in a]
-    assert "novel_0" not in drawn.text
-    short = name if len(name) <= 18 else f"{name[:17]}…"
-    assert drawn.text.count(name) >= 1, "the table"
-    assert drawn.text.count(short) >= 2, "the bars, the legend of the map"
-    assert json.loads(Page(page).scripts[2]) == {"novel_0": name}
+    for i, name in enumerate(given):
+        assert f"novel_{i}" not in drawn.text
+        short = name if len(name) <= 18 else f"{name[:17]}…"
+        assert drawn.text.count(name) >= 1, "the table"
+        assert drawn.text.count(short) >= 2, "the bars, the legend of the map"
+    assert json.loads(Page(page).scripts[2]) == names
