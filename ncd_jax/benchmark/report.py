@@ -79,8 +79,8 @@ def render_benchmark(records: Sequence[Record], titles: Mapping[str, str]) -> st
     Returns:
         A whole HTML document with Plotly's script, all figures and styles inside.
     """
-    templates = environment("ncd_jax.benchmark")
-    templates.filters |= {
+    templates = environment("ncd_jax.benchmark").overlay()
+    templates.filters = templates.filters | {
         "title": lambda method: titles.get(method, method),
         "decimal": decimal,
         "error": error_text,

@@ -1,5 +1,6 @@
 """How pages are made: one environment that escapes every text, and filters for numbers."""
 
+import functools
 import itertools
 import math
 import re
@@ -10,8 +11,9 @@ from jinja2.filters import do_mark_safe
 __all__ = ["environment"]
 
 
+@functools.cache
 def environment(*packages: str) -> jinja2.Environment:
-    """Our templates, and those of other packages of ours.
+    """Our templates, and those of other packages of ours; a page's are compiled once.
 
     A name that a page lacks is an error, not a gap.
     """
