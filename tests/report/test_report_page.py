@@ -231,13 +231,15 @@ def test_print_cuts_nothing(findings, tmp_path: Path):
 
 @pytest.mark.parametrize("kind", ["usual", "least", "hostile"])
 def test_a_browser_draws_it_without_complaint(
-    kind: str, findings, least_findings, hostile_html: str, tmp_path: Path
+    kind: str, request, least_findings, hostile_html: str, tmp_path: Path
 ):
-    html = hostile_html if kind == "hostile" else ""
-    html = html or render_report(findings if kind == "usual" else least_findings)
-    dom, console = browse(html, tmp_path)
-    assert console == ""
-    drawn = Page(dom)
+    if kind == "usual":
+        drawn = request.getfixturevalue("browsed")
+    else:
+        html = hostile_html if kind == "hostile" else render_report(least_findings)
+        dom, console = browse(html, tmp_path)
+        assert console == ""
+        drawn = Page(dom)
     plots = [a for _, a in drawn.tags if "data-figure" in a]
     assert plots
     assert all("js-plotly-plot" in a.get("class", "") for a in plots)
@@ -370,12 +372,18 @@ const wait = setInterval(() => {{
 
 
 @pytest.fixture(scope="module")
-def asked(findings: Findings, tmp_path_factory) -> dict:
-    """What the page answers to somebody who looks for rows and chooses columns."""
+def browsed(findings: Findings, tmp_path_factory) -> Page:
+    """The page after somebody looked for rows and chose columns."""
     html = render_report(findings).replace("</body>", ASK.format())
     dom, console = browse(html, tmp_path_factory.mktemp("asked"))
     assert console == ""
-    body = next(attrs for tag, attrs in Page(dom).tags if tag == "body")
+    return Page(dom)
+
+
+@pytest.fixture(scope="module")
+def asked(browsed: Page) -> dict:
+    """What the page answered him."""
+    body = next(attrs for tag, attrs in browsed.tags if tag == "body")
     return json.loads(body["data-found"])
 
 
