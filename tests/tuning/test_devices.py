@@ -49,10 +49,12 @@ def test_shares_are_put_together_by_nobody():
 
 
 EIGHT = """
-import sys
+import os
 import jax, jax.numpy as jnp, numpy as np
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_disable_most_optimizations", True)
+from ncd_jax.startup import keep_compiled_programs
+keep_compiled_programs(os.environ["NCD_JAX_TEST_PROGRAMS"])
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.data.folds import make_folds
 from ncd_jax.tuning.cross_validation import Protocol, SweepData, by_candidate, run_pairs
