@@ -233,7 +233,8 @@ def test_a_workdir_with_another_run_is_refused(problem, finished):
 
 
 def test_a_given_number_of_classes_is_used(problem, tmp_path):
-    config = dataclasses.replace(CONFIG, k=KConfig(2, "silhouette", max=4, restarts=2))
+    given = KConfig(2, "silhouette", max=4, restarts=2)
+    config = dataclasses.replace(CONFIG, method="rca", k=given)
     metrics = experiment.run(config, *problem, tmp_path / "given")
     assert metrics["n_novel_estimated"] == 2
 
