@@ -7,13 +7,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from ncd_jax.clustering.kmeans import squared_distances
 from ncd_jax.discovery.judging import Judgement
 from ncd_jax.discovery.padding import filled_chunks
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits
-from ncd_jax.judge.scene import narrowed, side_by_side
+from ncd_jax.judge.scene import side_by_side
 from ncd_jax.judge.vote import outvoted, voters
 from ncd_jax.types import UNLABELLED, Array, Method, PyTree
 
@@ -94,7 +95,7 @@ def make_cells(
     """
     groups = judgement.groups(n_novel)
     before = groups[micro]
-    after = outvoted(np.asarray(narrowed(jax.random.key(0), jnp.asarray(z))), before, n_voters)
+    after = outvoted(z, before, n_voters)
     if n_novel is not None:
         after = np.where(np.isin(before, after), after, before)
     parts, part, sizes = np.unique(
@@ -141,7 +142,7 @@ def join(z: np.ndarray, centroids: np.ndarray, cells: Cells) -> JoinedRows:
         cells: what they can join.
     """
     to = np.concatenate([centroids, cells.centroids])
-    return _nearest(np.asarray(squared_distances(jnp.asarray(z), jnp.asarray(to))), cells)
+    return _nearest(cdist(z, to, "sqeuclidean"), cells)
 
 
 @functools.partial(jax.jit, static_argnames="method")

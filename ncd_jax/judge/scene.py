@@ -16,7 +16,15 @@ from ncd_jax.judge.features import pair_features
 from ncd_jax.judge.micro import micro_clusters, n_micro_clusters, ruler
 from ncd_jax.types import Array
 
-__all__ = ["MAX_MICRO", "Rows", "Scene", "make_scene", "narrowed", "side_by_side"]
+__all__ = [
+    "MAX_MICRO",
+    "NARROW",
+    "WIDEST",
+    "Rows",
+    "Scene",
+    "make_scene",
+    "side_by_side",
+]
 
 MAX_MICRO = 40
 WIDEST, NARROW = 256, 128
@@ -74,7 +82,7 @@ def make_scene(key: Array, rows: Rows, *, n_known: int) -> Scene:
     joint = side_by_side(rows.views)
     n_clusters = n_micro_clusters(jnp.sum(rows.mask), rows.class_size, MAX_MICRO)
     micro = micro_clusters(
-        key_micro, narrowed(key_space, joint), n_clusters, max_micro=MAX_MICRO, mask=rows.mask
+        key_micro, _narrow(key_space, joint), n_clusters, max_micro=MAX_MICRO, mask=rows.mask
     )
 
     def describe(view: tuple[Array, Array]) -> Array:
@@ -94,7 +102,7 @@ def side_by_side(views: Array) -> Array:
     return views.transpose(1, 0, 2).reshape(n_rows, n_views * width) / jnp.sqrt(n_views)
 
 
-def narrowed(key: Array, x: Array) -> Array:
+def _narrow(key: Array, x: Array) -> Array:
     """Rows `f32[n, L]` in random directions where their columns are many.
 
     Source: Johnson and Lindenstrauss, "Extensions of Lipschitz mappings into a Hilbert space",

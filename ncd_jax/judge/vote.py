@@ -8,6 +8,7 @@ of that one.
 import numpy as np
 
 from ncd_jax.judge.micro import rows_each
+from ncd_jax.judge.scene import NARROW, WIDEST
 
 __all__ = ["outvoted", "voters"]
 
@@ -44,6 +45,7 @@ def outvoted(z: np.ndarray, labels: np.ndarray, n_voters: int) -> np.ndarray:
     n_voters = min(n_voters, n - 1)
     if n_voters < 1:
         return labels
+    z = _narrow(z)
     norms = np.sum(z**2, axis=1)
     squared = norms[:, None] + norms[None] - 2.0 * (z @ z.T)
     np.fill_diagonal(squared, np.inf)
@@ -56,3 +58,11 @@ def outvoted(z: np.ndarray, labels: np.ndarray, n_voters: int) -> np.ndarray:
         voices[rows, labels] += 0.5  # decides a tie
         labels = voices.argmax(axis=1)
     return labels
+
+
+def _narrow(z: np.ndarray) -> np.ndarray:
+    """Rows in random directions where their columns are many, as micro clusters see them."""
+    if z.shape[1] <= WIDEST:
+        return z
+    directions = np.random.default_rng(0).normal(size=(z.shape[1], NARROW)) / np.sqrt(NARROW)
+    return z @ directions.astype(z.dtype)

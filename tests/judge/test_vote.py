@@ -53,3 +53,13 @@ def test_few_rows_ask_all_others(n):
 
 def test_voters_follow_the_size_of_a_class():
     assert [voters(size) for size in (2.0, 24.0, 1000.0)] == [4, 10, 24]
+
+
+def test_wide_rows_vote_in_random_directions():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 400))
+    truth = np.repeat(np.arange(3), 40)
+    z = (centres[truth] + rng.normal(size=(120, 400))).astype(np.float32)
+    labels = truth.copy()
+    labels[::8] = rng.integers(0, 3, 15)
+    np.testing.assert_array_equal(outvoted(z, labels, 12), truth)
