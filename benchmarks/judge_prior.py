@@ -33,13 +33,15 @@ from benchmarks.judge_tables import (
 from ncd_jax.clustering.matching import count_pairs
 from ncd_jax.config import JUDGE, KConfig, RunConfig
 from ncd_jax.discovery.calibration import is_right
-from ncd_jax.discovery.judged import JudgedRows, join_rows, partition_of
+from ncd_jax.discovery.joining import join, make_cells
+from ncd_jax.discovery.judged import partition_of
 from ncd_jax.discovery.judging import FoldScenes, Judgement, judge_scenes, see_folds
 from ncd_jax.discovery.problem import Problem, prepare
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.judge.confidence import (
     CONFIDENCE_FEATURES,
     STRENGTH,
+    Partition,
     confidence,
     confidence_features,
     own_weights,
@@ -47,6 +49,8 @@ from ncd_jax.judge.confidence import (
 from ncd_jax.judge.features import NAMES
 from ncd_jax.judge.number import NUMBER_FEATURES, number_features
 from ncd_jax.judge.prior import Prior
+from ncd_jax.judge.scene import side_by_side
+from ncd_jax.judge.vote import voters
 from ncd_jax.judge.weights import RAREST
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
@@ -66,6 +70,22 @@ _OUT = flags.DEFINE_string("out", "benchmarks/results/judge.json", "Where figure
 _PRIOR = flags.DEFINE_string("prior", "ncd_jax/judge/prior.json", "Where the prior goes.")
 
 
+class SeenRows(NamedTuple):
+    """Rows that were judged.
+
+    Attributes:
+        z: `f16[m, V * L]`, in all views side by side; there are many.
+        micro: `i[m]`.
+        centroids: `f32[M, V * L]`, of the micro clusters.
+        n_voters: see `ncd_jax.judge.vote`.
+    """
+
+    z: np.ndarray
+    micro: np.ndarray
+    centroids: np.ndarray
+    n_voters: int
+
+
 class Sight(NamedTuple):
     """A split as the judge sees it, with all that is true of it.
 
@@ -82,8 +102,8 @@ class Sight(NamedTuple):
     problem: Problem
     folds: FoldScenes
     refits: Refits
-    rows: JudgedRows
-    hidden_rows: list[JudgedRows]
+    rows: SeenRows
+    hidden_rows: list[SeenRows]
 
 
 def splits_of(name: str) -> Iterable[Split]:
@@ -104,14 +124,28 @@ def look_at(split: Split, config: RunConfig) -> Sight:
     assert problem.candidates is not None
     folds = see_folds(problem, problem.candidates)
     refits = refit_all(problem, problem.candidates)
-    x = np.asarray(problem.data.x)[: len(split.table.y)]
-    rows = join_rows(problem, refits, x[split.table.y == UNLABELLED])
-    hidden_rows = []
-    for of_fold, f in zip(folds.refits, folds.numbers, strict=True):
-        hidden = problem.hidden_folds.hidden_rows[f][problem.hidden_folds.hidden_mask[f]]
-        hidden_rows.append(join_rows(problem, of_fold, x[hidden]))
+    rows = _seen(problem, refits)
+    hidden_rows = [
+        _seen(problem.of_fold(f), of_fold)
+        for of_fold, f in zip(folds.refits, folds.numbers, strict=True)
+    ]
     light = folds._replace(refits=[_light(each) for each in folds.refits])
     return Sight(split, problem, light, _light(refits), rows, hidden_rows)
+
+
+def _seen(problem: Problem, refits: Refits) -> SeenRows:
+    mask, seen = problem.target_mask, refits.seen
+    z = np.asarray(side_by_side(refits.z))[mask].astype(np.float16)
+    micro, centroids = np.asarray(seen.labels)[mask], np.asarray(seen.centroids)
+    return SeenRows(z, micro, centroids, voters(problem.class_size))
+
+
+def _partition(judgement: Judgement, rows: SeenRows, prior: Prior) -> tuple[Partition, np.ndarray]:
+    """The answer for some rows, and the group of each."""
+    z = rows.z.astype(np.float32)
+    cells = make_cells(z, rows.micro, judgement, rows.n_voters, None)
+    joined = join(z, rows.centroids, cells)
+    return partition_of(judgement, cells, joined, prior, None), cells.owners[joined.cell]
 
 
 def _light(refits: Refits) -> Refits:
@@ -177,13 +211,13 @@ def learn_sureness(
     rng = np.random.default_rng(0)
     for sights, judgements in zip(tables, judged, strict=True):
         for sight, (judgement, of_folds) in zip(sights, judgements, strict=True):
-            answers = [(judgement, sight.rows, sight.split.novel, 1.0)]
+            answers = [(judgement, sight.rows, _novel_classes(sight), 1.0)]
             every = zip(of_folds, sight.hidden_rows, sight.folds.numbers, strict=True)
             for one, rows, f in every:
                 answers.append((one, rows, _hidden_classes(sight, f), 1 / len(of_folds)))
             for one, rows, classes, share in answers:
-                partition = partition_of(one, rows, prior, None)
-                right = is_right(partition.groups[partition.micro], classes)
+                partition, found = _partition(one, rows, prior)
+                right = is_right(found, classes)
                 chosen = rng.permutation(len(right))[:200]
                 x.append(confidence_features(partition)[chosen])
                 y.append(right[chosen].astype(float))
@@ -212,16 +246,19 @@ def _hidden_classes(sight: Sight, f: int) -> np.ndarray:
     return folds.hidden_y[f][folds.hidden_mask[f]]
 
 
-def _novel_shares(sight: Sight) -> np.ndarray:
-    """Share of every novel class in each micro cluster, of the rows that were judged."""
-    mask = sight.problem.target_mask
-    judged = np.asarray(sight.problem.target_rows)[mask]
+def _novel_classes(sight: Sight) -> np.ndarray:
+    """The class of every novel row that was judged."""
+    judged = np.asarray(sight.problem.target_rows)[sight.problem.target_mask]
     classes = np.full(len(sight.split.table.y), -1)
     classes[sight.split.table.y == UNLABELLED] = sight.split.novel
-    micro = np.asarray(sight.refits.seen.labels)[mask]
-    rows = count_pairs(
-        micro, classes[judged], len(sight.refits.seen.sizes), int(sight.split.novel.max()) + 1
-    )
+    return classes[judged]
+
+
+def _novel_shares(sight: Sight) -> np.ndarray:
+    """Share of every novel class in each micro cluster."""
+    n_classes = int(sight.split.novel.max()) + 1
+    n_micro = len(sight.refits.seen.sizes)
+    rows = count_pairs(sight.rows.micro, _novel_classes(sight), n_micro, n_classes)
     return rows / np.maximum(rows.sum(axis=1, keepdims=True), 1)
 
 
@@ -265,15 +302,14 @@ def _plain(
 def measure(sight: Sight, prior: Prior) -> dict[str, Any]:
     """How good the answer is, and how sure it says it is."""
     judgement, of_folds = _judge(sight, prior)
-    partition = partition_of(judgement, sight.rows, prior, None)
-    found = partition.groups[partition.micro]
-    right = is_right(found, sight.split.novel)
+    partition, found = _partition(judgement, sight.rows, prior)
+    right = is_right(found, _novel_classes(sight))
     features, rights, weights = [], [], []
     every = zip(of_folds, sight.hidden_rows, sight.folds.numbers, strict=True)
     for one, rows, f in every:
-        hidden = partition_of(one, rows, prior, None)
+        hidden, said = _partition(one, rows, prior)
         features.append(confidence_features(hidden))
-        rights.append(is_right(hidden.groups[hidden.micro], _hidden_classes(sight, f)))
+        rights.append(is_right(said, _hidden_classes(sight, f)))
         weights.append(np.full(len(rights[-1]), 1 / len(rights[-1]) / len(of_folds)))
     x, y, w = (np.concatenate(each) for each in (features, rights, weights))
     drawn = own_weights(x, y, w, np.asarray(prior.confidence), STRENGTH)

@@ -31,7 +31,7 @@ from ncd_jax.store.model_files import load_model, load_temperature, save_model
 from ncd_jax.store.records import Assignments, describe_run, write_assignments, write_records
 from ncd_jax.store.workdir import Workdir, digest_of
 from ncd_jax.tuning.processes import is_leader, share
-from ncd_jax.tuning.storage import Storage, open_shared, own_journal
+from ncd_jax.tuning.storage import Storage, own_journal
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["assign_rows", "run"]
@@ -73,7 +73,7 @@ def run(
     _check_there_is_a_search(config, problems)
     if not is_leader():
         _follow(problems, digest)
-    shared = config.search.storage and open_shared(config.search.storage, config.search.grace)
+    shared = _shared_storage(config)
     workdir = Workdir.open(path, recorded["run"], recorded["environment"])
     if workdir.is_complete:
         return workdir.read_json("metrics.json")
@@ -158,6 +158,16 @@ def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> A
         n_unfamiliar=int(np.sum(familiar < 1)),
         usual=math.nan if model.reference is None else float(model.reference.usual),
     )
+
+
+def _shared_storage(config: RunConfig) -> Storage | None:
+    """Where workers meet, if they do."""
+    if not config.search.storage:
+        return None
+    # Here, as databases take a quarter of a second to import.
+    from ncd_jax.tuning.shared_storage import open_shared
+
+    return open_shared(config.search.storage, config.search.grace)
 
 
 def _follow(problems: Sequence[Problem], digest: str) -> NoReturn:

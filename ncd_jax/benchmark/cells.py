@@ -17,7 +17,7 @@ from ncd_jax.benchmark.plan import BenchmarkConfig, Cell, cell_config
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.discovery.judged import join_rows
+from ncd_jax.discovery.joining import join_rows
 from ncd_jax.discovery.model import Model, refit_and_choose
 from ncd_jax.discovery.problem import Problem, judged, prepare, purpose_key
 from ncd_jax.discovery.protocol import k_search
@@ -125,8 +125,10 @@ def _run_judged(
         novel_test = table.y_test == UNLABELLED
         x_test, classes = table.x_test[novel_test], truth.y_test[novel_test]
         own = solution.winner.problem
-        joined = join_rows(own, solution.refits, own.scaler.apply(x_test))
-        inductive = score(solution.answer.owners[joined.micro], classes)
+        assert solution.judged is not None
+        cells, rows_of_test = solution.judged.cells, own.scaler.apply(x_test)
+        joined = join_rows(own, solution.refits, cells, rows_of_test)
+        inductive = score(solution.answer.owners[joined.cell], classes)
         # Transductive: the rows of the test split are those that the judge is asked about.
         anew = dataclasses.replace(
             table,

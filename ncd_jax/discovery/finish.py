@@ -18,14 +18,8 @@ from ncd_jax.discovery.hidden_class_evaluation import (
     recognise,
     without_some_labels,
 )
-from ncd_jax.discovery.judged import (
-    JudgedRows,
-    answer_of,
-    evaluate_folds,
-    join_rows,
-    partition_of,
-    row_confidence,
-)
+from ncd_jax.discovery.joining import Cells, JoinedRows, join_rows, settle
+from ncd_jax.discovery.judged import answer_of, evaluate_folds, partition_of, row_confidence
 from ncd_jax.discovery.judging import Judgement, judge_scenes, see_folds
 from ncd_jax.discovery.model import Model, apply_model, fitted_model, refit_and_choose
 from ncd_jax.discovery.problem import Problem, judged, median_class_size
@@ -152,16 +146,17 @@ def _by_judge(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwat
 
     def answer_for(
         problem: Problem, refits: Refits, judgement: Judgement
-    ) -> tuple[Answer, JudgedRows | None]:
+    ) -> tuple[Answer, tuple[Cells, JoinedRows] | None]:
         if not len(new):
             return nothing_novel(problem, refits.z.shape[-1]), None
-        rows = join_rows(problem, refits, x)
-        return answer_of(problem, refits, judgement, rows, problem.n_novel), rows
+        cells = settle(problem, refits, judgement, problem.n_novel)
+        rows = join_rows(problem, refits, cells, x)
+        return answer_of(problem, refits, judgement, cells, rows), (cells, rows)
 
     with seconds("discover"), progress.phase("discover", "judges which rows are one class"):
         judgements = judge_scenes(folds, [refits, *others], prior)
         of_folds, judgement = judgements[: len(folds.refits)], judgements[len(folds.refits)]
-        answer, rows = answer_for(problem, refits, judgement)
+        answer, joined = answer_for(problem, refits, judgement)
         model = _model(problem, table, hparams, refits, answer)
         z = apply_model(model, table.x).z
     with seconds("evaluate"), progress.phase("evaluate", "answers for hidden classes"):
@@ -172,9 +167,10 @@ def _by_judge(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwat
             of_known = _model(without, table, hparams, fitted, other)
             recognised = recognise(of_known, table, held)
         found, sure = None, _NOTHING
-        if rows is not None:
-            found = Judged(judgement, partition_of(judgement, rows, prior, problem.n_novel))
-            sure = row_confidence(found.partition, weights)
+        if joined is not None:
+            partition = partition_of(judgement, *joined, prior, problem.n_novel)
+            found = Judged(judgement, joined[0], partition)
+            sure = row_confidence(partition, weights)
     calibration = AS_IT_IS if evaluation is None else evaluation.lone_calibration
     weighed = weigh(winner, judgement)
     solution = Solution(

@@ -1,21 +1,17 @@
 """Answers of the judge: classes of any shape, made of micro clusters."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from scipy.spatial.distance import cdist
 
-from ncd_jax.clustering.kmeans import squared_distances
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.answers import Answer
 from ncd_jax.discovery.calibration import is_right
 from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
+from ncd_jax.discovery.joining import Cells, JoinedRows, join, means_of, settle
 from ncd_jax.discovery.judging import FoldScenes, Judgement
 from ncd_jax.discovery.model import apply_model, fitted_model
-from ncd_jax.discovery.padding import filled_chunks
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits
 from ncd_jax.judge.confidence import (
@@ -28,52 +24,13 @@ from ncd_jax.judge.confidence import (
 from ncd_jax.judge.number import number_probability
 from ncd_jax.judge.prior import Prior
 from ncd_jax.judge.scene import side_by_side
-from ncd_jax.types import Array, Method, PyTree
+from ncd_jax.types import UNLABELLED
 
-__all__ = [
-    "JudgedRows",
-    "answer_of",
-    "evaluate_folds",
-    "join_rows",
-    "partition_of",
-    "row_confidence",
-]
-
-_CHUNK = 4096
-
-
-class JudgedRows(NamedTuple):
-    """Rows and the micro cluster that each has joined.
-
-    Attributes:
-        micro: `i[n]`.
-        squared: `f32[n, M]`, squared distances to the centroids of all micro clusters in all views
-            side by side; infinite where a slot is empty.
-    """
-
-    micro: np.ndarray
-    squared: np.ndarray
-
-
-def join_rows(problem: Problem, refits: Refits, x: np.ndarray) -> JudgedRows:
-    """The nearest micro cluster of standardised rows `f32[n, d]`, those that were judged or not."""
-    centroids, filled = refits.seen.centroids, np.asarray(refits.seen.sizes) > 0
-    parts = [
-        np.asarray(_to_centroids(problem.method, refits.state, centroids, rows))[:n]
-        for rows, n in filled_chunks(x, min(_CHUNK, max(len(x), 1)))
-    ]
-    squared = np.where(filled, np.concatenate(parts), np.inf)
-    return JudgedRows(squared.argmin(axis=1), squared)
-
-
-@functools.partial(jax.jit, static_argnames="method")
-def _to_centroids(method: Method, state: PyTree, centroids: Array, x: Array) -> Array:
-    views = jax.vmap(method.represent, (0, None))(state, x)
-    return squared_distances(side_by_side(views), centroids)
+__all__ = ["answer_of", "evaluate_folds", "partition_of", "row_confidence"]
 
 
 def answer_of(
-    problem: Problem, refits: Refits, judgement: Judgement, rows: JudgedRows, n_novel: int | None
+    problem: Problem, refits: Refits, judgement: Judgement, cells: Cells, rows: JoinedRows
 ) -> Answer:
     """The partition of `u` rows that the judge stands by, as a model can repeat it.
 
@@ -81,44 +38,36 @@ def answer_of(
         problem: what is solved.
         refits: with the scene that was judged.
         judgement: of it.
+        cells: of the judged rows.
         rows: all rows that are to be told apart.
-        n_novel: the number of classes where it is given.
     """
-    groups = judgement.groups(n_novel)
-    found = groups[rows.micro]
-    sizes = np.bincount(found, minlength=len(groups))
-    by_size = np.argsort(-sizes, kind="stable")
+    found = cells.owners[rows.cell]
+    sizes = np.bincount(found, minlength=len(cells.groups))
+    class_of_group = np.argsort(np.argsort(-sizes, kind="stable"))
     k = int(np.count_nonzero(sizes))
-    class_of_group = np.argsort(by_size)
-    best = int(np.argmax(judgement.say))
-    mask = problem.target_mask
-    z = np.asarray(refits.z[best])[mask]
-    micro = np.asarray(refits.seen.labels)[mask]
-    n_micro = len(judgement.sizes)
-    member = np.eye(n_micro, dtype=np.float32)[micro]
-    centroids = member.T @ z / np.maximum(member.sum(axis=0), 1)[:, None]
-    owners = np.where(judgement.sizes > 0, class_of_group[groups], -1)
     # A group of the sample that no row has joined is no class.
-    owners[owners >= k] = -1
-    of_class = np.eye(k, dtype=np.float32)[class_of_group[groups[micro]].clip(max=k - 1)]
-    means = of_class.T @ z / np.maximum(of_class.sum(axis=0), 1)[:, None]
+    class_of_group[class_of_group >= k] = -1
+    owners = np.where(cells.owners >= 0, class_of_group[cells.owners], -1)
+    best = int(np.argmax(judgement.say))
+    z = np.asarray(refits.z[best])[problem.target_mask]
+    of_class = np.where(cells.labels == UNLABELLED, -1, owners[cells.labels])
     return Answer(
         refit=best,
         k=k,
         labels=class_of_group[found],
-        means=means,
-        centroids=centroids,
+        means=means_of(z, of_class, k),
+        centroids=means_of(z, cells.labels, len(owners)),
         owners=owners,
-        margin=_position(rows, groups),
+        margin=_position(rows, cells.groups),
         stability=None,
     )
 
 
 def partition_of(
-    judgement: Judgement, rows: JudgedRows, prior: Prior, n_novel: int | None
+    judgement: Judgement, cells: Cells, rows: JoinedRows, prior: Prior, n_novel: int | None
 ) -> Partition:
     """An answer as its confidence sees it, with the likelihood of every number of classes."""
-    m, groups = judgement.n_micro, judgement.groups(n_novel)
+    m, groups = judgement.n_micro, cells.groups
     linkage = judgement.linkage[: m - 1]
     k = int(groups[:m].max()) + 1
     numbers = number_probability(linkage, k, np.asarray(prior.number, np.float64))
@@ -156,19 +105,18 @@ def evaluate_folds(
     every = problem.hidden_folds
     for refits, judgement, f in zip(folds.refits, judgements, folds.numbers, strict=False):
         fold, mask = problem.of_fold(f), every.hidden_mask[f]
-        micro = np.asarray(refits.seen.labels)[mask]
+        cells = settle(fold, refits, judgement, fold.n_novel)
         views = np.asarray(side_by_side(refits.z))[mask]
-        centroids = np.asarray(refits.seen.centroids)
-        squared = cdist(views, centroids, "sqeuclidean")
-        rows = JudgedRows(micro, np.where(judgement.sizes > 0, squared, np.inf))
-        answer = answer_of(fold, refits, judgement, rows, fold.n_novel)
+        rows = join(views, np.asarray(refits.seen.centroids), cells)
+        answer = answer_of(fold, refits, judgement, cells, rows)
         right = is_right(answer.labels, every.hidden_y[f][mask])
         model = fitted_model(
             fold, table, hparams[answer.refit], refits.state_of(answer.refit), answer
         )
         of_rows = every.hidden_rows[f][mask]
         lone = apply_model(model, table.x[of_rows]).margin
-        features.append(confidence_features(partition_of(judgement, rows, prior, fold.n_novel)))
+        partition = partition_of(judgement, cells, rows, prior, fold.n_novel)
+        features.append(confidence_features(partition))
         weight.append(np.full(len(right), 1 / len(right)))
         parts.append((lone, right, np.full(len(right), f), table.y[of_rows], answer.k))
     if not parts:
@@ -210,9 +158,10 @@ def row_confidence(partition: Partition, weights: np.ndarray) -> np.ndarray:
     return confidence(confidence_features(partition), weights)
 
 
-def _position(rows: JudgedRows, groups: np.ndarray) -> np.ndarray:
+def _position(rows: JoinedRows, groups: np.ndarray) -> np.ndarray:
     """How much nearer each row is to its own group than to any other, `f64[n]` in `[0, 1]`."""
     own_group = groups[rows.micro][:, None] == groups
-    own = np.sqrt(rows.squared.min(axis=1))
+    own = np.sqrt(np.where(own_group, rows.squared, np.inf).min(axis=1))
     other = np.sqrt(np.where(own_group, np.inf, rows.squared).min(axis=1))
-    return np.where(np.isfinite(other), 1 - own / np.maximum(other, 1e-12), 1.0)
+    nearer = 1 - own / np.maximum(other, 1e-12)
+    return np.where(np.isfinite(other), np.maximum(nearer, 0), 1.0)

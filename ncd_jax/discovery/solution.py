@@ -7,6 +7,7 @@ import numpy as np
 from ncd_jax.discovery.answers import Answer
 from ncd_jax.discovery.gating import Gated
 from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
+from ncd_jax.discovery.joining import Cells
 from ncd_jax.discovery.judging import Judgement
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.refits import Refits
@@ -21,10 +22,12 @@ class Judged(NamedTuple):
 
     Attributes:
         judgement: the evidence and its merges.
+        cells: what rows were told apart by.
         partition: what the confidence rests on, the likelihood of every number included.
     """
 
     judgement: Judgement
+    cells: Cells
     partition: Partition
 
 

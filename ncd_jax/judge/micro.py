@@ -13,7 +13,14 @@ from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.methods.parts import class_means
 from ncd_jax.types import UNLABELLED, Array
 
-__all__ = ["MicroClusters", "class_size", "micro_clusters", "n_micro_clusters", "ruler"]
+__all__ = [
+    "MicroClusters",
+    "class_size",
+    "micro_clusters",
+    "n_micro_clusters",
+    "rows_each",
+    "ruler",
+]
 
 PARTS_OF_A_CLASS = 2
 ROWS_EACH = (5, 30)
@@ -101,9 +108,13 @@ def n_micro_clusters(n_rows: Array | int, class_size: Array | float, max_micro: 
         class_size: scalar, rows of a known class; see `class_size`.
         max_micro: static number of slots.
     """
-    rows_each = jnp.clip(class_size / PARTS_OF_A_CLASS, *ROWS_EACH)
-    n_clusters = jnp.clip(n_rows // rows_each, LEAST, max_micro)
+    n_clusters = jnp.clip(n_rows // rows_each(class_size), LEAST, max_micro)
     return jnp.minimum(n_clusters, jnp.maximum(n_rows, 1)).astype(jnp.int32)
+
+
+def rows_each(class_size: Array | float) -> Array:
+    """Rows that a micro cluster is meant to have, a scalar; see `n_micro_clusters`."""
+    return jnp.clip(class_size / PARTS_OF_A_CLASS, *ROWS_EACH)
 
 
 def class_size(y: Array, n_known: int) -> Array:

@@ -16,7 +16,15 @@ from ncd_jax.judge.features import pair_features
 from ncd_jax.judge.micro import micro_clusters, n_micro_clusters, ruler
 from ncd_jax.types import Array
 
-__all__ = ["MAX_MICRO", "Rows", "Scene", "make_scene", "side_by_side"]
+__all__ = [
+    "MAX_MICRO",
+    "NARROW",
+    "WIDEST",
+    "Rows",
+    "Scene",
+    "make_scene",
+    "side_by_side",
+]
 
 MAX_MICRO = 40
 WIDEST, NARROW = 256, 128
@@ -95,7 +103,7 @@ def side_by_side(views: Array) -> Array:
 
 
 def _narrow(key: Array, x: Array) -> Array:
-    """Rows in random directions where their columns are many.
+    """Rows `f32[n, L]` in random directions where their columns are many.
 
     Source: Johnson and Lindenstrauss, "Extensions of Lipschitz mappings into a Hilbert space",
     1984.

@@ -53,7 +53,9 @@ def number_story(judged: Judged, answer: Answer) -> NumberStory:
         answer: the partition that came out.
     """
     partition, linkage = judged.partition, judged.judgement.linkage
-    owners, groups = answer.owners, partition.groups
+    groups = partition.groups
+    # A group that its rows have left is no class.
+    class_of = dict(zip(judged.cells.owners.tolist(), answer.owners.tolist(), strict=True))
     n_groups = int(groups.max()) + 1
     done = len(groups) - n_groups
     nearly_one = nearly_two = None
@@ -61,7 +63,8 @@ def number_story(judged: Judged, answer: Answer) -> NumberStory:
         after = partition.path[done + 1]
         joined = [g for g in range(after.max() + 1) if len(np.unique(groups[after == g])) > 1]
         if joined:
-            names = sorted({int(owners[i]) for i in np.flatnonzero(after == joined[0])})
+            both = np.unique(groups[after == joined[0]])
+            names = sorted(class_of.get(int(group), -1) for group in both)
             pair = [f"novel_{name}" for name in names if name >= 0]
             if len(pair) == 2:
                 nearly_one = (pair[0], pair[1], _chance(linkage[done]))
@@ -70,8 +73,9 @@ def number_story(judged: Judged, answer: Answer) -> NumberStory:
         split = [g for g in range(n_groups) if len(np.unique(before[groups == g])) > 1]
         parts = np.unique(before[groups == split[0]])
         rows = [int(np.isin(partition.micro, np.flatnonzero(before == p)).sum()) for p in parts]
-        owner = int(owners[np.flatnonzero(groups == split[0])[0]])
-        nearly_two = (f"novel_{owner}", max(rows), min(rows), _chance(linkage[done - 1]))
+        owner = class_of.get(split[0], -1)
+        if owner >= 0:
+            nearly_two = (f"novel_{owner}", max(rows), min(rows), _chance(linkage[done - 1]))
     return NumberStory(answer.k, tuple(partition.numbers.tolist()), nearly_one, nearly_two)
 
 

@@ -9,7 +9,7 @@ import pytest
 from ncd_jax.config import RunConfig, SearchConfig
 from ncd_jax.data.folds import make_judged_folds, sample_hidden
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.judged import join_rows
+from ncd_jax.discovery.joining import join_rows
 from ncd_jax.discovery.judging import TAINTED, judge_scenes, see_folds
 from ncd_jax.discovery.padding import padded_size
 from ncd_jax.discovery.problem import prepare
@@ -126,7 +126,7 @@ def test_rows_join_the_micro_cluster_that_they_are_in(usual):
     table, _, solution = usual
     problem = solution.winner.problem
     x = problem.scaler.apply(table.x[table.y == UNLABELLED])
-    joined = join_rows(problem, solution.refits, x).micro
+    joined = join_rows(problem, solution.refits, solution.judged.cells, x).micro
     seen = np.asarray(solution.refits.seen.labels)[problem.target_mask]
     assert np.mean(joined == seen) > 0.95  # k-means stops before the last row has settled
 

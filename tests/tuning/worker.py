@@ -11,7 +11,7 @@ import time
 import traceback
 
 from ncd_jax.tuning.proposals import Proposals, Trial
-from ncd_jax.tuning.storage import open_shared
+from ncd_jax.tuning.shared_storage import open_shared
 from ncd_jax.types import Interval
 
 SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "w": Interval(0.0, 1.0)}

@@ -1,0 +1,68 @@
+"""A vote among neighbours: rows that their class has only because their micro cluster does.
+
+A cut knows nothing of classes, so here and there it puts rows of two into one micro cluster, and
+all of them get the class of most. Where the rows around one are nearly all of another class, it is
+of that one.
+"""
+
+import numpy as np
+
+from ncd_jax.judge.micro import rows_each
+from ncd_jax.judge.scene import NARROW, WIDEST
+
+__all__ = ["outvoted", "voters"]
+
+VOTERS = 0.8
+"""Neighbours that are asked, as a share of the rows of a micro cluster."""
+FEWEST_VOTERS = 3
+ROUNDS = 3
+"""Later ones move few rows."""
+
+
+def voters(class_size: float) -> int:
+    """How many neighbours of a row are asked.
+
+    Args:
+        class_size: rows that a class is expected to have; see `micro.n_micro_clusters`.
+    """
+    return max(round(VOTERS * float(rows_each(class_size))), FEWEST_VOTERS)
+
+
+def outvoted(z: np.ndarray, labels: np.ndarray, n_voters: int) -> np.ndarray:
+    """Gives every row the label that most of its neighbours have, several times over.
+
+    A row has a voice too, and where two labels have as many keeps its own.
+
+    Args:
+        z: `f32[n, L]`.
+        labels: `i[n]`, from 0.
+        n_voters: nearest rows that are asked; all others where there are fewer.
+
+    Returns:
+        The labels `i[n]`; one may have no row any more.
+    """
+    n = len(z)
+    n_voters = min(n_voters, n - 1)
+    if n_voters < 1:
+        return labels
+    z = _narrow(z)
+    norms = np.sum(z**2, axis=1)
+    squared = norms[:, None] + norms[None] - 2.0 * (z @ z.T)
+    np.fill_diagonal(squared, np.inf)
+    rows = np.arange(n)
+    asked = np.argpartition(squared, n_voters - 1, axis=1)[:, :n_voters]
+    asked = np.column_stack([asked, rows])
+    for _ in range(ROUNDS):
+        voices = np.zeros((n, int(labels.max()) + 1))
+        np.add.at(voices, (rows[:, None], labels[asked]), 1.0)
+        voices[rows, labels] += 0.5  # decides a tie
+        labels = voices.argmax(axis=1)
+    return labels
+
+
+def _narrow(z: np.ndarray) -> np.ndarray:
+    """Rows in random directions where their columns are many, as micro clusters see them."""
+    if z.shape[1] <= WIDEST:
+        return z
+    directions = np.random.default_rng(0).normal(size=(z.shape[1], NARROW)) / np.sqrt(NARROW)
+    return z @ directions.astype(z.dtype)
