@@ -415,8 +415,7 @@ def test_a_page_from_python_stands_alone(fitted, mixed, tmp_path):
     assert at is None, at
     assert not [attrs for tag, attrs in page.tags if tag == "a"]
     named = X.set_axis([f"<i>{i}" for i in range(len(X))])
-    again = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0)
-    again.fit(named, y)
+    again = clone(fitted).fit(named, y)
     page = Page(again.report(tmp_path / "named.html").read_text())
     unlabelled = np.flatnonzero(pd.isna(y))
     rows = json.loads(unpacked(page.scripts[3]))["row"]
