@@ -50,7 +50,7 @@ from ncd_jax.judge.features import NAMES
 from ncd_jax.judge.number import NUMBER_FEATURES, number_features
 from ncd_jax.judge.prior import Prior
 from ncd_jax.judge.scene import side_by_side
-from ncd_jax.judge.vote import voters
+from ncd_jax.judge.vote import nearest_rows, voters
 from ncd_jax.judge.weights import RAREST
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
@@ -77,13 +77,13 @@ class SeenRows(NamedTuple):
         z: `f16[m, V * L]`, in all views side by side; there are many.
         micro: `i[m]`.
         centroids: `f32[M, V * L]`, of the micro clusters.
-        n_voters: see `ncd_jax.judge.vote`.
+        asked: `i16[m, q]`, neighbours that vote; every judge asks the same.
     """
 
     z: np.ndarray
     micro: np.ndarray
     centroids: np.ndarray
-    n_voters: int
+    asked: np.ndarray
 
 
 class Sight(NamedTuple):
@@ -135,15 +135,16 @@ def look_at(split: Split, config: RunConfig) -> Sight:
 
 def _seen(problem: Problem, refits: Refits) -> SeenRows:
     mask, seen = problem.target_mask, refits.seen
-    z = np.asarray(side_by_side(refits.z))[mask].astype(np.float16)
+    z = np.asarray(side_by_side(refits.z))[mask]
+    asked = nearest_rows(z, voters(problem.class_size)).astype(np.int16)
     micro, centroids = np.asarray(seen.labels)[mask], np.asarray(seen.centroids)
-    return SeenRows(z, micro, centroids, voters(problem.class_size))
+    return SeenRows(z.astype(np.float16), micro, centroids, asked)
 
 
 def _partition(judgement: Judgement, rows: SeenRows, prior: Prior) -> tuple[Partition, np.ndarray]:
     """The answer for some rows, and the group of each."""
     z = rows.z.astype(np.float32)
-    cells = make_cells(z, rows.micro, judgement, rows.n_voters, None)
+    cells = make_cells(z, rows.micro, rows.asked, judgement, None)
     joined = join(z, rows.centroids, cells)
     return partition_of(judgement, cells, joined, prior, None), cells.owners[joined.cell]
 

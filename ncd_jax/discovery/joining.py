@@ -15,7 +15,7 @@ from ncd_jax.discovery.padding import filled_chunks
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits
 from ncd_jax.judge.scene import side_by_side
-from ncd_jax.judge.vote import outvoted, voters
+from ncd_jax.judge.vote import nearest_rows, outvoted, voters
 from ncd_jax.types import UNLABELLED, Array, Method, PyTree
 
 __all__ = ["Cells", "JoinedRows", "join", "join_rows", "make_cells", "settle"]
@@ -70,17 +70,12 @@ def settle(problem: Problem, refits: Refits, judgement: Judgement, n_novel: int 
         n_novel: the number of classes where it is given.
     """
     mask = problem.target_mask
-    return make_cells(
-        np.asarray(side_by_side(refits.z))[mask],
-        np.asarray(refits.seen.labels)[mask],
-        judgement,
-        voters(problem.class_size),
-        n_novel,
-    )
+    z, micro = np.asarray(side_by_side(refits.z))[mask], np.asarray(refits.seen.labels)[mask]
+    return make_cells(z, micro, nearest_rows(z, voters(problem.class_size)), judgement, n_novel)
 
 
 def make_cells(
-    z: np.ndarray, micro: np.ndarray, judgement: Judgement, n_voters: int, n_novel: int | None
+    z: np.ndarray, micro: np.ndarray, asked: np.ndarray, judgement: Judgement, n_novel: int | None
 ) -> Cells:
     """Cells of rows that have voted.
 
@@ -89,13 +84,13 @@ def make_cells(
     Args:
         z: `f32[m, V * L]`, the judged rows in all views side by side.
         micro: `i[m]`, the micro cluster of each.
+        asked: `i[m, q]`, neighbours that each row asks.
         judgement: of these.
-        n_voters: neighbours that are asked; see `vote.voters`.
         n_novel: the number of classes where it is given.
     """
     groups = judgement.groups(n_novel)
     before = groups[micro]
-    after = outvoted(z, before, n_voters)
+    after = outvoted(before, asked)
     if n_novel is not None:
         after = np.where(np.isin(before, after), after, before)
     parts, part, sizes = np.unique(

@@ -10,7 +10,7 @@ import numpy as np
 from ncd_jax.judge.micro import rows_each
 from ncd_jax.judge.scene import NARROW, WIDEST
 
-__all__ = ["outvoted", "voters"]
+__all__ = ["nearest_rows", "outvoted", "voters"]
 
 VOTERS = 0.8
 """Neighbours that are asked, as a share of the rows of a micro cluster."""
@@ -28,32 +28,39 @@ def voters(class_size: float) -> int:
     return max(round(VOTERS * float(rows_each(class_size))), FEWEST_VOTERS)
 
 
-def outvoted(z: np.ndarray, labels: np.ndarray, n_voters: int) -> np.ndarray:
-    """Gives every row the label that most of its neighbours have, several times over.
-
-    A row has a voice too, and where two labels have as many keeps its own.
+def nearest_rows(z: np.ndarray, n_nearest: int) -> np.ndarray:
+    """The nearest other rows `i[n, q]` of each row, in no order; all others where there are fewer.
 
     Args:
         z: `f32[n, L]`.
-        labels: `i[n]`, from 0.
-        n_voters: nearest rows that are asked; all others where there are fewer.
-
-    Returns:
-        The labels `i[n]`; one may have no row any more.
+        n_nearest: at least 1.
     """
-    n = len(z)
-    n_voters = min(n_voters, n - 1)
-    if n_voters < 1:
-        return labels
+    n_nearest = min(n_nearest, len(z) - 1)
+    if n_nearest < 1:
+        return np.zeros((len(z), 0), np.intp)
     z = _narrow(z)
     norms = np.sum(z**2, axis=1)
     squared = norms[:, None] + norms[None] - 2.0 * (z @ z.T)
     np.fill_diagonal(squared, np.inf)
-    rows = np.arange(n)
-    asked = np.argpartition(squared, n_voters - 1, axis=1)[:, :n_voters]
+    return np.argpartition(squared, n_nearest - 1, axis=1)[:, :n_nearest]
+
+
+def outvoted(labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Gives every row the label that most of those have that it asks, several times over.
+
+    A row has a voice too, and where two labels have as many keeps its own.
+
+    Args:
+        labels: `i[n]`, from 0.
+        asked: `i[n, q]`, rows that each row asks; see `nearest_rows`.
+
+    Returns:
+        The labels `i[n]`; one may have no row any more.
+    """
+    rows = np.arange(len(labels))
     asked = np.column_stack([asked, rows])
     for _ in range(ROUNDS):
-        voices = np.zeros((n, int(labels.max()) + 1))
+        voices = np.zeros((len(labels), int(labels.max()) + 1))
         np.add.at(voices, (rows[:, None], labels[asked]), 1.0)
         voices[rows, labels] += 0.5  # decides a tie
         labels = voices.argmax(axis=1)

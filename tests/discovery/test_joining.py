@@ -5,6 +5,7 @@ import pytest
 
 from ncd_jax.discovery.joining import join, make_cells, means_of
 from ncd_jax.discovery.judging import Judgement
+from ncd_jax.judge.vote import nearest_rows
 from ncd_jax.types import UNLABELLED
 
 M = 6
@@ -32,7 +33,7 @@ def line():
 
 def test_rows_of_the_other_class_leave_their_micro_cluster(line):
     z, micro, judged = line
-    cells = make_cells(z, micro, judged, 7, None)
+    cells = make_cells(z, micro, nearest_rows(z, 7), judged, None)
     truth = np.repeat([0, 1], 30)
     by_cut = cells.groups[micro]
     by_vote = cells.owners[cells.labels]
@@ -49,7 +50,7 @@ def test_what_a_row_has_joined_is_of_one_group_and_the_nearest_there():
     rng = np.random.default_rng(0)
     z, micro = rng.normal(size=(200, 3)).astype(np.float32), rng.integers(0, 4, 200)
     judged = judgement([0, 0, 1, 2], np.bincount(micro, minlength=M))
-    cells = make_cells(z, micro, judged, 5, None)
+    cells = make_cells(z, micro, nearest_rows(z, 5), judged, None)
     joined = join(z, means_of(z, micro, M), cells)
     np.testing.assert_array_equal(cells.groups[joined.micro], cells.owners[joined.cell])
     away = np.where(cells.groups == cells.groups[joined.micro][:, None], joined.squared, np.inf)
@@ -62,8 +63,8 @@ def test_a_group_that_nobody_votes_for_goes_unless_the_number_is_given():
     z = np.linspace(0, 1, 43)[:, None].astype(np.float32)
     micro = np.repeat([0, 3, 1, 2], [18, 3, 10, 12])
     judged = judgement([0, 0, 0, 1], np.bincount(micro, minlength=M))
-    assert set(make_cells(z, micro, judged, 9, None).owners) == {0, -1}
-    given = make_cells(z, micro, judged, 9, 2)
+    assert set(make_cells(z, micro, nearest_rows(z, 9), judged, None).owners) == {0, -1}
+    given = make_cells(z, micro, nearest_rows(z, 9), judged, 2)
     assert set(given.owners) == {0, 1, -1}
     assert (given.owners[given.labels] == 1).sum() == 3
 
@@ -74,6 +75,6 @@ def test_few_rows_of_a_micro_cluster_are_no_cell():
     micro = np.repeat([0, 2], 20)
     micro[[19, 18]] = 2
     judged = judgement([0, 0, 1, 2], np.array([18, 0, 22, 0, 0, 0]))
-    cells = make_cells(z, micro, judged, 5, None)
+    cells = make_cells(z, micro, nearest_rows(z, 5), judged, None)
     assert (cells.labels == UNLABELLED).sum() == 2
     assert (cells.owners >= 0).sum() == 2
