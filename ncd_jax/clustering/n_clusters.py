@@ -14,6 +14,8 @@ KM_ACC = "km_acc"
 """The index that asks the labelled rows; see `known_accuracy`."""
 INDEX_SIGNS = {name: index.sign for name, index in INDICES.items()} | {KM_ACC: 1}
 """Every index by name: 1 where larger is better, -1 where smaller is."""
+_AT_ONCE = 8
+"""Numbers whose index is measured side by side: distances are read once for all of them."""
 
 
 def best_number(values: Array, sign: int, tolerance: float) -> Array:
@@ -66,8 +68,8 @@ def estimate_n_clusters(
         measured = jnp.where(jnp.eye(len(x), dtype=bool), 0.0, measured)
     ks = jnp.arange(2, max_clusters + 1)
 
-    def value_of(k: Array) -> Array:
-        clusters = kmeans(
+    def labels_of(k: Array) -> Array:
+        return kmeans(
             jax.random.fold_in(key_runs, k),
             x,
             k,
@@ -75,11 +77,15 @@ def estimate_n_clusters(
             mask=mask,
             restarts=restarts,
             max_iter=25,
-        )
-        value = measure(measured, clusters.labels, max_clusters=max_clusters, mask=mask)
+        ).labels
+
+    def value_of(of_k: tuple[Array, Array]) -> Array:
+        k, labels = of_k
+        value = measure(measured, labels, max_clusters=max_clusters, mask=mask)
         return jnp.where(k < jnp.sum(mask), value, -sign * jnp.inf)
 
-    # One k after the other: starts of equal k need about equally many iterations, under
-    # vmap those of different k would all wait for the slowest.
-    values = jax.lax.map(value_of, ks)
+    # One k after the other: starts of equal k need about equally many iterations and slots,
+    # under vmap those of different k would all wait for the slowest.
+    labels = jax.lax.map(labels_of, ks)
+    values = jax.lax.map(value_of, (ks, labels), batch_size=_AT_ONCE)
     return KEstimate(ks[best_number(values, sign, tolerance)], ks, values)
