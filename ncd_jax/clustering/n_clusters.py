@@ -14,8 +14,6 @@ KM_ACC = "km_acc"
 """The index that asks the labelled rows; see `known_accuracy`."""
 INDEX_SIGNS = {name: index.sign for name, index in INDICES.items()} | {KM_ACC: 1}
 """Every index by name: 1 where larger is better, -1 where smaller is."""
-_AT_ONCE = 8
-"""Numbers whose index is measured side by side: distances are read once for all of them."""
 
 
 def best_number(values: Array, sign: int, tolerance: float) -> Array:
@@ -61,7 +59,7 @@ def estimate_n_clusters(
     key_rows, key_runs = jax.random.split(key)
     rows, mask = draw_rows(key_rows, mask, max_rows)
     x = x[rows]
-    measure, on_distances, sign = INDICES[index]
+    measure, on_distances, sign, at_once = INDICES[index]
     measured = x
     if on_distances:
         measured = jnp.sqrt(squared_distances(x, x))
@@ -87,5 +85,5 @@ def estimate_n_clusters(
     # One k after the other: starts of equal k need about equally many iterations and slots,
     # under vmap those of different k would all wait for the slowest.
     labels = jax.lax.map(labels_of, ks)
-    values = jax.lax.map(value_of, (ks, labels), batch_size=_AT_ONCE)
+    values = jax.lax.map(value_of, (ks, labels), batch_size=at_once)
     return KEstimate(ks[best_number(values, sign, tolerance)], ks, values)
