@@ -31,6 +31,8 @@ _ONE_BLOCK = 10
 """Slots up to which none are left out."""
 _FEW_SLOTS = 12
 """Slots up to which a CPU multiplies faster than it adds row by row."""
+_MANY_COLUMNS = 128
+"""Columns beyond which too much would be held for adding: all rows once for each start."""
 
 
 class Rows(NamedTuple):
@@ -204,7 +206,7 @@ def _sums(rows: Rows, labels: Array, n_slots: int, n_blocks: Array | int) -> tup
         total = jnp.zeros((n_slots, rows.x.shape[1])).at[labels].add(rows.x)
         return total, jnp.zeros(n_slots).at[labels].add(rows.weight)
 
-    if n_slots <= _FEW_SLOTS:
+    if n_slots <= _FEW_SLOTS or rows.x.shape[1] > _MANY_COLUMNS:
         return by_products(rows, labels)
     # Other devices add in no fixed order, and equal keys would not give equal results.
     return jax.lax.platform_dependent(rows, labels, cpu=row_by_row, default=by_products)

@@ -264,16 +264,18 @@ def test_nothing_of_rows_times_clusters_is_held():
     assert large - small < 50_000 * 4 * (4 * d + 16), "a few copies of the rows"
 
 
-@pytest.mark.parametrize("slots", [6, 10, 11, 12, 13, 30, 70])
-def test_slots_in_blocks_are_all_slots(slots, rtol):
-    """One Lloyd step against NumPy, on both sides of what is a block and of what is few slots.
+@pytest.mark.parametrize(
+    ("slots", "d"), [(6, 3), (10, 3), (11, 3), (12, 3), (13, 3), (30, 3), (70, 3), (70, 130)]
+)
+def test_slots_in_blocks_are_all_slots(slots, d, rtol):
+    """One Lloyd step against NumPy, for all ways to take slots and to add rows up.
 
     A masked row counts in no slot, and slots beyond the number of clusters stay as they are.
     """
     rng = np.random.default_rng(slots)
-    x = rng.normal(size=(300, 3)).astype(np.float32)
+    x = rng.normal(size=(300, d)).astype(np.float32)
     weight = (np.arange(300) % 5 > 0).astype(np.float32)
-    starts = rng.normal(size=(slots, 3)).astype(np.float32)
+    starts = rng.normal(size=(slots, d)).astype(np.float32)
     starts[1] = starts[0]  # a tie, which the first wins
     step = jax.jit(functools.partial(lloyd, max_iter=1, tol=jnp.float32(0), power=2))
     rows = in_chunks(jnp.asarray(x * weight[:, None]), jnp.asarray(weight), slots)
