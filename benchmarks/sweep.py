@@ -44,7 +44,7 @@ _TURNS = flags.DEFINE_integer("turns", 3, "Turns of ours and the peer.")
 FULL, BATCH = 200, 512
 EPOCHS = {
     "pbn": {"pendigits": (200, 40), "optdigits": (100, 20), "har_shaped": (2, 1)},
-    "tabular_ncd": {"pendigits": (10, 2), "optdigits": (20, 4), "har_shaped": (1, 1)},
+    "tabular_ncd": {"pendigits": (5, 5), "optdigits": (10, 10), "har_shaped": (1, 1)},
 }
 """Epochs of ours and of the peer."""
 
