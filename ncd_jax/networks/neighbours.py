@@ -121,7 +121,7 @@ def _words(bits: Array) -> Array:
 
 
 def _latest(rows: Array) -> Array:
-    """The last of the rows of each column `i32[n]`, from bits `u32[w, n]`; 0 where there is none."""
+    """The last of the rows `u32[w, n]` of each column, `i32[n]`; 0 where there is none."""
     first = 32 * jnp.arange(len(rows), dtype=jnp.int32)[:, None]
     last = first + 31 - jax.lax.clz(rows).astype(jnp.int32)
     return jnp.max(jnp.where(rows > 0, last, 0), axis=0)
