@@ -22,7 +22,15 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks.eager import Rows, better_threads, rows_of_fold, train_pbn, train_tabular_ncd
-from benchmarks.timing import Cost, Floor, compare, compile_program, measure_floor, write_results
+from benchmarks.timing import (
+    Cost,
+    Floor,
+    compare,
+    compile_program,
+    cpu_seconds,
+    measure_floor,
+    write_results,
+)
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.data.table import Table
@@ -44,7 +52,7 @@ _TURNS = flags.DEFINE_integer("turns", 3, "Turns of ours and the peer.")
 FULL, BATCH = 200, 512
 EPOCHS = {
     "pbn": {"pendigits": (200, 40), "optdigits": (100, 20), "har_shaped": (2, 1)},
-    "tabular_ncd": {"pendigits": (10, 2), "optdigits": (20, 4), "har_shaped": (1, 1)},
+    "tabular_ncd": {"pendigits": (5, 5), "optdigits": (10, 10), "har_shaped": (1, 1)},
 }
 """Epochs of ours and of the peer."""
 
@@ -105,6 +113,8 @@ def _measure(floor: Floor, name: str) -> dict[str, Any]:
         "pytorch_seconds": round(found.peer * FULL / theirs, 2),
         "pytorch_epochs": theirs,
         "pytorch_threads": threads,
+        "cpu_seconds_per_training": round(cpu_seconds(program.run) * scale, 2),
+        "pytorch_cpu_seconds": round(cpu_seconds(lambda: train(theirs)) * FULL / theirs, 1),
         "times_pytorch": round(found.ratio * FULL / theirs / scale, 1),
         "compile_seconds": round(program.seconds, 1),
         "megabytes_per_device": round(program.megabytes),

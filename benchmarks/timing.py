@@ -27,6 +27,7 @@ __all__ = [
     "Floor",
     "compare",
     "compile_program",
+    "cpu_seconds",
     "measure_floor",
     "timed",
     "write_results",
@@ -120,6 +121,13 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float]:
     start = time.perf_counter()
     found = jax.block_until_ready(run())
     return found, time.perf_counter() - start
+
+
+def cpu_seconds(run: Callable[[], Any]) -> float:
+    """CPU seconds of all threads: what others do on the machine hardly changes them."""
+    start = time.process_time()
+    jax.block_until_ready(run())
+    return time.process_time() - start
 
 
 def compare(ours: Callable[[], Any], peer: Callable[[], Any], turns: int = 3) -> Compared:

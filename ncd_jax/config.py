@@ -51,7 +51,8 @@ class SearchConfig:
         restarts: k-means restarts of the clustering that is scored in a fold.
         held_out: share of the rows of every known class that lose their label once, so that it
             can be measured how many of them get it back.
-        lanes: most trainings that run side by side on a device; bounds memory.
+        lanes: most trainings that run side by side on a device; bounds memory. 0: as many as suit
+            the device.
         storage: where workers on several machines share the search: `postgresql://...`,
             `sqlite:///...` or the path of a journal file; empty for the run's own journal.
         grace: seconds without a sign of life after which a worker's candidates go to others.
@@ -66,7 +67,7 @@ class SearchConfig:
     sampler: str = "tpe"
     restarts: int = 5
     held_out: float = 0.1
-    lanes: int = 40
+    lanes: int = 0
     storage: str = ""
     grace: float = 60.0
 
@@ -158,7 +159,7 @@ _AT_LEAST = {
     "search.winners": 1,
     "search.restarts": 1,
     "search.held_out": 0,
-    "search.lanes": 1,
+    "search.lanes": 0,
     "search.grace": 1,
     "train.epochs": 1,
     "train.batch_size": 2,

@@ -89,11 +89,14 @@ class Batch(NamedTuple):
             rows are truly novel ones, and known ones whose label is held out. Nobody can say which
             is which, so no method gives them a class or a cluster in training; they serve where
             none is needed, as in reconstruction.
+        places: `i32[w]`, where in the batch the wanted rows are, zeros behind the last one. Pairs
+            of few rows need not be looked for among all. None, and `w` is `b`.
     """
 
     x: Array
     y: Array
     wanted: Array
+    places: Array | None = None
 
 
 class Clusters(NamedTuple):

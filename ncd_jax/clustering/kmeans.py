@@ -77,7 +77,7 @@ def kmeans(
         distance = jnp.where(weight > 0, avoid, distance)
     variance = jnp.sum(centered**2) / jnp.maximum(weight.sum(), 1.0) / max(x.shape[1], 1)
     settle = functools.partial(
-        lloyd, active=active, max_iter=max_iter, tol=tol * variance, power=power
+        lloyd, n_clusters=n_clusters, max_iter=max_iter, tol=tol * variance, power=power
     )
     draw = functools.partial(
         draw_starts,
@@ -92,7 +92,7 @@ def kmeans(
         key, key_rows = jax.random.split(key)
         rows, counts = draw_rows(key_rows, weight > 0, max_start_rows)
         rivals = (centered[rows], counts.astype(x.dtype), distance[rows])
-    chunks = in_chunks(*rivals[:2], restarts * max_clusters)
+    chunks = in_chunks(*rivals[:2], max_clusters, restarts)
 
     def start(key: Array) -> Settled:
         rows, weight, distance = rivals

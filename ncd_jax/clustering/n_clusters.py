@@ -59,15 +59,15 @@ def estimate_n_clusters(
     key_rows, key_runs = jax.random.split(key)
     rows, mask = draw_rows(key_rows, mask, max_rows)
     x = x[rows]
-    measure, on_distances, sign = INDICES[index]
+    measure, on_distances, sign, at_once = INDICES[index]
     measured = x
     if on_distances:
         measured = jnp.sqrt(squared_distances(x, x))
         measured = jnp.where(jnp.eye(len(x), dtype=bool), 0.0, measured)
     ks = jnp.arange(2, max_clusters + 1)
 
-    def value_of(k: Array) -> Array:
-        clusters = kmeans(
+    def labels_of(k: Array) -> Array:
+        return kmeans(
             jax.random.fold_in(key_runs, k),
             x,
             k,
@@ -75,11 +75,15 @@ def estimate_n_clusters(
             mask=mask,
             restarts=restarts,
             max_iter=25,
-        )
-        value = measure(measured, clusters.labels, max_clusters=max_clusters, mask=mask)
+        ).labels
+
+    def value_of(of_k: tuple[Array, Array]) -> Array:
+        k, labels = of_k
+        value = measure(measured, labels, max_clusters=max_clusters, mask=mask)
         return jnp.where(k < jnp.sum(mask), value, -sign * jnp.inf)
 
-    # One k after the other: starts of equal k need about equally many iterations, under
-    # vmap those of different k would all wait for the slowest.
-    values = jax.lax.map(value_of, ks)
+    # One k after the other: starts of equal k need about equally many iterations and slots,
+    # under vmap those of different k would all wait for the slowest.
+    labels = jax.lax.map(labels_of, ks)
+    values = jax.lax.map(value_of, (ks, labels), batch_size=at_once)
     return KEstimate(ks[best_number(values, sign, tolerance)], ks, values)

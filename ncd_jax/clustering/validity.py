@@ -30,11 +30,14 @@ class Index(NamedTuple):
         measure: `(rows, labels, *, max_clusters, mask) -> scalar`.
         on_distances: whether `rows` are the distances `f32[n, n]` between them, or `f32[n, d]`.
         sign: 1 where larger is better, -1 where smaller is.
+        at_once: partitions to measure side by side: the distances are read once for them, and
+            one alone where each has need of numbers for all pairs of rows.
     """
 
     measure: Callable[..., Array]
     on_distances: bool
     sign: int
+    at_once: int = 8
 
 
 def silhouette(distances: Array, labels: Array, *, max_clusters: int, mask: Array) -> Array:
@@ -139,7 +142,7 @@ INDICES: dict[str, Index] = {
     "silhouette": Index(silhouette, on_distances=True, sign=1),
     "davies_bouldin": Index(davies_bouldin, on_distances=False, sign=-1),
     "calinski_harabasz": Index(calinski_harabasz, on_distances=False, sign=1),
-    "dunn": Index(dunn, on_distances=True, sign=1),
+    "dunn": Index(dunn, on_distances=True, sign=1, at_once=1),
 }
 
 

@@ -155,9 +155,14 @@ def tabular_ncd(spec: Spec) -> Method:
         # more than one among five, and a share of all rows tuned on those would melt these.
         n_rows = jnp.sum(batch.wanted) / (state.k if variant == "class_share" else 1)
         n_nearest = jnp.floor(unit_of_top_k * hparams.top_k * n_rows)
-        z = jax.lax.stop_gradient(out.latent)
-        together = similar_pairs(z, batch.wanted, n_nearest.astype(jnp.int32))
-        pairs = pair_cross_entropy(jnp.where(slots, out.clusters, -1e9), together, batch.wanted)
+        places = batch.places
+        if places is None:
+            (places,) = jnp.nonzero(batch.wanted, size=len(batch.x), fill_value=0)
+        told = jnp.arange(len(places)) < jnp.sum(batch.wanted)
+        z = jax.lax.stop_gradient(out.latent)[places]
+        together = similar_pairs(z, told, n_nearest.astype(jnp.int32))
+        said = jnp.where(slots, out.clusters[places], -1e9)
+        pairs = pair_cross_entropy(said, together, told)
         steady_clusters = disagreement(out.clusters, moved.clusters, batch.wanted, slots)
         classification = hparams.w1 * cross_entropy + (1.0 - hparams.w1) * steady_classes
         clustering = hparams.w2 * pairs + (1.0 - hparams.w2) * steady_clusters

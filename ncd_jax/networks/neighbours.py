@@ -5,15 +5,15 @@ of the neighbours.
 
 Neighbours are the most cosine-similar rows of the same kind, labelled or unlabelled. They are
 found without sorting: distances become whole numbers, and the one of a given rank is found bit
-by bit, by counting. That is one cheap pass over the matrix a bit, for any traced rank; and
-as the matrix says nothing of labels, all lanes of a sweep share it.
+by bit, by counting, for any traced rank. As the distances say nothing of labels, all lanes of a
+sweep share them, cut into bits that are packed 32 rows a word.
 
 Sources: Troisemaine et al., "A Method for Discovering Novel Classes in Tabular Data", 2022,
 arXiv 2209.01217; Chawla et al., "SMOTE: synthetic minority over-sampling technique", 2002, section
 6.1 on categories. Distances stay those of encoded rows, without its median of deviations.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -70,9 +70,6 @@ def distance_levels(x: Array, y: Array) -> Array:
     return jnp.round(level).astype(jnp.int16)
 
 
-# Here and below one lane after the other: the matrices of many lanes side by side do not fit into
-# the cache of a CPU, which takes two to three times as long.
-@jax.custom_batching.sequential_vmap
 def level_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> Array:
     """The level `i16[n]` of the row that has a given rank in each column, nearest first.
 
@@ -85,30 +82,49 @@ def level_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> A
         kind: `bool[p]`, kind of each row.
         own_kind: `bool[n]`, kind of each column.
     """
+    return _find_rank(levels, rank, kind, own_kind)[0]
+
+
+def _find_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> tuple[Array, Array]:
+    """That level, and the rows at it as bits, `u32[w, n]`; 0 where there is none.
+
+    Levels are cut into their bits, and 32 rows share a word. A bit after the other, the rows
+    that may have the rank become fewer: those without the bit are nearer than those with it,
+    and counting them tells among which it is.
+    """
     chex.assert_shape(levels, (len(kind), len(own_kind)))
-    # Vectors of 16 bits hold twice as many numbers as those of 32.
-    count_type = jnp.int16 if len(kind) <= FAR else jnp.int32
+    # Filled up before they are cut, in one pass instead of one a bit.
+    levels = jnp.pad(levels, ((0, -len(levels) % 32), (0, 0)))
+    planes = jnp.stack([_words((levels >> bit) & 1) for bit in reversed(range(BITS))])
+    rows = jnp.where(own_kind, _words(kind)[:, None], _words(~kind)[:, None])
 
-    def add_bit(i: Array, level: Array) -> Array:
-        above = level + (jnp.int16(1) << (BITS - 1 - i).astype(jnp.int16))
-        # Nothing is below 0: a limit of 0 leaves out the rows of the other kind.
-        of_true, of_false = jnp.where(own_kind, above, 0), jnp.where(own_kind, 0, above)
-        limit = jnp.where(kind[:, None], of_true, of_false)
-        nearer = jnp.sum(levels < limit, axis=0, dtype=count_type)
-        return jnp.where(nearer < rank, above, level)
+    def narrow(carry: tuple[Array, Array, Array], plane: Array) -> tuple[Any, None]:
+        level, rank, rows = carry
+        nearer = rows & ~plane
+        n_nearer = jnp.sum(jax.lax.population_count(nearer), axis=0, dtype=jnp.int32)
+        beyond = n_nearer < rank
+        rows = jnp.where(beyond, rows & plane, nearer)
+        return (2 * level + beyond, jnp.where(beyond, rank - n_nearer, rank), rows), None
 
-    return jax.lax.fori_loop(0, BITS, add_bit, jnp.zeros(len(own_kind), jnp.int16))
+    rank = jnp.broadcast_to(jnp.asarray(rank, jnp.int32), own_kind.shape)
+    start = jnp.zeros(own_kind.shape, jnp.int16), rank, rows
+    (level, _, rows), _ = jax.lax.scan(narrow, start, planes)
+    return level, rows
 
 
-@jax.custom_batching.sequential_vmap
-def _row_of_rank(levels: Array, rank: Array, kind: Array, own_kind: Array) -> Array:
-    """The latest row `i[n]` of the level that has a given rank; arguments as `level_of_rank`."""
-    level = level_of_rank(levels, rank, kind, own_kind)
-    chosen = (levels == level[None, :]) & (kind[:, None] == own_kind[None, :])
-    # A maximum of indices is many times faster than an argmax.
-    index_type = jnp.int16 if len(kind) <= FAR else jnp.int32
-    index = jnp.arange(len(kind), dtype=index_type)[:, None]
-    return jnp.max(jnp.where(chosen, index, 0), axis=0)
+def _words(bits: Array) -> Array:
+    """Bits `[p, ...]` of 32 rows each as words `u32[w, ...]`, the first row the lowest bit."""
+    bits = jnp.pad(bits, ((0, -len(bits) % 32), *[(0, 0)] * (bits.ndim - 1)))
+    bits = bits.reshape(-1, 32, *bits.shape[1:]).astype(jnp.uint32)
+    place = jnp.arange(32, dtype=jnp.uint32).reshape(32, *[1] * (bits.ndim - 2))
+    return jnp.sum(bits << place[None], axis=1, dtype=jnp.uint32)
+
+
+def _latest(rows: Array) -> Array:
+    """The last of the rows `u32[w, n]` of each column, `i32[n]`; 0 where there is none."""
+    first = 32 * jnp.arange(len(rows), dtype=jnp.int32)[:, None]
+    last = first + 31 - jax.lax.clz(rows).astype(jnp.int32)
+    return jnp.max(jnp.where(rows > 0, last, 0), axis=0)
 
 
 def augment(
@@ -151,7 +167,7 @@ def augment(
     choices = jnp.minimum(jnp.where(labelled, n_labelled, n_unlabelled) - 1, k_neighbors)
     rank = 1 + jnp.floor(jax.random.uniform(key_rank, (n,), x.dtype) * choices).astype(jnp.int32)
     rank = jnp.minimum(rank, choices)
-    neighbour = pool.x[_row_of_rank(levels, rank, pool.labelled, labelled)]
+    neighbour = pool.x[_latest(_find_rank(levels, rank, pool.labelled, labelled)[1])]
     part = jnp.where(choices > 0, jax.random.uniform(key_part, (n,), x.dtype), 0.0)
     moved = x + part[:, None] * (neighbour - x)
     if not blocks:

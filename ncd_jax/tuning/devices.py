@@ -9,7 +9,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ncd_jax.types import PyTree
 
-__all__ = ["in_shares", "spread_over_devices"]
+__all__ = ["fitting_lanes", "in_shares", "spread_over_devices"]
 
 T = TypeVar("T")
 SHARE = PartitionSpec("share")
@@ -55,6 +55,15 @@ def in_shares(work: Callable[[PyTree], T], items: PyTree, devices: list[jax.Devi
     # values cannot see through a scan that starts from them.
     spread = jax.shard_map(work, mesh=mesh, in_specs=SHARE, out_specs=SHARE, check_vma=False)
     return jax.lax.with_sharding_constraint(spread(padded), NamedSharding(mesh, SHARE))
+
+
+def fitting_lanes() -> int:
+    """Trainings that run side by side on a device of this kind.
+
+    A core is fastest where a batch of all of them stays in its cache: see docs/speed.md. Other
+    devices want many, and nobody has measured them.
+    """
+    return 20 if jax.default_backend() == "cpu" else 40
 
 
 def _length(items: PyTree) -> int:

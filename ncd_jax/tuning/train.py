@@ -1,12 +1,14 @@
 """One training as one scan: no Python in the loop."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.types import Array, Batch, Goal, Method, NCDData, PyTree, StepFn
 
-__all__ = ["epoch_order", "train"]
+__all__ = ["epoch_order", "most_wanted", "train"]
 
 
 def epoch_order(key: Array, n_rows: int, batch_size: int) -> Array:
@@ -20,6 +22,17 @@ def epoch_order(key: Array, n_rows: int, batch_size: int) -> Array:
     # Equal draws are rare and harmless; `jax.random.permutation` sorts again because of them.
     order = jnp.argsort(jax.random.bits(key, (n_rows,)))
     return jnp.resize(order, (n_steps, rows_per_step))
+
+
+def most_wanted(n_wanted: int, n_rows: int, rows_per_step: int) -> int:
+    """So many of `n_wanted` among `n_rows` rows that a batch hardly ever has more.
+
+    By Bernstein's inequality it is one batch in 10^10; the rows that are left over there are told
+    apart in another epoch.
+    """
+    mean, odds = rows_per_step * n_wanted / n_rows, math.log(1e10)
+    spread = math.sqrt(2 * odds * mean * (1 - n_wanted / n_rows) + (odds / 3) ** 2)
+    return min(math.ceil(mean + odds / 3 + spread), n_wanted, rows_per_step)
 
 
 def train(
@@ -69,7 +82,9 @@ def train(
 
             def one(state: PyTree, inputs: tuple[Array, Array]) -> tuple[PyTree, dict[str, Array]]:
                 key, rows = inputs
-                batch = Batch(data.x[rows], data.y[rows], wanted[rows])
+                most = most_wanted(len(goal.rows), len(data.x), len(rows))
+                (places,) = jnp.nonzero(wanted[rows], size=most, fill_value=0)
+                batch = Batch(data.x[rows], data.y[rows], wanted[rows], places)
                 return step(key, state, batch, hparams)
 
             state, info = jax.lax.scan(one, state, (keys, order))

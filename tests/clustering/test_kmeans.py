@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.clustering.kmeans import kmeans, nearest, squared_distances
+from ncd_jax.clustering.lloyd import in_chunks, lloyd
 
 K = 6
 KEY = jax.random.key(0)
@@ -261,3 +262,56 @@ def test_nothing_of_rows_times_clusters_is_held():
     ]
     small, large = (size.temp_size_in_bytes for size in sizes)
     assert large - small < 50_000 * 4 * (4 * d + 16), "a few copies of the rows"
+
+
+@pytest.mark.parametrize(
+    ("slots", "d"), [(6, 3), (10, 3), (11, 3), (12, 3), (13, 3), (30, 3), (70, 3), (70, 130)]
+)
+def test_slots_in_blocks_are_all_slots(slots, d, rtol):
+    """One Lloyd step against NumPy, for all ways to take slots and to add rows up.
+
+    A masked row counts in no slot, and slots beyond the number of clusters stay as they are.
+    """
+    rng = np.random.default_rng(slots)
+    x = rng.normal(size=(300, d)).astype(np.float32)
+    weight = (np.arange(300) % 5 > 0).astype(np.float32)
+    starts = rng.normal(size=(slots, d)).astype(np.float32)
+    starts[1] = starts[0]  # a tie, which the first wins
+    step = jax.jit(functools.partial(lloyd, max_iter=1, tol=jnp.float32(0), power=2))
+    rows = in_chunks(jnp.asarray(x * weight[:, None]), jnp.asarray(weight), slots)
+    for k in sorted({1, 2, slots // 2, slots // 2 + 1, slots}):
+        labels = cdist(x, starts[:k]).argmin(axis=1)
+        expected = starts.copy()
+        for c in np.unique(labels[weight > 0]):
+            expected[c] = x[(labels == c) & (weight > 0)].mean(axis=0)
+        found = step(rows, starts, n_clusters=k)
+        np.testing.assert_allclose(found.centroids, expected, rtol=10 * rtol, atol=1e-5)
+        inertia = cdist(x[weight > 0], expected[:k], "sqeuclidean").min(axis=1).sum()
+        np.testing.assert_allclose(found.inertia, inertia, rtol=10 * rtol)
+
+
+def test_sums_of_both_kinds_are_equal(rtol):
+    """Few slots are multiplied and many added up on a CPU: spare slots change no result."""
+    x = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
+    found = [
+        jax.jit(functools.partial(kmeans, max_clusters=slots, restarts=3, trials=1, max_iter=5))(
+            KEY, x, 1
+        )
+        for slots in (10, 12, 30)
+    ]
+    for other in found[1:]:
+        np.testing.assert_allclose(other.centroids[0], found[0].centroids[0], atol=1e-6)
+        np.testing.assert_allclose(other.inertia, found[0].inertia, rtol=rtol)
+
+
+def test_vmap_over_numbers_of_clusters_equals_loop(rtol):
+    """As folds are scored: each lane has its own number of blocks."""
+    x = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
+    run = functools.partial(kmeans, x=x, max_clusters=40, restarts=2, max_iter=4)
+    keys, ks = jax.random.split(KEY, 3), jnp.array([3, 25, 40])
+    together = jax.jit(jax.vmap(lambda key, k: run(key, n_clusters=k)))(keys, ks)
+    alone = jax.jit(lambda key, k: run(key, n_clusters=k))
+    for i in range(3):
+        one = alone(keys[i], ks[i])
+        np.testing.assert_array_equal(together.labels[i], one.labels)
+        np.testing.assert_allclose(together.centroids[i], one.centroids, rtol=rtol, atol=1e-5)

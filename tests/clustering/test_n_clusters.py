@@ -52,6 +52,14 @@ def test_every_index_counts_blobs(index, blobs):
     np.testing.assert_array_equal(result.values == worst, result.ks >= 6)
 
 
+@pytest.mark.parametrize("index", INDICES)
+def test_indices_side_by_side_hold_few_copies_of_the_distances(index):
+    n = 400
+    run = functools.partial(estimate_n_clusters, max_clusters=MAX, restarts=1, index=index)
+    need = jax.jit(run).lower(KEY, jnp.zeros((n, 4))).compile().memory_analysis()
+    assert need.temp_size_in_bytes < 6 * 4 * n**2
+
+
 def test_index_is_the_silhouette_of_the_blobs(estimate, blobs, rtol):
     x, classes = blobs([50, 40, 30], 4)
     index = estimate(x).values

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -104,6 +105,15 @@ def test_folds_know_the_tolerance_of_the_method(table):
     info = dataclasses.replace(ready.info, k_tolerance=0.07)
     protocol = fold_protocol(ready._replace(info=info), ready.hidden_folds)
     assert protocol.k_search.tolerance == 0.07
+
+
+@pytest.mark.parametrize(("kind", "fitting"), [("cpu", 20), ("gpu", 40)])
+def test_lanes_suit_the_device_where_they_are_not_given(kind, fitting, table, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: kind)
+    for lanes, expected in ((0, fitting), (3, 3)):
+        config = dataclasses.replace(config_of("silhouette"), search=SearchConfig(lanes=lanes))
+        ready = prepare(config, table, None)
+        assert fold_protocol(ready, ready.hidden_folds).lanes == expected
 
 
 def test_nothing_can_be_told_apart_in_any_refit(table):

@@ -74,6 +74,21 @@ def test_rows_behind_the_mask_have_no_gradient(loss_and_grad):
     assert (np.asarray(grad)[MASK] != 0).any(axis=1).all()
 
 
+@pytest.mark.parametrize("scale", [0.1, 1.0, 5.0])
+def test_slope_of_pair_cross_entropy_by_differentiating_its_definition(scale, loss_and_grad, rtol):
+    def definition(logits):
+        p = jax.nn.softmax(logits[MASK])
+        same = jnp.matmul(p, p.T, precision="highest")
+        i, j = np.triu_indices(len(p), k=1)
+        together = TOGETHER[np.ix_(MASK, MASK)][i, j]
+        return -jnp.mean(jnp.log(jnp.where(together, same[i, j], 1.0 - same[i, j]) + 1e-7))
+
+    logits = jnp.asarray(scale * LOGITS)
+    _, grad = loss_and_grad(logits, jnp.asarray(TOGETHER), jnp.asarray(MASK))
+    expected = jax.grad(definition)(logits)
+    np.testing.assert_allclose(grad, expected, atol=100 * rtol * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("n_rows", [0, 1])
 def test_without_a_pair_the_loss_is_0(n_rows, loss_and_grad):
     mask = jnp.arange(N) < n_rows

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import hypergeom
 
-from ncd_jax.tuning.train import epoch_order, train
+from ncd_jax.tuning.train import epoch_order, most_wanted, train
 from ncd_jax.types import Batch, Goal, Stage
 
 KEY = jax.random.key(3)
@@ -28,6 +29,32 @@ def test_epoch_order(n_rows, batch_size, shape):
 def test_epochs_have_their_own_order():
     a, b = (epoch_order(jax.random.fold_in(KEY, i), 50, 10) for i in range(2))
     assert (a != b).any()
+
+
+@pytest.mark.parametrize("n_wanted", [0, 1, 30, 1500, 7000, 7494])
+def test_hardly_any_batch_has_more_wanted_rows(n_wanted):
+    """By the distribution of rows drawn without replacement; and room is not wasted."""
+    most = most_wanted(n_wanted, 7494, 500)
+    assert hypergeom.sf(most, 7494, n_wanted, 500) <= 1e-10
+    assert most <= min(n_wanted, 500)
+    assert n_wanted > 1500 or most < 220
+
+
+def test_steps_are_told_where_the_wanted_rows_are(toy, table, goal, toy_hparams):
+    data, _ = table
+
+    def step(key, state, batch, hparams):
+        there = jnp.arange(len(batch.places)) < jnp.sum(batch.wanted)
+        times = jnp.zeros(len(batch.x), jnp.int32).at[batch.places].add(there)
+        off = jnp.sum(times != batch.wanted)
+        return state, {"loss": off.astype(jnp.float32), "room": jnp.float32(len(batch.places))}
+
+    few = goal._replace(rows=goal.rows[:6], mask=goal.mask[:6])
+    method = toy._replace(stages=(Stage(step),))
+    run = functools.partial(train, epochs=3, batch_size=32)
+    _, info = jax.jit(lambda data: run(KEY, method, data, few, toy_hparams({"lr": 0.1})))(data)
+    assert (info["room"] == 6).all()
+    assert (info["loss"] == 0).all()
 
 
 @pytest.fixture(scope="module")
