@@ -185,6 +185,7 @@ def _nearest(
 
 def _sums(rows: Rows, labels: Array, n_slots: int, n_blocks: Array | int) -> tuple[Array, Array]:
     """Sums `f32[K, d]` of the rows in each slot, and their numbers `f32[K]`."""
+    dtype = rows.x.dtype
 
     def by_products(rows: Rows, labels: Array) -> tuple[Array, Array]:
         size = _block_size(n_slots)
@@ -197,14 +198,14 @@ def _sums(rows: Rows, labels: Array, n_slots: int, n_blocks: Array | int) -> tup
             return total, count.at[block].set(jnp.sum(member, axis=1))
 
         blocks = (_n_blocks(n_slots), size)
-        sums = (jnp.zeros((*blocks, rows.x.shape[1])), jnp.zeros(blocks))
+        sums = (jnp.zeros((*blocks, rows.x.shape[1]), dtype), jnp.zeros(blocks, dtype))
         sums = add(0, sums) if blocks[0] == 1 else jax.lax.fori_loop(0, n_blocks, add, sums)
         total, count = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n_slots], sums)
         return total, count
 
     def row_by_row(rows: Rows, labels: Array) -> tuple[Array, Array]:
-        total = jnp.zeros((n_slots, rows.x.shape[1])).at[labels].add(rows.x)
-        return total, jnp.zeros(n_slots).at[labels].add(rows.weight)
+        total = jnp.zeros((n_slots, rows.x.shape[1]), dtype).at[labels].add(rows.x)
+        return total, jnp.zeros(n_slots, dtype).at[labels].add(rows.weight)
 
     if n_slots <= _FEW_SLOTS or rows.x.shape[1] > _MANY_COLUMNS:
         return by_products(rows, labels)

@@ -30,6 +30,7 @@ def most_wanted(n_wanted: int, n_rows: int, rows_per_step: int) -> int:
     By Bernstein's inequality it is one batch in 10^10; the rows that are left over there are told
     apart in another epoch.
     """
+    n_wanted = min(n_wanted, n_rows)  # lists of rows are filled up
     mean, odds = rows_per_step * n_wanted / n_rows, math.log(1e10)
     spread = math.sqrt(2 * odds * mean * (1 - n_wanted / n_rows) + (odds / 3) ** 2)
     return min(math.ceil(mean + odds / 3 + spread), n_wanted, rows_per_step)

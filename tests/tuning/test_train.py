@@ -40,6 +40,10 @@ def test_hardly_any_batch_has_more_wanted_rows(n_wanted):
     assert n_wanted > 1500 or most < 220
 
 
+def test_lists_of_wanted_rows_may_be_filled_up_beyond_the_table():
+    assert most_wanted(128, 121, 61) == most_wanted(121, 121, 61) == 61
+
+
 def test_steps_are_told_where_the_wanted_rows_are(toy, table, goal, toy_hparams):
     data, _ = table
 
