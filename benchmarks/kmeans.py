@@ -1,7 +1,7 @@
 """k-means with ten restarts against scikit-learn and OTT-JAX, at equal inertia.
 
 python -m benchmarks.kmeans                 # needs the extra `bench`
-python -m benchmarks.kmeans --n=1000000     # some of the sizes
+python -m benchmarks.kmeans --n=1000000 --d=16 --turns=1    # some of the sizes
 python -m benchmarks.kmeans --small         # three sizes, for `make bench`
 
 All three get the same rows, tolerance and limit of iterations; ours and scikit-learn's take turns
@@ -32,6 +32,7 @@ from ncd_jax.clustering.kmeans import kmeans
 
 _SMALL = flags.DEFINE_bool("small", False, "Three sizes that take half a minute.")
 _N = flags.DEFINE_list("n", [], "Numbers of rows; all that there are by default.")
+_D = flags.DEFINE_list("d", [], "Numbers of columns; all that there are by default.")
 _TURNS = flags.DEFINE_integer("turns", 3, "Turns of ours and scikit-learn.")
 
 SMALL = ((10_000, 16, 10), (100_000, 16, 10), (10_000, 16, 50))
@@ -49,11 +50,15 @@ OTT_HOLDS = 2e7
 def main(_: list[str]) -> None:
     """Measures every size, one after the other."""
     all_sizes = SMALL if _SMALL.value else SIZES
-    sizes = [size for size in all_sizes if not _N.value or str(size[0]) in _N.value]
+    sizes = [
+        (n, d, k)
+        for n, d, k in all_sizes
+        if (not _N.value or str(n) in _N.value) and (not _D.value or str(d) in _D.value)
+    ]
     floor = measure_floor()
     rows = [_measure(floor, *size) for size in sizes]
     write_results(
-        "_".join(["kmeans", *(["small"] if _SMALL.value else []), *_N.value]),
+        "_".join(["kmeans", *(["small"] if _SMALL.value else []), *_N.value, *_D.value]),
         rows,
         restarts=RESTARTS,
         max_iter=MAX_ITER,

@@ -161,7 +161,7 @@ def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
     except OSError as error:
         return 1, f"{error}; {_KEPT}", leads()
     except jax.errors.JaxRuntimeError as error:
-        remedy = "where memory ran out, give a smaller --config.search.lanes"
+        remedy = "where memory ran out, give --config.search.lanes=8 or less"
         if jax.distributed.is_initialized():
             remedy = "where a connection was closed, another process has ended and says why"
         return 1, f"{str(error).splitlines()[0]}; {remedy}; {_KEPT}", False
