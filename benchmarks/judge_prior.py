@@ -33,7 +33,8 @@ from benchmarks.judge_tables import (
 from ncd_jax.clustering.matching import count_pairs
 from ncd_jax.config import JUDGE, KConfig, RunConfig
 from ncd_jax.discovery.calibration import is_right
-from ncd_jax.discovery.joining import join, make_cells
+from ncd_jax.discovery.cells import SeenRows, seen_rows, settle
+from ncd_jax.discovery.joining import join
 from ncd_jax.discovery.judged import partition_of
 from ncd_jax.discovery.judging import FoldScenes, Judgement, judge_scenes, see_folds
 from ncd_jax.discovery.problem import Problem, prepare
@@ -49,8 +50,6 @@ from ncd_jax.judge.confidence import (
 from ncd_jax.judge.features import NAMES
 from ncd_jax.judge.number import NUMBER_FEATURES, number_features
 from ncd_jax.judge.prior import Prior
-from ncd_jax.judge.scene import side_by_side
-from ncd_jax.judge.vote import nearest_rows, voters
 from ncd_jax.judge.weights import RAREST
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
@@ -68,22 +67,6 @@ PAIR_STRENGTH, NUMBER_STRENGTH, SURE_STRENGTH = 0.01, 1e-4, 1e-3
 _TABLES = flags.DEFINE_list("tables", list(TABLES), "Tables; a prior is written from all alone.")
 _OUT = flags.DEFINE_string("out", "benchmarks/results/judge.json", "Where figures go.")
 _PRIOR = flags.DEFINE_string("prior", "ncd_jax/judge/prior.json", "Where the prior goes.")
-
-
-class SeenRows(NamedTuple):
-    """Rows that were judged.
-
-    Attributes:
-        z: `f16[m, V * L]`, in all views side by side; there are many.
-        micro: `i[m]`.
-        centroids: `f32[M, V * L]`, of the micro clusters.
-        asked: `i16[m, q]`, neighbours that vote; every judge asks the same.
-    """
-
-    z: np.ndarray
-    micro: np.ndarray
-    centroids: np.ndarray
-    asked: np.ndarray
 
 
 class Sight(NamedTuple):
@@ -124,28 +107,25 @@ def look_at(split: Split, config: RunConfig) -> Sight:
     assert problem.candidates is not None
     folds = see_folds(problem, problem.candidates)
     refits = refit_all(problem, problem.candidates)
-    rows = _seen(problem, refits)
+    rows = _light_rows(seen_rows(problem, refits))
     hidden_rows = [
-        _seen(problem.of_fold(f), of_fold)
+        _light_rows(seen_rows(problem.of_fold(f), of_fold))
         for of_fold, f in zip(folds.refits, folds.numbers, strict=True)
     ]
     light = folds._replace(refits=[_light(each) for each in folds.refits])
     return Sight(split, problem, light, _light(refits), rows, hidden_rows)
 
 
-def _seen(problem: Problem, refits: Refits) -> SeenRows:
-    mask, seen = problem.target_mask, refits.seen
-    z = np.asarray(side_by_side(refits.z))[mask]
-    asked = nearest_rows(z, voters(problem.class_size)).astype(np.int16)
-    micro, centroids = np.asarray(seen.labels)[mask], np.asarray(seen.centroids)
-    return SeenRows(z.astype(np.float16), micro, centroids, asked)
+def _light_rows(rows: SeenRows) -> SeenRows:
+    """The same in half the memory: there are many."""
+    return rows._replace(z=rows.z.astype(np.float16), asked=rows.asked.astype(np.int16))
 
 
 def _partition(judgement: Judgement, rows: SeenRows, prior: Prior) -> tuple[Partition, np.ndarray]:
     """The answer for some rows, and the group of each."""
-    z = rows.z.astype(np.float32)
-    cells = make_cells(z, rows.micro, rows.asked, judgement, None)
-    joined = join(z, rows.centroids, cells)
+    rows = rows._replace(z=rows.z.astype(np.float32))
+    cells = settle(rows, judgement, None)
+    joined = join(rows, cells)
     return partition_of(judgement, cells, joined, prior, None), cells.owners[joined.cell]
 
 

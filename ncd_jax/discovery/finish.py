@@ -9,6 +9,7 @@ import numpy as np
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.answers import Answer, choose, nothing_novel
 from ncd_jax.discovery.calibration import AS_IT_IS, calibrate
+from ncd_jax.discovery.cells import Cells, seen_rows, settle
 from ncd_jax.discovery.familiarity import familiarity, make_reference
 from ncd_jax.discovery.gating import Gated
 from ncd_jax.discovery.hidden_class_evaluation import (
@@ -18,7 +19,7 @@ from ncd_jax.discovery.hidden_class_evaluation import (
     recognise,
     without_some_labels,
 )
-from ncd_jax.discovery.joining import Cells, JoinedRows, join_rows, settle
+from ncd_jax.discovery.joining import JoinedRows, join_rows
 from ncd_jax.discovery.judged import answer_of, evaluate_folds, partition_of, row_confidence
 from ncd_jax.discovery.judging import Judgement, judge_scenes, see_folds
 from ncd_jax.discovery.model import Model, apply_model, fitted_model, refit_and_choose
@@ -149,7 +150,7 @@ def _by_judge(sifted: Sifted, table: Table, progress: Reporter, seconds: Stopwat
     ) -> tuple[Answer, tuple[Cells, JoinedRows] | None]:
         if not len(new):
             return nothing_novel(problem, refits.z.shape[-1]), None
-        cells = settle(problem, refits, judgement, problem.n_novel)
+        cells = settle(seen_rows(problem, refits), judgement, problem.n_novel)
         rows = join_rows(problem, refits, cells, x)
         return answer_of(problem, refits, judgement, cells, rows), (cells, rows)
 

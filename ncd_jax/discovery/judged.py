@@ -8,8 +8,9 @@ import numpy as np
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.answers import Answer
 from ncd_jax.discovery.calibration import is_right
+from ncd_jax.discovery.cells import Cells, means_of, seen_rows, settle
 from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
-from ncd_jax.discovery.joining import Cells, JoinedRows, join, means_of, settle
+from ncd_jax.discovery.joining import JoinedRows, join
 from ncd_jax.discovery.judging import FoldScenes, Judgement
 from ncd_jax.discovery.model import apply_model, fitted_model
 from ncd_jax.discovery.problem import Problem
@@ -23,7 +24,6 @@ from ncd_jax.judge.confidence import (
 )
 from ncd_jax.judge.number import number_probability
 from ncd_jax.judge.prior import Prior
-from ncd_jax.judge.scene import side_by_side
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["answer_of", "evaluate_folds", "partition_of", "row_confidence"]
@@ -105,9 +105,9 @@ def evaluate_folds(
     every = problem.hidden_folds
     for refits, judgement, f in zip(folds.refits, judgements, folds.numbers, strict=False):
         fold, mask = problem.of_fold(f), every.hidden_mask[f]
-        cells = settle(fold, refits, judgement, fold.n_novel)
-        views = np.asarray(side_by_side(refits.z))[mask]
-        rows = join(views, np.asarray(refits.seen.centroids), cells)
+        seen = seen_rows(fold, refits)
+        cells = settle(seen, judgement, fold.n_novel)
+        rows = join(seen, cells)
         answer = answer_of(fold, refits, judgement, cells, rows)
         right = is_right(answer.labels, every.hidden_y[f][mask])
         model = fitted_model(

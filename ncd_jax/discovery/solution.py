@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ncd_jax.discovery.answers import Answer
+from ncd_jax.discovery.cells import Cells
 from ncd_jax.discovery.gating import Gated
 from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
-from ncd_jax.discovery.joining import Cells
 from ncd_jax.discovery.judging import Judgement
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.refits import Refits

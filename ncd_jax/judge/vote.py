@@ -68,7 +68,10 @@ def outvoted(labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
 
 
 def _narrow(z: np.ndarray) -> np.ndarray:
-    """Rows in random directions where their columns are many, as micro clusters see them."""
+    """Rows in random directions where their columns are many, as `scene` does for micro clusters.
+
+    Not by JAX, which outside a program compiles for every number of rows.
+    """
     if z.shape[1] <= WIDEST:
         return z
     directions = np.random.default_rng(0).normal(size=(z.shape[1], NARROW)) / np.sqrt(NARROW)

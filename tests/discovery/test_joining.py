@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ncd_jax.discovery.joining import join, make_cells, means_of
+from ncd_jax.discovery.cells import SeenRows, means_of, settle
+from ncd_jax.discovery.joining import join
 from ncd_jax.discovery.judging import Judgement
 from ncd_jax.judge.vote import nearest_rows
 from ncd_jax.types import UNLABELLED
@@ -22,6 +23,10 @@ def judgement(groups, sizes):
     return Judgement(np.zeros((M, M)), sizes, path, linkage, nothing, nothing, nothing)
 
 
+def seen(z, micro, n_voters):
+    return SeenRows(z, micro, means_of(z, micro, M), nearest_rows(z, n_voters))
+
+
 @pytest.fixture
 def line():
     """Two classes on a line; the second micro cluster has rows of both, most of the first."""
@@ -33,15 +38,14 @@ def line():
 
 def test_rows_of_the_other_class_leave_their_micro_cluster(line):
     z, micro, judged = line
-    cells = make_cells(z, micro, nearest_rows(z, 7), judged, None)
+    cells = settle(seen(z, micro, 7), judged, None)
     truth = np.repeat([0, 1], 30)
     by_cut = cells.groups[micro]
     by_vote = cells.owners[cells.labels]
     assert np.mean((by_cut > 0) == truth) < 1
     assert np.mean((by_vote > 0) == truth) == 1
     assert cells.filled.tolist() == [True] * 4 + [False] * 2
-    centroids = means_of(z, micro, M)
-    joined = join(z, centroids, cells)
+    joined = join(seen(z, micro, 7), cells)
     np.testing.assert_array_equal(cells.owners[joined.cell] > 0, truth)
     assert np.isinf(joined.squared[:, ~cells.filled]).all()
 
@@ -50,8 +54,8 @@ def test_what_a_row_has_joined_is_of_one_group_and_the_nearest_there():
     rng = np.random.default_rng(0)
     z, micro = rng.normal(size=(200, 3)).astype(np.float32), rng.integers(0, 4, 200)
     judged = judgement([0, 0, 1, 2], np.bincount(micro, minlength=M))
-    cells = make_cells(z, micro, nearest_rows(z, 5), judged, None)
-    joined = join(z, means_of(z, micro, M), cells)
+    cells = settle(seen(z, micro, 5), judged, None)
+    joined = join(seen(z, micro, 5), cells)
     np.testing.assert_array_equal(cells.groups[joined.micro], cells.owners[joined.cell])
     away = np.where(cells.groups == cells.groups[joined.micro][:, None], joined.squared, np.inf)
     np.testing.assert_array_equal(joined.micro, away.argmin(axis=1))
@@ -63,8 +67,8 @@ def test_a_group_that_nobody_votes_for_goes_unless_the_number_is_given():
     z = np.linspace(0, 1, 43)[:, None].astype(np.float32)
     micro = np.repeat([0, 3, 1, 2], [18, 3, 10, 12])
     judged = judgement([0, 0, 0, 1], np.bincount(micro, minlength=M))
-    assert set(make_cells(z, micro, nearest_rows(z, 9), judged, None).owners) == {0, -1}
-    given = make_cells(z, micro, nearest_rows(z, 9), judged, 2)
+    assert set(settle(seen(z, micro, 9), judged, None).owners) == {0, -1}
+    given = settle(seen(z, micro, 9), judged, 2)
     assert set(given.owners) == {0, 1, -1}
     assert (given.owners[given.labels] == 1).sum() == 3
 
@@ -75,6 +79,6 @@ def test_few_rows_of_a_micro_cluster_are_no_cell():
     micro = np.repeat([0, 2], 20)
     micro[[19, 18]] = 2
     judged = judgement([0, 0, 1, 2], np.array([18, 0, 22, 0, 0, 0]))
-    cells = make_cells(z, micro, nearest_rows(z, 5), judged, None)
+    cells = settle(seen(z, micro, 5), judged, None)
     assert (cells.labels == UNLABELLED).sum() == 2
     assert (cells.owners >= 0).sum() == 2
