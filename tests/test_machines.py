@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -227,7 +228,12 @@ def test_the_status_of_the_first_is_that_of_all(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("first", "second", "statuses"),
-    [("leave(2, True)", "share()", [2, 2]), ("share()", DIE, [1, -9]), (DIE, "share()", [-9, 1])],
+    [
+        ("leave(2, True)", "share()", [{2}, {2}]),
+        ("share()", DIE, [{1}, {-signal.SIGKILL}]),
+        # Whether its collective fails first, or JAX sees first that process 0 is gone and aborts.
+        (DIE, "share()", [{-signal.SIGKILL}, {1, -signal.SIGABRT}]),
+    ],
     ids=["the first ends", "the second dies", "the first dies"],
 )
 def test_nobody_waits_for_ever(first, second, statuses, tmp_path):
@@ -235,4 +241,4 @@ def test_nobody_waits_for_ever(first, second, statuses, tmp_path):
     does = {0: first, 1: second}
     processes = [start([ENDS, f"127.0.0.1:{port}", str(i), does[i]], tmp_path) for i in does]
     found, said = ended(processes)
-    assert found == statuses, said
+    assert all(status in may for status, may in zip(found, statuses, strict=True)), (found, said)
