@@ -53,6 +53,8 @@ class SearchConfig:
             can be measured how many of them get it back.
         lanes: most trainings that run side by side on a device; bounds memory. 0: as many as suit
             the device.
+        rungs: how often the candidates of a batch are looked at in training, half of them going on
+            each time; 1: all are trained to the end. 0: as often as suits the device.
         storage: where workers on several machines share the search: `postgresql://...`,
             `sqlite:///...` or the path of a journal file; empty for the run's own journal.
         grace: seconds without a sign of life after which a worker's candidates go to others.
@@ -68,6 +70,7 @@ class SearchConfig:
     restarts: int = 5
     held_out: float = 0.1
     lanes: int = 0
+    rungs: int = 0
     storage: str = ""
     grace: float = 60.0
 
@@ -160,6 +163,7 @@ _AT_LEAST = {
     "search.restarts": 1,
     "search.held_out": 0,
     "search.lanes": 0,
+    "search.rungs": 0,
     "search.grace": 1,
     "train.epochs": 1,
     "train.batch_size": 2,
@@ -175,6 +179,7 @@ _AT_MOST = {
     "seed": 2**32 - 1,
     "search.candidates": 100_000,
     "search.folds": 1000,
+    "search.rungs": 10,
     "search.held_out": 0.9,
     "train.refits": 1000,
     "k.max": 1000,

@@ -49,7 +49,7 @@ def answer_of(
     class_of_group[class_of_group >= k] = -1
     owners = np.where(cells.owners >= 0, class_of_group[cells.owners], -1)
     best = int(np.argmax(judgement.say))
-    z = np.asarray(refits.z[best])[problem.target_mask]
+    z = np.asarray(refits.z)[best][problem.target_mask]
     of_class = np.where(cells.labels == UNLABELLED, -1, owners[cells.labels])
     return Answer(
         refit=best,

@@ -10,7 +10,7 @@ from ncd_jax.data.folds import Folds
 from ncd_jax.discovery.hyperparameters import make_method
 from ncd_jax.discovery.problem import Problem, judged, most_hidden
 from ncd_jax.tuning.cross_validation import Protocol
-from ncd_jax.tuning.devices import fitting_lanes
+from ncd_jax.tuning.devices import fitting_lanes, fitting_rungs
 from ncd_jax.tuning.k_estimation import KSearch
 from ncd_jax.types import Method
 
@@ -27,6 +27,7 @@ def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
         lanes=config.search.lanes or fitting_lanes(),
         k_search=None if problem.info.needs_k or judged(config) else how,
         judged=judged(config),
+        rungs=config.search.rungs or fitting_rungs(),
     )
 
 

@@ -46,8 +46,11 @@ class Refits(NamedTuple):
         return self.scene
 
     def state_of(self, i: int) -> PyTree:
-        """The state of refit `i`."""
-        return jax.tree.map(lambda leaf: leaf[i], self.state)
+        """The state of refit `i`, on the host.
+
+        To index what is spread over devices is a program in which they wait for each other.
+        """
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[i], self.state)
 
 
 class Training(NamedTuple):

@@ -126,6 +126,8 @@ def weigh(tuned: Tuned, judgement: Judgement | None = None) -> Tuned:
 def best_trials(trials: Sequence[Trial], most: int) -> list[Trial]:
     """The candidates that refits are made of: at most `most`, the best first.
 
+    Only those that were trained to the end come into question.
+
     Behind the best one stand those that it does not beat by more than one standard error of their
     difference over the folds. Which of them came out on top is luck, but what they say of the
     number of novel classes may differ, and averaged over them depends less on it.
@@ -133,7 +135,7 @@ def best_trials(trials: Sequence[Trial], most: int) -> list[Trial]:
     Source of the rule: Breiman, Friedman, Olshen, Stone, "Classification and regression trees",
     1984, section 3.4.3; here the difference is paired, as candidates share folds and seeds.
     """
-    ranked = sorted(trials, key=lambda trial: (-trial.worth, trial.number))
+    ranked = sorted(_finished(trials), key=lambda trial: (-trial.worth, trial.number))
     best = np.array(ranked[0].fold_scores)
 
     def is_level(trial: Trial) -> bool:
@@ -154,13 +156,18 @@ def unselected_scores(trials: Sequence[Trial]) -> tuple[float, ...]:
     Source: Varma and Simon, "Bias in error estimation when using cross-validation for model
     selection", 2006.
     """
-    scores = np.array([trial.fold_scores for trial in trials])
+    scores = np.array([trial.fold_scores for trial in _finished(trials)])
     if not scores.size:
         return ()
     if scores.shape[1] == 1:
         return (float(scores.max()),)
     others = scores.sum(axis=1, keepdims=True) - scores
     return tuple(scores[others.argmax(axis=0), np.arange(scores.shape[1])].tolist())
+
+
+def _finished(trials: Sequence[Trial]) -> list[Trial]:
+    """Those that were trained to the end."""
+    return [trial for trial in trials if trial.stopped is None]
 
 
 def _search(

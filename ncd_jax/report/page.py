@@ -22,6 +22,7 @@ from ncd_jax.report.search_plots import (
     search_plot,
 )
 from ncd_jax.report.templating import environment
+from ncd_jax.tuning.proposals import Trial
 
 __all__ = ["render_report"]
 
@@ -50,7 +51,8 @@ def render_report(findings: Findings, *, files: bool = True) -> str:
             findings=findings,
             metrics=findings.metrics,
             best=next(t for t in findings.trials if t.number == findings.best),
-            top=sorted(findings.trials, key=lambda t: (-t.score, t.number))[:_TOP_TRIALS],
+            top=_top(findings),
+            n_stopped=sum(t.stopped is not None for t in findings.trials),
             profiles=findings.profiles,
             novel_classes=_novel_classes(findings),
             headline=headline(findings.metrics),
@@ -65,6 +67,12 @@ def render_report(findings: Findings, *, files: bool = True) -> str:
             rows=packed_rows(findings),
         )
     )
+
+
+def _top(findings: Findings) -> list[Trial]:
+    """The best candidates of those that were trained to the end."""
+    finished = (t for t in findings.trials if t.stopped is None)
+    return sorted(finished, key=lambda t: (-t.score, t.number))[:_TOP_TRIALS]
 
 
 def _figures(findings: Findings) -> dict[str, go.Figure]:

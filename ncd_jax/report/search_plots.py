@@ -25,33 +25,36 @@ __all__ = ["fold_plot", "hparam_plot", "loss_plot", "ranking_plot", "search_plot
 
 
 def search_plot(trials: Sequence[Trial], best: int) -> go.Figure:
-    """Score of every candidate in order of trial, with the best so far."""
-    number = [t.number for t in trials]
-    score = [t.score for t in trials]
+    """Score of every candidate in order of trial, with the best so far of those that finished."""
+    finished = [t for t in trials if t.stopped is None]
     winner = next(t for t in trials if t.number == best)
-    hover = [_hparams_text(t) for t in trials]
     figure = new_figure("candidate, in order of trial", "hidden-class score")
     figure.add_scatter(
-        x=number,
-        y=np.maximum.accumulate(score),
+        x=[t.number for t in finished],
+        y=np.maximum.accumulate([t.score for t in finished]),
         mode="lines",
         line={"shape": "hv", "color": FAINT, "width": 2},
         name="best so far",
         hoverinfo="skip",
     )
-    figure.add_scatter(
-        x=number,
-        y=score,
-        mode="markers",
-        marker={
-            "color": [MUTED if t.diverged else ACCENT for t in trials],
-            "symbol": ["x" if t.diverged else "circle" for t in trials],
-            "size": 8,
-        },
-        name="candidate",
-        customdata=hover,
-        hovertemplate="candidate %{x}: %{y:.1%}<br>%{customdata}<extra></extra>",
-    )
+    for name, shown, symbol in (
+        ("candidate", finished, "circle"),
+        ("stopped early", [t for t in trials if t.stopped is not None], "circle-open"),
+    ):
+        figure.add_scatter(
+            x=[t.number for t in shown],
+            y=[t.score for t in shown],
+            mode="markers",
+            marker={
+                "color": [MUTED if t.diverged else ACCENT for t in shown],
+                "symbol": ["x" if t.diverged else symbol for t in shown],
+                "size": 8,
+            },
+            name=name,
+            visible=bool(shown),
+            customdata=[_hparams_text(t) for t in shown],
+            hovertemplate="candidate %{x}: %{y:.1%}<br>%{customdata}<extra></extra>",
+        )
     figure.add_scatter(
         x=[winner.number],
         y=[winner.score],
@@ -157,7 +160,7 @@ def hparam_plot(trials: Sequence[Trial], best: int) -> go.Figure | None:
             marker={
                 "color": colour,
                 "size": [12 if t.number == best else 7 for t in trials],
-                "symbol": ["star" if t.number == best else "circle" for t in trials],
+                "symbol": [_symbol(t, best) for t in trials],
                 "opacity": 0.85,
             },
             customdata=[t.number for t in trials],
@@ -187,8 +190,16 @@ def loss_plot(loss: np.ndarray) -> go.Figure:
     return figure
 
 
+def _symbol(trial: Trial, best: int) -> str:
+    if trial.number == best:
+        return "star"
+    return "circle" if trial.stopped is None else "circle-open"
+
+
 def _hparams_text(trial: Trial) -> str:
     lines = [f"{display_name(name)} = {value:.4g}" for name, value in trial.hparams.items()]
+    if trial.stopped is not None:
+        lines.append(f"stopped after epoch {trial.stopped}")
     if trial.diverged:
         lines.append(f"{trial.diverged} diverged")
     return "<br>".join(lines)

@@ -169,6 +169,7 @@ def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
         *(f"fold_{i}" for i in folds),
         *(f"fold_{i}_k" for i in folds),
         "diverged",
+        "stopped_after_epoch",
     ]
     rows = (
         [
@@ -178,6 +179,7 @@ def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
             *t.fold_scores,
             *t.fold_k,
             t.diverged,
+            "" if t.stopped is None else t.stopped,
         ]
         for t in trials
     )

@@ -20,7 +20,18 @@ from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult, Scores
 
-__all__ = ["Protocol", "SweepData", "by_candidate", "cross_validate", "one_run", "run_pairs"]
+__all__ = [
+    "Protocol",
+    "SweepData",
+    "alone",
+    "by_candidate",
+    "cross_validate",
+    "measure",
+    "one_run",
+    "run_pairs",
+    "task_of",
+    "training_key",
+]
 
 
 class SweepData(NamedTuple):
@@ -55,6 +66,8 @@ class Protocol:
         k_search: how the number of clusters is looked for in the representation; none where it
             is given with each fold, and where the judge is asked.
         judged: whether the judge makes the partition, by its prior alone.
+        rungs: how often candidates are looked at; the worse half goes no further than that. See
+            `ncd_jax.tuning.rungs`; here all go on to their end.
     """
 
     epochs: int
@@ -63,6 +76,7 @@ class Protocol:
     lanes: int
     k_search: KSearch | None
     judged: bool = False
+    rungs: int = 1
 
 
 def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protocol) -> RunResult:
@@ -77,20 +91,44 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
         hparams: of one candidate.
         protocol: static facts.
     """
-    key, x, fold, k, class_size, known_rows = sweep
-    key_train, key_index, key_cluster = jax.random.split(key, 3)
-    data, goal = NCDData(x, fold.y), Goal(fold.hidden_rows, fold.hidden_mask, k)
     state, info = train(
-        key_train,
+        training_key(sweep),
         method,
-        data,
-        goal,
+        *task_of(sweep),
         hparams,
         epochs=protocol.epochs,
         batch_size=protocol.batch_size,
     )
+    return measure(method, sweep, state, info["loss"], protocol)
+
+
+def training_key(sweep: SweepData) -> Array:
+    """The random key of a training, for a sweep of one key."""
+    return jax.random.split(sweep.keys, 3)[0]
+
+
+def task_of(sweep: SweepData) -> tuple[NCDData, Goal]:
+    """What a method is given, for a sweep of one fold and one number."""
+    fold = sweep.folds
+    return NCDData(sweep.x, fold.y), Goal(fold.hidden_rows, fold.hidden_mask, sweep.ks)
+
+
+def measure(
+    method: Method, sweep: SweepData, state: PyTree, loss: Array, protocol: Protocol
+) -> RunResult:
+    """Finds the hidden classes of one fold in a trained state, and scores what was found.
+
+    Args:
+        method: the method.
+        sweep: of one key, one fold, one number.
+        state: after training, or in the middle of it.
+        loss: `f32[epochs]`, zeros for epochs to come.
+        protocol: static facts.
+    """
+    key, x, fold, k, class_size, known_rows = sweep
+    _, key_index, key_cluster = jax.random.split(key, 3)
     z = method.represent(state, x[fold.hidden_rows])
-    finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
+    finite = jnp.all(jnp.isfinite(loss)) & jnp.all(jnp.isfinite(z))
     z = jnp.where(finite, z, 0.0)
 
     def represent(x: Array) -> Array:
@@ -107,13 +145,13 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
         k, n_labels = jnp.max(jnp.where(fold.hidden_mask, labels, 0)) + 1, MAX_MICRO
         scores = _scores(labels, fold, n_labels, protocol.n_hidden, finite)
         log_loss = jnp.where(finite, log_loss, WORST)
-        return RunResult(scores, k, ~finite, info["loss"], log_loss)
+        return RunResult(scores, k, ~finite, loss, log_loss)
 
     if protocol.k_search is not None:
-        k = estimate_k(key_index, represent, data, goal, z, protocol.k_search).k
+        k = estimate_k(key_index, represent, *task_of(sweep), z, protocol.k_search).k
     clusters = method.cluster(key_cluster, state, z, k, fold.hidden_mask)
     scores = _scores(clusters.labels, fold, method.max_clusters, protocol.n_hidden, finite)
-    return RunResult(scores, k, ~finite, info["loss"], jnp.full((), jnp.nan))
+    return RunResult(scores, k, ~finite, loss, jnp.full((), jnp.nan))
 
 
 def _scores(
@@ -155,6 +193,13 @@ def by_candidate(pairs: RunResult, n_candidates: int, n_folds: int) -> RunResult
     return jax.tree.map(lambda a: a[:n].reshape(n_candidates, n_folds, *a.shape[1:]), pairs)
 
 
+def alone(data: SweepData, key: Array, f: Array) -> SweepData:
+    """The sweep of one key and fold number `f`."""
+    shared = data.folds, data.ks, data.class_sizes
+    fold, k, size = jax.tree.map(lambda leaf: leaf[f], shared)
+    return SweepData(key, data.x, fold, k, size, data.known_rows)
+
+
 def run_pairs(
     method: Method, data: SweepData, hparams: PyTree, protocol: Protocol, n_candidates: int
 ) -> RunResult:
@@ -173,11 +218,7 @@ def run_pairs(
         def one_seed(key: Array) -> RunResult:
             def run(pair: Array) -> RunResult:
                 candidate = jax.tree.map(lambda leaf: leaf[pair[0]], hparams)
-                fold, k, size = jax.tree.map(
-                    lambda leaf: leaf[pair[1]], (data.folds, data.ks, data.class_sizes)
-                )
-                alone = SweepData(key, data.x, fold, k, size, data.known_rows)
-                return one_run(method, alone, candidate, protocol)
+                return one_run(method, alone(data, key, pair[1]), candidate, protocol)
 
             return jax.lax.map(run, pairs, batch_size=side_by_side)
 

@@ -5,11 +5,18 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from ncd_jax.types import PyTree
+from ncd_jax.types import Array, PyTree
 
-__all__ = ["fitting_lanes", "in_shares", "spread_over_devices"]
+__all__ = [
+    "deal",
+    "fitting_lanes",
+    "fitting_rungs",
+    "in_shares",
+    "on_devices",
+    "spread_over_devices",
+]
 
 T = TypeVar("T")
 SHARE = PartitionSpec("share")
@@ -47,14 +54,43 @@ def in_shares(work: Callable[[PyTree], T], items: PyTree, devices: list[jax.Devi
     """
     if len(devices) == 1:
         return work(items)
-    mesh = jax.make_mesh((len(devices),), ("share",), axis_types=(AxisType.Auto,), devices=devices)
     padding = -_length(items) % len(devices)
     padded = jax.tree.map(lambda a: jnp.concatenate([a, jnp.repeat(a[-1:], padding, 0)]), items)
-    padded = jax.lax.with_sharding_constraint(padded, NamedSharding(mesh, PartitionSpec()))
+    everywhere = NamedSharding(_mesh(devices), PartitionSpec())
+    return on_devices(work, jax.lax.with_sharding_constraint(padded, everywhere), devices)
+
+
+def on_devices(work: Callable[[PyTree], T], shares: PyTree, devices: list[jax.Device]) -> T:
+    """The same where items lie on their devices already, as results of this function do.
+
+    Args:
+        work: as for `in_shares`.
+        shares: its items, as many for every device.
+        devices: those to use.
+    """
+    if len(devices) == 1:
+        return work(shares)
     # Values that `work` closes over are the same everywhere, which the check for varying
     # values cannot see through a scan that starts from them.
-    spread = jax.shard_map(work, mesh=mesh, in_specs=SHARE, out_specs=SHARE, check_vma=False)
-    return jax.lax.with_sharding_constraint(spread(padded), NamedSharding(mesh, SHARE))
+    spread = jax.shard_map(
+        work, mesh=_mesh(devices), in_specs=SHARE, out_specs=SHARE, check_vma=False
+    )
+    return _shared_out(spread(shares), devices)
+
+
+def deal(items: PyTree, order: Array, devices: list[jax.Device]) -> PyTree:
+    """Shares in another order: items `order` of all devices together, handed out anew."""
+    return _shared_out(jax.tree.map(lambda a: a[order], items), devices)
+
+
+def _shared_out(items: T, devices: list[jax.Device]) -> T:
+    if len(devices) == 1:
+        return items
+    return jax.lax.with_sharding_constraint(items, NamedSharding(_mesh(devices), SHARE))
+
+
+def _mesh(devices: list[jax.Device]) -> Mesh:
+    return jax.make_mesh((len(devices),), ("share",), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def fitting_lanes() -> int:
@@ -64,6 +100,15 @@ def fitting_lanes() -> int:
     devices want many, and nobody has measured them.
     """
     return 20 if jax.default_backend() == "cpu" else 40
+
+
+def fitting_rungs() -> int:
+    """How often candidates are looked at on a device of this kind: see `ncd_jax.tuning.rungs`.
+
+    A core has no room for more than it does, so that what is not trained is time saved. Other
+    devices train many side by side for the price of few; nobody has measured them.
+    """
+    return 3 if jax.default_backend() == "cpu" else 1
 
 
 def _length(items: PyTree) -> int:

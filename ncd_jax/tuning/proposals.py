@@ -34,6 +34,8 @@ class Trial:
         fold_k: number of clusters used in each fold, mean over seeds.
         diverged: number of its trainings that diverged; each scored 0.
         log_loss: of the judge's prior on pairs of the folds, mean; none where it was not asked.
+        stopped: the epoch after which it was not trained any further, as others did better; all
+            that is said here is of then. None where it was trained to the end.
     """
 
     number: int
@@ -43,6 +45,7 @@ class Trial:
     fold_k: tuple[float, ...]
     diverged: int
     log_loss: float | None = None
+    stopped: int | None = None
 
     @property
     def worth(self) -> float:

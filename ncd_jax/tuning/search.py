@@ -12,9 +12,10 @@ from ncd_jax.tuning.cross_validation import Protocol, SweepData, by_candidate, r
 from ncd_jax.tuning.led import LedProposals
 from ncd_jax.tuning.processes import gather
 from ncd_jax.tuning.proposals import Proposal, Proposals, Trial
+from ncd_jax.tuning.rungs import Climb, compile_rungs
 from ncd_jax.types import Method, PyTree, RunResult
 
-__all__ = ["SearchResult", "Sweep", "search"]
+__all__ = ["SearchResult", "Sweep", "compile_sweep", "search"]
 
 _RUN_PAIRS = jax.jit(run_pairs, static_argnames=("method", "protocol", "n_candidates"))
 """Of one function, so that a later search of the same shapes finds what this one traced."""
@@ -41,8 +42,7 @@ class SearchResult(NamedTuple):
 
     Attributes:
         trials: all candidates in order of number, those of earlier processes included.
-        compilations: sweep programs that this process compiled: one or, where nothing was
-            left to do, none.
+        compilations: sweeps that this process compiled: one or, where nothing was left to do, none.
         compile_seconds: the time that took.
     """
 
@@ -74,7 +74,7 @@ def search(
     """
     batch = min(batch, candidates)
     method, make_hparams, data, protocol = sweep
-    evaluate, seconds, n_folds = None, 0.0, len(data.ks)
+    evaluate, seconds = None, 0.0
     with proposals.at_work():
         while len(trials := proposals.finished()) < candidates:
             asked = proposals.ask(batch, candidates)
@@ -85,13 +85,30 @@ def search(
             hparams = make_hparams(_stack(asked, batch))
             if evaluate is None:
                 start = time.perf_counter()
-                evaluate = _RUN_PAIRS.lower(method, data, hparams, protocol, batch).compile()
+                evaluate = compile_sweep(method, data, hparams, protocol, batch)
                 seconds = time.perf_counter() - start
-            result = by_candidate(gather(evaluate(data, hparams)), batch, n_folds)
+            result, epochs = evaluate(hparams, len(asked))
             for i, proposal in enumerate(asked):
-                proposals.tell(_trial(proposal, jax.tree.map(lambda a, i=i: a[i], result)))
+                found = jax.tree.map(lambda a, i=i: a[i], result)
+                proposals.tell(_trial(proposal, found, int(epochs[i]), protocol))
             on_batch(proposals.finished())
     return SearchResult(trials, int(evaluate is not None), seconds)
+
+
+def compile_sweep(
+    method: Method, data: SweepData, hparams: PyTree, protocol: Protocol, n_candidates: int
+) -> Callable[[PyTree, int], Climb]:
+    """As `compile_rungs`, also where there is one rung: then it is one program from end to end."""
+    if protocol.rungs > 1 and method.stages:
+        return compile_rungs(method, data, hparams, protocol, n_candidates)
+    program = _RUN_PAIRS.lower(method, data, hparams, protocol, n_candidates).compile()
+
+    def run(hparams: PyTree, n_asked: int) -> Climb:
+        del n_asked  # The others are there to fill up the shape.
+        result = by_candidate(gather(program(data, hparams)), n_candidates, len(data.ks))
+        return Climb(result, np.full(n_candidates, protocol.epochs))
+
+    return run
 
 
 def _stack(asked: list[Proposal], batch: int) -> dict[str, np.ndarray]:
@@ -100,8 +117,8 @@ def _stack(asked: list[Proposal], batch: int) -> dict[str, np.ndarray]:
     return {name: np.asarray([p.hparams[name] for p in padded]) for name in asked[0].hparams}
 
 
-def _trial(proposal: Proposal, result: RunResult) -> Trial:
-    """Sums up the runs `[F, S]` of one candidate."""
+def _trial(proposal: Proposal, result: RunResult, epochs: int, protocol: Protocol) -> Trial:
+    """Sums up the runs `[F, S]` of one candidate that was trained so long."""
     fold_scores = result.scores.acc.mean(axis=1, dtype=np.float64)
     return Trial(
         number=proposal.number,
@@ -111,6 +128,7 @@ def _trial(proposal: Proposal, result: RunResult) -> Trial:
         fold_k=tuple(result.k.mean(axis=1).tolist()),
         diverged=int(result.diverged.sum()),
         log_loss=_or_none(float(result.log_loss.mean(dtype=np.float64))),
+        stopped=epochs if epochs < protocol.epochs else None,
     )
 
 

@@ -1,14 +1,15 @@
 """One training as one scan: no Python in the loop."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.types import Array, Batch, Goal, Method, NCDData, PyTree, StepFn
+from ncd_jax.types import Array, Batch, Goal, Method, NCDData, PyTree, Stage
 
-__all__ = ["epoch_order", "most_wanted", "train"]
+__all__ = ["begin", "epoch_order", "go_on", "last_stage", "most_wanted", "train"]
 
 
 def epoch_order(key: Array, n_rows: int, batch_size: int) -> Array:
@@ -65,33 +66,105 @@ def train(
         all its stages report, `loss` at least. Without training it is one loss of 0: sweeps
         cannot stack what has no size.
     """
-    key_init, key_order, key_step = jax.random.split(key, 3)
-    state = method.init(key_init, data, goal, hparams)
+    state = method.init(jax.random.split(key, 3)[0], data, goal, hparams)
     if not method.stages:
         return state, {"loss": jnp.zeros(1)}
 
-    wanted = jnp.zeros(len(data.x), bool).at[goal.rows].max(goal.mask)
     infos = []
-    ends = np.rint(np.cumsum([stage.share for stage in method.stages]) * epochs).astype(int)
-    for stage, begin, end in zip(method.stages, [0, *ends], ends, strict=False):
-
-        def epoch(
-            state: PyTree, i: Array, step: StepFn = stage.step
-        ) -> tuple[PyTree, dict[str, Array]]:
-            order = epoch_order(jax.random.fold_in(key_order, i), len(data.x), batch_size)
-            keys = jax.random.split(jax.random.fold_in(key_step, i), len(order))
-
-            def one(state: PyTree, inputs: tuple[Array, Array]) -> tuple[PyTree, dict[str, Array]]:
-                key, rows = inputs
-                most = most_wanted(len(goal.rows), len(data.x), len(rows))
-                (places,) = jnp.nonzero(wanted[rows], size=most, fill_value=0)
-                batch = Batch(data.x[rows], data.y[rows], wanted[rows], places)
-                return step(key, state, batch, hparams)
-
-            state, info = jax.lax.scan(one, state, (keys, order))
-            return state, jax.tree.map(jnp.mean, info)
-
-        state, info = jax.lax.scan(epoch, stage.enter(state), jnp.arange(begin, end))
+    ends = _ends(method, epochs)
+    for stage, first, end in zip(method.stages, [0, *ends], ends, strict=False):
+        epoch = _epoch(key, stage, data, goal, hparams, batch_size)
+        state, info = jax.lax.scan(epoch, stage.enter(state), jnp.arange(first, end))
         infos.append(info)
     shared = set.intersection(*(set(info) for info in infos))
     return state, {name: jnp.concatenate([info[name] for info in infos]) for name in shared}
+
+
+def begin(
+    key: Array,
+    method: Method,
+    data: NCDData,
+    goal: Goal,
+    hparams: PyTree,
+    *,
+    epochs: int,
+    batch_size: int,
+) -> tuple[PyTree, Array]:
+    """`train` as far as its last stage, to `go_on` from.
+
+    Returns:
+        The state with which the last stage begins, and the losses `f32[epochs]` until then, with
+        zeros for epochs to come.
+    """
+    earlier = method._replace(stages=method.stages[:-1])
+    state, info = train(key, earlier, data, goal, hparams, epochs=epochs, batch_size=batch_size)
+    loss = jnp.zeros(epochs)
+    if earlier.stages:
+        loss = loss.at[: len(info["loss"])].set(info["loss"])
+    return method.stages[-1].enter(state), loss
+
+
+def go_on(
+    key: Array,
+    method: Method,
+    begun: tuple[PyTree, Array],
+    data: NCDData,
+    goal: Goal,
+    hparams: PyTree,
+    *,
+    span: tuple[Array, Array],
+    batch_size: int,
+) -> tuple[PyTree, Array]:
+    """More epochs of the last stage: as many as one likes at a time, `train` has them at once.
+
+    Args:
+        key: that of `begin`; so are all arguments that are not said here.
+        method: the method.
+        begun: what `begin` or this function returned.
+        data: all rows.
+        goal: which of them are to be told apart.
+        hparams: of the method.
+        span: the first of these epochs and the first that is none of them; may be traced.
+        batch_size: most rows in a step.
+    """
+    epoch = _epoch(key, method.stages[-1], data, goal, hparams, batch_size)
+
+    def one(i: Array, so_far: tuple[PyTree, Array]) -> tuple[PyTree, Array]:
+        state, info = epoch(so_far[0], i)
+        return state, so_far[1].at[i].set(info["loss"])
+
+    return jax.lax.fori_loop(*span, one, begun)
+
+
+def last_stage(method: Method, epochs: int) -> int:
+    """The epoch with which the last stage of a training begins."""
+    return int(_ends(method, epochs)[-2]) if len(method.stages) > 1 else 0
+
+
+def _ends(method: Method, epochs: int) -> np.ndarray:
+    """The first epoch after each stage."""
+    return np.rint(np.cumsum([stage.share for stage in method.stages]) * epochs).astype(int)
+
+
+def _epoch(
+    key: Array, stage: Stage, data: NCDData, goal: Goal, hparams: PyTree, batch_size: int
+) -> Callable[[PyTree, Array], tuple[PyTree, dict[str, Array]]]:
+    """The function from a state and the number of an epoch to the next state and its info."""
+    _, key_order, key_step = jax.random.split(key, 3)
+    wanted = jnp.zeros(len(data.x), bool).at[goal.rows].max(goal.mask)
+
+    def epoch(state: PyTree, i: Array) -> tuple[PyTree, dict[str, Array]]:
+        order = epoch_order(jax.random.fold_in(key_order, i), len(data.x), batch_size)
+        keys = jax.random.split(jax.random.fold_in(key_step, i), len(order))
+
+        def one(state: PyTree, inputs: tuple[Array, Array]) -> tuple[PyTree, dict[str, Array]]:
+            key, rows = inputs
+            most = most_wanted(len(goal.rows), len(data.x), len(rows))
+            (places,) = jnp.nonzero(wanted[rows], size=most, fill_value=0)
+            batch = Batch(data.x[rows], data.y[rows], wanted[rows], places)
+            return stage.step(key, state, batch, hparams)
+
+        state, info = jax.lax.scan(one, state, (keys, order))
+        return state, jax.tree.map(jnp.mean, info)
+
+    return epoch

@@ -181,6 +181,14 @@ def test_a_score_that_a_candidate_was_not_chosen_for():
     assert unselected_scores(trials_of([0.2], [0.7])) == (0.7,)
 
 
+def test_candidates_that_stopped_early_neither_win_nor_vote():
+    """However good they were by then."""
+    trials = trials_of([0.5, 0.6], [0.9, 0.9], [0.6, 0.5])
+    trials[1] = dataclasses.replace(trials[1], stopped=50)
+    assert [trial.number for trial in best_trials(trials, 3)] == [0, 2]
+    assert unselected_scores(trials) == unselected_scores([trials[0], trials[2]])
+
+
 def test_many_candidates_of_noise_gain_nothing():
     rng = np.random.default_rng(0)
     noise = [trials_of(*rng.random((24, 5))) for _ in range(200)]

@@ -43,6 +43,19 @@ def test_search_marks_the_best_and_the_diverged(findings: Findings):
     assert f"lr = {findings.trials[3].hparams['lr']:.4g}" in candidates.customdata[3]
 
 
+def test_search_tells_candidates_apart_that_stopped_early(findings: Findings):
+    """Hollow, with the epoch; the line of the best so far does not count them."""
+    best = next(t for t in findings.trials if t.number == findings.best)
+    early = dataclasses.replace(best, number=99, score=1.0, stopped=50)
+    figure = search_plot((*findings.trials, early), findings.best)
+    assert list(trace(figure, "stopped early").x) == [99]
+    assert trace(figure, "stopped early").marker.symbol == ("circle-open",)
+    assert "stopped after epoch 50" in trace(figure, "stopped early").customdata[0]
+    assert max(trace(figure, "best so far").y) == best.score
+    assert 99 not in trace(figure, "candidate").x
+    assert not trace(search_plot(findings.trials, findings.best), "stopped early").visible
+
+
 def test_folds_name_the_hidden_classes(findings: Findings):
     hidden = (("<a>", "b"), tuple("cdefgh"), ("i",), ("j",), ("k",))
     figure = fold_plot(findings.trials, findings.best, hidden)

@@ -36,7 +36,7 @@ def test_trials_say_all_about_every_candidate(tmp_path: Path, findings: Findings
     trials = pd.read_csv(tmp_path / "trials.csv")
     names = ["number", "score", "lr", "w", "dropout", "latent_dim"]
     names += [f"fold_{i}" for i in range(5)] + [f"fold_{i}_k" for i in range(5)]
-    assert list(trials) == [*names, "diverged"]
+    assert list(trials) == [*names, "diverged", "stopped_after_epoch"]
     assert len(trials) == len(findings.trials)
     for trial, line in zip(findings.trials, trials.to_dict("records"), strict=True):
         # Text keeps floats exactly.
@@ -45,6 +45,8 @@ def test_trials_say_all_about_every_candidate(tmp_path: Path, findings: Findings
         assert tuple(line[f"fold_{i}_k"] for i in range(5)) == trial.fold_k
         assert (line["number"], line["score"]) == (trial.number, trial.score)
         assert line["diverged"] == trial.diverged
+        stopped = line["stopped_after_epoch"]
+        assert (None if np.isnan(stopped) else stopped) == trial.stopped
 
 
 def test_assignments_are_in_order_of_row(tmp_path: Path, findings: Findings):

@@ -49,7 +49,7 @@ def test_shares_are_put_together_by_nobody():
 
 
 EIGHT = """
-import os
+import dataclasses, os
 import jax, jax.numpy as jnp, numpy as np
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_disable_most_optimizations", True)
@@ -82,6 +82,18 @@ for n in (8, 1):
     assert len(flat.k.sharding.device_set) == n
 jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *results)
 assert results[0].scores.acc.shape == (3, 3, 1)
+
+from ncd_jax.tuning.rungs import compile_rungs
+from tests.toy_fixtures import HParams, make_toy
+
+protocol = dataclasses.replace(protocol, epochs=4, rungs=2)
+hparams = HParams(jnp.asarray([1e-4, 3e-2, 1e-2]), jnp.full(3, 0.5))
+climbs = []
+for n in (8, 1):
+    jax.devices = lambda n=n: all_devices[:n]
+    climbs.append(compile_rungs(make_toy(), data, hparams, protocol, 3)(hparams, 3))
+jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *climbs)
+assert sorted(climbs[0].epochs) == [2, 4, 4]
 """
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +25,13 @@ class Kill(BaseException):
 def run(toy, toy_hparams, table, folds, count_traces):
     """Gives the result of a search, and after each batch: the trials so far, and traces."""
 
-    def call(storage=None, candidates=CANDIDATES, on_batch=lambda trials: None, space=SPACE):
+    def call(
+        storage=None,
+        candidates=CANDIDATES,
+        on_batch=lambda trials: None,
+        space=SPACE,
+        protocol=PROTOCOL,
+    ):
         init = count_traces(toy.init)
         batches = []
 
@@ -36,7 +44,7 @@ def run(toy, toy_hparams, table, folds, count_traces):
         all_folds = jax.tree.map(jnp.asarray, folds)
         data = SweepData(KEYS, table[0].x, all_folds, jnp.full(3, 2), *for_judge)
         result = search(
-            Sweep(toy._replace(init=init), toy_hparams, data, PROTOCOL),
+            Sweep(toy._replace(init=init), toy_hparams, data, protocol),
             Proposals(space, {}, "tpe", 0, storage and own_journal(storage)),
             candidates=candidates,
             batch=BATCH,
@@ -98,3 +106,16 @@ def test_candidates_that_diverge_are_counted_and_score_zero(run):
         assert trial.diverged == 3 * S
         assert trial.score == 0
         assert trial.fold_scores == (0, 0, 0)
+
+
+def test_worse_candidates_stop_early(run):
+    """In each batch of three one goes to the end, of the last candidate it is that one."""
+    result, batches = run(protocol=dataclasses.replace(PROTOCOL, epochs=4, rungs=3))
+    stopped = [trial.stopped for trial in result.trials]
+    for first in (0, 3):
+        assert sorted(stopped[first : first + 3], key=str) == [1, 2, None]
+    assert stopped[6] is None
+    assert len({traces for _, traces in batches}) == 1
+    to_the_end, _ = run(candidates=3, protocol=dataclasses.replace(PROTOCOL, epochs=4))
+    winner = stopped.index(None)
+    assert result.trials[winner].score == pytest.approx(to_the_end.trials[winner].score, abs=0.02)
