@@ -112,7 +112,7 @@ def go_on(
     goal: Goal,
     hparams: PyTree,
     *,
-    span: tuple[Array, Array],
+    span: tuple[Array | int, Array | int],
     batch_size: int,
 ) -> tuple[PyTree, Array]:
     """More epochs of the last stage: as many as one likes at a time, `train` has them at once.

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ncd_jax.tuning.climbing import form_of
 from ncd_jax.tuning.cross_validation import Protocol, SweepData, cross_validate
 from ncd_jax.tuning.rungs import Climb, Rung, compile_rungs, plan_rungs
 from ncd_jax.types import Stage
@@ -116,6 +117,14 @@ def test_rungs_are_in_the_last_stage(toy, data, toy_hparams):
     steps = np.arange(EPOCHS) * n_steps + (n_steps - 1) / 2 + 1000 * (np.arange(EPOCHS) >= 4)
     for a, end in enumerate(epochs):
         np.testing.assert_allclose(result.loss[a, :, :, :end], steps[:end] + np.zeros((F, S, end)))
+
+
+def test_what_runs_share_is_found(toy, data, toy_hparams):
+    """Of the toy's state only the count of steps; its scale begins alike and then differs."""
+    form = form_of(toy, data, toy_hparams({"lr": LR}), protocol_of(EPOCHS, 3))
+    state, loss = jax.tree.unflatten(form.tree, form.varies)
+    assert state == (True, True, True, False)
+    assert loss
 
 
 def test_who_diverges_does_not_go_on(toy, data, toy_hparams):
