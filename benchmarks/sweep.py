@@ -47,13 +47,14 @@ from ncd_jax.tuning.search import compile_sweep
 
 _SMALL = flags.DEFINE_bool("small", False, "Few epochs of one table.")
 _METHOD = flags.DEFINE_enum("method", "pbn", ["pbn", "tabular_ncd"], "What is trained.")
-_TABLES = flags.DEFINE_list("tables", ["pendigits", "optdigits", "har_shaped"], "Which tables.")
+_TABLES = flags.DEFINE_list("tables", [], "Which tables; all by default.")
 _CANDIDATES = flags.DEFINE_integer("candidates", 16, "Candidates of the sweep.")
 _FOLDS = flags.DEFINE_integer("folds", 5, "Folds of the sweep.")
 _EPOCHS = flags.DEFINE_integer("epochs", None, "Epochs of each of our trainings.")
 _RUNGS = flags.DEFINE_list("rungs", ["1", "3"], "How often candidates are looked at.")
 _TURNS = flags.DEFINE_integer("turns", 3, "Turns of ours and the peer.")
 
+ALL_TABLES = ("pendigits", "optdigits", "har_shaped")
 FULL, BATCH = 200, 512
 EPOCHS = {
     "pbn": {"pendigits": (200, 40), "optdigits": (100, 20), "har_shaped": (4, 1)},
@@ -66,11 +67,11 @@ def main(_: list[str]) -> None:
     """Measures one table after the other."""
     one_device_per_core()
     floor = measure_floor()
-    tables = ["pendigits"] if _SMALL.value else _TABLES.value
+    tables = ["pendigits"] if _SMALL.value else _TABLES.value or ALL_TABLES
     rows = [_measure(floor, name, int(rungs)) for name in tables for rungs in _RUNGS.value]
     of_method = [] if _METHOD.value == "pbn" else [_METHOD.value]
     write_results(
-        "_".join(["sweep", *of_method, *(["small"] if _SMALL.value else [])]),
+        "_".join(["sweep", *of_method, *_TABLES.value, *(["small"] if _SMALL.value else [])]),
         rows,
         trainings=_CANDIDATES.value * _FOLDS.value,
         **floor.facts,

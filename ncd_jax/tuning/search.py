@@ -1,4 +1,4 @@
-"""The search: batches of candidates, each evaluated by one call of one compiled program."""
+"""The search: batches of candidates, all evaluated by the same compiled programs."""
 
 import math
 import time
@@ -61,7 +61,7 @@ def search(
 ) -> SearchResult:
     """Evaluates candidates until as many have a score as are wanted.
 
-    Every batch has the same shape, so however many there are, one program is compiled; none
+    Every batch has the same shape, so however many there are, programs are compiled once; none
     is where a continued search is complete already. Where other workers have the last candidates,
     it waits for their scores.
 
