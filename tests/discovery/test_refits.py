@@ -44,6 +44,13 @@ def test_refits_equal_single_trainings(searched, toy, table, goal, toy_hparams, 
         np.testing.assert_allclose(searched.z[i], z, rtol=10 * rtol, atol=1e-6)
 
 
+def test_a_state_is_taken_out_on_the_host(searched):
+    """Refits are spread over devices; none of them has to wait for another."""
+    state = searched.state_of(1)
+    assert all(isinstance(leaf, np.ndarray | np.generic) for leaf in jax.tree.leaves(state))
+    np.testing.assert_array_equal(state.scale, np.asarray(searched.state.scale)[1])
+
+
 def test_refits_find_the_number_of_novel_classes(searched, refits):
     _, novel = refits
     assert searched.z.shape == (S, len(novel), 4)
