@@ -88,7 +88,7 @@ def table(blobs):
 
 
 def outcome(path):
-    trials = pd.read_csv(path / "trials.csv")
+    trials = pd.read_csv(path / "trials.csv", keep_default_na=False)  # or no gap equals another
     return trials.to_dict("list"), (path / "assignments.csv").read_text()
 
 
