@@ -19,7 +19,7 @@ from ncd_jax.tuning.cross_validation import (
     task_of,
     training_key,
 )
-from ncd_jax.tuning.devices import deal, in_shares, on_devices
+from ncd_jax.tuning.devices import deal, devices_for, in_shares, on_devices
 from ncd_jax.tuning.train import begin, go_on, last_stage
 from ncd_jax.types import Array, Method, PyTree, RunResult
 
@@ -101,16 +101,17 @@ class Begun(NamedTuple):
     shared: list[Array]
 
 
-def make_slots(n_candidates: int, n_folds: int, protocol: Protocol) -> Slots:
-    """Slots for all runs, side by side as many as the last rung has for each device."""
-    devices = len(_devices(n_candidates * n_folds))
-    on_last = -(-n_candidates // 2 ** (protocol.rungs - 1)) * n_folds
-    lanes = min(-(-on_last // devices), protocol.lanes)
-    return Slots(devices, lanes, -(-n_candidates * n_folds // (devices * lanes)))
+def make_slots(n_runs: int, on_last: int, lanes: int) -> Slots:
+    """Slots for all runs, as many side by side as the last rung has for each device.
 
-
-def _devices(n_runs: int) -> list[jax.Device]:
-    return jax.devices() if jax.process_count() > 1 else jax.devices()[:n_runs]
+    Args:
+        n_runs: all of them.
+        on_last: those on the last rung.
+        lanes: most side by side.
+    """
+    devices = len(devices_for(n_runs))
+    lanes = min(-(-on_last // devices), lanes)
+    return Slots(devices, lanes, -(-n_runs // (devices * lanes)))
 
 
 def form_of(method: Method, data: SweepData, hparams: PyTree, protocol: Protocol) -> Form:
@@ -165,7 +166,7 @@ def start(data: SweepData, hparams: PyTree, pairs: Array, how: How) -> Begun:
         own, shared = how.form.apart(_seeds_second(jax.lax.map(of_seed, data.keys)))
         return Begun(own, [leaf[:1] for leaf in shared])
 
-    return in_shares(share, pairs, _devices(how.slots.devices))
+    return in_shares(share, pairs, devices_for(how.slots.devices))
 
 
 def climb(
@@ -224,12 +225,12 @@ def climb(
         own, shared, found = jax.lax.fori_loop(0, rounds, one_round, (begun.own, shared, empty))
         return Begun(own, [leaf[None] for leaf in shared]), found
 
-    return on_devices(share, (pairs, begun), _devices(slots.devices))
+    return on_devices(share, (pairs, begun), devices_for(slots.devices))
 
 
 def regroup(begun: Begun, order: Array, how: How) -> Begun:
     """Other slots for some of the runs: slot `i` gets what was in slot `order[i]`."""
-    return begun._replace(own=deal(begun.own, order, _devices(how.slots.devices)))
+    return begun._replace(own=deal(begun.own, order, devices_for(how.slots.devices)))
 
 
 def _of_pair(data: SweepData, hparams: PyTree, pair: Array, key: Array) -> tuple[SweepData, PyTree]:

@@ -15,7 +15,7 @@ from ncd_jax.data.folds import Folds
 from ncd_jax.judge.prior import read_prior
 from ncd_jax.judge.scene import MAX_MICRO, Rows, make_scene
 from ncd_jax.judge.verdict import WORST, judge_by_prior
-from ncd_jax.tuning.devices import in_shares
+from ncd_jax.tuning.devices import devices_for, in_shares
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult, Scores
@@ -228,5 +228,4 @@ def run_pairs(
         by_seed = jax.lax.map(one_seed, data.keys)
         return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1), by_seed)
 
-    everywhere = jax.devices() if jax.process_count() > 1 else jax.devices()[: len(pairs)]
-    return in_shares(share, pairs, everywhere)
+    return in_shares(share, pairs, devices_for(len(pairs)))

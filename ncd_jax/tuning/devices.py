@@ -11,6 +11,7 @@ from ncd_jax.types import Array, PyTree
 
 __all__ = [
     "deal",
+    "devices_for",
     "fitting_lanes",
     "fitting_rungs",
     "in_shares",
@@ -76,6 +77,11 @@ def on_devices(work: Callable[[PyTree], T], shares: PyTree, devices: list[jax.De
         work, mesh=_mesh(devices), in_specs=SHARE, out_specs=SHARE, check_vma=False
     )
     return _shared_out(spread(shares), devices)
+
+
+def devices_for(n_items: int) -> list[jax.Device]:
+    """Those to share so many items out to: all there are where several processes run together."""
+    return jax.devices() if jax.process_count() > 1 else jax.devices()[:n_items]
 
 
 def deal(items: PyTree, order: Array, devices: list[jax.Device]) -> PyTree:

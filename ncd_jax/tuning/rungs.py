@@ -8,7 +8,6 @@ Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hype
 optimization", 2016.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import jax
 import numpy as np
 
 from ncd_jax.tuning.climbing import How, climb, form_of, make_slots, regroup, start
-from ncd_jax.tuning.cross_validation import Protocol, SweepData
+from ncd_jax.tuning.cross_validation import Protocol, SweepData, by_candidate
 from ncd_jax.tuning.processes import gather
 from ncd_jax.tuning.train import last_stage
 from ncd_jax.types import Method, PyTree, RunResult
@@ -81,7 +80,8 @@ def compile_rungs(
         n_candidates: static length `A`.
     """
     n_folds, first = len(data.ks), last_stage(method, protocol.epochs)
-    slots = make_slots(n_candidates, n_folds, protocol)
+    on_last = plan_rungs(n_candidates, first, protocol.epochs, protocol.rungs)[-1].candidates
+    slots = make_slots(n_candidates * n_folds, on_last * n_folds, protocol.lanes)
     how = How(method, protocol, slots, form_of(method, data, hparams, protocol))
 
     def pairs_of(candidates: np.ndarray) -> np.ndarray:
@@ -96,10 +96,6 @@ def compile_rungs(
     go_on = _CLIMB.lower(data, hparams, pairs, begun, span, np.int32(0), how).compile()
     change = _REGROUP.lower(begun, slots.places, how).compile()
 
-    def to_candidates(shares: np.ndarray, n: int) -> np.ndarray:
-        """The first so many candidates of what lies in slots, `[n, F, ...]`."""
-        return shares[slots.places[: n * n_folds]].reshape(n, n_folds, *shares.shape[1:])
-
     def run(hparams: PyTree, n_asked: int) -> Climb:
         candidates, end, epochs = np.arange(n_asked), first, np.zeros(n_asked, int)
         begun, worth = begin(data, hparams, pairs_of(candidates)), np.zeros(n_asked)
@@ -112,20 +108,16 @@ def compile_rungs(
                 candidates = candidates[going_on]
             span, rounds = (np.int32(end), np.int32(next_end)), slots.rounds_of(n * n_folds)
             begun, shares = go_on(data, hparams, pairs_of(candidates), begun, span, rounds)
-            found = jax.tree.map(functools.partial(to_candidates, n=n), gather(shares))
-            result = found if result is None else _put(result, candidates, found)
+            pairs = jax.tree.map(lambda shares: shares[slots.places], gather(shares))
+            found = by_candidate(pairs, n, n_folds)
+            result = found if result is None else result
+            for whole, part in zip(*map(jax.tree.leaves, (result, found)), strict=True):
+                whole[candidates] = part
             worth, end, epochs[candidates] = _worth(found), next_end, next_end
         assert result is not None
         return Climb(result, epochs)
 
     return run
-
-
-def _put(everything: RunResult, places: np.ndarray, some: RunResult) -> RunResult:
-    """Everything with other values in these places."""
-    come_from = np.arange(len(everything.k))
-    come_from[places] = len(come_from) + np.arange(len(places))
-    return jax.tree.map(lambda a, b: np.concatenate([a, b])[come_from], everything, some)
 
 
 def _worth(found: RunResult) -> np.ndarray:

@@ -234,6 +234,7 @@ def test_a_run_is_few_large_programs():
     ours = {name: len(durations.get(f"jit({name})", ())) for name in set(defined)}
     assert ours["refit"] == 1
     assert max(ours.values()) == 1
+    assert "jit(<lambda>)" not in durations
     assert {name for name, times in ours.items() if times} <= {
         *("refit", "judge", "apply", "_see"),
         *("_class_means", "_to_centroids"),
