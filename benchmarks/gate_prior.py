@@ -30,7 +30,7 @@ from ncd_jax.discovery.problem import prepare
 from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score
 from ncd_jax.discovery.tune import tune
-from ncd_jax.judge.gate_weights import GatePrior, learn_gate_prior, write_gate_prior
+from ncd_jax.known_or_new.gate_weights import GatePrior, learn_gate_prior, write_gate_prior
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
 from ncd_jax.types import UNLABELLED
@@ -45,7 +45,9 @@ _TABLES = flags.DEFINE_list("tables", list(TABLES), "Tables; a prior is written 
 _SPLITS = flags.DEFINE_integer("splits", 3, "Splits of each table.")
 _OUT = flags.DEFINE_string("out", "benchmarks/results/gate.json", "Where figures go.")
 _SOLVE = flags.DEFINE_bool("solve", True, "Whether new rows are sorted as well.")
-_PRIOR = flags.DEFINE_string("prior", "ncd_jax/judge/gate_prior.json", "Where the prior goes.")
+_PRIOR = flags.DEFINE_string(
+    "prior", "ncd_jax/known_or_new/gate_prior.json", "Where the prior goes."
+)
 
 
 class GateSplit(NamedTuple):

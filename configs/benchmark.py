@@ -10,7 +10,7 @@ be had.
 
 import ml_collections
 
-from ncd_jax.benchmark.plan import benchmark_config
+from ncd_jax.reproduce.plan import benchmark_config
 
 
 def get_config() -> ml_collections.ConfigDict:

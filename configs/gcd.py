@@ -11,8 +11,8 @@ unlabelled rows, of those of known (old) and of novel (new) classes, with one ma
 
 import ml_collections
 
-from ncd_jax.benchmark.gcd_baselines import GCD_BASELINES
-from ncd_jax.benchmark.plan import benchmark_config
+from ncd_jax.reproduce.gcd_baselines import GCD_BASELINES
+from ncd_jax.reproduce.plan import benchmark_config
 
 
 def get_config() -> ml_collections.ConfigDict:

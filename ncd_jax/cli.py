@@ -60,7 +60,7 @@ def assign(given: FlagValues) -> None:
     from ncd_jax.experiment import assign_rows
     from ncd_jax.store.workdir import Workdir
 
-    new = assign_rows(Workdir(Path(given.workdir)), Path(given.table), _wishes(given))
+    new = assign_rows(Workdir(Path(given.workdir)), Path(given.table), _read_options(given))
     print(new.text)
 
 
@@ -91,9 +91,9 @@ def compare(given: FlagValues) -> None:
 
 def benchmark(given: FlagValues) -> None:
     """Compares methods on benchmark tables, and goes on where it was stopped."""
-    from ncd_jax.benchmark.plan import parse_benchmark
-    from ncd_jax.benchmark.runner import run_benchmark
     from ncd_jax.report.console import make_reporter
+    from ncd_jax.reproduce.plan import parse_benchmark
+    from ncd_jax.reproduce.runner import run_benchmark
 
     config = parse_benchmark(given.config)
     workdir = Path(given.workdir or "runs/benchmark")
@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--version" in argv:
         print(ncd_jax.__version__)
         return 0
-    from ncd_jax.cluster import fail_alone, leave
+    from ncd_jax.multihost import fail_alone, leave
 
     try:
         status, message, in_step = _outcome(argv)
@@ -147,7 +147,7 @@ def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
     """Runs; returns the exit status, what to say, and whether other processes can be told."""
     import jax
 
-    from ncd_jax.cluster import leads
+    from ncd_jax.multihost import leads
     from ncd_jax.tuning.processes import Dismissed
 
     try:
@@ -174,7 +174,7 @@ def _run(argv: Sequence[str]) -> None:
     # Warnings of libraries, and backends that are not installed, are nobody's concern here.
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.WARNING)
-    from ncd_jax.cluster import join
+    from ncd_jax.multihost import join
     from ncd_jax.startup import keep_compiled_programs, one_device_per_core
 
     one_device_per_core()
@@ -203,16 +203,16 @@ def _table(given: FlagValues, dataset: str) -> tuple[Any, Any]:
         Path(given.table),
         given.label,
         unlabelled=given.unlabelled,
-        wishes=_wishes(given),
+        options=_read_options(given),
     )
     return table, None
 
 
-def _wishes(given: FlagValues) -> Any:
+def _read_options(given: FlagValues) -> Any:
     """How the table is to be read."""
-    from ncd_jax.data.wishes import Wishes
+    from ncd_jax.read.options import ReadOptions
 
-    return Wishes(
+    return ReadOptions(
         columns=given.columns,
         drop=given.drop or (),
         numbers=given.numbers or (),

@@ -14,7 +14,6 @@ import ncd_jax
 from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.data.wishes import Wishes
 from ncd_jax.discovery.model import apply_model, assign
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.progress import Reporter, Stopwatch
@@ -22,6 +21,7 @@ from ncd_jax.discovery.scoring import score, score_test_split, true_names
 from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
+from ncd_jax.read.options import ReadOptions
 from ncd_jax.report.assigned import Assigned
 from ncd_jax.report.embedded import packed_plotly
 from ncd_jax.report.outcome import find, measure
@@ -116,7 +116,7 @@ def run(
 
 
 @in_single_precision
-def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> Assigned:
+def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None) -> Assigned:
     """Applies the model of a finished run to a file of new rows.
 
     Writes `assigned/<name of the table>.csv` in the run's folder, with the columns
@@ -126,7 +126,7 @@ def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> A
     Args:
         workdir: of the run.
         path: the file.
-        wishes: its encoding or sheet, and columns that are copied to the answer.
+        options: its encoding or sheet, and columns that are copied to the answer.
 
     Raises:
         UserError: there is no model, or the table lacks a column of it or has a cell of another
@@ -134,9 +134,9 @@ def assign_rows(workdir: Workdir, path: Path, wishes: Wishes | None = None) -> A
     """
     model = load_model(workdir)
     if model.encoder is None:
-        new = read_numeric_rows(path, model.columns, wishes)
+        new = read_numeric_rows(path, model.columns, options)
     else:
-        new = read_rows(path, model.encoder, wishes)
+        new = read_rows(path, model.encoder, options)
     labels, sure, familiar = assign(model, new.x)
     shares = -apply_model(model, new.x).squared.astype(np.float64) / load_temperature(workdir)
     seconds = seconds_of(shares, labels, sure)

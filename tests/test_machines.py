@@ -52,7 +52,7 @@ sys.exit(main(["launch.py", *sys.argv[1:]]))
 ENDS = """
 import os, sys
 import jax
-from ncd_jax.cluster import join, leave
+from ncd_jax.multihost import join, leave
 from ncd_jax.tuning.processes import Dismissed, share
 jax.config.update("jax_num_cpu_devices", 2)
 join(sys.argv[1], 2, int(sys.argv[2]))

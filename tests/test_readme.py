@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ncd_jax.benchmark.plan import parse_benchmark
 from ncd_jax.config import parse
 from ncd_jax.flags import read_flags
+from ncd_jax.reproduce.plan import parse_benchmark
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -1,1 +1,1 @@
-"""Tables in, on the host: readers, benchmark tables, standardisation, hidden-class folds."""
+"""Rows of numbers on the host: benchmark tables, tables of one's own, scales, and all folds."""

@@ -27,15 +27,12 @@ import pandas as pd
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from ncd_jax.data.cells import Where, by_row, level_words, numbers, times
-from ncd_jax.data.columns import Column
-from ncd_jax.data.date_words import days_between
-from ncd_jax.data.words import level_key
+from ncd_jax.read.cells import Where, by_row, level_words, numbers, times
+from ncd_jax.read.columns import MAX_CATEGORIES, Column
+from ncd_jax.read.date_words import days_between
+from ncd_jax.read.words import level_key
 
-__all__ = ["MAX_CATEGORIES", "ONE_HOT", "Block", "NumberCode", "WordCode"]
-
-MAX_CATEGORIES = 20
-"""Most columns that a category becomes, with those for empty cells and infrequent words."""
+__all__ = ["ONE_HOT", "Block", "NumberCode", "WordCode"]
 
 ONE_HOT = float(np.sqrt(0.5))
 """What an encoded column of a category holds where it is set.

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ncd_jax.data.cells import Where, by_row
 from ncd_jax.data.column_codes import Block, NumberCode, WordCode
-from ncd_jax.data.columns import Column
-from ncd_jax.data.names import Mistakes, find_name
+from ncd_jax.read.cells import Where, by_row
+from ncd_jax.read.columns import Column
+from ncd_jax.read.names import Mistakes, find_name
 
 __all__ = ["Encoder"]
 

@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ncd_jax.data.cells import numbers
-from ncd_jax.data.columns import Column, Reading, TableReading
-from ncd_jax.data.describe import Description, describe
-from ncd_jax.data.dtypes import to_frame
 from ncd_jax.data.encode import Encoder
-from ncd_jax.data.files import read_raw
-from ncd_jax.data.labels import read_labels
-from ncd_jax.data.names import Mistakes, checked_names, find_name
-from ncd_jax.data.raw import RawTable, is_empty
 from ncd_jax.data.table import Table
-from ncd_jax.data.tell_tales import tell_tales
-from ncd_jax.data.text_files import Choose
-from ncd_jax.data.wishes import Wishes
 from ncd_jax.errors import UserError
+from ncd_jax.read.cells import numbers
+from ncd_jax.read.columns import Column, Reading, TableReading
+from ncd_jax.read.describe import Description, describe
+from ncd_jax.read.dtypes import to_frame
+from ncd_jax.read.files import read_raw
+from ncd_jax.read.labels import read_labels
+from ncd_jax.read.leakage import tell_tales
+from ncd_jax.read.names import Mistakes, checked_names, find_name
+from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.raw import RawTable, is_empty
+from ncd_jax.read.text_files import Choose
 
 __all__ = ["NewRows", "encoded_table", "read_numeric_rows", "read_rows", "read_table"]
 
@@ -39,7 +39,7 @@ class NewRows:
 
 
 def read_table(
-    source: Path | Any, label: str, *, unlabelled: Any = None, wishes: Wishes | None = None
+    source: Path | Any, label: str, *, unlabelled: Any = None, options: ReadOptions | None = None
 ) -> Table:
     """Reads a table with known and unlabelled rows, and encodes it.
 
@@ -51,30 +51,37 @@ def read_table(
             index does not count.
         label: the column of class names; empty on the rows to discover.
         unlabelled: a value that means unlabelled as well, such as -1; see `labels.read_labels`.
-        wishes: how it is to be read, where people know better.
+        options: how it is to be read, where people know better.
 
     Raises:
         UserError: the source cannot be read as such a table, or has no labelled or no
             unlabelled row.
     """
-    wishes = wishes or Wishes()
+    options = options or ReadOptions()
     features: list[str] = []
 
     def choose(names: Sequence[str]) -> list[str]:
-        features[:] = wishes.features(names, label)
-        used = {*features, label, *wishes.copied}
+        features[:] = options.features(names, label)
+        used = {*features, label, *options.copied}
         return [name for name in names if name in used]
 
-    raw = _load(source, choose, wishes)
+    raw = _load(source, choose, options)
     try:
         raw = raw.without_blank_rows(features)
         with Mistakes() as mistakes:
             labels = mistakes.add(read_labels, raw.frame[label], label, unlabelled)
-            found = mistakes.add(describe, raw, features, wishes)
+            found = mistakes.add(describe, raw, features, options)
         name = source.name.split(".")[0] if isinstance(source, Path) else "table"
-        readings = _in_order(raw, [labels.reading, *found.readings], wishes)
+        readings = _in_order(raw, [labels.reading, *found.readings], options)
         return encoded_table(
-            name, raw, found, labels.classes, labels.y, readings, tuple(labels.notes), wishes.copied
+            name,
+            raw,
+            found,
+            labels.classes,
+            labels.y,
+            readings,
+            tuple(labels.notes),
+            options.copied,
         )
     except UserError as error:
         raise _located(source, error) from None
@@ -112,7 +119,7 @@ def encoded_table(
     )
 
 
-def read_rows(source: Path | Any, encoder: Encoder, wishes: Wishes | None = None) -> NewRows:
+def read_rows(source: Path | Any, encoder: Encoder, options: ReadOptions | None = None) -> NewRows:
     """Encodes new rows as those of the training table: `f32[n, d]`.
 
     Columns may come in any order, and others than the encoder's are ignored.
@@ -121,24 +128,24 @@ def read_rows(source: Path | Any, encoder: Encoder, wishes: Wishes | None = None
         UserError: the source cannot be read, lacks columns, or has cells in them that are not
             of the column's kind; all of them are named.
     """
-    wishes = wishes or Wishes()
-    raw = _load(source, _needed(encoder.columns, wishes.copied), wishes)
+    options = options or ReadOptions()
+    raw = _load(source, _needed(encoder.columns, options.copied), options)
     try:
-        return NewRows(encoder.apply(raw.frame, raw.where), raw.frame[wishes.copied])
+        return NewRows(encoder.apply(raw.frame, raw.where), raw.frame[options.copied])
     except UserError as error:
         raise _located(source, error) from None
 
 
 def read_numeric_rows(
-    source: Path, columns: Sequence[str], wishes: Wishes | None = None
+    source: Path, columns: Sequence[str], options: ReadOptions | None = None
 ) -> NewRows:
     """Reads new rows of a table that is numbers throughout: `f64[n, d]`.
 
     Raises:
         UserError: the file cannot be read, lacks columns, or has cells in them that are no numbers.
     """
-    wishes = wishes or Wishes()
-    raw = _load(source, _needed(columns, wishes.copied), wishes)
+    options = options or ReadOptions()
+    raw = _load(source, _needed(columns, options.copied), options)
     x = np.empty((len(raw.frame), len(columns)))
 
     def fill(i: int, name: str) -> None:
@@ -155,7 +162,7 @@ def read_numeric_rows(
                 mistakes.add(fill, i, name)
     except UserError as error:
         raise _located(source, error) from None
-    return NewRows(x, raw.frame[wishes.copied])
+    return NewRows(x, raw.frame[options.copied])
 
 
 def _needed(columns: Sequence[str], copied: Sequence[str]) -> Choose:
@@ -168,9 +175,9 @@ def _needed(columns: Sequence[str], copied: Sequence[str]) -> Choose:
     return choose
 
 
-def _load(source: Path | Any, choose: Choose, wishes: Wishes) -> RawTable:
+def _load(source: Path | Any, choose: Choose, options: ReadOptions) -> RawTable:
     if isinstance(source, Path):
-        return read_raw(source, choose, wishes)
+        return read_raw(source, choose, options)
     frame = to_frame(source)
     names = checked_names(list(frame.columns))
     choose(names)
@@ -180,12 +187,12 @@ def _load(source: Path | Any, choose: Choose, wishes: Wishes) -> RawTable:
     return RawTable(frame if names == list(frame.columns) else frame.set_axis(names, axis=1))
 
 
-def _in_order(raw: RawTable, readings: Sequence[Reading], wishes: Wishes) -> list[Reading]:
+def _in_order(raw: RawTable, readings: Sequence[Reading], options: ReadOptions) -> list[Reading]:
     """What was read as what, in the order of the table; columns that are only copied too."""
     found = {each.name: each for each in readings}
-    for name in wishes.copied:
+    for name in options.copied:
         if name not in found:
-            kind = "id" if name == wishes.id else "copied"
+            kind = "id" if name == options.id else "copied"
             empty = int(is_empty(raw.frame[name]).sum())
             found[name] = Reading(name, kind, filled=len(raw.frame) - empty, empty=empty)
     return [found[name] for name in map(str, raw.frame.columns) if name in found]

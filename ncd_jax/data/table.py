@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ncd_jax.data.columns import TableReading
 from ncd_jax.data.encode import Encoder
+from ncd_jax.read.columns import TableReading
 
 __all__ = ["Table", "Truth"]
 

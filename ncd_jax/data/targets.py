@@ -8,12 +8,12 @@ import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from ncd_jax.data.describe import describe
-from ncd_jax.data.dtypes import to_labels
 from ncd_jax.data.own_table import encoded_table
-from ncd_jax.data.raw import RawTable
 from ncd_jax.data.table import Table
-from ncd_jax.data.words import as_text
+from ncd_jax.read.describe import describe
+from ncd_jax.read.dtypes import to_labels
+from ncd_jax.read.raw import RawTable
+from ncd_jax.read.words import as_text
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["Targets", "make_table", "read_targets", "with_novel"]

@@ -15,8 +15,8 @@ from ncd_jax.data.table import Table
 from ncd_jax.discovery.hyperparameters import make_hparams
 from ncd_jax.discovery.padding import filled_chunks, padded_size, sample
 from ncd_jax.discovery.problem import Problem, most_hidden, purpose_key
-from ncd_jax.judge.gate import RowScene, see_rows
-from ncd_jax.judge.gate_weights import Sight
+from ncd_jax.known_or_new.gate_weights import Sight
+from ncd_jax.known_or_new.row_features import RowScene, see_rows
 from ncd_jax.tuning.train import train
 from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData, PyTree
 

@@ -8,7 +8,7 @@ import numpy as np
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.gate_looks import Looks, look
 from ncd_jax.discovery.problem import Problem
-from ncd_jax.judge.gate_weights import (
+from ncd_jax.known_or_new.gate_weights import (
     LOOKING,
     SORTING,
     GatePrior,

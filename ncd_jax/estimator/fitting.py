@@ -10,11 +10,11 @@ import pandas as pd
 
 from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
-from ncd_jax.data.words import as_text
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.discovery.solve import solve
 from ncd_jax.discovery.untuned import fit_untuned
+from ncd_jax.read.words import as_text
 from ncd_jax.report.findings import Findings
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report

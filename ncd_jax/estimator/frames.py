@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ncd_jax.data.dtypes import is_frame, to_frame
 from ncd_jax.estimator.parameters import as_value_errors
+from ncd_jax.read.dtypes import is_frame, to_frame
 
 __all__ = ["rows_of"]
 

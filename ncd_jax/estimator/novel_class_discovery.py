@@ -19,8 +19,6 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ncd_jax.config import RunConfig
-from ncd_jax.data.dtypes import to_labels
-from ncd_jax.data.names import checked_names
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.model import Applied, apply_model, familiar_rows, on_host
@@ -32,6 +30,8 @@ from ncd_jax.estimator.looks import ShowsItsAnswer, answer_of
 from ncd_jax.estimator.parameters import as_value_errors, to_config
 from ncd_jax.methods import METHODS
 from ncd_jax.precision import in_single_precision
+from ncd_jax.read.dtypes import to_labels
+from ncd_jax.read.names import checked_names
 from ncd_jax.report.console import make_reporter
 from ncd_jax.report.runner_up import temperature_of
 from ncd_jax.types import UNLABELLED

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from pandas.api import types
 from plotly.offline import get_plotlyjs
 
-from ncd_jax.data.words import as_text
+from ncd_jax.read.words import as_text
 from ncd_jax.report.findings import Findings
 from ncd_jax.report.plot_style import new_figure
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
-from ncd_jax.data.columns import TableReading
 from ncd_jax.discovery.calibration import ConfidenceCurve
 from ncd_jax.profiles.classes import Profiles
+from ncd_jax.read.columns import TableReading
 from ncd_jax.report.number import NumberStory
 from ncd_jax.report.shown import Shown
 from ncd_jax.store.records import Assignments

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ncd_jax.data.columns import TableReading
+from ncd_jax.read.columns import TableReading
 
 __all__ = ["print_reading"]
 

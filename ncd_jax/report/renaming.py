@@ -88,7 +88,7 @@ def rename_page(page: str, names: Mapping[str, str]) -> str:
 def _agreed(
     classes: Sequence[str], old: Mapping[str, str], wanted: Sequence[str]
 ) -> dict[str, str]:
-    """From class to name once all wishes are fulfilled."""
+    """From class to name once all options are fulfilled."""
     given = {name: name for name in classes if _NOVEL.fullmatch(name)}
     given |= {novel: novel for novel in old}
     known = [name for name in classes if name not in given and name not in old.values()]

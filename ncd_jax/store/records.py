@@ -18,8 +18,8 @@ import pandas as pd
 
 from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
-from ncd_jax.data.words import as_text
 from ncd_jax.errors import UserError, without_password
+from ncd_jax.read.words import as_text
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.tuning.proposals import Trial
 

@@ -11,12 +11,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from ncd_jax.data.column_codes import MAX_CATEGORIES, ONE_HOT
-from ncd_jax.data.columns import Column
-from ncd_jax.data.describe import describe
+from ncd_jax.data.column_codes import ONE_HOT
 from ncd_jax.data.encode import Encoder
-from ncd_jax.data.raw import RawTable
 from ncd_jax.errors import UserError
+from ncd_jax.read.columns import MAX_CATEGORIES, Column
+from ncd_jax.read.describe import describe
+from ncd_jax.read.raw import RawTable
 
 N = 500
 

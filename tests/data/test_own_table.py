@@ -5,8 +5,8 @@ from sklearn.datasets import load_iris
 
 from ncd_jax.data import own_table
 from ncd_jax.data.own_table import read_rows
-from ncd_jax.data.wishes import Wishes
 from ncd_jax.errors import UserError
+from ncd_jax.read.options import ReadOptions
 
 GOOD = "a,label,b\n1,x,2\n3,y,4\n5,z,6\n7,,8\n"
 MIXED = """island,bill,sex,born,species
@@ -21,8 +21,10 @@ Torgersen,40.3,female,2019-11-13,
 """
 
 
-def read_table(source, label, unlabelled=None, **wishes):
-    return own_table.read_table(source, label, unlabelled=unlabelled, wishes=Wishes(**wishes))
+def read_table(source, label, unlabelled=None, **options):
+    return own_table.read_table(
+        source, label, unlabelled=unlabelled, options=ReadOptions(**options)
+    )
 
 
 @pytest.fixture

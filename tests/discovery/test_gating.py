@@ -15,7 +15,7 @@ from ncd_jax.discovery.hyperparameters import middle
 from ncd_jax.discovery.problem import prepare
 from ncd_jax.discovery.scoring import score_all
 from ncd_jax.discovery.solve import solve
-from ncd_jax.judge.gate_weights import read_gate_prior
+from ncd_jax.known_or_new.gate_weights import read_gate_prior
 from ncd_jax.types import UNLABELLED
 
 CONFIG = RunConfig(method="rca", search=SearchConfig(folds=3))

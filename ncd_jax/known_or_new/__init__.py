@@ -1,0 +1,1 @@
+"""Known or new: what a row's surroundings say, the weights and their prior, the decision."""

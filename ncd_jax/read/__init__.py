@@ -1,0 +1,1 @@
+"""A table as people have it: its cells, and what was made of them. Labels are never looked at."""

@@ -1,0 +1,194 @@
+"""Cells of a column as values, in the way that was decided for it: old rows and new ones."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from ncd_jax.errors import UserError
+from ncd_jax.read.columns import Column
+from ncd_jax.read.date_words import Order, dates_of, day_order, durations_of
+from ncd_jax.read.gaps import MARKS, is_gap
+from ncd_jax.read.names import show
+from ncd_jax.read.number_words import evidence, numbers_of
+from ncd_jax.read.plain_numbers import plain_numbers
+from ncd_jax.read.truth_words import truth_of
+from ncd_jax.read.units import ratio
+from ncd_jax.read.words import Words, as_text, merged, words_of
+
+__all__ = [
+    "Where",
+    "as_column",
+    "as_float",
+    "by_row",
+    "compact_dates",
+    "is_number",
+    "level_words",
+    "numbers",
+    "times",
+]
+
+Where = Callable[[int], str]
+"""From the number of a row to its place, for people."""
+
+_SHOWN = 8
+"""Odd cells of a column that a message lists."""
+
+
+def by_row(row: int) -> str:
+    """The place of a row of a table without lines."""
+    return f"row {row}"
+
+
+def is_number(cells: pd.Series) -> bool:
+    """Whether cells are stored as numbers; truth values are not."""
+    dtype = cells.dtype
+    return types.is_numeric_dtype(dtype) and not (
+        types.is_bool_dtype(dtype) or types.is_complex_dtype(dtype)
+    )
+
+
+def numbers(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray:
+    """A column as numbers `f64[n]`, not a number where the cell is empty.
+
+    Raises:
+        UserError: cells are no finite numbers; all of them are named.
+    """
+    gaps = [value for value in map(as_float, column.gaps) if value is not None]
+    if types.is_bool_dtype(cells.dtype) or is_number(cells):
+        values = cells.to_numpy(np.float64, na_value=np.nan)
+        if gaps and np.isin(values, gaps).any():
+            values = np.where(np.isin(values, gaps), np.nan, values)
+        bad = np.isinf(values)
+        if bad.any():
+            texts = [as_text(values[row]) for row in np.flatnonzero(bad)]
+            raise _odd(column, np.flatnonzero(bad), texts, where, "finite numbers")
+        return values
+    quick = plain_numbers(cells) if column.order == "" else None
+    if quick is not None and not (quick.has_points and column.decimal == ","):
+        values = quick.values
+        values[np.isin(values, gaps)] = np.nan
+        return values
+    words = _filled(column, words_of(cells), soft=True)
+    if column.order == "duration":
+        values = durations_of(words.words)
+    else:
+        said = evidence(words.words)
+        decimal = column.decimal or ("," if said.comma > said.point else ".")
+        found = numbers_of(words.words, decimal)
+        ratios = [ratio(unit, column.unit) or np.nan for unit in found.units]
+        values = found.values * np.where(found.values == 0, 1.0, ratios)
+    truths = [{"true": 1.0, "false": 0.0}.get(word.lower(), np.nan) for word in words.words]
+    values = np.where(np.isnan(values), truths, values) if len(values) else values
+    bad = np.isnan(values)
+    values[np.isin(values, gaps)] = np.nan
+    return _placed(column, words, values, np.nan, bad, where, "numbers")
+
+
+def times(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray:
+    """A column of dates as `datetime64[us][n]`, `NaT` where the cell is empty.
+
+    Raises:
+        UserError: cells are no dates; all of them are named.
+    """
+    nothing = np.datetime64("NaT", "us")
+    if types.is_datetime64_any_dtype(cells.dtype):
+        if isinstance(cells.dtype, pd.DatetimeTZDtype):
+            cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
+        found = cells.to_numpy().astype("datetime64[us]")
+        gaps = dates_of(column.gaps, "")
+        return np.where(np.isin(found, gaps[~np.isnat(gaps)]), nothing, found)
+    words = _filled(column, words_of(cells), soft=True)
+    if column.order == "compact":
+        found = compact_dates(numbers_of(words.words, ".").values)
+    else:
+        found = dates_of(words.words, _order(column, words.words))
+    return _placed(column, words, found, nothing, np.isnat(found), where, "dates")
+
+
+def _order(column: Column, words: Sequence[str]) -> Order:
+    """What comes first in dates: as in the old rows, or as these say where nobody saw those."""
+    if column.order == "dmy" or column.order == "mdy":
+        return column.order
+    day, month, _ = day_order(words)
+    return "" if day == month else "dmy" if day > month else "mdy"
+
+
+def level_words(column: Column, cells: pd.Series, where: Where = by_row) -> Words:
+    """A boolean or a category as words, one for each level.
+
+    Raises:
+        UserError: cells of a boolean are neither yes nor no; all of them are named.
+    """
+    words = _filled(column, words_of(cells), soft=column.kind == "boolean")
+    if column.kind == "category":
+        return merged(words)
+    truths = [truth_of(word) for word in words.words]
+    sides = np.array([-1 if truth is None else truth for truth in truths], np.int64)
+    codes = _placed(column, words, sides, -1, sides < 0, where, f"{' or '.join(column.levels)}")
+    return Words(codes, list(column.levels))
+
+
+def as_column(column: Column, cells: pd.Series, where: Where = by_row) -> pd.Series:
+    """A column in its own type: numbers, times, or words.
+
+    Raises:
+        UserError: cells are not of its kind; all of them are named.
+    """
+    values: np.ndarray
+    if column.kind == "numeric":
+        values = numbers(column, cells, where)
+    elif column.kind == "date":
+        values = times(column, cells, where)
+    else:
+        codes, words = level_words(column, cells, where)
+        values = np.array([*words, None], object)[codes]
+    return pd.Series(values, cells.index, name=column.name, copy=False)
+
+
+def compact_dates(values: np.ndarray) -> np.ndarray:
+    """Numbers such as 20241231 as `datetime64[us][n]`, `NaT` where one is no day."""
+    whole = np.where((values >= 19000101) & (values <= 21001231) & (values % 1 == 0), values, 0)
+    texts = [f"{int(v) // 10000:04}-{int(v) // 100 % 100:02}-{int(v) % 100:02}" for v in whole]
+    return dates_of(texts, "")
+
+
+def _filled(column: Column, words: Words, soft: bool) -> Words:
+    """Words that are no gap; `soft` where those count that only mean one among numbers."""
+    gaps = MARKS.union(column.gaps)
+    return words.without(np.array([w in gaps or (soft and is_gap(w)) for w in words.words], bool))
+
+
+def _placed(
+    column: Column,
+    words: Words,
+    values: np.ndarray,
+    nothing: object,
+    bad: np.ndarray,
+    where: Where,
+    what: str,
+) -> np.ndarray:
+    """The value of every row, from those of the words."""
+    if bad.any():
+        rows = np.flatnonzero(np.append(bad, False)[words.codes])
+        texts = [words.words[words.codes[row]] for row in rows]
+        raise _odd(column, rows, texts, where, what)
+    return np.append(values, np.array([nothing], values.dtype))[words.codes]
+
+
+def _odd(column: Column, rows: np.ndarray, texts: list[str], where: Where, what: str) -> UserError:
+    cells = [f"{where(int(row))} {show(t)}" for row, t in zip(rows, texts, strict=True)]
+    more = f" and {len(cells) - _SHOWN} more" if len(cells) > _SHOWN else ""
+    return UserError(
+        f"column {show(column.name)} has cells that are not {what}: {', '.join(cells[:_SHOWN])}"
+        f"{more}; mend or empty them, or leave the column out"
+    )
+
+
+def as_float(word: str) -> float | None:
+    """The number that a word spells to a program, or none."""
+    try:
+        return float(word)
+    except ValueError:
+        return None

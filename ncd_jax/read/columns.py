@@ -1,0 +1,145 @@
+"""What a column is read as: the record that is stored, and the record that is shown."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from ncd_jax.read.date_words import Order
+
+__all__ = ["MAX_CATEGORIES", "Column", "Kind", "OddCell", "Reading", "TableReading"]
+
+MAX_CATEGORIES = 20
+"""Most columns that a category becomes, with those for empty cells and infrequent words."""
+_MOST = 12
+"""Spellings of a gap that a line shows."""
+
+Kind = Literal["numeric", "boolean", "category", "date"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that is used: what it takes to read cells of it again.
+
+    Attributes:
+        name: as in the table.
+        kind: what its cells mean.
+        decimal: mark of fractions where it is text; empty where it never was.
+        unit: what stands beside its numbers, as `number_words.unit_key` has it.
+        order: whether the day or the month comes first in its dates; `compact` are dates that
+            are written as a number, `20241231`; `duration` are numbers of seconds.
+        levels: how no and yes are called, of a boolean.
+        gaps: words that mean an empty cell, beside those that always do.
+    """
+
+    name: str
+    kind: Kind
+    decimal: str = ""
+    unit: str = ""
+    order: Order | Literal["compact", "duration"] = ""
+    levels: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> "Column":
+        """From what `dataclasses.asdict` makes of one, by way of JSON."""
+        lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+        return cls(**{**facts, **lists})
+
+
+@dataclass(frozen=True)
+class OddCell:
+    """A cell that is not what most of its column is.
+
+    Attributes:
+        where: its place, for people: `line 41`, of a file.
+        row: number of its row in the table, from 0.
+        text: what it holds.
+    """
+
+    where: str
+    row: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a column was understood, for people.
+
+    Attributes:
+        name: of the column.
+        kind: `numbers`, `dates`, `yes/no`, `categories`, `left out`, `label`, `id`, `error`.
+        form: how they are written: `per cent`, `currency $`, `thousands`, `decimal comma`,
+            `unit kg`, `day first`, `17 levels, 3 spellings merged`.
+        filled: cells that say something.
+        empty: cells in which nothing stands.
+        gaps: other spellings of an empty cell, and how many cells have each.
+        odd: cells that are no gap in the words of anybody, and were taken for one.
+        remark: why it was left out, what was assumed, and how to have it otherwise.
+        is_told: whether the remark is worth a note before anything is computed.
+    """
+
+    name: str
+    kind: str
+    form: str = ""
+    filled: int = 0
+    empty: int = 0
+    gaps: tuple[tuple[str, int], ...] = ()
+    odd: tuple[OddCell, ...] = ()
+    remark: str = ""
+    is_told: bool = False
+
+    @property
+    def read_as(self) -> str:
+        """Kind and form in words."""
+        return f"{self.kind} ({self.form})" if self.form else self.kind
+
+    def gap_text(self) -> str:
+        """The gaps in words: `12 empty, 3 'NA'`."""
+        parts = [f"{self.empty} empty"] if self.empty else []
+        parts += [f"{count} {word!r}" for word, count in self.gaps[:_MOST]]
+        more = len(self.gaps) - _MOST
+        return ", ".join(parts + ([f"{more} more spellings"] if more > 0 else []))
+
+    def to_json(self) -> dict[str, Any]:
+        """The reading as JSON can say it."""
+        return {
+            **{k: v for k, v in dataclasses.asdict(self).items() if k != "is_told"},
+            "gaps": dict(self.gaps),
+        }
+
+
+@dataclass(frozen=True)
+class TableReading:
+    """How a table was understood, for people.
+
+    Attributes:
+        facts: about the file: encoding, separator, sheet, decimal mark.
+        columns: its columns in their order, the label among them.
+        notes: what people should know before anything is computed.
+    """
+
+    facts: Mapping[str, str]
+    columns: tuple[Reading, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The reading as JSON can say it: the content of `columns.json`."""
+        columns = [reading.to_json() for reading in self.columns]
+        return {"file": dict(self.facts), "columns": columns, "notes": list(self.notes)}
+
+    def frame(self) -> pd.DataFrame:
+        """A line for each column: its name, what it is read as, its gaps, and a remark."""
+        lines = [
+            {
+                "column": each.name,
+                "read as": each.read_as,
+                "filled": each.filled,
+                "gaps": each.gap_text(),
+                "remark": each.remark,
+            }
+            for each in self.columns
+        ]
+        return pd.DataFrame(lines, columns=["column", "read as", "filled", "gaps", "remark"])

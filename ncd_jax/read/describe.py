@@ -1,0 +1,272 @@
+"""What each column of a table means: the rules that look at all rows, and never at a label.
+
+* A column of text has the form of nearly all of its cells; see `recognise`. A column of numbers,
+  dates or truth values is one.
+* Numbers such as -999 that stand far off the others are gaps. Whole numbers that are all days
+  written without marks (20241231) are dates.
+* Left out: columns without any cell, with one value throughout; text that is different in more
+  than half of the rows (names, free text); whole numbers that look like an identifier, all
+  different and either without gaps or named like one; and what programs write to number the rows.
+"""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from ncd_jax.errors import UserError
+from ncd_jax.read.cells import as_column, compact_dates, is_number
+from ncd_jax.read.columns import Column, Reading
+from ncd_jax.read.date_words import day_order
+from ncd_jax.read.gaps import MARKS, sentinels
+from ncd_jax.read.locales import Locale, decide_locale
+from ncd_jax.read.names import gathered, show
+from ncd_jax.read.number_words import evidence
+from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.plain_numbers import PlainNumbers, plain_numbers
+from ncd_jax.read.raw import RawTable
+from ncd_jax.read.readings import blamed, found_in, used_as
+from ncd_jax.read.recognise import Form, as_dates, as_numbers, as_words, recognise
+from ncd_jax.read.useless import why_left_out
+from ncd_jax.read.words import Words, as_text, words_of
+
+__all__ = ["Description", "describe"]
+
+
+class Description(NamedTuple):
+    """What a table means.
+
+    Attributes:
+        columns: those that are used, in their order.
+        readings: what every feature was read as, in their order.
+        frame: the columns that are used, in their own types.
+        locale: how numbers and dates are written.
+    """
+
+    columns: tuple[Column, ...]
+    readings: tuple[Reading, ...]
+    frame: pd.DataFrame
+    locale: Locale
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know before anything is computed."""
+        said = [each for each in self.readings if each.is_told and each.remark]
+        return tuple(
+            f"column {show(each.name)} {'left out: ' * (each.kind == 'left out')}{each.remark}"
+            for each in said
+        )
+
+
+class _Sight(NamedTuple):
+    """A column that was looked at: what it is, in its own type, and how it got there."""
+
+    form: Form
+    cells: pd.Series
+    words: Words | None
+
+    def written_with(self, decimal: str) -> "_Sight":
+        """The same of a column of text that has this mark of fractions."""
+        column = self.form.column
+        if column.kind == "numeric":
+            column = dataclasses.replace(column, decimal=decimal)
+        return self._replace(form=dataclasses.replace(self.form, column=column))
+
+
+def describe(
+    raw: RawTable,
+    features: Sequence[str],
+    options: ReadOptions | None = None,
+    wanted: Collection[str] = (),
+) -> Description:
+    """Decides for every feature what it means.
+
+    Args:
+        raw: the table.
+        features: names of its columns without the label.
+        options: what somebody wants of the reading.
+        wanted: columns that are not left out for looking like an identifier or free text.
+
+    Raises:
+        UserError: columns cannot be used as they are, all of which are named, or none is left.
+    """
+    options = options or ReadOptions()
+    wanted = {
+        *wanted,
+        *(options.columns or ()),
+        *options.numbers,
+        *options.orders,
+        *options.categories,
+    }
+    words, plain, errors = {}, {}, []
+    for name in features:
+        try:
+            if _is_text(raw.frame[name], name in options.categories):
+                found = None if _has_wish(name, options) else plain_numbers(raw.frame[name])
+                if found is None or (options.decimal == "," and found.has_points):
+                    words[name] = words_of(raw.frame[name])
+                else:
+                    plain[name] = found
+        except UserError as error:
+            errors.append(error)
+    spoken = [each.words for name, each in words.items() if name not in options.categories]
+    locale = decide_locale(
+        [*map(evidence, spoken), *(found.said for found in plain.values())],
+        [*map(day_order, spoken)],
+        raw.separator,
+        options.decimal,
+    )
+    typed_raw = dataclasses.replace(raw, frame=_with_numbers(raw.frame, plain))
+    columns, readings, typed = [], [], {}
+    for name in features if not errors else ():
+        try:
+            sight = _look(name, typed_raw, words.get(name), locale, options)
+            if name in plain:
+                sight = sight.written_with(locale.decimal)
+        except UserError as error:
+            errors.append(error)
+            continue
+        reading = found_in(typed_raw, sight.form, sight.words, sight.cells)
+        if name in plain:
+            reading = _as_text(reading, plain[name])
+        column, cells = sight.form.column, sight.cells
+        if reason := why_left_out(column, cells, name in wanted, name in options.categories):
+            hint = sight.form.remark.partition(";")[0]  # why it is words
+            remark = f"{reason}; it {hint}" if hint.startswith(("has", "mixes")) else reason
+            reading = dataclasses.replace(
+                reading, kind="left out", form="", remark=remark, is_told=True
+            )
+        else:
+            if cells.nunique() == 1:  # what tells rows apart is whether there is a value
+                column = Column(name, "category", gaps=column.gaps)
+                cells = as_column(column, raw.frame[name])
+            reading = used_as(reading, column, cells, sight.words)
+            typed[name] = cells
+            columns.append(column)
+        readings.append(reading)
+    if errors:
+        raise gathered(errors)
+    if not columns:
+        reasons = [f"{show(each.name)}: {each.remark}" for each in readings]
+        raise UserError(
+            f"no column is left to work with ({'; '.join(reasons[:5])}); add columns with features"
+        )
+    frame = pd.DataFrame(typed, copy=False)
+    return Description(tuple(columns), tuple(readings), frame, locale)
+
+
+def _has_wish(name: str, options: ReadOptions) -> bool:
+    """Whether somebody wants a column in a way that asks for its words."""
+    wished = (*options.numbers, *options.orders, *options.categories)
+    return bool(options.missing) or name in wished
+
+
+def _with_numbers(frame: pd.DataFrame, plain: Mapping[str, PlainNumbers]) -> pd.DataFrame:
+    """The table with columns of text that are plain numbers as such."""
+    columns = dict(frame.items())
+    for name, found in plain.items():
+        columns[name] = pd.Series(found.values, frame.index)
+    return pd.DataFrame(columns, copy=False)
+
+
+def _as_text(reading: Reading, found: PlainNumbers) -> Reading:
+    """The reading of a column of plain numbers, its gaps as they were written."""
+    gaps = {**found.gaps, **dict(reading.gaps)}
+    empty = reading.empty - sum(found.gaps.values())
+    return dataclasses.replace(reading, gaps=tuple(sorted(gaps.items())), empty=empty)
+
+
+def _is_text(cells: pd.Series, as_category: bool) -> bool:
+    dtype = cells.dtype
+    if types.is_complex_dtype(dtype):
+        raise UserError(
+            f"column {show(cells.name)} holds complex numbers; leave it out with --drop"
+        )
+    if types.is_integer_dtype(dtype) and types.is_extension_array_dtype(dtype):
+        return True  # numbers that a float cannot hold
+    known = is_number(cells) or types.is_bool_dtype(dtype) or types.is_datetime64_any_dtype(dtype)
+    return as_category or not known
+
+
+def _look(
+    name: str, raw: RawTable, words: Words | None, locale: Locale, options: ReadOptions
+) -> _Sight:
+    """What a column is by its type, by its words where it is text, or by somebody's wish."""
+    cells, missing = raw.frame[name], tuple(options.missing)
+    if words is None:
+        form = _typed(name, cells)
+    else:
+        dropped = np.array([word in MARKS or word in missing for word in words.words], bool)
+        rest = words.without(dropped)
+        if name in options.orders:
+            order = options.orders[name] or locale.order
+            form = as_dates(name, rest, dataclasses.replace(locale, order=order))
+        elif name in options.numbers:
+            form = as_numbers(name, rest, locale)
+        elif name in options.categories or isinstance(cells.dtype, pd.CategoricalDtype):
+            form = as_words(name, rest)
+        else:
+            form = recognise(name, rest, locale)
+    if form.blame:
+        kind = "dates" if form.column.kind == "date" else "numbers"
+        raise blamed(raw, name, words, form.blame, kind)
+    said = tuple(word for word in missing if word not in form.column.gaps)
+    form = dataclasses.replace(
+        form, column=dataclasses.replace(form.column, gaps=(*form.column.gaps, *said))
+    )
+    typed = as_column(form.column, cells, raw.where)
+    if form.column.kind == "numeric" and not form.column.order and name not in options.numbers:
+        form = _with_sentinels(form, typed.to_numpy())
+        typed = as_column(form.column, typed)
+    return _Sight(form, typed, words)
+
+
+def _typed(name: str, cells: pd.Series) -> Form:
+    """What a column is by its type."""
+    if types.is_bool_dtype(cells.dtype):
+        return Form(Column(name, "boolean", levels=("false", "true")))
+    if types.is_datetime64_any_dtype(cells.dtype):
+        return Form(Column(name, "date"))
+    values = cells.to_numpy(np.float64, na_value=np.nan)
+    infinite = tuple(sorted({as_text(v) for v in values[np.isinf(values)]}))
+    if not infinite:
+        return Form(Column(name, "numeric"))
+    if 2 * np.isinf(values).sum() >= np.count_nonzero(~np.isnan(values)):
+        raise UserError(
+            f"column {show(name)} has infinite numbers throughout; give finite ones or leave it out"
+        )
+    return Form(
+        Column(name, "numeric", gaps=infinite),
+        odd=infinite,
+        remark="has infinite numbers, which are taken for gaps",
+        is_told=True,
+    )
+
+
+def _with_sentinels(form: Form, values: np.ndarray) -> Form:
+    """The same, with numbers that mean an empty cell, or as dates written as numbers."""
+    column = form.column
+    filled = values[~np.isnan(values)]
+    if not column.unit and not form.form and _are_days(filled):
+        column = dataclasses.replace(column, kind="date", order="compact")
+        return dataclasses.replace(form, column=column, form="year, month, day")
+    found = sentinels(values)
+    if not found:
+        return form
+    texts = tuple(as_text(value) for value in found)
+    column = dataclasses.replace(column, gaps=(*column.gaps, *texts))
+    remark = (
+        f"has {', '.join(texts)} far off its other numbers, taken for gaps;"
+        f" --numbers={column.name} takes them for numbers"
+    )
+    return dataclasses.replace(form, column=column, remark=remark, is_told=True)
+
+
+def _are_days(filled: np.ndarray) -> bool:
+    """Whether numbers are all days as 20241231 writes one."""
+    if not len(filled) or filled.min() < 19000101 or len(np.unique(filled)) < 3:
+        return False
+    return not np.isnat(compact_dates(filled)).any()

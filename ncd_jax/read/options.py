@@ -1,0 +1,102 @@
+"""What somebody wants of the reading of a table, beside what the rules make of it."""
+
+import itertools
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ncd_jax.errors import UserError
+from ncd_jax.read.date_words import Order
+from ncd_jax.read.names import Mistakes, find_name, show
+
+__all__ = ["ReadOptions"]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a table is to be read, where people know better. Names are those of columns.
+
+    Attributes:
+        columns: features to use, whatever they look like; none for all that say something.
+        drop: features to leave out.
+        numbers: features that are numbers; what spells none is a gap.
+        dates: features that are dates; `NAME:dmy` and `NAME:mdy` say what comes first.
+        categories: features that are categories, such as codes written as numbers.
+        missing: words that mean an empty cell in every feature.
+        encoding: of a text file.
+        decimal: mark of fractions, `.` or `,`.
+        sheet: of an Excel file: its name, or its number from 1 on.
+        id: a column that names the rows; no feature, copied to the answer.
+        keep: columns that are copied to the answer.
+    """
+
+    columns: Collection[str] | None = None
+    drop: Collection[str] = ()
+    numbers: Collection[str] = ()
+    dates: Collection[str] = ()
+    categories: Collection[str] = ()
+    missing: Collection[str] = ()
+    encoding: str = ""
+    decimal: str = ""
+    sheet: str = ""
+    id: str = ""
+    keep: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        marks = {"comma": ",", "point": ".", "dot": "."}
+        object.__setattr__(self, "decimal", marks.get(self.decimal, self.decimal))
+        if self.decimal not in ("", ".", ","):
+            raise UserError(f"--decimal={self.decimal} is no mark of fractions; give . or ,")
+
+    @property
+    def orders(self) -> dict[str, Order]:
+        """From columns that are dates to what comes first: `dmy`, `mdy`, or empty."""
+        orders: dict[str, Order] = {}
+        for wish in self.dates:
+            name, _, order = wish.rpartition(":")
+            if order == "dmy":
+                orders[name] = "dmy"
+            elif order == "mdy":
+                orders[name] = "mdy"
+            else:
+                orders[wish] = ""
+        return orders
+
+    @property
+    def copied(self) -> list[str]:
+        """Columns that are copied to the answer."""
+        return list(dict.fromkeys([*([self.id] if self.id else []), *self.keep]))
+
+    def features(self, names: Sequence[str], label: str) -> list[str]:
+        """The columns that are features, in their order.
+
+        Args:
+            names: of all columns.
+            label: the column of class names.
+
+        Raises:
+            UserError: there is no such column, one is both wanted and not, or no feature is left.
+        """
+        said = [self.columns or (), self.drop, self.numbers, self.orders, self.categories]
+        with Mistakes() as mistakes:
+            for name in dict.fromkeys([label, *self.copied, *itertools.chain(*said)]):
+                mistakes.add(find_name, name, names)
+        if label in self.drop:
+            raise UserError(f"{show(label)} is the label column and cannot be dropped")
+        kinds = {"numbers": self.numbers, "dates": self.orders, "categories": self.categories}
+        pairs = [("columns", self.columns or (), "drop", self.drop)]
+        pairs += [(a, kinds[a], b, kinds[b]) for a, b in itertools.combinations(kinds, 2)]
+        for one, these, other, those in pairs:
+            if both := set(these) & set(those):
+                raise UserError(
+                    f"column {show(min(both))} is in both {one} and {other}; take it from one"
+                )
+        wanted = set(names if self.columns is None else self.columns)
+        wanted -= {*self.drop, label, self.id}
+        if not wanted:
+            raise UserError("only the label column is left; add columns with features")
+        for kind, these in kinds.items():
+            if unused := set(these) - wanted:
+                raise UserError(
+                    f"column {show(min(unused))} is in {kind} and no feature; take it from there"
+                )
+        return [name for name in names if name in wanted]

@@ -1,0 +1,200 @@
+"""The tables of a benchmark in Markdown."""
+
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from ncd_jax.reproduce.estimates import estimates, index_errors
+from ncd_jax.reproduce.tables import (
+    EVALUATIONS,
+    METRICS,
+    Record,
+    Results,
+    ScoreTable,
+    Setting,
+    collect,
+    grid,
+    score_table,
+)
+from ncd_jax.reproduce.text import (
+    caveats,
+    decimal,
+    describe,
+    environments,
+    error_text,
+    seconds_text,
+)
+
+__all__ = ["render_markdown"]
+
+_Titles = Callable[[str], str]
+_NAMES = {"acc": "Accuracy (ACC)", "nmi": "NMI", "ari": "ARI"}
+
+
+def render_markdown(records: Sequence[Record], titles: Mapping[str, str]) -> str:
+    """All tables of a benchmark.
+
+    Args:
+        records: one for each cell.
+        titles: names of the methods for people.
+
+    Returns:
+        A Markdown document; tables are of the kind that GitHub shows.
+    """
+
+    def title(method: str) -> str:
+        return _escape(titles.get(method, method))
+
+    results = collect(records, titles)
+    n_done = len(results.cells)
+    blocks = [
+        "# Benchmark of novel class discovery",
+        f"{n_done} cells are finished, {len(records) - n_done} failed. "
+        "A cell is one method on one dataset in one setting.",
+    ]
+    if n_done:
+        more = caveats(results.cells.method)
+        blocks += [_READING, *(textwrap.fill(_escape(text), 99) for text in more)]
+    for setting in results.settings:
+        for evaluation in EVALUATIONS:
+            blocks += _score_blocks(results, setting, evaluation, title)
+        blocks += _hidden_class_blocks(results, setting, title)
+    for setting in results.settings:
+        if not setting.k_known:
+            blocks += _k_blocks(results, setting.hyperparameters, title)
+    blocks += _failed_blocks(records, title)
+    blocks += _seconds_blocks(results, title)
+    blocks += _environment_blocks(records)
+    return "\n\n".join(blocks) + "\n"
+
+
+_READING = """\
+Scores are in percent, 100 is perfect: mean over seeds ± standard deviation (which divides by the
+number of seeds). The best of each column is bold. The average is over datasets, each with the
+same weight; the rank is the mean over datasets of the rank by mean score, 1 is best. Both are
+given, and ranks are taken, only for methods that have every dataset of the table; `-` says that
+something is missing.
+
+*Inductive*: classes are found among the novel training rows, and novel test rows are assigned to
+them one by one. *Transductive*: the scored rows are grouped together; they are the novel test
+rows, or the novel rows themselves where the table has no test split.
+
+*All*, *old*, *new*: where half of the known rows have no label either, the share right of all
+unlabelled rows, of those of known and of those of novel classes, under one matching for all.
+
+`auto` takes on each dataset the method with the best hidden-class score, which no novel label
+enters; it has the scores of that method, and its place in the ranks. Methods with fewer folds
+than others are not asked: their scores are of fewer hidden classes."""
+
+
+def _score_blocks(results: Results, setting: Setting, evaluation: str, title: _Titles) -> list[str]:
+    blocks = []
+    for metric in METRICS:
+        table = score_table(results, setting, evaluation, metric)
+        if not table.mean.empty:
+            blocks += [
+                f"### {_NAMES[metric]}",
+                _table("method", _score_lines(table), title, _escape),
+            ]
+    if not blocks:
+        return []
+    notes = []
+    if table.chosen:
+        chosen = (f"{_escape(d)}: {title(m)}" for d, m in table.chosen.items())
+        notes.append(f"`auto` chose, by dataset: {'; '.join(chosen)}.")
+    missing = map(title, table.mean.index[table.mean.isna().any(axis=1)])
+    if text := ", ".join(missing):
+        notes.append(f"Without average and rank, for a dataset is missing: {text}.")
+    return [f"## {describe(setting, evaluation)}", *blocks[:2], *notes, *blocks[2:]]
+
+
+def _score_lines(table: ScoreTable) -> pd.DataFrame:
+    text = table.summary.map(decimal)
+    if table.metric == "acc":
+        text[list(table.std)] += table.std.map(lambda std: f" ± {decimal(std)}").where(
+            table.std.notna(), ""
+        )
+    return text.mask(table.is_best, "**" + text + "**")
+
+
+def _hidden_class_blocks(results: Results, setting: Setting, title: _Titles) -> list[str]:
+    scores = grid(setting.of(results.cells), "hidden_class_score")
+    if scores.empty or setting.hyperparameters != "tuned":
+        return []
+    return [
+        "### Hidden-class score",
+        "What `auto` goes by: share of the rows of hidden known classes sorted right.",
+        _table("method", (100 * scores).map(decimal), title, _escape),
+    ]
+
+
+def _k_blocks(results: Results, source: str, title: _Titles) -> list[str]:
+    found = estimates(results, source)
+    if found.lines.empty:
+        return []
+    errors = found.error.map(lambda error: decimal(error, 2))
+    lines = found.text.assign(**{"mean absolute error": errors})
+    truth = pd.DataFrame(found.truth, ["truth"]).astype(str)
+    blocks = [
+        f"## Estimated number of novel classes, {source} hyperparameters",
+        "`5 (6x), 6 (4x)`: six seeds gave 5, four gave 6. The error is the mean over datasets of "
+        "the mean absolute error over seeds.",
+        _table("method", pd.concat([truth, lines]).fillna(""), title, _escape),
+    ]
+    by_index = index_errors(results, source)
+    if not by_index.empty:
+        means = by_index.mean(axis=1).unstack(sort=False)
+        blocks += [
+            "### By validity index",
+            "Mean absolute error of the number that each index prefers in the space where the "
+            f"method clusters, over {', '.join(map(_escape, by_index))}. The space of k-means is "
+            "the columns themselves.",
+            _table("index", means.map(lambda error: decimal(error, 2)), _escape, title),
+        ]
+    return blocks
+
+
+def _failed_blocks(records: Sequence[Record], title: _Titles) -> list[str]:
+    lines = []
+    for record in records:
+        if "rows" not in record:
+            cell = record["cell"]
+            setting = describe(Setting(cell["hyperparameters"], cell["k_known"]))
+            where = f"{_escape(cell['dataset'])}, {title(cell['method'])} ({setting.lower()})"
+            lines.append(f"- {where}: {_escape(error_text(record))}")
+    return ["## Failed", "\n".join(lines)] if lines else []
+
+
+def _seconds_blocks(results: Results, title: _Titles) -> list[str]:
+    blocks = []
+    for setting in results.settings:
+        seconds = grid(setting.of(results.cells), "seconds")
+        lines = seconds.assign(sum=seconds.sum(axis=1)).map(seconds_text)
+        blocks += [f"{describe(setting)}:", _table("method", lines, title, _escape)]
+    if not blocks:
+        return []
+    explained = "Seconds of a cell: compilation, search and the answers of all seeds."
+    return ["## Seconds", explained, *blocks]
+
+
+def _environment_blocks(records: Sequence[Record]) -> list[str]:
+    blocks = []
+    for pairs, n in environments(records):
+        text = "; ".join(f"{_escape(name)} {_escape(value)}" for name, value in pairs.items())
+        blocks.append(f"- {n} {'cell' if n == 1 else 'cells'}: {text}")
+    return ["## Environment", "\n".join(blocks)] if blocks else []
+
+
+def _table(corner: str, text: pd.DataFrame, index: _Titles, columns: _Titles) -> str:
+    """A frame of text, and what escapes the names of its lines and columns."""
+    header = [corner, *map(columns, text.columns)], [":--", *["--:"] * text.shape[1]]
+    lines = ([index(name), *line] for name, line in zip(text.index, text.to_numpy(), strict=True))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (*header, *lines))
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown shows as it is written; underscores inside words do no harm."""
+    text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`*\[\]|~#]|(?<!\w)_|_(?!\w))", r"\\\1", text)

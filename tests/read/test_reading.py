@@ -1,0 +1,484 @@
+"""Whole kinds of tables: the same numbers, dates and words in every spelling and format.
+
+Each table is compared with the one that its author had in mind, by what comes out in the end:
+the encoded columns, to the bit, and the classes.
+"""
+
+import datetime
+import functools
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from reading_fixtures import (
+    N,
+    as_written,
+    grouped,
+    make_labels,
+    make_values,
+    typed_table,
+    write_csv,
+)
+
+from ncd_jax.data.own_table import read_rows, read_table
+from ncd_jax.errors import UserError
+from ncd_jax.read.columns import Column
+from ncd_jax.read.options import ReadOptions
+
+OTHER = make_values(1)
+LABELS = make_labels()
+GAPS = ["", "NA", "n/a", "N/A", "-", "--", "?", "#DIV/0!", "#N/A", "None", "NULL", "nan", "unknown"]
+GAPS += ["Missing", "not available", ".", "—", "k.A.", "nil", "<NA>"]
+PLACES = {"first": [0], "last": [N - 1], "some": [3, 10, 11, 30], "many": range(5, 20)}
+
+NUMBERS = {
+    "plain": lambda v: f"{v}",
+    "two digits": lambda v: f"{v:.2f}",
+    "plus": lambda v: f"{v:+.2f}",
+    "scientific": lambda v: f"{v:.10e}",
+    "thousands": grouped,
+    "thousands by spaces": lambda v: grouped(v, mark=" "),
+    "thousands by narrow spaces": lambda v: grouped(v, mark="\u202f"),
+    "Swiss": lambda v: grouped(v, mark="'"),
+    "dollars": lambda v: f"${grouped(v)}" if v >= 0 else f"-${grouped(-v)}",
+    "dollars inside": lambda v: f"${grouped(v)}",
+    "codes of money": lambda v: f"USD {grouped(v)}",
+    "pounds behind": lambda v: f"{grouped(v)} £",
+    "accountant": lambda v: grouped(v) if v >= 0 else f"({grouped(-v)})",
+    "minus sign": lambda v: f"{v:.2f}".replace("-", "\u2212"),
+    "per cent": lambda v: f"{v}%",
+    "per cent with a space": lambda v: f"{v} %",
+    "kilograms": lambda v: f"{v} kg",
+    "kilograms in any case": lambda v: f"{v} {('kg', 'Kg', 'KG')[int(abs(v)) % 3]}",
+    "degrees": lambda v: f"{v}°C",
+    "speed": lambda v: f"{v} km/h",
+    "area": lambda v: f"{v} m²",
+    "white space": lambda v: f"  {v}  ",
+}
+COMMA = {
+    "comma": lambda v: f"{v:.2f}".replace(".", ","),
+    "comma and points": lambda v: grouped(v, ",", "."),
+    "comma and spaces": lambda v: grouped(v, ",", " "),
+    "comma and no-break spaces": lambda v: grouped(v, ",", "\u00a0"),
+    "euros": lambda v: f"{grouped(v, ',', '.')} €",
+    "euros in front": lambda v: f"€ {grouped(v, ',', '.')}",
+    "euros by code": lambda v: f"{grouped(v, ',', '.')} EUR",
+    "comma per cent": lambda v: f"{v:.2f} %".replace(".", ","),
+    "comma kilograms": lambda v: f"{v:.2f} kg".replace(".", ","),
+    "comma scientific": lambda v: f"{v:.10e}".replace(".", ","),
+}
+
+
+def assert_same(table, wanted):
+    """The same encoded columns and the same classes."""
+    assert table.columns == wanted.columns
+    np.testing.assert_array_equal(table.x, wanted.x)
+    np.testing.assert_array_equal(table.y, wanted.y)
+    assert table.classes == wanted.classes
+
+
+def with_gaps(values, places):
+    values = values.copy()
+    values[list(places)] = np.nan
+    return values
+
+
+def in_turns(forms, gaps):
+    """Every form with every gap, numbered."""
+    pairs = enumerate(itertools.product(forms, gaps))
+    return pytest.mark.parametrize(("turn", "form", "gap"), [(i, *pair) for i, pair in pairs])
+
+
+@in_turns(NUMBERS, GAPS[::3])
+def test_numbers_with_a_point(tmp_path, turn, form, gap):
+    """Forms x gaps, in turns of places and files: 22 x 7 x 2 = 308 tables."""
+    kinds = itertools.product(["utf-8", "utf-16"], [",", "\t", ";"])
+    check_numbers(tmp_path, turn, NUMBERS[form], gap, ".", [*kinds])
+
+
+@in_turns(COMMA, GAPS[1::3])
+def test_numbers_with_a_comma(tmp_path, turn, form, gap):
+    """Forms x gaps, in turns of places and files: 10 x 7 x 2 = 140 tables."""
+    kinds = itertools.product(["utf-8-sig", "cp1252"], [";", "\t"])
+    check_numbers(tmp_path, turn, COMMA[form], gap, ",", [*kinds])
+
+
+@functools.cache
+def wanted_numbers(seed, place):
+    values = with_gaps(make_values(seed), PLACES[place])
+    return read_table(typed_table(values, OTHER, LABELS), "y")
+
+
+def check_numbers(folder, turn, form, gap, decimal, kinds):
+    """Seven turns of a form meet all places and kinds of files, and so do those of a gap."""
+    values = make_values(len(gap))
+    for i in (2 * turn, 2 * turn + 1):
+        place = [*PLACES][i % len(PLACES)]
+        encoding, separator = kinds[i % len(kinds)]
+        wanted = wanted_numbers(len(gap), place)
+        cells = [form(v) for v in values.tolist()]
+        for row in PLACES[place]:
+            cells[row] = gap
+        others = as_written(OTHER)
+        if decimal == ",":
+            others = [cell.replace(".", ",") for cell in others]
+        columns = {"q": cells, "other": others, "y": as_written(LABELS)}
+        if encoding == "cp1252" and any("\u202f" in c or "\u2212" in c for c in cells):
+            encoding = "utf-8"
+        path = write_csv(folder / f"{place}.csv", columns, separator, encoding)
+        table = read_table(path, "y")
+        assert_same(table, wanted)
+        assert table.notes == ()
+        reading = table.reading.columns[0]
+        assert (reading.name, reading.kind) == ("q", "numbers")
+        assert reading.filled == N - len(list(PLACES[place]))
+        assert reading.empty + sum(n for _, n in reading.gaps) == N - reading.filled
+        assert table.reading.facts["decimal mark"] == decimal
+        np.testing.assert_array_equal(read_rows(path, table.encoder).x, wanted.x)
+
+
+DAYS = [datetime.datetime(2019, 1, 5) + datetime.timedelta(days=29 * i) for i in range(N)]
+TIMES = [day + datetime.timedelta(minutes=437 * i) for i, day in enumerate(DAYS)]
+DATES = {
+    "%Y-%m-%d": (DAYS, ""),
+    "%Y/%m/%d": (DAYS, ""),
+    "%Y.%m.%d": (DAYS, ""),
+    "%Y%m%d": (DAYS, ""),
+    "%d.%m.%Y": (DAYS, "day first"),
+    "%d/%m/%Y": (DAYS, "day first"),
+    "%d-%m-%Y": (DAYS, "day first"),
+    "%m/%d/%Y": (DAYS, "month first"),
+    "%m-%d-%Y": (DAYS, "month first"),
+    "%d.%m.%y": (DAYS, "day first"),
+    "%m/%d/%y": (DAYS, "month first"),
+    "%d %b %Y": (DAYS, ""),
+    "%d-%b-%y": (DAYS, ""),
+    "%B %d, %Y": (DAYS, ""),
+    "%A, %d. %B %Y": (DAYS, ""),
+    "%Y-%m-%d %H:%M": (TIMES, ""),
+    "%Y-%m-%dT%H:%M:%S": (TIMES, ""),
+    "%Y-%m-%dT%H:%M:%SZ": (TIMES, ""),
+    "%Y-%m-%d %H:%M:%S.%f": (TIMES, ""),
+    "%d.%m.%Y %H:%M": (TIMES, "day first"),
+    "%m/%d/%Y %I:%M %p": (TIMES, "month first"),
+    "%d/%m/%Y %H:%M:%S": (TIMES, "day first"),
+}
+
+
+@pytest.mark.parametrize("form", DATES)
+def test_dates(tmp_path, form):
+    """Forms x gaps: 22 x 5 = 110 tables."""
+    days, order = DATES[form]
+    places = [2, 7, 40]
+    wanted = typed_table(pd.Series(days).drop(places).reindex(range(N)), OTHER, LABELS)
+    wanted = read_table(wanted, "y")
+    for gap in ["", "-", "unknown", "NA", "0000-00-00"]:
+        cells = [gap if i in places else day.strftime(form) for i, day in enumerate(days)]
+        columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
+        path = write_csv(tmp_path / "t.csv", columns)
+        table = read_table(path, "y")
+        assert_same(table, wanted)
+        reading = table.reading.columns[0]
+        assert reading.kind == "dates"
+        assert order in reading.form
+        np.testing.assert_array_equal(read_rows(path, table.encoder).x, wanted.x)
+
+
+def test_dates_that_may_be_read_either_way_are_told(tmp_path):
+    cells = [f"{1 + i % 9:02}/{1 + i % 7:02}/2024" for i in range(N)]
+    columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
+    path = write_csv(tmp_path / "t.csv", columns)
+    (note,) = read_table(path, "y").notes
+    assert "--dates=q:dmy" in note
+    day_first = read_table(path, "y", options=ReadOptions(dates=["q:dmy"]))
+    assert day_first.notes == ()
+    assert day_first.frame["q"][1] == pd.Timestamp(2024, 2, 2)
+    assert day_first.frame["q"][7] == pd.Timestamp(2024, 1, 8)
+    # A second column says how this table writes them.
+    columns["seen"] = [f"{1 + i % 28:02}/{1 + i % 7:02}/2024" for i in range(N)]
+    table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
+    assert table.frame["q"][7] == pd.Timestamp(2024, 1, 8)
+
+
+PAIRS = [("yes", "no"), ("Y", "N"), ("true", "false"), ("T", "F"), ("ja", "nein"), ("J", "N")]
+PAIRS += [("oui", "non"), ("si", "no"), ("on", "off"), ("wahr", "falsch"), ("vrai", "faux")]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_yes_and_no(tmp_path, pair):
+    """Pairs x cases x gaps: 11 x 4 x 5 = 220 tables."""
+    rng = np.random.default_rng(0)
+    answer = rng.random(N) < 0.4
+    cases = [
+        str.lower,
+        str.upper,
+        str.capitalize,
+        lambda w: rng.choice([w.lower(), f"{w.upper()} "]),
+    ]
+    truth = pd.array(answer, "boolean")
+    truth[5:9] = pd.NA
+    wanted = read_table(typed_table(truth, OTHER, LABELS), "y")
+    for case, gap in itertools.product(cases, ["", "unknown", "-", "n/a", "?"]):
+        cells = [case(pair[0] if a else pair[1]) for a in answer]
+        cells[5:9] = [gap] * 4
+        columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
+        table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
+        np.testing.assert_array_equal(table.x, wanted.x)
+        assert table.reading.columns[0].kind == "yes/no"
+        assert table.encoder.columns == ("q", "other")
+        assert table.encoder.codes[0].words == (pair[1].lower(), pair[0].lower())
+
+
+SENTINELS = [-999, -99, -9999, 999, 9999, 99999, -888, 1e20]
+
+
+@functools.cache
+def with_sentinels(digits, places):
+    """Values, and the table in which those at some places are gaps."""
+    values = np.random.default_rng(0).normal(20, 5, N).round(digits)
+    return values, read_table(typed_table(with_gaps(values, places), OTHER, LABELS), "y")
+
+
+@pytest.mark.parametrize("sentinel", SENTINELS)
+@pytest.mark.parametrize("kind", ["text", "comma", "numbers", "whole"])
+def test_numbers_that_stand_for_a_gap(tmp_path, sentinel, kind):
+    """Sentinels x how they are stored x how many there are: 8 x 4 x 3 = 96 tables."""
+    for places in ((4, 40), range(10, 16), range(0, N, 3)):
+        values, wanted = with_sentinels(0 if kind == "whole" else 2, places)
+        values = values.copy()
+        values[list(places)] = sentinel
+        frame = typed_table(values, OTHER, LABELS)
+        if kind in ("text", "comma"):
+            cells = [f"{v:g}" for v in values]
+            columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
+            if kind == "comma":
+                columns |= {k: [c.replace(".", ",") for c in columns[k]] for k in ("q", "other")}
+            frame = write_csv(tmp_path / "t.csv", columns, ";")
+        elif kind == "whole" and sentinel < 1e9:
+            frame["q"] = values.astype(int)
+        table = read_table(frame, "y")
+        assert_same(table, wanted)
+        assert "far off" in table.notes[0]
+        kept = read_table(frame, "y", options=ReadOptions(numbers=["q"]))
+        assert kept.notes == ()
+        assert not np.isnan(kept.frame["q"]).any()
+
+
+def test_numbers_that_could_be_a_gap_are_none_where_they_fit():
+    for values in [
+        np.random.default_rng(0).normal(0, 800, N).round(),  # -999 is one like others
+        np.append(np.arange(N - 1) * 1.5, 999),  # once
+        np.where(np.arange(N) % 3, -1.0, np.arange(N)),
+    ]:
+        values[:2] = [-999, -999] if values[0] < 0 or abs(values).max() > 1500 else values[:2]
+        assert read_table(typed_table(values, OTHER, LABELS), "y").notes == ()
+
+
+def test_a_lone_mark_in_words_is_a_gap_and_words_are_levels(tmp_path):
+    levels = ["red", "green", "none", "unknown"] * 12
+    columns = {"q": levels, "other": as_written(OTHER), "y": as_written(LABELS)}
+    table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
+    assert table.encoder.names[:4] == ("q=green", "q=none", "q=red", "q=unknown")
+    assert "'unknown'" in table.reading.columns[0].remark
+    for gap in ["-", "—", "..."]:
+        cells = [gap if level == "none" else level for level in levels]
+        table = read_table(write_csv(tmp_path / "t.csv", columns | {"q": cells}), "y")
+        assert table.encoder.names[:4] == ("q=green", "q=red", "q=unknown", "q=(missing)")
+    # Beside a plus it is an answer.
+    cells = ["+" if level == "red" else "-" for level in levels]
+    table = read_table(write_csv(tmp_path / "t.csv", columns | {"q": cells}), "y")
+    assert table.encoder.names[:2] == ("q=+", "q=-")
+    said = read_table(
+        write_csv(tmp_path / "t.csv", columns), "y", options=ReadOptions(missing=["none"])
+    )
+    assert said.encoder.names[:4] == ("q=green", "q=red", "q=unknown", "q=(missing)")
+
+
+CODES = {
+    "hexadecimal": ["47e580", "12e731", "9a11", "88e8", "00f3", "1e9"],
+    "versions": ["1.1", "1.10", "1.2.3", "2.0.1", "1.1.0", "2.0"],
+    "zip": ["01067", "04109", "10115", "20095", "80331", "99084"],
+    "article": ["00017", "00018", "17", "170", "00170", "1700"],
+    "parts": ["12a", "12b", "13a", "13c", "14a", "14b"],
+    "long": ["9007199254740993", "9007199254740992", "9007199254740994", "9007199254741993"],
+    "mixed": ["A1", "a1", "B1", "b1", "1B", "1b"],
+}
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_codes_stay_as_written(tmp_path, kind):
+    levels = CODES[kind]
+    cells = [levels[i % len(levels)] for i in range(N)]
+    columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
+    paths = [write_csv(tmp_path / "t.csv", columns)]
+    frame = pd.DataFrame(columns)
+    frame["other"] = OTHER
+    for path, write in [("t.xlsx", "to_excel"), ("t.parquet", "to_parquet")]:
+        getattr(frame, write)(tmp_path / path, index=False)
+        paths.append(tmp_path / path)
+    for source in [*paths, frame]:
+        table = read_table(source, "y")
+        assert table.encoder.codes[0].words == tuple(sorted(levels))
+        np.testing.assert_array_equal(table.x, read_table(frame, "y").x)
+
+
+def test_thousands_are_told_from_fractions_by_the_whole_table(tmp_path):
+    people = [f"{v:,.0f}".replace(",", ".") for v in (abs(OTHER) + 1) * 7]
+    comma = [f"{v:.3f}".replace(".", ",") for v in OTHER]
+    german = {"people": people, "other": comma, "y": as_written(LABELS)}
+    table = read_table(write_csv(tmp_path / "t.csv", german, ";"), "y")
+    expected = np.round((abs(OTHER) + 1) * 7)
+    np.testing.assert_array_equal(table.frame["people"], expected)
+    np.testing.assert_array_equal(table.frame["other"], OTHER)
+    # Nothing else says what the mark is, but it stands just where numbers reach a thousand.
+    alone = {"people": people, "k": ["u", "v"] * 24, "y": as_written(LABELS)}
+    path = write_csv(tmp_path / "t.csv", alone, ";")
+    table = read_table(path, "y")
+    np.testing.assert_array_equal(table.frame["people"], expected)
+    assert "--decimal=." in table.notes[0]
+    forced = read_table(path, "y", options=ReadOptions(decimal="point"))
+    assert forced.frame["people"].max() < 1000
+    english = {"people": [p.replace(".", ",") for p in people], "y": as_written(LABELS)}
+    table = read_table(write_csv(tmp_path / "t.csv", english), "y")
+    np.testing.assert_array_equal(table.frame["people"], expected)
+
+
+def test_odd_cells_have_their_line_in_the_file(tmp_path):
+    cells = as_written(make_values(3))
+    cells[20] = "see note"
+    text = "q,y\n\n" + "".join(f"{c},{y}\n" for c, y in zip(cells, as_written(LABELS), strict=True))
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    table = read_table(path, "y")
+    assert "'see note' (line 23)" in table.notes[0]
+    (odd,) = table.reading.columns[0].odd
+    assert (odd.row, odd.where) == (20, "line 23")
+    assert table.encoder.codes[0].column == Column("q", "numeric", ".", gaps=("see note",))
+
+
+def test_rows_without_a_cell_are_left_out_and_the_others_keep_their_numbers(tmp_path):
+    columns = {"q": as_written(make_values(4)), "k": ["u", "v"] * 24, "y": as_written(LABELS)}
+    wanted = read_table(write_csv(tmp_path / "t.csv", columns), "y")
+    places = [0, 7, 8, N + 3]
+    for blank in ["", " ", "NA"]:
+        spread = {name: list(cells) for name, cells in columns.items()}
+        for place in places:
+            for cells in spread.values():
+                cells.insert(place, blank)
+        spread["y"] = ["" if cell.strip() in ("", "NA") else cell for cell in spread["y"]]
+        table = read_table(write_csv(tmp_path / "t.csv", spread), "y")
+        assert_same(table, wanted)
+        assert table.row_numbers.tolist() == [i for i in range(N + 4) if i not in places]
+        assert "4 rows without any cell left out: line 2, line 9, line 10" in table.notes[0]
+
+
+def test_columns_that_tell_the_label_are_told_of_from_everywhere(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.array(LABELS, object)
+    tales = {
+        "words": [{"a": "alpha", "b": "beta", "c": "gamma", None: "unknown"}[c] for c in y],
+        "codes": [{"a": 3, "b": 1, "c": 2, None: rng.integers(1, 4)}[c] for c in y],
+        "flag": ["open" if c is None else rng.choice(["shut", "sold"]) for c in y],
+        "filled": [None if c is None else rng.normal() for c in y],
+        "order": np.argsort(np.argsort([str(c) for c in y], kind="stable")) * 3 + 10,
+    }
+    for name, cells in tales.items():
+        frame = pd.DataFrame({"q": make_values(5), name: cells, "y": y})
+        (note,) = read_table(frame, "y").notes
+        assert f"--drop={name}" in note
+        frame.to_csv(tmp_path / "t.csv", index=False)
+        (note,) = read_table(tmp_path / "t.csv", "y").notes
+        assert f"--drop={name}" in note
+    innocent = pd.DataFrame({"q": make_values(5), "k": rng.choice(["u", "v"], N), "y": y})
+    assert read_table(innocent, "y").notes == ()
+
+
+def test_units_that_people_mix_are_converted_and_others_are_told(tmp_path):
+    values = abs(make_values(6)) + 1
+    wanted = read_table(typed_table(values, OTHER, LABELS), "y")
+    other = {"other": as_written(OTHER), "y": as_written(LABELS)}
+    for small, large, factor in [("g", "kg", 1000), ("MB", "GB", 1000), ("min", "h", 60)]:
+        cells = [f"{v:.6f} {large}" for v in values.tolist()]
+        cells[::3] = [f"{v * factor:.6f} {small}" for v in values[::3].tolist()]
+        table = read_table(write_csv(tmp_path / "t.csv", {"q": cells, **other}), "y")
+        np.testing.assert_allclose(table.x, wanted.x, rtol=1e-5, atol=1e-6)
+        assert "other units converted" in table.reading.columns[0].form
+    cells = [f"{v:.2f}k" if i % 2 else f"{1000 * v:.0f}" for i, v in enumerate(values.tolist())]
+    table = read_table(write_csv(tmp_path / "t.csv", {"q": cells, **other}), "y")
+    np.testing.assert_allclose(table.frame["q"], 1000 * values)
+    cells = [f"{v} kg" if i % 2 else f"{v} $" for i, v in enumerate(values.tolist())]
+    table = read_table(write_csv(tmp_path / "t.csv", {"q": cells, **other}), "y")
+    assert "several units" in table.notes[0]
+
+
+def test_limits_are_numbers_where_they_are_few(tmp_path):
+    cells = [f"{abs(v) + 1}" for v in make_values(7).tolist()]
+    cells[::6] = ["<0.1", "< 0.1", "~3", ">=5000", "≤2", "<0.1", "<0.1", "<0.1"]
+    columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
+    table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
+    assert table.reading.columns[0].form == "limits as numbers"
+    assert table.frame["q"][[0, 6, 12, 18, 24]].tolist() == [0.1, 0.1, 3, 5000, 2]
+    columns["q"] = ["<18" if i % 2 else ">65" for i in range(N)]
+    table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
+    assert table.encoder.names[:2] == ("q=<18", "q=>65")
+
+
+def test_what_is_wrong_in_all_columns_is_told_with_its_lines(tmp_path):
+    odd = [f"{v}" if i % 3 else f"about {i}" for i, v in enumerate(make_values(8).tolist())]
+    columns = {"q": odd, "other": as_written(OTHER), "r": odd[::-1], "y": as_written(LABELS)}
+    path = write_csv(tmp_path / "t.csv", columns)
+    with pytest.raises(UserError) as caught:
+        read_table(path, "y", unlabelled="none of them")
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ["'q' has 16 cells", "'about 3' (line 5)", "'r' has 16 cells", "no cell 'none of"]:
+        assert part in message
+    for options in [
+        ReadOptions(drop=["q", "r"]),
+        ReadOptions(missing=[c for c in odd if "about" in c]),
+    ]:
+        assert read_table(path, "y", options=options).notes == ()
+    kept = read_table(path, "y", options=ReadOptions(numbers=["q"], categories=["r"]))
+    assert [c.column.kind for c in kept.encoder.codes] == ["numeric", "numeric", "category"]
+
+
+@pytest.mark.parametrize(
+    ("word", "is_class"),
+    [("unknown", False), ("?", False), ("Unlabelled", False), ("NA", True), ("none", True)],
+)
+def test_labels_that_say_there_is_none(tmp_path, word, is_class):
+    labels = [word if label is None else label for label in LABELS]
+    labels[3] = ""
+    path = write_csv(tmp_path / "t.csv", {"q": as_written(OTHER), "y": labels})
+    table = read_table(path, "y")
+    assert (word in table.classes) == is_class
+    assert f"'{word}' is taken for" in table.notes[0]
+    assert word in read_table(path, "y", unlabelled="").classes
+    said = read_table(path, "y", unlabelled=word)
+    assert word not in said.classes
+    assert said.notes == ()
+    assert (said.y < 0).sum() == N // 4
+
+
+def test_classes_that_differ_in_case_only_are_told_of(tmp_path):
+    labels = [
+        label and ("A" if label == "a" and i % 8 else label) for i, label in enumerate(LABELS)
+    ]
+    path = write_csv(tmp_path / "t.csv", {"q": as_written(OTHER), "y": as_written(labels)})
+    table = read_table(path, "y")
+    assert table.classes == ("A", "a", "b", "c")
+    assert "'A' and 'a' are taken for different classes" in table.notes[0]
+
+
+def test_ids_and_kept_columns_are_copied_and_ids_are_no_features(tmp_path):
+    ids = [f"{i:05}" for i in range(N)]
+    columns = {"nr": ids, "q": as_written(OTHER), "k": ["u", "v"] * 24, "y": as_written(LABELS)}
+    path = write_csv(tmp_path / "t.csv", columns)
+    table = read_table(path, "y", options=ReadOptions(id="nr", keep=["k", "y"]))
+    assert list(table.copied) == ["nr", "k", "y"]
+    assert table.copied["nr"].tolist() == ids
+    assert table.encoder.columns == ("q", "k")
+    assert [r.kind for r in table.reading.columns] == ["id", "numbers", "categories", "label"]
+    new = read_rows(path, table.encoder, ReadOptions(keep=["nr"]))
+    assert new.copied["nr"].tolist() == ids

@@ -1,0 +1,139 @@
+import functools
+
+import numpy as np
+import pytest
+
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KM_ACC
+from ncd_jax.discovery.model import refit_and_choose
+from ncd_jax.discovery.tune import Tuned
+from ncd_jax.reproduce import cells
+from ncd_jax.reproduce.cells import run_cell
+from ncd_jax.reproduce.plan import Cell
+from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.search import SearchResult
+
+COLUMNS = {
+    "dataset",
+    "method",
+    "k_known",
+    "hyperparameters",
+    "seed",
+    "evaluation",
+    "acc",
+    "nmi",
+    "ari",
+    "n_novel_estimated",
+    "known_accuracy",
+    "seconds",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "candidates", "fits"),
+    [
+        ("pbn", [{"lr": 1e-3, "w": 0.5, "dropout": 0.0, "latent_dim": 3}], 2),
+        ("rca", [{"shrinkage": 0.1}, {"shrinkage": 0.5}], 2),
+        ("rca", [{"shrinkage": 0.1}], 1),
+    ],
+)
+def test_without_training_each_candidate_is_fitted_once(
+    method, candidates, fits, tiny, make_plan, monkeypatch, tmp_path
+):
+    """A fit has a vote on the number of classes; trainings differ by seed, closed forms do not."""
+    given = []
+
+    def tune(problem, journal):
+        trials = [Trial(i, values, 0.5, (0.5,), (), 0) for i, values in enumerate(candidates)]
+        return Tuned(problem, SearchResult(trials, 0, 0.0), trials, trials)
+
+    def count(problem, table, hparams):
+        given.append(hparams)
+        return refit_and_choose(problem, table, hparams)
+
+    monkeypatch.setattr(cells, "tune", tune)
+    monkeypatch.setattr(cells, "refit_and_choose", count)
+    cell = Cell("digits", method, k_known=True, hyperparameters="tuned")
+    record = run_cell(make_plan(method), cell, *tiny, tmp_path / "search.journal")
+    assert given == [(candidates * 2)[:fits]] * 2
+    assert record["refit_hparams"] == candidates
+    assert record["hparams"] == candidates[0]
+
+
+@pytest.fixture(scope="module")
+def record_of(tiny, make_plan, tmp_path_factory):
+    """`record_of(method)` is its cell on the tiny table, measured once."""
+
+    @functools.cache
+    def measure(method):
+        cell = Cell("digits", method, k_known=False, hyperparameters="tuned")
+        journal = tmp_path_factory.mktemp("cell") / "search.journal"
+        return run_cell(make_plan(method), cell, *tiny, journal)
+
+    return measure
+
+
+@pytest.fixture(params=["pbn", "kmeans", "sklearn_kmeans", "lda_kmeans"])
+def result(request, record_of):
+    return request.param, record_of(request.param)
+
+
+def test_a_row_for_every_seed_and_evaluation(result):
+    _, record = result
+    assert len(record["rows"]) == 2 * 2
+    keys = {(row["seed"], row["evaluation"]) for row in record["rows"]}
+    assert keys == {(s, e) for s in range(2) for e in ("inductive", "transductive")}
+    for row in record["rows"]:
+        assert set(row) == COLUMNS
+        assert row["acc"] > 70, "blobs are easy to find"
+        assert row["n_novel_estimated"] == 2
+
+
+def test_hidden_class_score_only_where_something_is_scored(result):
+    method, record = result
+    assert ("hidden_class_score" in record) == (method in {"pbn", "kmeans"})
+    assert record["n_novel_true"] == 2
+    assert (method == "pbn") == bool(record["hparams"])
+
+
+def test_every_index_says_how_many_there_are_in_each_answer(result):
+    """Blobs are told apart by any of them that looks at the novel rows alone."""
+    method, record = result
+    if method not in {"pbn", "kmeans"}:
+        assert "k_by_index" not in record
+        return
+    assert set(record["k_by_index"]) == set(INDEX_SIGNS)
+    for index, ks in record["k_by_index"].items():
+        assert len(ks) == 2
+        assert all(1 <= k <= 4 for k in ks)
+        if method == "kmeans" and index != KM_ACC:
+            assert ks == [2, 2]
+
+
+def test_published_values_are_not_tuned(tiny, make_plan, tmp_path):
+    cell = Cell("pendigits", "pbn", k_known=True, hyperparameters="published")
+    record = run_cell(make_plan("pbn"), cell, *tiny, tmp_path / "search.journal")
+    assert record["hparams"]["latent_dim"] == 11
+    assert "hidden_class_score" not in record
+    assert not list(tmp_path.iterdir())
+
+
+def test_novel_labels_decide_nothing_but_scores(tiny, record_of, make_plan, tmp_path):
+    """Other novel labels: the same hyperparameters, number of classes and known accuracy."""
+    table, truth = tiny
+    rng = np.random.default_rng(1)
+    mixed = truth.__class__(
+        truth.classes,
+        np.where(truth.y < 0, -1, rng.integers(0, 2, len(truth.y))).astype(np.int32),
+        np.where(truth.y_test < 0, -1, rng.integers(0, 2, len(truth.y_test))).astype(np.int32),
+    )
+    cell = Cell("digits", "pbn", k_known=False, hyperparameters="tuned")
+    a = record_of("pbn")
+    b = run_cell(make_plan("pbn"), cell, table, mixed, tmp_path / "search.journal")
+    scores = {"acc", "nmi", "ari", "seconds"}
+
+    def decided(record):
+        rows = [{k: v for k, v in row.items() if k not in scores} for row in record["rows"]]
+        return rows, record["hparams"], record["fold_scores"]
+
+    assert decided(a) == decided(b)
+    assert np.mean([r["acc"] for r in b["rows"]]) < np.mean([r["acc"] for r in a["rows"]])
