@@ -1,7 +1,18 @@
-"""What a run has learned, as data that is applied to rows never seen."""
+"""What a run has learned, as data: one rule for the class of a row, and for how sure that is.
 
-import functools
-from collections.abc import Mapping, Sequence
+The run itself, its evaluation on hidden classes, `predict`, assign mode and the exported program
+all ask `apply`. A row is of a known class where it lies nearer to labelled rows than to new ones;
+which known class, its labelled neighbours say; which new class, the nearest cell. It is as sure as
+the places that it lies in were right where classes were hidden, and no surer than it is like rows
+of its class: far from everything, no class is its own.
+
+Sources: distances to labelled and to other rows, Elkan and Noto, "Learning classifiers from only
+positive and unlabeled data", KDD 2008; the third nearest neighbour as a measure of novelty,
+Ramaswamy, Rastogi, Shim, "Efficient algorithms for mining outliers from large data sets", SIGMOD
+2000; that new rows exceed a rank among old ones as seldom as the rank says, Laxhammar and Falkman,
+"Conformal prediction for distribution-independent anomaly detection", 2010.
+"""
+
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
@@ -11,33 +22,40 @@ import numpy as np
 from ncd_jax.clustering.kmeans import squared_distances
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
-from ncd_jax.data.table import Table
-from ncd_jax.discovery.answers import Answer, choose
-from ncd_jax.discovery.calibration import AS_IT_IS, Calibration, calibrate
-from ncd_jax.discovery.familiarity import Reference, familiarity
-from ncd_jax.discovery.hyperparameters import make_method
-from ncd_jax.discovery.padding import filled_chunks
-from ncd_jax.discovery.problem import Problem
-from ncd_jax.discovery.refits import Refits, refit_all
+from ncd_jax.discovery.problem import filled_chunks, make_method
+from ncd_jax.judge.scene import side_by_side
 from ncd_jax.methods import Spec
-from ncd_jax.methods.parts import class_means
-from ncd_jax.types import UNLABELLED, Array, Method, NCDData, PyTree
+from ncd_jax.types import Array, Method, PyTree
 
 __all__ = [
+    "CLIP",
+    "IN_DOUBT",
+    "Answered",
     "Applied",
+    "Arrays",
     "Model",
     "Places",
+    "Reference",
+    "Remembered",
+    "Told",
     "apply",
     "apply_model",
+    "arrays_of",
     "assign",
-    "familiar_rows",
-    "fitted_model",
-    "margin",
+    "fingerprints",
+    "nothing_told",
     "on_host",
-    "places",
-    "refit_and_choose",
+    "shares",
 ]
 
+NEIGHBOUR = 3
+VOTERS = 15
+CLIP = 3.0
+"""Of the logarithm of how much nearer one kind of rows is than the other."""
+IN_DOUBT = 0.3
+"""Log-odds by which a row may look new and is still given to a known class."""
+ABSENT = -1e9
+TINY = 1e-6
 _CHUNK = 512
 """Rows that a model is applied to together: one compiled program serves tables of any length, and a
 row gets the same answer whatever stands beside it."""
@@ -45,245 +63,433 @@ row gets the same answer whatever stands beside it."""
 A = TypeVar("A")
 
 
-class Model(NamedTuple):
-    """A fitted method with a place for every class in its latent space.
+class Places(NamedTuple):
+    """Where the new classes lie, in all views side by side, as arrays of host or device.
 
     Attributes:
-        method: name in `METHODS`.
+        cells: `f32[K, W]`, what rows join: cluster slots of a method, or parts of micro clusters.
+        owners: `i32[K]`, the new class of each; -1 where a slot is empty.
+        micro: `f32[M, W]`, what a row's position is told by.
+        groups: `i32[M]`, the new class of each; -1 where a slot is empty.
+        score: `f32[M]`, log-odds that a row on the border of each is right.
+        slope: scalar, what its position adds to them.
+        most: `f32[M]`, the largest chance that a row of each has.
+    """
+
+    cells: Any
+    owners: Any
+    micro: Any
+    groups: Any
+    score: Any
+    slope: Any
+    most: Any
+
+
+class Reference(NamedTuple):
+    """Rows of the run that others are held against: labelled ones and new ones, a sample of each.
+
+    Attributes:
+        x: `f32[r, d]`, in the columns as the method takes them.
+        z: `f32[r, L]`, in the view.
+        y: `i32[r]`, the known class of labelled rows, -1 of new ones, -2 where a slot is empty.
+        limits: `f32[2, C + M]`, in columns and view, how far the third neighbour of a row of each
+            class may be among rows of its kind.
+        nearer: `f32[2]`, slope and intercept of the log-odds that a row is of a known class, by the
+            logarithm of how much nearer labelled rows are than new ones.
+        votes: `f32[4]`, what speaks for a known class: see `row_features.CLASS_FEATURES`.
+        log_share: `f32[C]`, logarithm of the share of each known class.
+        apart: scalar, how much further the second nearest class mean usually is.
+        usual: scalar, share of held-out rows of known classes that are beyond a limit; NaN where no
+            row could be held out.
+    """
+
+    x: Any
+    z: Any
+    y: Any
+    limits: Any
+    nearer: Any
+    votes: Any
+    log_share: Any
+    apart: Any
+    usual: Any
+
+
+class Remembered(NamedTuple):
+    """Rows of the run and what it said of them: they get the same answer ever after.
+
+    Attributes:
+        keys: `u64[n]`, fingerprints of the rows, ascending.
+        labels: `i32[n]`, index into the classes of the model.
+        confidence: `f32[n]`; 1 for labelled rows.
+        p_known: `f32[n]`, chance to be of a known class.
+    """
+
+    keys: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+    p_known: np.ndarray
+
+
+class Model(NamedTuple):
+    """A fitted method with a place for every class.
+
+    Attributes:
+        method: name of the method.
         spec: its static facts.
-        hparams: its hyperparameters by name, for people.
-        state: its state, less what only training needs: `opt` is none.
+        hparams: its hyperparameters by name in the view that is shown, for people.
+        state: of `V` refits, stacked, less what only training needs: `opt` is none.
+        view: which of them rows are shown in, and held against others.
+        judged: whether rows join the nearest cell; else the method says which.
         encoder: from columns of any kind to numbers; none where they are numbers.
         scaler: from these to what the method takes.
         columns: names of the columns, in order, as numbers.
         classes: names of all classes, known ones first.
-        means: `f32[C + K, L]`, the middle of the `C` known classes, then that of the novel ones;
-            zero where there is none.
+        means: `f32[C + M, W]`, the middle of the `C` known classes, then of the new ones; zero
+            where there is none.
         rows: `i[len(classes)]`, the row of `means` that is each class's own.
-        centroids: `f32[K, L]`, what novel rows are assigned to.
-        owners: `i[K]`, the novel class of each; -1 where it is not in use.
-        calibration: from margins to confidence.
-        reference: what new rows are held against; none where nobody will ask how sure a class is.
+        places: of the new classes.
+        reference: what rows are held against.
+        remembered: rows of the run; none in a fold.
     """
 
     method: str
     spec: Spec
     hparams: dict[str, float]
     state: PyTree
+    view: int
+    judged: bool
     encoder: Encoder | None
     scaler: Standardiser
     columns: tuple[str, ...]
     classes: tuple[str, ...]
     means: np.ndarray
     rows: np.ndarray
-    centroids: np.ndarray
-    owners: np.ndarray
-    calibration: Calibration
-    reference: Reference | None = None
+    places: Places
+    reference: Reference
+    remembered: Remembered | None = None
+
+    @property
+    def n_known(self) -> int:
+        """Known classes among `classes`."""
+        return int((self.rows < self.spec.n_known).sum())
+
+
+class Told(NamedTuple):
+    """What is known of `n` rows already, as in a run that has asked for known ones.
+
+    Attributes:
+        p_known: `f32[n]`, chance to be of a known class; NaN, and the model says it.
+        is_new: `bool[n]`, what was decided.
+        likeliest: `i32[n]`, the known class it would be of; -1, and the model says it.
+        p_class: `f32[n]`, how likely that is, if it is of a known class.
+        itself: `i32[n]`, which row of the reference it is, and no neighbour of its own; -1 where it
+            is none of them.
+    """
+
+    p_known: Any
+    is_new: Any
+    likeliest: Any
+    p_class: Any
+    itself: Any
 
 
 class Applied(NamedTuple, Generic[A]):
     """What a model says about `n` rows.
 
     Attributes:
-        z: `f32[n, L]`, the rows in the method's representation.
-        squared: `f32[n, m]`, squared distances to the means: from `apply` to all `C + K`,
+        z: `f32[n, L]`, in the view that is shown.
+        squared: `f32[n, m]`, squared distances to the class means: from `apply` to all `C + M`,
             infinite where there is no class, from `apply_model` to that of each class.
         labels: `i32[n]`: from `apply` the row of the means, from `apply_model` the index into the
             model's classes.
-        margin: `f32[n]`, how clearly each row belongs to the nearest mean.
+        confidence: `f32[n]`, how likely the class is right.
+        p_known: `f32[n]`, chance to be of a known class.
+        nearness: `f32[n]`, the logarithm of how much nearer labelled rows are than new ones.
+        micro: `i32[n]`, the micro cluster in which a row would lie as a new one.
+        position: `f32[n]`, there: how much nearer it is to its class than to any other new one, 0
+            on the border, 1 in the middle.
+        familiar: `f32[n]`, how like rows of its class it is: 1 within their limits, 0 far away.
     """
 
     z: A
     squared: A
     labels: A
-    margin: A
+    confidence: A
+    p_known: A
+    nearness: A
+    micro: A
+    position: A
+    familiar: A
 
 
-class Places(NamedTuple):
-    """Where the classes of a model lie, as arrays of fixed shape, of host or device.
+class Answered(NamedTuple):
+    """What people are told of `n` rows.
 
     Attributes:
-        means: `f32[C + K, L]`.
-        is_class: `bool[C + K]`, which of them there are.
-        centroids: `f32[K, L]`.
-        owners: `i32[K]`.
+        labels: `i[n]`, index into the classes of the model.
+        confidence: `f64[n]`.
+        shares: `f64[n, m]`, of every class; see `shares`.
+        unfamiliar: `bool[n]`, rows that are like none of their class.
     """
 
+    labels: np.ndarray
+    confidence: np.ndarray
+    shares: np.ndarray
+    unfamiliar: np.ndarray
+
+
+class Arrays(NamedTuple):
+    """A model as the device takes it."""
+
+    state: PyTree
+    view: Any
     means: Any
     is_class: Any
-    centroids: Any
-    owners: Any
+    places: Places
+    reference: Reference
 
 
-def places(model: Model) -> Places:
-    """Where the classes of a model lie."""
+def arrays_of(model: Model) -> Arrays:
+    """The arrays of a model."""
     is_class = np.zeros(len(model.means), bool)
     is_class[model.rows] = True
-    return Places(model.means, is_class, model.centroids, model.owners.astype(np.int32))
+    view = np.int32(model.view)
+    return Arrays(model.state, view, model.means, is_class, model.places, model.reference)
 
 
-def apply(method: Method, state: PyTree, where: Places, x: Array) -> Applied[Array]:
-    """From scaled rows to classes: a known one, or one of the novel ones.
+def nothing_told(n: int) -> Told:
+    """Where the model is asked for everything, of `n` rows."""
+    nobody = np.full(n, -1, np.int32)
+    unknown = np.full(n, np.nan, np.float32)
+    return Told(unknown, np.zeros(n, bool), nobody, np.zeros(n, np.float32), nobody)
 
-    Whether it is known, and which, says the nearest mean in the representation; which of the
-    novel classes, the method.
+
+def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) -> Applied[Array]:
+    """From scaled rows to classes.
 
     Args:
         method: the method.
-        state: its state.
-        where: the classes.
+        judged: see `Model`.
+        arrays: of the model.
         x: `f32[n, d]`, as the model's scaler gives them.
+        told: what is known of them already.
     """
-    n_known = len(where.means) - len(where.centroids)
-    z = method.represent(state, x)
-    squared = jnp.where(where.is_class, squared_distances(z, where.means), jnp.inf)
-    labels = jnp.argmin(squared, axis=1)
-    slot = method.assign(state, z, where.centroids, where.owners >= 0)
-    novel = n_known + jnp.asarray(where.owners)[slot]
-    return Applied(z, squared, jnp.where(labels < n_known, labels, novel), margin(squared))
+    state, view, means, is_class, places, reference = arrays
+    n_known = len(reference.log_share)
+    views = jax.vmap(method.represent, (0, None))(state, x)
+    z, side = views[view], side_by_side(views)
+    squared = jnp.where(is_class, squared_distances(side, means), jnp.inf)
+
+    near = _look_around(reference, x, z, told.itself)
+    slope, intercept = reference.nearer
+    known = slope * jnp.clip(near.nearness, -CLIP, CLIP) + intercept
+    p_known = jnp.where(jnp.isnan(told.p_known), jax.nn.sigmoid(known), told.p_known)
+    is_new = jnp.where(jnp.isnan(told.p_known), known < -IN_DOUBT, told.is_new)
+    is_new &= jnp.any(places.owners >= 0)
+
+    chances = _class_chances(reference, near.votes, squared[:, :n_known])
+    likeliest = jnp.where(told.likeliest >= 0, told.likeliest, jnp.argmax(chances, axis=1))
+    p_class = jnp.where(told.likeliest >= 0, told.p_class, jnp.max(chances, axis=1))
+
+    novel = _joined(method, view, judged, state, places, z, side)
+    micro, position = _position(places, side, novel)
+    right = jax.nn.sigmoid(places.score[micro] + places.slope * position)
+    right = jnp.minimum(right, places.most[micro])
+    labels = jnp.where(is_new, n_known + novel, likeliest).astype(jnp.int32)
+    sure = jnp.where(is_new, (1.0 - p_known) * right, p_known * p_class)
+    limits = reference.limits[:, labels]
+    of_kind = jnp.where(is_new[None], near.to_new, near.to_labelled)
+    familiar = jnp.min(jnp.minimum(limits / jnp.maximum(of_kind, TINY), 1.0), axis=0) ** 2
+    return Applied(
+        z, squared, labels, sure * familiar, p_known, near.nearness, micro, position, familiar
+    )
 
 
-_APPLY = jax.jit(apply, static_argnames="method")
+class _Around(NamedTuple):
+    """Distances `f32[2, n]` to the third labelled and new row, in columns and view, and votes."""
+
+    to_labelled: Array
+    to_new: Array
+    nearness: Array
+    votes: Array
 
 
-def apply_model(model: Model, x: np.ndarray) -> Applied[np.ndarray]:
-    """Applies a model to rows `f[n, d]`, columns as in `Table.x`, as arrays of the host."""
+def _look_around(reference: Reference, x: Array, z: Array, itself: Array) -> _Around:
+    rows = jnp.arange(len(reference.y))
+    other = rows[None] != itself[:, None]
+    labelled = other & (reference.y >= 0)[None]
+    new = other & (reference.y == -1)[None]
+
+    def third(squared: Array, among: Array) -> Array:
+        negative = jax.lax.top_k(jnp.where(among, -squared, -jnp.inf), min(NEIGHBOUR, len(rows)))[0]
+        reached = jnp.where(jnp.isfinite(negative), -negative, -jnp.inf)
+        last = jnp.max(reached, axis=1)  # or the last one that there is
+        return jnp.sqrt(jnp.maximum(last, 0.0))
+
+    in_x, in_z = squared_distances(x, reference.x), squared_distances(z, reference.z)
+    to_labelled = jnp.stack([third(in_x, labelled), third(in_z, labelled)])
+    to_new = jnp.stack([third(in_x, new), third(in_z, new)])
+    there = jnp.any(reference.y == -1)
+    nearness = jnp.log((to_new[1] + TINY) / (to_labelled[1] + TINY))
+    far, voters = jax.lax.top_k(jnp.where(labelled, -in_z, -jnp.inf), min(VOTERS, len(rows)))
+    of_class = reference.y[voters][:, :, None] == jnp.arange(len(reference.log_share))[None, None]
+    votes = of_class & jnp.isfinite(far)[:, :, None]
+    return _Around(to_labelled, to_new, jnp.where(there, nearness, 9.0), votes)
+
+
+def _class_chances(reference: Reference, votes: Array, squared: Array) -> Array:
+    """How likely a row is of each known class, if it is of one, `f32[n, C]`."""
+    distance = jnp.sqrt(squared)
+    beyond = (distance - jnp.min(distance, axis=1, keepdims=True)) / reference.apart
+    features = jnp.stack(
+        [
+            jnp.log(jnp.mean(votes[:, :3], axis=1) + 0.03),
+            jnp.log(jnp.mean(votes, axis=1) + 0.03),
+            -jnp.minimum(beyond, 10.0),
+            jnp.broadcast_to(reference.log_share[None], squared.shape),
+        ],
+        axis=2,
+    )
+    logits = jnp.einsum("ncf,f->nc", features, reference.votes)
+    return jax.nn.softmax(jnp.where(jnp.isfinite(squared), logits, ABSENT), axis=1)
+
+
+def _joined(
+    method: Method, view: Array, judged: bool, state: PyTree, places: Places, z: Array, side: Array
+) -> Array:
+    """The new class `i32[n]` that rows join; 0 where there is none."""
+    active = places.owners >= 0
+    if judged:
+        squared = jnp.where(active, squared_distances(side, places.cells), jnp.inf)
+        cell = jnp.argmin(squared, axis=1)
+    else:
+        own = jax.tree.map(lambda leaf: leaf[view], state)
+        cell = method.assign(own, z, places.cells, active)
+    return jnp.maximum(places.owners[cell], 0)
+
+
+def _position(places: Places, side: Array, novel: Array) -> tuple[Array, Array]:
+    squared = jnp.where(places.groups >= 0, squared_distances(side, places.micro), jnp.inf)
+    own_class = places.groups[None] == novel[:, None]
+    of_own = jnp.where(own_class, squared, jnp.inf)
+    own = jnp.sqrt(jnp.min(of_own, axis=1))
+    other = jnp.sqrt(jnp.min(jnp.where(own_class, jnp.inf, squared), axis=1))
+    nearer = jnp.where(jnp.isfinite(other), 1 - own / jnp.maximum(other, TINY), 1.0)
+    return jnp.argmin(of_own, axis=1), jnp.clip(nearer, 0.0, 1.0)
+
+
+_APPLY = jax.jit(apply, static_argnames=("method", "judged"))
+
+
+def apply_model(model: Model, x: np.ndarray, told: Told | None = None) -> Applied[np.ndarray]:
+    """Applies a model to rows `f[n, d]`, columns as in `Table.x`, as arrays of the host.
+
+    Args:
+        model: the model.
+        x: the rows.
+        told: what is known of them already; nothing by default.
+    """
     method = make_method(model.method, model.spec)
-    state, where = jax.device_put((model.state, places(model)))
+    arrays = jax.device_put(arrays_of(model))
+    told = told or nothing_told(len(x))
+    nothing = nothing_told(_CHUNK)
+    parts = []
     # Nobody waits for a chunk: the next one is made ready meanwhile.
-    parts = [
-        _APPLY(method, state, where, rows)
-        for rows, _ in filled_chunks(model.scaler.apply(x), _CHUNK)
-    ]
-    z, squared, labels, margins = (
-        np.concatenate([np.asarray(part) for part in of_rows])[: len(x)]
-        for of_rows in zip(*parts, strict=True)
+    for start, (rows, n) in enumerate(filled_chunks(model.scaler.apply(x), _CHUNK)):
+        of_chunk = slice(start * _CHUNK, start * _CHUNK + n)
+        of_rows = Told(
+            *(np.concatenate([a[of_chunk], b[n:]]) for a, b in zip(told, nothing, strict=True))
+        )
+        parts.append(_APPLY(method, model.judged, arrays, rows, of_rows))
+    applied: Applied[np.ndarray] = Applied(
+        *(
+            np.concatenate([np.asarray(part) for part in of_field])[: len(x)]
+            for of_field in zip(*parts, strict=True)
+        )
     )
     class_of_row = np.zeros(len(model.means), int)
     class_of_row[model.rows] = np.arange(len(model.rows))
-    return Applied(z, squared[:, model.rows], class_of_row[labels], margins)
-
-
-def assign(model: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gives every row a class, see `apply`, and says how surely.
-
-    Args:
-        model: the model.
-        x: `f[n, d]`, columns as in `Table.x`.
-
-    Returns:
-        Index into `model.classes`, `i[n]`; the confidence `f64[n]`: the share of rows with such a
-        margin that were sorted right where known classes were hidden, times the familiarity; and
-        that, `f64[n]`, below 1 for rows that are like no class.
-    """
-    applied = apply_model(model, x)
-    familiar = familiar_rows(model, x, applied)
-    return applied.labels, calibrate(model.calibration, applied.margin) * familiar, familiar
-
-
-def familiar_rows(model: Model, x: np.ndarray, applied: Applied[np.ndarray]) -> np.ndarray:
-    """How like the rows of its class each row is, `f64[n]`; see `familiarity`.
-
-    Args:
-        model: the model.
-        x: `f[n, d]`, columns as in `Table.x`.
-        applied: what it says of them.
-    """
-    familiar = np.ones(len(x))
-    if model.reference is not None:
-        scaled = model.scaler.apply(x)
-        familiar = familiarity(model.reference, scaled, applied.z, applied.labels)
-    if model.encoder is not None:
-        familiar[model.encoder.is_blank(x)] = 0.0
-    return familiar
-
-
-def refit_and_choose(
-    problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]
-) -> tuple[Refits, Answer, Model]:
-    """Trains on all known classes, takes the answer, and makes it a model.
-
-    Args:
-        problem: what is solved.
-        table: its table.
-        hparams: hyperparameters of each refit.
-
-    Raises:
-        FloatingPointError: every refit diverged.
-    """
-    refits = refit_all(problem, hparams)
-    answer = choose(problem, refits)
-    own, state = hparams[answer.refit], refits.state_of(answer.refit)
-    return refits, answer, fitted_model(problem, table, own, state, answer)
-
-
-def fitted_model(
-    problem: Problem,
-    table: Table,
-    hparams: Mapping[str, float],
-    state: PyTree,
-    answer: Answer,
-) -> Model:
-    """The model of an answer: novel centroids as found, known ones the means of their rows.
-
-    A known class without a labelled row, as in a fold that hides it, has no centroid and no name.
-
-    Args:
-        problem: what was solved.
-        table: its table.
-        hparams: hyperparameters of the refit that gave the answer.
-        state: its state.
-        answer: the answer.
-    """
-    n_known, n_slots = problem.spec.n_known, len(answer.centroids)
-    y = np.asarray(problem.data.y)
-    present = np.unique(y[y != UNLABELLED])
-    of_known = _class_means(problem.method, state, problem.data, n_known=n_known)
-    means = np.zeros((n_known + n_slots, of_known.shape[1]), np.float32)
-    means[:n_known] = of_known
-    means[n_known : n_known + answer.k] = answer.means
-    return Model(
-        method=problem.config.method,
-        spec=problem.spec,
-        hparams=dict(hparams),
-        state=state._replace(opt=None),
-        encoder=table.encoder,
-        scaler=problem.scaler,
-        columns=table.columns,
-        classes=(
-            *(table.classes[c] for c in present),
-            *(f"novel_{i}" for i in range(answer.k)),
-        ),
-        means=means,
-        rows=np.concatenate([present, n_known + np.arange(answer.k)]).astype(int),
-        centroids=answer.centroids.astype(np.float32),
-        owners=answer.owners,
-        calibration=AS_IT_IS,
+    return applied._replace(
+        squared=applied.squared[:, model.rows], labels=class_of_row[applied.labels]
     )
 
 
-@functools.partial(jax.jit, static_argnames=("method", "n_known"))
-def _class_means(method: Method, state: PyTree, data: NCDData, *, n_known: int) -> Array:
-    return class_means(method.represent(state, data.x), data.y, n_known)
+def assign(model: Model, x: np.ndarray) -> Answered:
+    """Gives every row a class, and says how surely. Rows of the run get the run's answer.
+
+    Args:
+        model: the model.
+        x: `f[n, d]`, columns as in `Table.x`.
+    """
+    applied = apply_model(model, x)
+    labels, p_known = applied.labels.copy(), applied.p_known.astype(np.float64)
+    sure, unfamiliar = applied.confidence.astype(np.float64), applied.familiar < 1
+    if model.encoder is not None:
+        blank = model.encoder.is_blank(x)
+        sure[blank], unfamiliar[blank] = 0.0, True
+    if model.remembered is not None and len(model.remembered.keys):
+        keys = fingerprints(model.scaler.apply(x))
+        at = np.minimum(
+            np.searchsorted(model.remembered.keys, keys), len(model.remembered.keys) - 1
+        )
+        seen = model.remembered.keys[at] == keys
+        labels[seen] = model.remembered.labels[at[seen]]
+        sure[seen] = model.remembered.confidence[at[seen]]
+        p_known[seen] = model.remembered.p_known[at[seen]]
+    return Answered(
+        labels, sure, shares(applied.squared, p_known, labels, sure, model.n_known), unfamiliar
+    )
+
+
+def shares(
+    squared: np.ndarray, p_known: np.ndarray, labels: np.ndarray, sure: np.ndarray, n_known: int
+) -> np.ndarray:
+    """How likely each class is, `f64[n, m]`; a row adds up to 1, and none is likelier than its own.
+
+    A row's own class has its confidence, or what makes it the likeliest. The rest is divided by one
+    over the squared distance to the class means: known classes have the chance to be known
+    together, new ones the other.
+
+    Args:
+        squared: `f[n, m]`, to the means of the classes, known ones first.
+        p_known: `f[n]`.
+        labels: `i[n]`, the class of each row.
+        sure: `f[n]`, its confidence.
+        n_known: number of known classes.
+    """
+    rows, (n, m) = np.arange(len(labels)), squared.shape
+    inverse = 1.0 / np.maximum(squared.astype(np.float64), 1e-12)
+    kinds = np.repeat(np.eye(2), [n_known, m - n_known], axis=0)  # m x (known, new)
+    weight = inverse @ kinds
+    chance = np.column_stack([p_known, 1.0 - p_known])
+    share = inverse * ((chance / np.maximum(weight, 1e-300)) @ kinds.T)
+    share[rows, labels] = 0.0
+    rest = share.sum(axis=1)
+    even = np.full((n, m), 1.0 / max(m - 1, 1))
+    even[rows, labels] = 0.0
+    share = np.where(rest[:, None] > 1e-12, share / np.maximum(rest, 1e-12)[:, None], even)
+    share *= (1.0 - sure)[:, None]
+    # The likeliest of the others may not pass it: then the two are level, and a hair apart.
+    share[rows, labels] = np.maximum(sure, share.max(axis=1, initial=0.0) * (1 + 1e-9))
+    return np.asarray(share / share.sum(axis=1, keepdims=True))
+
+
+def fingerprints(x: np.ndarray) -> np.ndarray:
+    """A number `u64[n]` of every scaled row `f32[n, d]`: equal rows have equal ones.
+
+    Multiplied and shifted as in SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+    """
+    bits = np.ascontiguousarray(x + np.float32(0), np.float32).view(np.uint32)  # -0 is 0
+    key = np.full(len(x), 0x9E3779B97F4A7C15, np.uint64)
+    for column in bits.T:
+        key = (key ^ column) * np.uint64(0xBF58476D1CE4E5B9)
+        key ^= key >> np.uint64(29)
+    return key
 
 
 def on_host(model: Model) -> Model:
     """The model in NumPy arrays: it can be copied and sent."""
-    return model._replace(state=jax.tree.map(np.asarray, model.state))
-
-
-def margin(squared: Array) -> Array:
-    """How clearly each row belongs to the nearest of its centroids, `f32[n]` between 0 and 1.
-
-    One minus the ratio of the distances to the nearest and the second nearest centroid: 0
-    on the border between two clusters, 1 on a centroid or where there is one cluster only.
-
-    Args:
-        squared: `f32[n, m]`, squared distances; infinite for centroids that are not in use.
-    """
-    if squared.shape[1] == 1:
-        return jnp.ones(len(squared))
-    two_nearest = -jax.lax.top_k(-squared, 2)[0]
-    ratio = jnp.where(two_nearest[:, 1] > 0, two_nearest[:, 0] / two_nearest[:, 1], 1.0)
-    return 1.0 - jnp.sqrt(ratio)
+    state, places, reference = jax.tree.map(
+        np.asarray, (model.state, model.places, model.reference)
+    )
+    return model._replace(state=state, places=places, reference=reference)

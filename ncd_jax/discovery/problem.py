@@ -1,13 +1,18 @@
-"""A table and a configuration, checked and made ready: the device side of a run."""
+"""A table and a configuration, checked and made ready: the device side of a run.
+
+Arrays are filled up to a few lengths, so that folds, new rows and other tables share programs.
+"""
 
 import dataclasses
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from ncd_jax.config import JUDGE, RunConfig
 from ncd_jax.data.folds import (
@@ -20,33 +25,36 @@ from ncd_jax.data.folds import (
 )
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.hyperparameters import free_space, make_method, middle
-from ncd_jax.discovery.padding import (
-    class_slots,
-    fill_up,
-    pad_folds,
-    padded_size,
-    sample,
-    shared_room,
-)
 from ncd_jax.errors import UserError
+from ncd_jax.judge.scene import MAX_MICRO
 from ncd_jax.methods import METHODS, MethodInfo, Spec
-from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData
+from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
 
 __all__ = [
+    "PARTS",
     "Problem",
+    "filled_chunks",
+    "free_space",
     "judged",
+    "make_hparams",
+    "make_method",
     "median_class_size",
+    "middle",
     "most_hidden",
+    "padded_size",
     "prepare",
     "prepare_untuned",
     "purpose_key",
+    "sample",
 ]
 
 FEWEST_CLASSES = 6
 """Classes that the rows in question are taken to hold: few of them are cut the finer."""
 FEWEST_IN_A_FOLD = 60
 """Rows of hidden classes that a fold asks for, however few rows are novel."""
+
+PARTS = 1.5
+"""Micro clusters for each class, at least, where the number of classes is given."""
 
 _NOTHING = np.zeros((0, 0), np.int32)
 _NO_FOLDS = Folds(*(_NOTHING,) * len(Folds._fields))
@@ -71,8 +79,10 @@ class Problem(NamedTuple):
         target_mask: `bool[m]`, on the host: which of them count. The judge is asked about a sample.
         drawn: share of the rows that are to be told apart which `target_rows` are.
         n_asked: rows of no known class that the table asks about, all of them.
-        known_rows: `i32[q]`, labelled rows, a sample where there are many.
+        known_rows: `i32[q]`, labelled rows, a sample where there are many; see `fill_up`.
         candidates: hyperparameters that are tried; none where they are searched for.
+        max_micro: micro clusters that rows are cut into at most.
+        true_targets: `i32[m]`, in a fold the known class of each of its target rows; else none.
     """
 
     config: RunConfig
@@ -91,6 +101,13 @@ class Problem(NamedTuple):
     n_asked: int
     known_rows: Array
     candidates: list[dict[str, float]] | None
+    max_micro: int
+    true_targets: np.ndarray | None = None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the judge makes the partition; see `judged`."""
+        return judged(self.config)
 
     @property
     def n_targets(self) -> int:
@@ -114,18 +131,33 @@ class Problem(NamedTuple):
         """
         return min(median_class_size(y) * drawn, self.n_asked / FEWEST_CLASSES)
 
-    def asking_for(self, rows: np.ndarray) -> "Problem":
-        """The problem in which only some of the unlabelled rows, `i[v]`, are to be told apart."""
+    def asking_for(self, rows: np.ndarray, y: np.ndarray | None = None) -> "Problem":
+        """The problem in which only some of the unlabelled rows are to be told apart.
+
+        Args:
+            rows: `i[v]`, these.
+            y: `i32[n]`, the labels that are left, in a fold; all by default. Without a fold, folds
+                ask for as many rows from now on, so that hidden and novel rows are cut alike.
+        """
         room, drawn = len(self.target_rows), rows
         if judged(self.config):
             rng = np.random.default_rng(self.config.seed)
             drawn = sample(rng, rows, min(self.config.k.max_rows, room))
-        return self._replace(
+        problem = self._replace(
             target_rows=jnp.asarray(pad_rows(drawn.astype(np.int32), room)),
             target_mask=np.arange(room) < len(drawn),
             drawn=len(drawn) / max(len(rows), 1),
             n_asked=len(rows),
         )
+        if y is not None:
+            padded = np.full(len(self.data.y), UNLABELLED, np.int32)
+            padded[: len(y)] = y
+            return problem._replace(data=self.data._replace(y=jnp.asarray(padded)))
+        if judged(self.config):
+            folds = _judged_folds(self.config, np.asarray(self.data.y), len(rows))
+            length, n = self.hidden_folds.hidden_rows.shape[1], len(self.data.y)
+            problem = problem._replace(hidden_folds=pad_folds(folds, length, n))
+        return problem
 
     def of_fold(self, f: int) -> "Problem":
         """The problem in which the hidden classes of fold `f` are the novel ones.
@@ -140,6 +172,7 @@ class Problem(NamedTuple):
             target_mask=folds.hidden_mask[f],
             drawn=float(folds.hidden_mask[f].sum() / n_hidden),
             n_novel=None if self.n_novel is None else int(folds.hidden[f].sum()),
+            true_targets=np.flatnonzero(folds.hidden[f])[folds.hidden_y[f]],
         )
 
 
@@ -162,15 +195,18 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
         raise UserError(f"{table.name} has no labelled row, and nothing to learn from; label some")
     search, info = config.search, METHODS[config.method]
     if judged(config):
-        hidden = make_judged_folds(table.y, search.folds, config.seed)
-        # As many rows as there are novel ones: the judge is to learn from scenes like theirs.
-        most = max(int((table.y == UNLABELLED).sum()), FEWEST_IN_A_FOLD)
-        hidden = sample_hidden(hidden, min(most, config.k.max_rows), config.seed)
+        hidden = _judged_folds(config, table.y, int((table.y == UNLABELLED).sum()))
     else:
         hidden = make_folds(table.y, search.folds, config.seed)
     tuning = known_fold(table.y) if info.tuned_on_known else hidden
     slots = max(n_novel or config.k.max, most_hidden(hidden))
     return _problem(config, table, n_novel, hidden, tuning, slots)
+
+
+def _judged_folds(config: RunConfig, y: np.ndarray, n_asked: int) -> Folds[np.ndarray]:
+    """Folds that ask for as many rows as there are novel ones: the judge learns from the like."""
+    most = min(max(n_asked, FEWEST_IN_A_FOLD), config.k.max_rows)
+    return sample_hidden(make_judged_folds(y, config.search.folds, config.seed), most, config.seed)
 
 
 def prepare_untuned(config: RunConfig, table: Table) -> Problem:
@@ -234,7 +270,8 @@ def _problem(
     known = np.flatnonzero(table.y != UNLABELLED).astype(np.int32)
     rng = np.random.default_rng(config.seed)
     if judged(config):
-        novel, known = (sample(rng, rows, config.k.max_rows) for rows in (novel, known))
+        novel = sample(rng, novel, config.k.max_rows)
+    known = sample(rng, known, config.k.max_rows)
     room = shared_room(len(novel), hidden.hidden_rows.shape[1])
     if judged(config):
         room = (max(room), max(room))  # a few thousand at most
@@ -257,6 +294,7 @@ def _problem(
         n_asked=len(all_novel),
         known_rows=jnp.asarray(fill_up(known, length, n)),
         candidates=_candidates(config, space, hidden),
+        max_micro=max(MAX_MICRO, -(-int(PARTS * (n_novel or 0)) // 8) * 8),
     )
 
 
@@ -292,5 +330,101 @@ def most_hidden(folds: Folds[np.ndarray]) -> int:
 
 def purpose_key(config: RunConfig, purpose: str) -> Array:
     """The random key of one purpose, all from the one seed."""
-    purposes = ("search", "refit", "discover", "columns", "indices", "gate")
+    purposes = ("search", "refit", "discover", "columns", "indices", "gate", "cut")
     return jax.random.fold_in(jax.random.key(config.seed), purposes.index(purpose))
+
+
+def free_space(config: RunConfig, n_features: int) -> dict[str, Interval]:
+    """The ranges of the hyperparameters that are not fixed; those that are, are checked."""
+    space = METHODS[config.method].space(n_features)
+    for name, value in config.hparams.items():
+        if name not in space:
+            raise UserError(f"config.hparams.{name} is not a hyperparameter of {config.method}")
+        low, high = space.pop(name).valid
+        if not low <= value <= high:
+            raise UserError(f"config.hparams.{name}={value} must lie in {low:g}..{high:g}")
+    return space
+
+
+def middle(space: Mapping[str, Interval]) -> dict[str, float]:
+    """The middle of every range; that of the logarithms where the search is uniform on them."""
+    values = {}
+    for name, range_ in space.items():
+        low, high = range_.low, range_.high
+        value = float(np.sqrt(low * high)) if range_.log else (low + high) / 2
+        values[name] = round(value) if range_.integer else value
+    return values
+
+
+@functools.lru_cache(maxsize=64)
+def make_method(name: str, spec: Spec) -> Method:
+    """The method for these shapes; the same object for equal ones, as programs are kept by it."""
+    return METHODS[name].make(spec)
+
+
+def make_hparams(method: str, values: Mapping[str, ArrayLike]) -> PyTree:
+    """The hyperparameter tuple of a method from numbers, or arrays of them, by name."""
+    kinds = {name: i.integer for name, i in METHODS[method].space(1).items()}
+    arrays = {n: jnp.asarray(v, jnp.int32 if kinds[n] else jnp.float32) for n, v in values.items()}
+    return METHODS[method].hparams(**arrays)
+
+
+def padded_size(n: int) -> int:
+    """The next of a few sizes: tables of like sizes share programs.
+
+    Powers of two for small numbers, above them eight sizes from one to the next.
+    """
+    if n <= 1024:
+        return max(64, 1 << (n - 1).bit_length()) if n else 0
+    step = 2 ** (n.bit_length() - 4)
+    return -(-n // step) * step
+
+
+def class_slots(n_classes: int) -> int:
+    """Room for known classes: tables with like numbers of them share programs."""
+    return -(-n_classes // 8) * 8
+
+
+def shared_room(n_novel: int, n_hidden: int) -> tuple[int, int]:
+    """Lengths of the lists of novel rows and of a fold's hidden ones.
+
+    Programs are compiled for lengths. Where the two differ by less than a factor of two they
+    share one.
+    """
+    room = padded_size(n_novel), padded_size(n_hidden)
+    return (max(room), max(room)) if 2 * min(room) >= max(room) else room
+
+
+def pad_folds(folds: Folds[np.ndarray], length: int, n_rows: int) -> Folds[np.ndarray]:
+    """Folds with row lists of a length, and labels of so many rows."""
+    rows, mask, y = (
+        pad_rows(each, length) for each in (folds.hidden_rows, folds.hidden_mask, folds.hidden_y)
+    )
+    missing = n_rows - folds.y.shape[1]
+    labels = np.pad(folds.y, ((0, 0), (0, missing)), constant_values=UNLABELLED)
+    return folds._replace(y=labels, hidden_rows=rows, hidden_mask=mask, hidden_y=y)
+
+
+def fill_up(known: np.ndarray, length: int, n: int) -> np.ndarray:
+    """A list of labelled rows, filled up with a row that is none where the table has one."""
+    if length == n:
+        return known
+    room = min(padded_size(len(known)), length)
+    return np.concatenate([known, np.full(room - len(known), n, known.dtype)])
+
+
+def filled_chunks(x: np.ndarray, length: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Rows `f[n, d]` in parts of one length, the last filled up with zeros, and how many are rows.
+
+    One part, of zeros alone, where there is no row.
+    """
+    for start in range(0, max(len(x), 1), length):
+        rows = x[start : start + length]
+        filled = np.zeros((length, x.shape[1]), np.float32)
+        filled[: len(rows)] = rows
+        yield filled, len(rows)
+
+
+def sample(rng: np.random.Generator, rows: np.ndarray, most: int) -> np.ndarray:
+    """At most that many of the rows, in their order."""
+    return rows if len(rows) <= most else np.sort(rng.permutation(rows)[:most])

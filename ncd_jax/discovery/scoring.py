@@ -9,11 +9,10 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.discovery.answers import Answer
-from ncd_jax.discovery.calibration import is_right
-from ncd_jax.discovery.hyperparameters import make_hparams
-from ncd_jax.discovery.model import Model, apply_model
-from ncd_jax.discovery.problem import Problem, purpose_key
+from ncd_jax.discovery.evaluate import all_new, is_right
+from ncd_jax.discovery.model import apply_model
+from ncd_jax.discovery.problem import make_hparams, purpose_key
+from ncd_jax.discovery.solution import Solution
 from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData, PyTree
 
 __all__ = ["score", "score_all", "score_test_split", "true_names"]
@@ -50,55 +49,55 @@ def score_all(labels: np.ndarray, truth: np.ndarray, n_known: int) -> dict[str, 
     return {name: float(part.mean()) if len(part) else np.nan for name, part in parts.items()}
 
 
-def score_test_split(
-    problem: Problem, table: Table, truth: Truth | None, model: Model, answer: Answer
-) -> dict[str, Any]:
+def score_test_split(solution: Solution, table: Table, truth: Truth | None) -> dict[str, Any]:
     """Known accuracy on the rows of a given test split, and novel scores in both modes.
 
-    Inductive: novel test rows join the clusters of the training rows. Transductive: they are
-    clustered anew, into as many clusters: in the same latent space, or, where the method is not
-    trained, after it is fitted to them and the known training rows. A method that makes its
-    clusters in training has nothing to fit anew: both are the same.
+    Inductive: novel test rows join the classes of the run. Transductive: they are clustered anew,
+    into as many clusters: in the same latent space, or, where the method is not trained, after it
+    is fitted to them and the known training rows. A method that makes its clusters in training has
+    nothing to fit anew: both are the same. With the judge only the first is scored here: the other
+    is a run of its own.
+
+    Args:
+        solution: of the run.
+        table: its table.
+        truth: the novel labels.
     """
     assert table.x_test is not None
     assert table.y_test is not None
+    model, problem = solution.model, solution.winner.problem
     novel = table.y_test == UNLABELLED
     labels = apply_model(model, table.x_test[~novel]).labels
     result: dict[str, Any] = {"known_accuracy": float(np.mean(labels == table.y_test[~novel]))}
-    if truth is not None and truth.y_test is not None:
-        x = jnp.asarray(problem.scaler.apply(table.x_test[novel]))
-        hparams = make_hparams(model.method, model.hparams)
-        inductive = _assign_novel(problem, model.state, x, answer)
-        transductive = inductive
-        if not (problem.method.stages and problem.info.needs_k):
-            transductive = _cluster_anew(problem, model.state, x, hparams, answer.k)
-        result["inductive"] = score(inductive, truth.y_test[novel])
-        result["transductive"] = score(transductive, truth.y_test[novel])
+    if truth is None or truth.y_test is None:
+        return result
+    x, true = table.x_test[novel], truth.y_test[novel]
+    inductive = apply_model(model, x, all_new(len(x))).labels - model.n_known
+    result["inductive"] = score(inductive, true)
+    if model.judged:
+        return result
+    transductive = inductive
+    if not (problem.method.stages and problem.info.needs_k):
+        scaled = jnp.asarray(problem.scaler.apply(x))
+        transductive = _cluster_anew(solution, scaled)
+    result["transductive"] = score(transductive, true)
     return result
 
 
-def _assign_novel(problem: Problem, state: PyTree, x: Array, answer: Answer) -> np.ndarray:
-    """The novel class `i[m]` of each of the rows `f32[m, d]`, none of which is known."""
-    centroids, active = jnp.asarray(answer.centroids, jnp.float32), jnp.asarray(answer.owners >= 0)
-
-    @jax.jit
-    def assign(state: PyTree, x: Array) -> Array:
-        return problem.method.assign(state, problem.method.represent(state, x), centroids, active)
-
-    return answer.owners[np.asarray(assign(state, x))]
-
-
-def _cluster_anew(problem: Problem, state: PyTree, x: Array, hparams: PyTree, k: int) -> np.ndarray:
+def _cluster_anew(solution: Solution, x: Array) -> np.ndarray:
     """Clusters `i32[m]` of the rows `f32[m, d]`, fitted on themselves."""
+    problem, model = solution.winner.problem, solution.model
     key_fit, key_cluster = jax.random.split(purpose_key(problem.config, "discover"))
-    k_traced = jnp.int32(min(k, len(x)))
+    k = jnp.int32(min(solution.answer.k, len(x)))
+    state = jax.tree.map(lambda leaf: jnp.asarray(leaf)[model.view], model.state)
     if not problem.method.stages:
         labelled = problem.data.y != UNLABELLED
         rows = jnp.concatenate([x, problem.data.x[labelled]])
         y = jnp.concatenate([jnp.full(len(x), UNLABELLED), problem.data.y[labelled]])
-        goal = Goal(jnp.arange(len(x)), jnp.ones(len(x), bool), k_traced)
+        goal = Goal(jnp.arange(len(x)), jnp.ones(len(x), bool), k)
+        hparams = make_hparams(model.method, model.hparams)
         state = jax.jit(problem.method.init)(key_fit, NCDData(rows, y), goal, hparams)
-    return np.asarray(_cluster(key_cluster, problem.method, state, x, k_traced))
+    return np.asarray(_cluster(key_cluster, problem.method, state, x, k))
 
 
 @functools.partial(jax.jit, static_argnames="method")

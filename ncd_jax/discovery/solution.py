@@ -1,34 +1,45 @@
 """What a run found out, before anything is scored, written or drawn."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ncd_jax.discovery.answers import Answer
-from ncd_jax.discovery.cells import Cells
-from ncd_jax.discovery.gating import Gated
-from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
-from ncd_jax.discovery.judging import Judgement
-from ncd_jax.discovery.model import Model
-from ncd_jax.discovery.refits import Refits
+from ncd_jax.data.table import Table
+from ncd_jax.discovery.by_judge import Judged
+from ncd_jax.discovery.evaluate import Evaluation, all_new
+from ncd_jax.discovery.fit import Refits
+from ncd_jax.discovery.model import (
+    Model,
+    Remembered,
+    Told,
+    apply_model,
+    fingerprints,
+    shares,
+)
+from ncd_jax.discovery.partition import Found
 from ncd_jax.discovery.tune import Tuned
-from ncd_jax.judge.confidence import Partition
+from ncd_jax.known_or_new.decision import Gated
+from ncd_jax.types import UNLABELLED
 
-__all__ = ["Judged", "Solution"]
+__all__ = ["Answer", "Solution", "answered", "runners_up"]
 
 
-class Judged(NamedTuple):
-    """What the judge saw and said of the novel rows.
+class Answer(NamedTuple):
+    """The partition of the `v` new rows that a run stands by.
 
     Attributes:
-        judgement: the evidence and its merges.
-        cells: what rows were told apart by.
-        partition: what the confidence rests on, the likelihood of every number included.
+        refit: index of the refit in which it is shown.
+        k: number of new classes.
+        labels: `i[v]`, new class of every row; 0 is the largest.
+        stability: mean adjusted Rand index between the partitions that it was chosen from: of all
+            refits, or of all cuts; none where it is the only one.
     """
 
-    judgement: Judgement
-    cells: Cells
-    partition: Partition
+    refit: int
+    k: int
+    labels: np.ndarray
+    stability: float | None
 
 
 class Solution(NamedTuple):
@@ -38,13 +49,16 @@ class Solution(NamedTuple):
         tuned: every method that was compared.
         winner: the one that gave the answer.
         refits: its trainings on all known classes.
-        answer: the partition of the novel rows: all unlabelled ones but those that are known.
+        answer: the partition of the new rows: all unlabelled ones but those that are known.
         gate: which unlabelled rows are of known classes; none where nobody looked.
         evaluation: answers for hidden classes; none where no class could be hidden.
         known_accuracy: share of held-out known rows that `predict` gives their class.
-        model: for rows of any kind.
-        z: `f32[n, L]`, all rows in the representation that the answer comes from.
-        confidence: `f64[u]`, of every unlabelled row.
+        model: for rows of any kind; it remembers those of the run.
+        z: `f32[n, L]`, all rows in the view that is shown.
+        found: `i[u]`, the class of every unlabelled row, an index into those of the model.
+        confidence: `f64[u]`, how sure that is.
+        runner_up: `i[u]`, the second likeliest class; -1 where there is none.
+        runner_up_confidence: `f64[u]`.
         judged: what the judge saw and said; none where an index counted, or nothing is new.
         seconds: wall time by phase.
     """
@@ -54,11 +68,14 @@ class Solution(NamedTuple):
     refits: Refits
     answer: Answer
     gate: Gated | None
-    evaluation: HiddenClassEvaluation | None
+    evaluation: Evaluation | None
     known_accuracy: float
     model: Model
     z: np.ndarray
+    found: np.ndarray
     confidence: np.ndarray
+    runner_up: np.ndarray
+    runner_up_confidence: np.ndarray
     judged: Judged | None
     seconds: dict[str, float]
 
@@ -70,9 +87,7 @@ class Solution(NamedTuple):
     @property
     def is_new(self) -> np.ndarray:
         """`bool[u]`, the unlabelled rows of no known class."""
-        if self.gate is None:
-            return np.ones(len(self.confidence), bool)
-        return self.gate.is_new
+        return self.found >= self.model.n_known
 
     def labels(self, n_known: int) -> np.ndarray:
         """The class of every unlabelled row, `i[u]`: a known one, or `n_known` and a novel one.
@@ -80,7 +95,138 @@ class Solution(NamedTuple):
         Args:
             n_known: number of known classes.
         """
-        new = self.is_new
-        labels = np.zeros(len(new), int) if self.gate is None else self.gate.known.copy()
-        labels[new] = n_known + self.answer.labels
-        return labels
+        assert n_known == self.model.n_known
+        return self.found
+
+
+def answered(
+    table: Table,
+    tuned: Sequence[Tuned],
+    winner: Tuned,
+    fit: tuple[Model, Refits, Found],
+    gate: Gated | None,
+) -> Solution:
+    """Gives every unlabelled row its class, the largest new class first, and remembers it.
+
+    Args:
+        table: the table.
+        tuned: every method that was compared.
+        winner: the one that answers.
+        fit: its model, with the refits and the partition that it was made of.
+        gate: which unlabelled rows are of known classes; none where nobody looked.
+    """
+    model, refits, found = fit
+    n_known, unlabelled = model.n_known, table.y == UNLABELLED
+    applied = apply_model(model, table.x, _told(table, gate))
+    model, order = _numbered(model, applied.labels[unlabelled])
+    codes = table.y.astype(int)
+    codes[unlabelled] = order[applied.labels[unlabelled]]
+    squared = applied.squared[:, np.argsort(order)[: len(model.classes)]]
+    sure = np.where(unlabelled, applied.confidence.astype(np.float64), 1.0)
+    p_known = np.where(unlabelled, applied.p_known, 1.0)
+    of_rows = codes[unlabelled], sure[unlabelled]
+    share = shares(squared[unlabelled], p_known[unlabelled], *of_rows, n_known)
+    runner_up, runner_up_sure = runners_up(share, *of_rows)
+    new = of_rows[0] >= n_known
+    return Solution(
+        tuned=list(tuned),
+        winner=winner,
+        refits=refits,
+        answer=Answer(
+            refit=found.view,
+            k=len(model.classes) - n_known,
+            labels=of_rows[0][new] - n_known,
+            stability=found.stability,
+        ),
+        gate=gate,
+        evaluation=None,
+        known_accuracy=float("nan"),
+        model=model._replace(remembered=_remembered(model, table, codes, sure, p_known)),
+        z=applied.z,
+        found=of_rows[0],
+        confidence=of_rows[1],
+        runner_up=runner_up,
+        runner_up_confidence=runner_up_sure,
+        judged=found.details if new.any() else None,
+        seconds={},
+    )
+
+
+def _told(table: Table, gate: Gated | None) -> Told:
+    """What a run knows of all its rows before it tells new ones apart."""
+    unlabelled = table.y == UNLABELLED
+    told = all_new(len(unlabelled))
+    if gate is None or not gate.is_open:
+        return told
+    for all_rows, of_unlabelled in (
+        (told.p_known, gate.p_known),
+        (told.is_new, gate.is_new),
+        (told.likeliest, gate.likeliest),
+        (told.p_class, gate.p_class),
+    ):
+        all_rows[unlabelled] = of_unlabelled
+    return told
+
+
+def _numbered(model: Model, labels: np.ndarray) -> tuple[Model, np.ndarray]:
+    """The model whose new classes go by size, without those of no row.
+
+    Args:
+        model: the model.
+        labels: `i[u]`, of the rows.
+
+    Returns:
+        The model, and from the old index of a class to the new one, `i[len(classes)]`; those that
+        are gone have the last ones.
+    """
+    n_known, n_slots = model.n_known, model.spec.n_known
+    sizes = np.bincount(labels, minlength=len(model.classes))[n_known:]
+    by_size = np.argsort(-sizes, kind="stable")
+    k = int(np.count_nonzero(sizes))
+    number = np.argsort(by_size)  # from the old number to the new one
+    new_number = np.append(np.where(number < k, number, UNLABELLED), UNLABELLED).astype(np.int32)
+    means, limits = np.array(model.means), np.array(model.reference.limits)
+    means[n_slots : n_slots + len(by_size)] = model.means[n_slots + by_size]
+    limits[:, n_slots : n_slots + len(by_size)] = model.reference.limits[:, n_slots + by_size]
+    places = model.places._replace(
+        owners=new_number[model.places.owners], groups=new_number[model.places.groups]
+    )
+    numbered = model._replace(
+        classes=(*model.classes[:n_known], *(f"novel_{i}" for i in range(k))),
+        rows=model.rows[: n_known + k],
+        means=means,
+        places=places,
+        reference=model.reference._replace(limits=limits),
+    )
+    return numbered, np.concatenate([np.arange(n_known), n_known + number])
+
+
+def _remembered(
+    model: Model, table: Table, codes: np.ndarray, sure: np.ndarray, p_known: np.ndarray
+) -> Remembered:
+    """Every row of the table and its answer; of equal rows that of the first counts."""
+    keys, first = np.unique(fingerprints(model.scaler.apply(table.x)), return_index=True)
+    return Remembered(
+        keys,
+        codes[first].astype(np.int32),
+        sure[first].astype(np.float32),
+        p_known[first].astype(np.float32),
+    )
+
+
+def runners_up(
+    share: np.ndarray, labels: np.ndarray, sure: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The second likeliest class `i[u]` of rows, -1 where there is one class only, and its chance.
+
+    Args:
+        share: `f64[u, m]`, of every class.
+        labels: `i[u]`, the class of each.
+        sure: `f64[u]`, its confidence; the second is no likelier.
+    """
+    rows, others = np.arange(len(labels)), share.copy()
+    if share.shape[1] < 2:
+        return np.full(len(labels), -1), np.zeros(len(labels))
+    others[rows, labels] = -1.0
+    second = others.argmax(axis=1)
+    return second, np.minimum(others[rows, second], sure)

@@ -1,26 +1,65 @@
-"""The procedure, once: tune, sift, refit, choose, evaluate on hidden classes. No file, no truth."""
+"""The procedure, once: tune, tell known from new, fit, partition, evaluate, remember.
+
+No file, no truth.
+"""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.config import RunConfig, split_names
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.finish import Sifted, finish
-from ncd_jax.discovery.gating import pass_gate
-from ncd_jax.discovery.problem import Problem, prepare
+from ncd_jax.discovery.by_index import by_index
+from ncd_jax.discovery.by_judge import by_judge
+from ncd_jax.discovery.evaluate import (
+    Lesson,
+    evaluation_of,
+    fit_decided,
+    learn_weights,
+    lesson_of,
+    nearer_weights,
+    recognised,
+    with_weights,
+    without_some_labels,
+)
+from ncd_jax.discovery.fit import Refits, cut, refit_all
+from ncd_jax.discovery.known_rows import pass_gate
+from ncd_jax.discovery.model import (
+    Model,
+)
+from ncd_jax.discovery.partition import Fitted, Folded, Found, Partitioner, model_of
+from ncd_jax.discovery.problem import (
+    Problem,
+    make_hparams,
+    median_class_size,
+    prepare,
+    prepare_untuned,
+    purpose_key,
+)
 from ncd_jax.discovery.progress import Phase, Reporter, Stopwatch
-from ncd_jax.discovery.solution import Solution
+from ncd_jax.discovery.solution import Solution, answered
 from ncd_jax.discovery.tune import Tuned, tune, unselected_scores, weigh
 from ncd_jax.errors import UserError
+from ncd_jax.known_or_new.decision import Decided, Gated
 from ncd_jax.methods import METHODS
 from ncd_jax.precision import in_single_precision
 from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.search import SearchResult
 from ncd_jax.tuning.storage import Storage
+from ncd_jax.tuning.train import train
+from ncd_jax.types import UNLABELLED, Goal
 
-__all__ = ["follow", "prepare_methods", "solve", "solve_problems"]
+__all__ = ["fit_untuned", "follow", "prepare_methods", "solve", "solve_problems"]
+
+SMALL, FEWEST_ROWS = 0.25, (5, 40)
+"""Part of a known class that a group has to be where the gate was in doubt, and its bounds."""
+
+_TRAIN = jax.jit(train, static_argnames=("method", "epochs", "batch_size"))
 
 
 def solve(config: RunConfig, table: Table, progress: Reporter | None = None) -> Solution:
@@ -85,7 +124,7 @@ def solve_problems(
         if gated:
             with seconds("gate"), progress.phase("gate", "looks for rows of known classes"):
                 sifted = gate.result() if gate else pass_gate(winner.problem, table, winner.best)
-    return finish(Sifted(tuned, winner, sifted), table, progress, seconds)
+    return _Finish(tuned, winner, table, progress, seconds).solution(sifted)
 
 
 def follow(problems: Sequence[Problem]) -> None:
@@ -154,3 +193,188 @@ def _tell(phase: Phase) -> Callable[[list[Trial]], None]:
 
 def _mean(scores: Sequence[float]) -> float:
     return float(np.mean(scores)) if scores else 0.0
+
+
+class _Fits(NamedTuple):
+    """All that is fitted for an answer.
+
+    Attributes:
+        problem: which asks for the rows that are new.
+        folded: folds of hidden classes.
+        table: the fit on all labels.
+        spared: the fit in which some rows have lost their label, none where it diverged; and these
+            rows, `bool[n]`.
+        decided: folds in which labels of all classes were taken away, where unlabelled rows may be
+            of known classes.
+    """
+
+    problem: Problem
+    folded: Folded
+    table: Fitted
+    spared: tuple[list[Fitted], np.ndarray]
+    decided: list[tuple[Fitted, Decided]]
+
+
+class _Finish(NamedTuple):
+    """From tuned methods to the solution: fits, their answer, and what it is worth."""
+
+    tuned: list[Tuned]
+    winner: Tuned
+    table: Table
+    progress: Reporter
+    seconds: Stopwatch
+
+    def solution(self, gate: Gated | None) -> Solution:
+        """Answers for the rows that are new.
+
+        Args:
+            gate: which unlabelled rows are of known classes; none where nobody looked.
+
+        Raises:
+            FloatingPointError: every training diverged.
+        """
+        partitioner = by_judge() if self.winner.problem.is_judged else by_index()
+        hparams = self.winner.refit_hparams(self.winner.problem.config.train.refits)
+        open_gate = gate if gate is not None and gate.is_open else None
+        fits = self._fits(partitioner, hparams, open_gate)
+        with self.seconds("discover"), self.progress.phase("discover", "which rows are one class"):
+            spared, decided = fits.spared[0], [fit for fit, _ in fits.decided]
+            found = iter(partitioner.answer(fits.folded, [fits.table, *spared, *decided]))
+            of_folds = [next(found) for _ in fits.folded.fits]
+            of_table, of_rest = next(found), list(found)
+        if open_gate is not None:
+            kept = self._without_strays(open_gate, fits.problem, of_table)
+            if kept is not open_gate:
+                return self.solution(kept)
+        with self.seconds("evaluate"), self.progress.phase("evaluate", "hidden classes"):
+            lessons = self._lessons(fits, of_folds, of_rest[len(spared) :])
+            weights, nearer = learn_weights(partitioner, lessons), nearer_weights(lessons)
+
+            def model_with(fitted: Fitted, found: Found) -> Model:
+                own, judged = dict(hparams[found.view]), fits.problem.is_judged
+                model = model_of(fitted, found, self.table, own, judged=judged)
+                return with_weights(model, found.features, weights, nearer)
+
+            accuracy, usual = float("nan"), float("nan")
+            if spared:
+                accuracy, usual = recognised(
+                    model_with(spared[0], of_rest[0]), self.table, fits.spared[1]
+                )
+            model = model_with(fits.table, of_table)
+            model = model._replace(reference=model.reference._replace(usual=np.float32(usual)))
+            winner = self._weighed(fits, of_table)
+            solution = answered(
+                self.table,
+                [winner if each is self.winner else each for each in self.tuned],
+                winner,
+                (model, fits.table.refits, of_table),
+                gate,
+            )
+        return solution._replace(
+            evaluation=evaluation_of(partitioner, lessons),
+            known_accuracy=accuracy,
+            seconds=self.seconds.total(),
+        )
+
+    def _fits(
+        self,
+        partitioner: Partitioner,
+        hparams: Sequence[Mapping[str, float]],
+        gate: Gated | None,
+    ) -> _Fits:
+        problem, folded = self.winner.problem, self.winner.folds
+        decided: Sequence[Decided] = ()
+        if gate is not None:
+            new = np.flatnonzero(self.table.y == UNLABELLED)[gate.is_new]
+            problem, decided = problem.asking_for(new), gate.folds
+            folded = None  # folds asked for as many rows as if all were new
+        detail = f"{len(hparams)} fits on {len(problem.hidden_folds.y)} folds of hidden classes"
+        with self.seconds("learn"), self.progress.phase("learn", detail):
+            folded = folded or partitioner.learn(problem, hparams)
+            of_decided = fit_decided(problem, decided, hparams)
+        nobody = np.zeros(len(self.table.classes), bool)
+
+        def fit(problem: Problem, n_cuts: int) -> Fitted:
+            refits = jax.block_until_ready(refit_all(problem, hparams))
+            scenes = cut(problem, refits, n_cuts) if problem.is_judged else []
+            return Fitted(problem, refits, scenes, nobody)
+
+        with self.seconds("refit"), self.progress.phase("refit", "fits on all known classes"):
+            fitted = fit(problem, partitioner.n_cuts)
+            without, held = without_some_labels(problem, self.table)
+            try:
+                spared = [fit(without, 1)]
+            except FloatingPointError:
+                spared = []
+        return _Fits(problem, folded, fitted, (spared, held), of_decided)
+
+    def _lessons(
+        self, fits: _Fits, of_folds: Sequence[Found], of_decided: Sequence[Found]
+    ) -> list[Lesson]:
+        """What folds teach: those in which known rows are unlabelled too, if the table is such."""
+        if fits.decided:
+            return [
+                lesson_of(fit, found, self.table, decided)
+                for (fit, decided), found in zip(fits.decided, of_decided, strict=True)
+            ]
+        pairs = zip(fits.folded.fits, of_folds, strict=True)
+        return [lesson_of(fit, found, self.table) for fit, found in pairs]
+
+    def _weighed(self, fits: _Fits, found: Found) -> Tuned:
+        """The winner, with the problem that was answered in the end."""
+        winner = self.winner._replace(problem=fits.problem)
+        if winner.folds is None:
+            return winner
+        judgement = None if found.details is None else found.details.judgement
+        return weigh(winner._replace(folds=fits.folded), judgement)
+
+    def _without_strays(self, gate: Gated, problem: Problem, found: Found) -> Gated:
+        """Gives small groups back that may well be known, where the number is not given."""
+        if problem.n_novel is not None or problem.n_targets < gate.is_new.sum():
+            return gate  # of a sample no group is that small
+        fewest = np.clip(median_class_size(self.table.y) * SMALL, *FEWEST_ROWS)
+        kept = gate.without_strays(found.labels, float(fewest))
+        return gate if kept.is_new.sum() == gate.is_new.sum() else kept
+
+
+def fit_untuned(config: RunConfig, table: Table) -> Solution:
+    """Fits a method with the hyperparameters in `config`, the others in the middle of their range.
+
+    Nothing is hidden, so nobody knows how sure to be. Without an unlabelled row it is a model of
+    the known classes, trained once.
+
+    Raises:
+        UserError: a hyperparameter or a variant does not exist or is out of range.
+        FloatingPointError: the training diverged.
+    """
+    problem = prepare_untuned(config, table)
+    partitioner, hparams = by_index(), [problem.config.hparams] * config.train.refits
+    nobody = np.zeros(len(table.classes), bool)
+    fitted = Fitted(problem, _fit_alone(problem, hparams), [], nobody)
+    found = partitioner.answer(Folded([], []), [fitted])[0]
+    model = model_of(fitted, found, table, hparams[found.view], judged=False)
+    if not np.isfinite(model.means).all():
+        raise FloatingPointError(f"{config.method} diverged; give a smaller hparams lr")
+    model = with_weights(model, found.features, partitioner.prior, nearer_weights([]))
+    trial = Trial(0, problem.config.hparams, float("nan"), (), (), 0)
+    tuned = Tuned(problem, SearchResult([trial], 0, 0.0), [trial], [trial])
+    return answered(table, [tuned], tuned, (model, fitted.refits, found), None)
+
+
+def _fit_alone(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refits:
+    if problem.n_targets:
+        return refit_all(problem, hparams)
+    config, x = problem.config, problem.data.x
+    goal = Goal(jnp.arange(len(x)), jnp.ones(len(x), bool), jnp.int32(problem.spec.n_known))
+    state, info = _TRAIN(
+        purpose_key(config, "refit"),
+        problem.method,
+        problem.data,
+        goal,
+        make_hparams(config.method, hparams[0]),
+        epochs=config.train.epochs,
+        batch_size=config.train.batch_size,
+    )
+    stacked = jax.tree.map(lambda leaf: leaf[None], state)
+    known = problem.method.represent(state, x[problem.known_rows])[None]
+    return Refits(stacked, info["loss"][None], known[:, :0], known, None, jnp.ones(1, bool))

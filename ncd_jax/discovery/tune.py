@@ -1,5 +1,6 @@
 """Tuning: which hyperparameters find known classes again that were hidden."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -9,20 +10,36 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.data.folds import Folds
-from ncd_jax.discovery.hyperparameters import make_hparams
-from ncd_jax.discovery.judging import FoldScenes, Judgement, judge_scenes, see_folds, trials_of
-from ncd_jax.discovery.problem import Problem, purpose_key
-from ncd_jax.discovery.protocol import fold_method, fold_protocol, k_search
-from ncd_jax.tuning.cross_validation import SweepData
+from ncd_jax.discovery.by_judge import Judgement, judge_all, see_folds, trials_of
+from ncd_jax.discovery.fit import k_search
+from ncd_jax.discovery.partition import Folded
+from ncd_jax.discovery.problem import (
+    Problem,
+    judged,
+    make_hparams,
+    make_method,
+    most_hidden,
+    purpose_key,
+)
+from ncd_jax.tuning.cross_validation import Protocol, SweepData
+from ncd_jax.tuning.devices import fitting_lanes, fitting_rungs
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.led import LedProposals
 from ncd_jax.tuning.processes import is_leader
 from ncd_jax.tuning.proposals import Proposals, Trial
 from ncd_jax.tuning.search import SearchResult, Sweep, search
 from ncd_jax.tuning.storage import Storage
-from ncd_jax.types import UNLABELLED, Array, Goal, NCDData
+from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData
 
-__all__ = ["Tuned", "best_trials", "tune", "unselected_scores", "weigh"]
+__all__ = [
+    "Tuned",
+    "best_trials",
+    "fold_method",
+    "fold_protocol",
+    "tune",
+    "unselected_scores",
+    "weigh",
+]
 
 
 class Tuned(NamedTuple):
@@ -34,14 +51,14 @@ class Tuned(NamedTuple):
         best: its best candidates, which the refits are shared among.
         on_hidden: what the candidates score where known classes are hidden: the trials of the
             search or, for a method that is tuned on the known classes, its best one alone.
-        folds: what the judge has seen of the folds, where all candidates were fitted there.
+        folds: as they were fitted, where all candidates were.
     """
 
     problem: Problem
     found: SearchResult
     best: list[Trial]
     on_hidden: list[Trial]
-    folds: FoldScenes | None = None
+    folds: Folded | None = None
 
     def refit_hparams(self, n_refits: int) -> list[dict[str, float]]:
         """Hyperparameters of each refit; all best candidates are refitted as often, or once more.
@@ -114,13 +131,40 @@ def weigh(tuned: Tuned, judgement: Judgement | None = None) -> Tuned:
         judgement: of any scene together with the folds; made anew where there is none.
     """
     problem, folds = tuned.problem, tuned.folds
-    if folds is None or not folds.refits:
+    if folds is None or not folds.fits:
         return tuned
     assert problem.candidates is not None
-    judgement = judgement or judge_scenes(folds, [])[0]
+    judgement = judgement or judge_all(folds, [])[0][0]
     trials = trials_of(problem, problem.candidates, folds, judgement)
     best = sorted(trials, key=lambda trial: (-trial.worth, trial.number))[:1]
     return tuned._replace(found=SearchResult(trials, 0, 0.0), best=best, on_hidden=trials)
+
+
+def fold_protocol(problem: Problem, folds: Folds[np.ndarray]) -> Protocol:
+    """How candidates are scored on folds of a problem."""
+    config, how = problem.config, k_search(problem, folds)
+    return Protocol(
+        epochs=config.train.epochs,
+        batch_size=config.train.batch_size,
+        n_hidden=most_hidden(folds),
+        lanes=config.search.lanes or fitting_lanes(),
+        k_search=None if problem.info.needs_k or judged(config) else how,
+        judged=judged(config),
+        rungs=config.search.rungs or fitting_rungs(),
+    )
+
+
+def fold_method(problem: Problem, folds: Folds[np.ndarray]) -> Method:
+    """The method of a problem as candidates are scored with it on folds.
+
+    Many clusterings are scored, so each has fewer restarts than that of the answer. Where all
+    known classes are hidden at once it may need more slots.
+    """
+    how = k_search(problem, folds)
+    most = max(problem.spec.max_clusters, most_hidden(folds), how.max_clusters if how else 0)
+    restarts = problem.config.search.restarts
+    spec = dataclasses.replace(problem.spec, max_clusters=most, restarts=restarts)
+    return make_method(problem.config.method, spec)
 
 
 def best_trials(trials: Sequence[Trial], most: int) -> list[Trial]:

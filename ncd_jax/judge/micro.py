@@ -97,7 +97,9 @@ def micro_clusters(
     return MicroClusters(labels, _sizes(labels, max_micro))
 
 
-def n_micro_clusters(n_rows: Array | int, class_size: Array | float, max_micro: int) -> Array:
+def n_micro_clusters(
+    n_rows: Array | int, class_size: Array | float, max_micro: int, least: Array | int = LEAST
+) -> Array:
     """How many micro clusters to cut rows into, a scalar i32.
 
     Half of a known class, 5 to 30 rows, in each; there are 4 to `max_micro` of them, and no more
@@ -107,8 +109,10 @@ def n_micro_clusters(n_rows: Array | int, class_size: Array | float, max_micro: 
         n_rows: scalar, the rows to be cut.
         class_size: scalar, rows of a known class; see `class_size`.
         max_micro: static number of slots.
+        least: scalar, where more classes are asked for than there would be micro clusters.
     """
-    n_clusters = jnp.clip(n_rows // rows_each(class_size), LEAST, max_micro)
+    fewest = jnp.clip(least, LEAST, max_micro)
+    n_clusters = jnp.clip(n_rows // rows_each(class_size), fewest, max_micro)
     return jnp.minimum(n_clusters, jnp.maximum(n_rows, 1)).astype(jnp.int32)
 
 

@@ -5,7 +5,7 @@ same rows. All views share their micro clusters, made in all of them side by sid
 of a pair can be averaged.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -43,6 +43,7 @@ class Rows(NamedTuple):
         y: `i32[q]`, their classes, `UNLABELLED` where a fold hides them.
         class_size: scalar, how many of the rows one class would have if it were as large as a known
             one: median rows of a known class, times the share of the rows that were drawn.
+        least: scalar, micro clusters that there have to be at least; see `n_micro_clusters`.
     """
 
     views: Array
@@ -51,6 +52,7 @@ class Rows(NamedTuple):
     known: Array
     y: Array
     class_size: Array
+    least: Array | int = 0
 
 
 class Scene(NamedTuple):
@@ -69,20 +71,21 @@ class Scene(NamedTuple):
     features: Array
 
 
-def make_scene(key: Array, rows: Rows, *, n_known: int) -> Scene:
+def make_scene(key: Array, rows: Rows, *, n_known: int, max_micro: int = MAX_MICRO) -> Scene:
     """Cuts rows into micro clusters and describes all pairs of them, in every view.
 
     Args:
         key: random key.
         rows: the rows.
         n_known: static number of known classes.
+        max_micro: static number of slots for micro clusters `M`.
     """
     chex.assert_rank([rows.views, rows.x], [3, 2])
     key_space, key_micro = jax.random.split(key)
     joint = side_by_side(rows.views)
-    n_clusters = n_micro_clusters(jnp.sum(rows.mask), rows.class_size, MAX_MICRO)
+    n_clusters = n_micro_clusters(jnp.sum(rows.mask), rows.class_size, max_micro, rows.least)
     micro = micro_clusters(
-        key_micro, _narrow(key_space, joint), n_clusters, max_micro=MAX_MICRO, mask=rows.mask
+        key_micro, _narrow(key_space, joint), n_clusters, max_micro=max_micro, mask=rows.mask
     )
 
     def describe(view: tuple[Array, Array]) -> Array:
@@ -96,10 +99,13 @@ def make_scene(key: Array, rows: Rows, *, n_known: int) -> Scene:
     return Scene(micro.labels, micro.sizes, centroids, features)
 
 
-def side_by_side(views: Array) -> Array:
-    """Views `f32[V, m, L]` as one space `f32[m, V * L]`, in which distances are their mean."""
+def side_by_side(views: Any) -> Any:
+    """Views `f32[V, m, L]` as one space `f32[m, V * L]`, in which distances are their mean.
+
+    Arrays of the host or of the device.
+    """
     n_views, n_rows, width = views.shape
-    return views.transpose(1, 0, 2).reshape(n_rows, n_views * width) / jnp.sqrt(n_views)
+    return views.transpose(1, 0, 2).reshape(n_rows, n_views * width) / n_views**0.5
 
 
 def _narrow(key: Array, x: Array) -> Array:

@@ -24,7 +24,7 @@ from ncd_jax.known_or_new.row_features import (
     second_features,
 )
 
-__all__ = ["LOOKING", "SORTING", "GatePrior", "GateWeights", "Sight", "class_chances"]
+__all__ = ["LOOKING", "SORTING", "GatePrior", "GateWeights", "Observed", "class_chances"]
 __all__ += ["gate_logits", "learn_gate", "learn_gate_prior", "read_gate_prior", "share_features"]
 __all__ += ["write_gate_prior"]
 
@@ -40,7 +40,7 @@ PRIOR_STRENGTH = 0.003
 """Of the pull to nothing where many tables teach: of any of these."""
 
 
-class Sight(NamedTuple):
+class Observed(NamedTuple):
     """The `u` unlabelled rows of a scene, or of a fold with what is true of them.
 
     Attributes:
@@ -52,6 +52,7 @@ class Sight(NamedTuple):
         kind: of fold: `many` classes hidden and half of the other labels, `one` class, `none`, or
             `ncd` where no other label is.
         truth: `i[u]`, the known class of each; -1 where it is hidden. Empty where nobody knows.
+        teaches: `bool[u]`, rows that others may learn from; all where there is none.
     """
 
     rows: np.ndarray
@@ -61,6 +62,12 @@ class Sight(NamedTuple):
     unlabelled: np.ndarray
     kind: str
     truth: np.ndarray
+    teaches: np.ndarray | None = None
+
+    @property
+    def counts(self) -> np.ndarray:
+        """`f[u]`, 1 for rows that teach."""
+        return np.ones(len(self.truth)) if self.teaches is None else self.teaches.astype(float)
 
 
 class GatePrior(NamedTuple):
@@ -101,16 +108,16 @@ class GateWeights(NamedTuple):
     some: np.ndarray
 
 
-def gate_logits(sight: Sight, weights: GateWeights) -> np.ndarray:
+def gate_logits(observed: Observed, weights: GateWeights) -> np.ndarray:
     """Log-odds `f64[u]` that each row is of a known class."""
-    first = _first(sight, weights)
-    surroundings = _surroundings(sight, first)
+    first = _first(observed, weights)
+    surroundings = _surroundings(observed, first)
     return _logits((surroundings - weights.second_mean) / weights.second_scale, weights.second)
 
 
-def class_chances(sight: Sight, weights: GateWeights) -> np.ndarray:
+def class_chances(observed: Observed, weights: GateWeights) -> np.ndarray:
     """How likely a row is of each known class, if it is of one, `f64[u, C]`."""
-    return np.asarray(softmax(_class_logits(sight.classes, weights.classes), axis=1))
+    return np.asarray(softmax(_class_logits(observed.classes, weights.classes), axis=1))
 
 
 def share_features(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +133,7 @@ def share_features(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def learn_gate(
-    folds: Sequence[tuple[Sight, float]],
+    folds: Sequence[tuple[Observed, float]],
     kinds: Mapping[str, float],
     prior: GateWeights,
     *,
@@ -141,10 +148,10 @@ def learn_gate(
         own: whether it is one table; many are drawn less, and measure the scale of the features.
     """
     strengths = [*STRENGTHS, CLASS_STRENGTH, SHARE_STRENGTH] if own else [PRIOR_STRENGTH] * 4
-    if not any(sight.kind in kinds for sight, _ in folds):
+    if not any(observed.kind in kinds for observed, _ in folds):
         return prior
     if not own:
-        every = np.concatenate([sight.rows for sight, _ in folds])
+        every = np.concatenate([observed.rows for observed, _ in folds])
         prior = prior._replace(mean=every.mean(axis=0), scale=every.std(axis=0) + 1e-9)
     teach = [(s, w * kinds[s.kind]) for s, w in _evenly(folds, kinds)]
     rows = [(s.rows - prior.mean) / prior.scale for s, _ in teach]
@@ -168,7 +175,7 @@ def learn_gate(
     )
 
 
-def learn_gate_prior(folds: Sequence[tuple[Sight, float]]) -> GatePrior:
+def learn_gate_prior(folds: Sequence[tuple[Observed, float]]) -> GatePrior:
     """What many tables teach.
 
     Args:
@@ -219,12 +226,12 @@ def _names() -> list[list[str]]:
     return [list(names) for names in (ROW_FEATURES, SECOND_FEATURES, CLASS_FEATURES)]
 
 
-def _first(sight: Sight, weights: GateWeights) -> np.ndarray:
-    return _logits((sight.rows - weights.mean) / weights.scale, weights.first)
+def _first(observed: Observed, weights: GateWeights) -> np.ndarray:
+    return _logits((observed.rows - weights.mean) / weights.scale, weights.first)
 
 
-def _surroundings(sight: Sight, first: np.ndarray) -> np.ndarray:
-    return second_features(first, sight.unlabelled, sight.near, sight.near_unlabelled)
+def _surroundings(observed: Observed, first: np.ndarray) -> np.ndarray:
+    return second_features(first, observed.unlabelled, observed.near, observed.near_unlabelled)
 
 
 def _logits(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -232,8 +239,8 @@ def _logits(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _evenly(
-    folds: Sequence[tuple[Sight, float]], kinds: Mapping[str, float]
-) -> list[tuple[Sight, float]]:
+    folds: Sequence[tuple[Observed, float]], kinds: Mapping[str, float]
+) -> list[tuple[Observed, float]]:
     """Folds of these kinds, each kind with the same weight however many it has."""
     counts = {kind: sum(s.kind == kind for s, _ in folds) for kind in kinds}
     return [(s, w / counts[s.kind]) for s, w in folds if s.kind in kinds and len(s.rows)]
@@ -241,13 +248,14 @@ def _evenly(
 
 def _fit(
     features: Sequence[np.ndarray],
-    folds: Sequence[tuple[Sight, float]],
+    folds: Sequence[tuple[Observed, float]],
     prior: np.ndarray,
     strength: float,
 ) -> np.ndarray:
     target = np.concatenate([s.truth >= 0 for s, _ in folds]).astype(float)
-    weight = np.concatenate([np.full(len(s.truth), w / len(s.truth)) for s, w in folds])
-    return own_weights(np.concatenate(features), target, weight / weight.sum(), prior, strength)
+    weight = np.concatenate([s.counts * w / max(s.counts.sum(), 1.0) for s, w in folds])
+    weight /= max(weight.sum(), 1e-9)
+    return own_weights(np.concatenate(features), target, weight, prior, strength)
 
 
 def _fit_shares(
@@ -265,10 +273,11 @@ def _fit_shares(
 
 
 def _fit_classes(
-    folds: Sequence[tuple[Sight, float]], prior: np.ndarray, strength: float
+    folds: Sequence[tuple[Observed, float]], prior: np.ndarray, strength: float
 ) -> np.ndarray:
     """Weights shared by all classes: a conditional logit on rows of known classes."""
-    known = [(s.classes[s.truth >= 0], s.truth[s.truth >= 0], w) for s, w in folds]
+    teach = [((s.truth >= 0) & (s.counts > 0), s, w) for s, w in folds]
+    known = [(s.classes[of_known], s.truth[of_known], w) for of_known, s, w in teach]
     known = [(f, t, w) for f, t, w in known if len(t) and f.shape[1] > 1]
     total = sum(w for *_, w in known)
 

@@ -1,4 +1,4 @@
-"""What the gate sees of a table: folds of its known rows, and its unlabelled rows."""
+"""What is seen of a table to tell known from new: folds of its known rows, and unlabelled rows."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,23 @@ from sklearn.neighbors import NearestNeighbors
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.gate_folds import make_gate_folds
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.hyperparameters import make_hparams
-from ncd_jax.discovery.padding import filled_chunks, padded_size, sample
-from ncd_jax.discovery.problem import Problem, most_hidden, purpose_key
-from ncd_jax.known_or_new.gate_weights import Sight
+from ncd_jax.discovery.problem import (
+    Problem,
+    filled_chunks,
+    make_hparams,
+    most_hidden,
+    padded_size,
+    purpose_key,
+    sample,
+)
+from ncd_jax.known_or_new.decision import FoldRows, Gated, Observations, decide
+from ncd_jax.known_or_new.gate_weights import Observed, read_gate_prior
 from ncd_jax.known_or_new.row_features import RowScene, see_rows
+from ncd_jax.tuning.proposals import Trial
 from ncd_jax.tuning.train import train
 from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData, PyTree
 
-__all__ = ["Looks", "look", "look_at_folds", "look_at_table"]
+__all__ = ["observe", "observe_folds", "observe_table", "pass_gate", "views_of"]
 
 MOST_ROWS = 2048
 """Rows of a scene, half of them unlabelled: others do as their nearest ones."""
@@ -28,23 +36,30 @@ NEAREST = 3
 _CHUNK = 4096
 
 
-class Looks(NamedTuple):
-    """What the gate sees of a table.
+def pass_gate(problem: Problem, table: Table, best: Sequence[Trial] = ()) -> Gated:
+    """Asks of every unlabelled row whether it is of a known class.
 
-    Attributes:
-        folds: of known rows, with what is true of them.
-        sight: a sample of the unlabelled rows among labelled ones.
-        sampled: `i[s]`, positions of the sample among the unlabelled rows.
-        like: `i[u, 3]`, for every unlabelled row the ones of the sample that it does as.
+    Args:
+        problem: what is solved.
+        table: its table.
+        best: candidates whose views it is asked in, where they were searched for.
+
+    Raises:
+        FloatingPointError: every training diverged.
     """
+    hparams = [trial.hparams for trial in best]
+    if problem.candidates is not None:
+        hparams = views_of(problem.candidates)
+    seen = observe(problem, table, hparams)
+    return decide(seen, read_gate_prior(), problem.config.setting, problem.n_novel)
 
-    folds: list[Sight]
-    sight: Sight
-    sampled: np.ndarray
-    like: np.ndarray
+
+def views_of(candidates: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Those of a grid in which rows are observed: every second one says as much as all."""
+    return candidates[1::2] or candidates
 
 
-def look(problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]) -> Looks:
+def observe(problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]) -> Observations:
     """Fits the folds and the table, all in one program, and describes their unlabelled rows.
 
     Args:
@@ -55,31 +70,31 @@ def look(problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]])
     Raises:
         FloatingPointError: every training on all labels diverged.
     """
-    return look_at_table(problem, table, hparams, look_at_folds(problem, table, hparams))
+    return observe_table(problem, table, hparams, observe_folds(problem, table, hparams))
 
 
-def look_at_folds(
+def observe_folds(
     problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]
-) -> list[Sight]:
+) -> list[FoldRows]:
     """The folds alone. One in which a training diverged is left out."""
     drawn, room = _drawn(problem, table)
     rows = drawn.of_folds
     folds = make_gate_folds(table.y, problem.config.search.folds, problem.config.seed)
-    sights = []
+    seen = []
     for y, kind in zip(folds.y, folds.kinds, strict=True):
         found = _fit(problem, hparams, room, y, rows)
         if found is not None and (y[rows] == UNLABELLED).any():
-            sights.append(_sight(found[0], y, rows, kind, table.y))
-    return sights
+            seen.append(_fold_rows(found[0], y, rows, kind, table.y))
+    return seen
 
 
-def look_at_table(
+def observe_table(
     problem: Problem,
     table: Table,
     hparams: Sequence[Mapping[str, float]],
-    folds: list[Sight],
-) -> Looks:
-    """The table, beside folds that were looked at; see `look`."""
+    folds: list[FoldRows],
+) -> Observations:
+    """The table, beside folds that were observed; see `observe`."""
     drawn, room = _drawn(problem, table)
     rows = np.concatenate([drawn.labelled, drawn.unlabelled])
     found = _fit(problem, hparams, room, table.y, rows)
@@ -91,7 +106,7 @@ def look_at_table(
     unlabelled = np.flatnonzero(table.y == UNLABELLED)
     sampled = np.searchsorted(unlabelled, drawn.unlabelled)
     like = _nearest(problem, table, states, unlabelled, sampled)
-    return Looks(folds, _sight(scene, table.y, rows, "table", None), sampled, like)
+    return Observations(folds, _observed(scene, table.y, rows, "table", None), sampled, like)
 
 
 class _Drawn(NamedTuple):
@@ -171,24 +186,30 @@ def _see(
 _SEE = jax.jit(_see, static_argnames=("method", "epochs", "batch_size", "n_known"))
 
 
-def _sight(
+def _fold_rows(
+    scene: RowScene, y: np.ndarray, rows: np.ndarray, kind: str, truth: np.ndarray
+) -> FoldRows:
+    """The unlabelled rows of a fold; a class is hidden where no row keeps its label."""
+    seen = np.unique(y[y != UNLABELLED])
+    hidden = ~np.isin(np.arange(truth.max() + 1), seen)
+    unlabelled = rows[y[rows] == UNLABELLED]
+    true = truth[unlabelled]
+    observed = _observed(scene, y, rows, kind, np.where(hidden[true], UNLABELLED, true))
+    return FoldRows(observed, y, unlabelled, true, hidden)
+
+
+def _observed(
     scene: RowScene, y: np.ndarray, rows: np.ndarray, kind: str, truth: np.ndarray | None
-) -> Sight:
-    """The unlabelled rows of a scene; of a hidden class where no row keeps its label."""
+) -> Observed:
     unlabelled = np.flatnonzero(y[rows] == UNLABELLED)
-    of_rows = np.zeros(0, int)
-    if truth is not None:
-        seen = np.unique(y[y != UNLABELLED])
-        of_rows = truth[rows[unlabelled]]
-        of_rows = np.where(np.isin(of_rows, seen), of_rows, UNLABELLED)
-    return Sight(
+    return Observed(
         rows=np.asarray(scene.rows, np.float64)[unlabelled],
         classes=np.asarray(scene.classes, np.float64)[unlabelled],
         near=np.asarray(scene.near)[: len(rows)],
         near_unlabelled=np.asarray(scene.near_unlabelled)[: len(rows)],
         unlabelled=unlabelled,
         kind=kind,
-        truth=of_rows,
+        truth=np.zeros(0, int) if truth is None else truth,
     )
 
 

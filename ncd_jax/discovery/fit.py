@@ -1,4 +1,8 @@
-"""Refits: the best candidates, trained on all known classes from several seeds."""
+"""Fits: a method on all known classes, from several seeds or for several candidates side by side.
+
+What each makes of the rows in question is a view of them. An index counts clusters in every view;
+the judge looks at all views together, at small groups of rows that are cut from them.
+"""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -8,49 +12,51 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.discovery.hyperparameters import make_hparams
-from ncd_jax.discovery.problem import Problem, judged, purpose_key
-from ncd_jax.discovery.protocol import k_search
+from ncd_jax.clustering.n_clusters import KM_ACC
+from ncd_jax.config import JUDGE
+from ncd_jax.data.folds import Folds
+from ncd_jax.discovery.problem import (
+    PARTS,
+    Problem,
+    judged,
+    make_hparams,
+    most_hidden,
+    purpose_key,
+)
 from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.tuning.devices import spread_over_devices
 from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, KEstimate, Method, NCDData, PyTree
 
-__all__ = ["Refits", "Training", "Yardstick", "refit", "refit_all"]
+__all__ = ["Refits", "Training", "cut", "k_search", "refit", "refit_all"]
 
 
 class Refits(NamedTuple):
-    """Trainings on all known classes, stacked on a leading axis `[S]` of seeds.
+    """Trainings on all known classes, stacked on a leading axis `[S]` of seeds or candidates.
 
     Attributes:
         state: of the method.
         loss: `f32[S, epochs]`.
         z: `f32[S, m, L]`, latents of the target rows.
+        known: `f32[S, q, L]`, latents of a sample of labelled rows.
         estimate: number of novel classes in each, or none where it is not looked for.
-        scene: the target rows as the judge sees them, or none where an index counts.
         finite: `bool[S]`, which did not diverge; the latents of the others are zero.
     """
 
     state: PyTree
     loss: Array
     z: Array
+    known: Array
     estimate: KEstimate | None
-    scene: Scene | None
     finite: Array
 
-    @property
-    def seen(self) -> Scene:
-        """The scene, where the judge was asked."""
-        assert self.scene is not None
-        return self.scene
-
-    def state_of(self, i: int) -> PyTree:
-        """The state of refit `i`, on the host.
+    def states(self, which: slice) -> PyTree:
+        """The states of some refits, stacked, on the host, less what only training needs.
 
         To index what is spread over devices is a program in which they wait for each other.
         """
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[i], self.state)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[which], self.state._replace(opt=None))
 
 
 class Training(NamedTuple):
@@ -61,35 +67,16 @@ class Training(NamedTuple):
         epochs: passes over all rows.
         batch_size: most rows in a step.
         k_search: how an index looks for the number in the representation; none where none does.
-        n_known: known classes.
     """
 
     method: Method
     epochs: int
     batch_size: int
     k_search: KSearch | None
-    n_known: int
-
-
-class Yardstick(NamedTuple):
-    """What the judge measures by, besides the target rows.
-
-    Attributes:
-        known_rows: `i32[q]`, labelled rows: a sample is enough.
-        class_size: scalar, target rows of a class as large as a known one.
-    """
-
-    known_rows: Array
-    class_size: Array
 
 
 def refit(
-    training: Training,
-    keys: Array,
-    data: NCDData,
-    goal: Goal,
-    hparams: PyTree,
-    yardstick: Yardstick | None = None,
+    training: Training, keys: Array, data: NCDData, goal: Goal, hparams: PyTree, known_rows: Array
 ) -> Refits:
     """Trains from every seed on all known classes and looks for the number of novel ones.
 
@@ -99,13 +86,13 @@ def refit(
         data: all rows with all known labels.
         goal: the target rows.
         hparams: of each training, stacked on a leading axis `[S]`.
-        yardstick: for the judge; none where it is not asked.
+        known_rows: `i32[q]`, labelled rows.
     """
     method = training.method
     # Without training there is nothing to repeat: equal hyperparameters make equal states.
     shared_key = None if method.stages else jax.random.split(keys[0])[0]
 
-    def one(key: Array, hparams: PyTree) -> tuple[Refits, Array | None]:
+    def one(key: Array, hparams: PyTree) -> Refits:
         key_train, key_k = jax.random.split(key)
         if shared_key is not None:
             key_train = shared_key
@@ -125,29 +112,18 @@ def refit(
 
         z = method.represent(state, data.x[goal.rows])
         finite = jnp.all(jnp.isfinite(info["loss"])) & jnp.all(jnp.isfinite(z))
-        z = jnp.where(finite, z, 0.0)
-        found = None
+        z, found = jnp.where(finite, z, 0.0), None
         if training.k_search is not None:
             found = estimate_k(key_k, represent, data, goal, z, training.k_search)
-        known = None if yardstick is None else represent(data.x[yardstick.known_rows])
-        return Refits(state, info["loss"], z, found, None, finite), known
+        return Refits(state, info["loss"], z, represent(data.x[known_rows]), found, finite)
 
-    def side_by_side(items: tuple[Array, PyTree]) -> tuple[Refits, Array | None]:
+    def side_by_side(items: tuple[Array, PyTree]) -> Refits:
         return jax.vmap(one)(*items)
 
     # What is fitted at once is not worth spreading: what follows would be done on every device.
-    refits, known = (
-        spread_over_devices(side_by_side, (keys, hparams))
-        if method.stages
-        else side_by_side((keys, hparams))
-    )
-    if yardstick is None:
-        return refits
-    assert known is not None
-    y = data.y[yardstick.known_rows]
-    rows = Rows(refits.z, data.x[goal.rows], goal.mask, known, y, yardstick.class_size)
-    key = jax.random.fold_in(keys[0], len(keys))
-    return refits._replace(scene=make_scene(key, rows, n_known=training.n_known))
+    if method.stages:
+        return spread_over_devices(side_by_side, (keys, hparams))
+    return side_by_side((keys, hparams))
 
 
 _REFIT = jax.jit(refit, static_argnames="training")
@@ -178,13 +154,12 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
             config.train.epochs,
             config.train.batch_size,
             None if judged(config) else how,
-            problem.spec.n_known,
         ),
         keys,
         problem.data,
         goal._replace(k=jnp.int32(min(k, len(problem.target_rows)))),
         make_hparams(config.method, stacked),
-        Yardstick(problem.known_rows, jnp.float32(problem.class_size)) if judged(config) else None,
+        problem.known_rows,
     )
     if not np.any(refits.finite):
         raise FloatingPointError(
@@ -200,3 +175,68 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
 @functools.partial(jax.jit, static_argnames="how")
 def _estimate_in_columns(key: Array, data: NCDData, goal: Goal, how: KSearch) -> KEstimate:
     return estimate_k(key, lambda x: x, data, goal, data.x[goal.rows], how)
+
+
+def cut(problem: Problem, refits: Refits, n_cuts: int = 1) -> list[Scene]:
+    """The target rows as the judge sees them, cut into micro clusters, once or several times over.
+
+    Cuts differ by where k-means starts, and by nothing else.
+
+    Args:
+        problem: what is solved.
+        refits: of it.
+        n_cuts: how often.
+    """
+    keys = purpose_key(problem.config, "cut")
+    data = problem.data
+    # On one device, wherever they were trained: the cut is one program.
+    z, known = (jax.device_put(np.asarray(each)) for each in (refits.z, refits.known))
+    rows = Rows(
+        z,
+        data.x[problem.target_rows],
+        jnp.asarray(problem.target_mask),
+        known,
+        data.y[problem.known_rows],
+        jnp.float32(problem.class_size),
+        jnp.int32(PARTS * (problem.n_novel or 0)),
+    )
+    return [
+        _CUT(
+            jax.random.fold_in(keys, i),
+            rows,
+            n_known=problem.spec.n_known,
+            max_micro=problem.max_micro,
+        )
+        for i in range(n_cuts)
+    ]
+
+
+_CUT = jax.jit(make_scene, static_argnames=("n_known", "max_micro"))
+
+
+def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearch | None:
+    """How the number of classes is looked for; none where it is given.
+
+    Args:
+        problem: what is solved.
+        folds: among the rows of these; among the novel rows where there are none.
+    """
+    if problem.n_novel is not None:
+        return None
+    k, info = problem.config.k, problem.info
+    # Where the judge cannot be asked, an index that needs no label is.
+    index = "silhouette" if k.index == JUDGE else k.index
+    most, restarts, max_rows = k.max, k.restarts, k.max_rows
+    if folds is not None:
+        restarts, max_rows = k.fold_restarts, k.fold_max_rows
+        # All known classes at once are more than a fold hides; leave room to find too many.
+        most = max(most, 2 * most_hidden(folds)) if info.tuned_on_known else most
+    return KSearch(
+        max_clusters=most,
+        n_known=problem.spec.n_known,
+        index=index,
+        restarts=restarts,
+        max_rows=max_rows,
+        # The values of `km_acc` are often equal, and then the smallest number wins anyway.
+        tolerance=0.0 if index == KM_ACC else info.k_tolerance,
+    )

@@ -1,28 +1,24 @@
-"""Which unlabelled rows are of known classes, and which of none."""
+"""Known or new: which unlabelled rows are of known classes, decided by what folds teach."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ncd_jax.data.table import Table
-from ncd_jax.discovery.gate_looks import Looks, look
-from ncd_jax.discovery.problem import Problem
 from ncd_jax.known_or_new.gate_weights import (
     LOOKING,
     SORTING,
     GatePrior,
-    Sight,
+    GateWeights,
+    Observed,
     class_chances,
     gate_logits,
     learn_gate,
-    read_gate_prior,
     share_features,
 )
-from ncd_jax.tuning.proposals import Trial
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["GateTrust", "Gated", "decide", "pass_gate", "views_of"]
+__all__ = ["Decided", "FoldRows", "GateTrust", "Gated", "Observations", "decide"]
 
 IN_DOUBT_KNOWN = 0.3
 """Log-odds by which a row may look new and is still given to a known class."""
@@ -48,6 +44,24 @@ class GateTrust(NamedTuple):
     swallowed: float
 
 
+class Decided(NamedTuple):
+    """A fold, and what is said of its unlabelled rows by what others teach.
+
+    Attributes:
+        fold: the fold.
+        is_new: `bool[u]`.
+        p_known: `f64[u]`.
+        likeliest: `i[u]`, the known class that each row would be of.
+        p_class: `f64[u]`, how likely it is of that one.
+    """
+
+    fold: "FoldRows"
+    is_new: np.ndarray
+    p_known: np.ndarray
+    likeliest: np.ndarray
+    p_class: np.ndarray
+
+
 class Gated(NamedTuple):
     """What is said of every unlabelled row: which known class it is of, or that it is of none.
 
@@ -58,6 +72,7 @@ class Gated(NamedTuple):
         p_known: `f64[u]`, how likely it is of a known class.
         p_class: `f64[u]`, how likely it is of `likeliest`, if it is of a known class at all.
         trust: none where no class could be hidden.
+        folds: those that hide classes, each decided by what the others teach.
     """
 
     is_open: bool
@@ -66,6 +81,7 @@ class Gated(NamedTuple):
     p_known: np.ndarray
     p_class: np.ndarray
     trust: GateTrust | None
+    folds: Sequence[Decided] = ()
 
     @property
     def known(self) -> np.ndarray:
@@ -100,81 +116,110 @@ class Gated(NamedTuple):
         return sure
 
 
-def pass_gate(problem: Problem, table: Table, best: Sequence[Trial] = ()) -> Gated:
-    """Asks of every unlabelled row whether it is of a known class.
+class FoldRows(NamedTuple):
+    """The unlabelled rows of a fold that teaches known from new.
 
-    Args:
-        problem: what is solved.
-        table: its table.
-        best: candidates whose views it looks through, where they were searched for.
-
-    Raises:
-        FloatingPointError: every training diverged.
+    Attributes:
+        observed: what is seen of them.
+        y: `i[n]`, the labels that the fold leaves.
+        rows: `i[u]`, which rows of the table they are.
+        true: `i[u]`, the class of each, hidden or not.
+        hidden: `bool[C]`, the classes that it hides.
     """
-    hparams = [trial.hparams for trial in best]
-    if problem.candidates is not None:
-        hparams = views_of(problem.candidates)
-    looks = look(problem, table, hparams)
-    return decide(looks, read_gate_prior(), problem.config.setting)
+
+    observed: Observed
+    y: np.ndarray
+    rows: np.ndarray
+    true: np.ndarray
+    hidden: np.ndarray
+
+    def without(self, hidden: np.ndarray) -> Observed:
+        """What is seen of them, where rows of some classes, `bool[C]`, may not teach."""
+        return self.observed._replace(teaches=~hidden[self.true])
 
 
-def views_of(candidates: list[dict[str, float]]) -> list[dict[str, float]]:
-    """Those of a grid that the gate looks through: every second one says as much as all."""
-    return candidates[1::2] or candidates
+class Observations(NamedTuple):
+    """What is seen of a table.
+
+    Attributes:
+        folds: of known rows, with what is true of them.
+        table: a sample of the unlabelled rows among labelled ones.
+        sampled: `i[s]`, positions of the sample among the unlabelled rows.
+        like: `i[u, 3]`, for every unlabelled row the ones of the sample that it does as.
+    """
+
+    folds: list[FoldRows]
+    table: Observed
+    sampled: np.ndarray
+    like: np.ndarray
 
 
-def decide(looks: Looks, prior: GatePrior, setting: str) -> Gated:
+def decide(seen: Observations, prior: GatePrior, setting: str, n_novel: int | None = None) -> Gated:
     """Learns from the folds, drawn to what other tables taught, and decides.
 
     Args:
-        looks: at a table.
+        seen: of a table.
         prior: of other tables.
         setting: `gcd`, or `auto` to close the gate where no more rows look known than hidden ones.
+        n_novel: the number of new classes where it is given: so many rows are new at least.
     """
-    folds = [(sight, 1.0) for sight in looks.folds]
+    folds = [(each.observed, 1.0) for each in seen.folds]
     weights = learn_gate(folds, SORTING, prior.sorting)
-    of_sample = gate_logits(looks.sight, weights)
+    of_sample = gate_logits(seen.table, weights)
     nothing, _ = share_features(of_sample)
-    like = np.searchsorted(looks.sampled, looks.like)
+    like = np.searchsorted(seen.sampled, seen.like)
     logits = of_sample[like].mean(axis=1)
-    chances = class_chances(looks.sight, weights)[like].mean(axis=1)
+    chances = class_chances(seen.table, weights)[like].mean(axis=1)
     is_new, p_known = logits < -IN_DOUBT_KNOWN, 1 / (1 + np.exp(-logits))
-    is_open = setting == "gcd" or _any_known(looks, prior)
-    if nothing @ weights.nothing[:-1] + weights.nothing[-1] > SURELY_NOTHING:
+    is_open = setting == "gcd" or _any_known(seen, prior)
+    if n_novel is not None:
+        newest = np.argsort(logits, kind="stable")[: n_novel * (not is_new.sum() >= n_novel)]
+        is_new[newest] = True
+    elif nothing @ weights.nothing[:-1] + weights.nothing[-1] > SURELY_NOTHING:
         is_new[:], p_known = False, np.maximum(p_known, 0.5)
     if not is_open:
         is_new[:], p_known = True, np.zeros_like(p_known)
+    decided = [_decided(i, seen.folds, prior) for i in range(len(seen.folds))]
+    hiding = [each for each in decided if each is not None]
     return Gated(
         is_open=is_open,
         is_new=is_new,
         likeliest=chances.argmax(axis=1),
         p_known=p_known,
         p_class=chances.max(axis=1),
-        trust=_trust(looks.folds, prior),
+        trust=_trust(hiding) if hiding else None,
+        folds=hiding,
     )
 
 
-def _any_known(looks: Looks, prior: GatePrior) -> bool:
+def _any_known(seen: Observations, prior: GatePrior) -> bool:
     """Whether more rows look known than in folds in which none is."""
-    weights = learn_gate([(sight, 1.0) for sight in looks.folds], LOOKING, prior.looking)
-    _, some = share_features(gate_logits(looks.sight, weights))
+    weights = learn_gate([(each.observed, 1.0) for each in seen.folds], LOOKING, prior.looking)
+    _, some = share_features(gate_logits(seen.table, weights))
     return bool(some @ weights.some[:-1] + weights.some[-1] > SURELY_SOME)
 
 
-def _trust(folds: Sequence[Sight], prior: GatePrior) -> GateTrust | None:
-    """Every fold that hides classes, judged by what the others teach."""
-    hiding = [i for i, sight in enumerate(folds) if sight.kind in ("many", "one")]
-    if not hiding:
+def _decided(i: int, folds: Sequence[FoldRows], prior: GatePrior) -> Decided | None:
+    """A fold that hides classes, by what the others teach without these classes; else none."""
+    fold = folds[i]
+    if fold.observed.kind not in ("many", "one"):
         return None
-    called, given, truth = [], [], []
-    for i in hiding:
-        weights = learn_gate(
-            [(s, 1.0) for j, s in enumerate(folds) if j != i], SORTING, prior.sorting
-        )
-        called.append(gate_logits(folds[i], weights) >= -IN_DOUBT_KNOWN)
-        given.append(class_chances(folds[i], weights).argmax(axis=1))
-        truth.append(folds[i].truth)
-    said, label, true = map(np.concatenate, (called, given, truth))
+    others = [(each.without(fold.hidden), 1.0) for j, each in enumerate(folds) if j != i]
+    weights: GateWeights = learn_gate(others, SORTING, prior.sorting)
+    logits, chances = gate_logits(fold.observed, weights), class_chances(fold.observed, weights)
+    return Decided(
+        fold=fold,
+        is_new=logits < -IN_DOUBT_KNOWN,
+        p_known=1 / (1 + np.exp(-logits)),
+        likeliest=chances.argmax(axis=1),
+        p_class=chances.max(axis=1),
+    )
+
+
+def _trust(folds: Sequence[Decided]) -> GateTrust:
+    said = np.concatenate([~each.is_new for each in folds])
+    label = np.concatenate([each.likeliest for each in folds])
+    true = np.concatenate([each.fold.observed.truth for each in folds])
     of_known = true >= 0
     return GateTrust(
         precision=float(np.mean(of_known[said])) if said.any() else float("nan"),

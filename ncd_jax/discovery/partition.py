@@ -1,0 +1,269 @@
+"""A partition of the rows in question, whoever made it, and the model that it becomes.
+
+Two can make one: a cluster validity index, which counts clusters that the method makes
+(`by_index`), and the same-class judge, which merges micro clusters (`by_judge`). Both learn from
+fits in which known classes are hidden, both answer for these and for the new rows, and both say in
+the same form where the new classes lie and what speaks for a row that lies there.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from sklearn.metrics import adjusted_rand_score
+
+from ncd_jax.data.table import Table
+from ncd_jax.discovery.fit import Refits
+from ncd_jax.discovery.model import NEIGHBOUR, TINY, Model, Places, Reference
+from ncd_jax.discovery.problem import Problem
+from ncd_jax.judge.scene import Scene, side_by_side
+from ncd_jax.known_or_new.gate_weights import read_gate_prior
+from ncd_jax.types import UNLABELLED
+
+__all__ = [
+    "Fitted",
+    "Folded",
+    "Found",
+    "Partitioner",
+    "central",
+    "means_of",
+    "model_of",
+    "nothing_new",
+]
+
+RANK = 0.995
+"""Share of a class's own rows that are familiar in each of the two spaces."""
+MOST_ROWS = 1024
+"""Labelled rows, and as many new ones, that others are held against."""
+FEWEST_OF_A_CLASS = 20
+"""Rows from which on a class has a limit of its own."""
+NEARER = (3.0, 0.0)
+"""Of the log-odds to be known, where no class could be hidden."""
+
+
+class Fitted(NamedTuple):
+    """A problem and what was fitted to it.
+
+    Attributes:
+        problem: the problem; in a fold its target rows are those of the hidden classes.
+        refits: of it.
+        scenes: the target rows as the judge sees them, of every cut; none for an index.
+        hidden: `bool[C]`, the known classes that nobody may learn from who answers for it.
+    """
+
+    problem: Problem
+    refits: Refits
+    scenes: list[Scene]
+    hidden: np.ndarray
+
+
+class Folded(NamedTuple):
+    """The folds in which a method was fitted, one after the other.
+
+    Attributes:
+        fits: of each.
+        numbers: which fold of the problem each is; those in which every training diverged are not
+            there.
+    """
+
+    fits: list[Fitted]
+    numbers: list[int]
+
+
+class Found(NamedTuple):
+    """What a partitioner says of the target rows of a fit.
+
+    Attributes:
+        view: the refit in which rows are shown.
+        views: the refits that together make the space of the places.
+        places: where the new classes lie; their numbers are in no order, and some may be of no row.
+        n_classes: how many these are.
+        labels: `i[m]`, the class of every target row.
+        features: `f[M, D]`, what speaks for a row in each micro cluster, a place for its position
+            last.
+        stability: mean adjusted Rand index between the partitions that this one was chosen from;
+            none where it is the only one.
+        details: for people: what only this kind of partitioner has to tell.
+    """
+
+    view: int
+    views: slice
+    places: Places
+    n_classes: int
+    labels: np.ndarray
+    features: np.ndarray
+    stability: float | None
+    details: Any = None
+
+
+class Partitioner(NamedTuple):
+    """Who makes partitions.
+
+    Attributes:
+        learn: `(problem, hparams) -> Folded`, fits the folds.
+        answer: `(folded, fits) -> [Found]`, for all folds and then for the fits, each by what was
+            learned without its hidden classes.
+        prior: `f64[D + 1]`, what other tables teach of the features' weights, the intercept last.
+        strength: of the pull to them.
+        n_cuts: how often the rows of the table are cut.
+    """
+
+    learn: Callable[[Problem, Sequence[Any]], Folded]
+    answer: Callable[[Folded, Sequence[Fitted]], list[Found]]
+    prior: np.ndarray
+    strength: float
+    n_cuts: int
+
+
+def central(labels: np.ndarray) -> tuple[int, float | None]:
+    """Which of the partitions `i[S, u]` agrees best with the others, and how well all agree.
+
+    By mean adjusted Rand index; one partition alone agrees with nobody.
+    """
+    if len(labels) == 1:
+        return 0, None
+    agree = np.array([[adjusted_rand_score(a, b) for a in labels] for b in labels])
+    np.fill_diagonal(agree, np.nan)
+    return int(np.argmax(np.nanmean(agree, axis=1))), float(np.nanmean(agree))
+
+
+def nothing_new(fitted: Fitted, n_features: int) -> Found:
+    """Where no row is to be told apart.
+
+    Args:
+        fitted: the fit.
+        n_features: `D`, of what would speak for a row.
+    """
+    refits = fitted.refits
+    place = np.zeros((1, refits.z.shape[2]), np.float32)
+    nobody, nothing = np.full(1, -1, np.int32), np.zeros(1, np.float32)
+    places = Places(place, nobody, place, nobody, nothing, np.float32(0.0), nothing)
+    view = int(np.argmax(np.asarray(refits.finite)))
+    return Found(
+        view=view,
+        views=slice(view, view + 1),
+        places=places,
+        n_classes=0,
+        labels=np.zeros(0, int),
+        features=np.zeros((1, n_features)),
+        stability=None,
+    )
+
+
+def means_of(z: np.ndarray, labels: np.ndarray, n_slots: int) -> np.ndarray:
+    """Mean `f32[n_slots, L]` of the rows of each label; zero where there is none."""
+    member = (labels[:, None] == np.arange(n_slots)).astype(np.float32)
+    means: np.ndarray = member.T @ z / np.maximum(member.sum(axis=0), 1)[:, None]
+    return means
+
+
+def model_of(
+    fitted: Fitted, found: Found, table: Table, hparams: dict[str, float], *, judged: bool
+) -> Model:
+    """The model of what was found, in which a known class without a labelled row has no name.
+
+    Places keep the scores that they have; see `sureness`.
+
+    Args:
+        fitted: the problem, with what was fitted to it.
+        found: what was found in it.
+        table: its table.
+        hparams: of the view that is shown.
+        judged: whether rows join the nearest cell.
+    """
+    problem, refits = fitted.problem, fitted.refits
+    n_slots, mask = problem.spec.n_known, problem.target_mask
+    known, new = (side_by_side(np.asarray(each)[found.views]) for each in (refits.known, refits.z))
+    y, rows = np.asarray(problem.data.y), np.asarray(problem.known_rows)
+    labelled = y[rows] != UNLABELLED
+    present = np.unique(y[rows][labelled])
+    means = np.concatenate(
+        [
+            means_of(known[labelled], y[rows][labelled], n_slots),
+            means_of(new[mask], found.labels, len(found.places.groups)),
+        ]
+    )
+    return Model(
+        method=problem.config.method,
+        spec=problem.spec,
+        hparams=dict(hparams),
+        state=refits.states(found.views),
+        view=found.view - (found.views.start or 0),
+        judged=judged,
+        encoder=table.encoder,
+        scaler=problem.scaler,
+        columns=table.columns,
+        classes=(
+            *(table.classes[c] for c in present),
+            *(f"novel_{i}" for i in range(found.n_classes)),
+        ),
+        means=means,
+        rows=np.concatenate([present, n_slots + np.arange(found.n_classes)]).astype(int),
+        places=found.places,
+        reference=_reference(fitted, found, means),
+    )
+
+
+def _reference(fitted: Fitted, found: Found, means: np.ndarray) -> Reference:
+    problem, refits, n_slots = fitted.problem, fitted.refits, fitted.problem.spec.n_known
+    y, rows = np.asarray(problem.data.y), np.asarray(problem.known_rows)
+    rng = np.random.default_rng(problem.config.seed)
+    labelled = _drawn(rng, np.flatnonzero(y[rows] != UNLABELLED))
+    new = _drawn(rng, np.arange(problem.n_targets))
+    x_rows = np.concatenate([rows[labelled], np.asarray(problem.target_rows)[new]])
+    x = np.asarray(problem.data.x[x_rows])
+    z = np.concatenate(
+        [np.asarray(refits.known[found.view])[labelled], np.asarray(refits.z[found.view])[new]]
+    )
+    classes = np.concatenate([y[rows[labelled]], n_slots + found.labels[new]])
+    is_new = classes >= n_slots
+    limits = [_limits(space, classes, is_new, len(means)) for space in (x, z)]
+    counts = np.bincount(y[rows][y[rows] != UNLABELLED], minlength=n_slots)
+    room = 2 * MOST_ROWS - len(x)  # one program for all tables
+    return Reference(
+        x=np.pad(x, ((0, room), (0, 0))),
+        z=np.pad(z, ((0, room), (0, 0))),
+        y=np.pad(np.where(is_new, -1, classes), (0, room), constant_values=-2).astype(np.int32),
+        limits=np.array(limits, np.float32),
+        nearer=np.array(NEARER, np.float32),
+        votes=read_gate_prior().sorting.classes.astype(np.float32),
+        log_share=np.log((counts + 1e-9) / (counts.sum() + 1e-9)).astype(np.float32),
+        apart=np.float32(_apart(refits, found, problem, means[:n_slots][counts > 0])),
+        usual=np.float32(np.nan),
+    )
+
+
+def _drawn(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+    return rows if len(rows) <= MOST_ROWS else np.sort(rng.permutation(rows)[:MOST_ROWS])
+
+
+def _apart(refits: Refits, found: Found, problem: Problem, means: np.ndarray) -> float:
+    """How much further than the nearest class mean the second one usually is, of target rows."""
+    side = side_by_side(np.asarray(refits.z)[found.views])[problem.target_mask]
+    if len(means) < 2 or not len(side):
+        return 1.0
+    nearest = np.partition(cdist(side, means), 1, axis=1)
+    return float(np.median(nearest[:, 1] - nearest[:, 0])) + TINY
+
+
+def _limits(space: np.ndarray, classes: np.ndarray, is_new: np.ndarray, n_slots: int) -> np.ndarray:
+    """How far the third neighbour of a row of each class may be among rows of its kind, `f[s]`.
+
+    Labelled rows among labelled ones: what was given to a known class does not vouch for itself.
+    """
+    limits = np.full(n_slots, TINY)
+    for kind in (~is_new, is_new):
+        if not kind.any():
+            continue
+        own = space[kind]
+        distance = cdist(own, own)
+        at = min(NEIGHBOUR, len(own) - 1)
+        third = np.partition(distance, at, axis=1)[:, at]
+        everywhere = max(float(np.quantile(third, RANK, method="lower")), TINY)
+        for c in np.unique(classes[kind]):
+            of_class = third[classes[kind] == c]
+            limits[c] = everywhere
+            if len(of_class) >= FEWEST_OF_A_CLASS:
+                limits[c] = max(float(np.quantile(of_class, RANK, method="lower")), TINY)
+    return limits
