@@ -28,11 +28,10 @@ from ncd_jax.discovery.model import (
     Model,
     Told,
     apply_model,
-    fingerprints,
     nothing_told,
 )
 from ncd_jax.discovery.partition import NEARER, Fitted, Found, Partitioner, model_of
-from ncd_jax.discovery.problem import Problem
+from ncd_jax.discovery.problem import Problem, fingerprints
 from ncd_jax.judge.confidence import own_weights
 from ncd_jax.known_or_new.decision import Decided
 from ncd_jax.types import UNLABELLED

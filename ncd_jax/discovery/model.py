@@ -22,7 +22,7 @@ import numpy as np
 from ncd_jax.clustering.kmeans import squared_distances
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
-from ncd_jax.discovery.problem import filled_chunks, make_method
+from ncd_jax.discovery.problem import filled_chunks, fingerprints, make_method
 from ncd_jax.judge.scene import side_by_side
 from ncd_jax.methods import Spec
 from ncd_jax.types import Array, Method, PyTree
@@ -42,7 +42,6 @@ __all__ = [
     "apply_model",
     "arrays_of",
     "assign",
-    "fingerprints",
     "nothing_told",
     "on_host",
     "shares",
@@ -427,15 +426,12 @@ def assign(model: Model, x: np.ndarray) -> Answered:
     if model.encoder is not None:
         blank = model.encoder.is_blank(x)
         sure[blank], unfamiliar[blank] = 0.0, True
-    if model.remembered is not None and len(model.remembered.keys):
+    if (old := model.remembered) is not None and len(old.keys):
         keys = fingerprints(model.scaler.apply(x))
-        at = np.minimum(
-            np.searchsorted(model.remembered.keys, keys), len(model.remembered.keys) - 1
-        )
-        seen = model.remembered.keys[at] == keys
-        labels[seen] = model.remembered.labels[at[seen]]
-        sure[seen] = model.remembered.confidence[at[seen]]
-        p_known[seen] = model.remembered.p_known[at[seen]]
+        at = np.minimum(np.searchsorted(old.keys, keys), len(old.keys) - 1)
+        seen = old.keys[at] == keys
+        for of_rows, of_run in zip((labels, sure, p_known), old[1:], strict=True):
+            of_rows[seen] = of_run[at[seen]]
     return Answered(
         labels, sure, shares(applied.squared, p_known, labels, sure, model.n_known), unfamiliar
     )
@@ -472,19 +468,6 @@ def shares(
     # The likeliest of the others may not pass it: then the two are level, and a hair apart.
     share[rows, labels] = np.maximum(sure, share.max(axis=1, initial=0.0) * (1 + 1e-9))
     return np.asarray(share / share.sum(axis=1, keepdims=True))
-
-
-def fingerprints(x: np.ndarray) -> np.ndarray:
-    """A number `u64[n]` of every scaled row `f32[n, d]`: equal rows have equal ones.
-
-    Multiplied and shifted as in SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-    """
-    bits = np.ascontiguousarray(x + np.float32(0), np.float32).view(np.uint32)  # -0 is 0
-    key = np.full(len(x), 0x9E3779B97F4A7C15, np.uint64)
-    for column in bits.T:
-        key = (key ^ column) * np.uint64(0xBF58476D1CE4E5B9)
-        key ^= key >> np.uint64(29)
-    return key
 
 
 def on_host(model: Model) -> Model:

@@ -34,6 +34,7 @@ __all__ = [
     "PARTS",
     "Problem",
     "filled_chunks",
+    "fingerprints",
     "free_space",
     "judged",
     "make_hparams",
@@ -41,6 +42,7 @@ __all__ = [
     "median_class_size",
     "middle",
     "most_hidden",
+    "ordered",
     "padded_size",
     "prepare",
     "prepare_untuned",
@@ -307,6 +309,41 @@ def _candidates(
         tried = [{**values, **config.hparams} for values in grid]
         return [values for i, values in enumerate(tried) if values not in tried[:i]]
     return None if len(hidden.y) else [middle(space) | config.hparams]
+
+
+def ordered(table: Table) -> tuple[Table, np.ndarray]:
+    """The table in an order that hangs on what its rows are, and not on where they stood.
+
+    Samples, folds and starts are drawn by place, so that the same rows in another order would be
+    answered a little differently.
+
+    Returns:
+        The table, and `i[n]`, where each of its rows stood.
+    """
+    keys = fingerprints(Standardiser.fit(table).apply(table.x))
+    order = np.lexsort((table.y, keys))
+    inner = dataclasses.replace(
+        table,
+        x=table.x[order],
+        y=table.y[order],
+        rows=table.row_numbers[order],
+        frame=None if table.frame is None else table.frame.iloc[order],
+        copied=None if table.copied is None else table.copied.iloc[order],
+    )
+    return inner, order
+
+
+def fingerprints(x: np.ndarray) -> np.ndarray:
+    """A number `u64[n]` of every scaled row `f32[n, d]`: equal rows have equal ones.
+
+    Multiplied and shifted as in SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+    """
+    bits = np.ascontiguousarray(x + np.float32(0), np.float32).view(np.uint32)  # -0 is 0
+    key = np.full(len(x), 0x9E3779B97F4A7C15, np.uint64)
+    for column in bits.T:
+        key = (key ^ column) * np.uint64(0xBF58476D1CE4E5B9)
+        key ^= key >> np.uint64(29)
+    return key
 
 
 def judged(config: RunConfig) -> bool:

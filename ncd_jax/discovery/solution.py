@@ -14,15 +14,15 @@ from ncd_jax.discovery.model import (
     Remembered,
     Told,
     apply_model,
-    fingerprints,
     shares,
 )
 from ncd_jax.discovery.partition import Found
+from ncd_jax.discovery.problem import fingerprints
 from ncd_jax.discovery.tune import Tuned
 from ncd_jax.known_or_new.decision import Gated
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["Answer", "Solution", "answered", "runners_up"]
+__all__ = ["Answer", "Solution", "answered", "as_they_stood", "runners_up"]
 
 
 class Answer(NamedTuple):
@@ -97,6 +97,30 @@ class Solution(NamedTuple):
         """
         assert n_known == self.model.n_known
         return self.found
+
+
+def as_they_stood(solution: Solution, y: np.ndarray, order: np.ndarray) -> Solution:
+    """The solution of a table that was put in order, with its rows as they stood before.
+
+    Args:
+        solution: of the table in order.
+        y: `i32[n]`, the labels as they stood.
+        order: `i[n]`, see `problem.ordered`.
+    """
+    unlabelled = y == UNLABELLED
+    place = np.empty(len(order), int)
+    place[order] = np.arange(len(order))
+    # From the unlabelled rows as they stand now to where they stood.
+    of_rows = (np.cumsum(unlabelled[order]) - 1)[place[unlabelled]]
+    fields = ("found", "confidence", "runner_up", "runner_up_confidence")
+    moved = {name: getattr(solution, name)[of_rows] for name in fields}
+    n_known, gate = solution.model.n_known, solution.gate
+    labels = moved["found"][moved["found"] >= n_known] - n_known
+    if gate is not None:
+        rows = ("is_new", "likeliest", "p_known", "p_class")
+        gate = gate._replace(**{name: getattr(gate, name)[of_rows] for name in rows})
+    answer = solution.answer._replace(labels=labels)
+    return solution._replace(answer=answer, gate=gate, z=solution.z[place], **moved)
 
 
 def answered(

@@ -37,12 +37,13 @@ from ncd_jax.discovery.problem import (
     Problem,
     make_hparams,
     median_class_size,
+    ordered,
     prepare,
     prepare_untuned,
     purpose_key,
 )
 from ncd_jax.discovery.progress import Phase, Reporter, Stopwatch
-from ncd_jax.discovery.solution import Solution, answered
+from ncd_jax.discovery.solution import Solution, answered, as_they_stood
 from ncd_jax.discovery.tune import Tuned, tune, unselected_scores, weigh
 from ncd_jax.errors import UserError
 from ncd_jax.known_or_new.decision import Decided, Gated
@@ -74,7 +75,9 @@ def solve(config: RunConfig, table: Table, progress: Reporter | None = None) -> 
         UserError: the table or the configuration cannot be used.
         FloatingPointError: every training diverged.
     """
-    return solve_problems(prepare_methods(config, table, config.k.n_novel), table, progress)
+    inner, order = ordered(table)
+    problems = prepare_methods(config, inner, config.k.n_novel)
+    return as_they_stood(solve_problems(problems, inner, progress), table.y, order)
 
 
 def prepare_methods(config: RunConfig, table: Table, n_novel: int | None) -> list[Problem]:
