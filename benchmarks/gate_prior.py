@@ -23,13 +23,12 @@ from absl import app, flags
 from benchmarks.judge_tables import TABLES, read_columns
 from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.finish import Sifted, finish
-from ncd_jax.discovery.gate_looks import Looks, look_at_folds, look_at_table
-from ncd_jax.discovery.gating import decide, views_of
+from ncd_jax.discovery.known_rows import observe_folds, observe_table, views_of
 from ncd_jax.discovery.problem import prepare
-from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score
+from ncd_jax.discovery.solve import finish
 from ncd_jax.discovery.tune import tune
+from ncd_jax.known_or_new.decision import Observations, decide
 from ncd_jax.known_or_new.gate_weights import GatePrior, learn_gate_prior, write_gate_prior
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
@@ -110,35 +109,35 @@ def gate_splits(name: str, n: int = 3) -> Iterator[dict[str, GateSplit]]:
         }
 
 
-def look_at(splits: dict[str, GateSplit]) -> dict[str, tuple[GateSplit, Looks]]:
+def look_at(splits: dict[str, GateSplit]) -> dict[str, tuple[GateSplit, Observations]]:
     """What the gate sees of a split in every setting; the folds, of labelled rows, are shared."""
     folds, seen = None, {}
     for setting, split in splits.items():
         problem = prepare(RunConfig(method="rca", setting="gcd"), split.table, None)
         assert problem.candidates is not None
         hparams = views_of(problem.candidates)
-        folds = folds or look_at_folds(problem, split.table, hparams)
-        seen[setting] = (split, look_at_table(problem, split.table, hparams, folds))
+        folds = folds or observe_folds(problem, split.table, hparams)
+        seen[setting] = (split, observe_table(problem, split.table, hparams, folds))
     return seen
 
 
-def learn(tables: list[list[dict[str, tuple[GateSplit, Looks]]]]) -> GatePrior:
+def learn(tables: list[list[dict[str, tuple[GateSplit, Observations]]]]) -> GatePrior:
     """Weights of many tables, each weighing the same."""
     folds = [
-        (sight, 1 / len(splits) / len(tables) / len(seen["as_is"][1].folds))
+        (fold.observed, 1 / len(splits) / len(tables) / len(seen["as_is"][1].folds))
         for splits in tables
         for seen in splits
-        for sight in seen["as_is"][1].folds
+        for fold in seen["as_is"][1].folds
     ]
     return learn_gate_prior(folds)
 
 
-def measure(split: GateSplit, looks: Looks, prior: GatePrior) -> dict[str, Any]:
+def measure(split: GateSplit, observed: Observations, prior: GatePrior) -> dict[str, Any]:
     """How right the gate is, where it is open and where it decides that itself."""
     n_known = len(split.table.classes)
     true = split.true[split.table.y == UNLABELLED]
     is_known = true < n_known
-    gated, auto = decide(looks, prior, "gcd"), decide(looks, prior, "auto")
+    gated, auto = decide(observed, prior, "gcd"), decide(observed, prior, "auto")
     called = ~gated.is_new
     sure = np.where(called, gated.p_known, 1 - gated.p_known)
     right = called == is_known
@@ -155,12 +154,11 @@ def measure(split: GateSplit, looks: Looks, prior: GatePrior) -> dict[str, Any]:
     }
 
 
-def measure_answer(split: GateSplit, looks: Looks, prior: GatePrior) -> dict[str, Any]:
+def measure_answer(split: GateSplit, observed: Observations, prior: GatePrior) -> dict[str, Any]:
     """How right the classes of the novel rows are; rows called known are wrong."""
     config, table = RunConfig(method="rca", setting="gcd"), split.table
     tuned = tune(prepare(config, table, None))
-    sifted = Sifted([tuned], tuned, decide(looks, prior, "gcd"))
-    solution = finish(sifted, table, Reporter(), Stopwatch())
+    solution = finish([tuned], tuned, table, decide(observed, prior, "gcd"))
     true, n_known = split.true[table.y == UNLABELLED], len(table.classes)
     labels, novel = solution.labels(n_known), true >= n_known
     scores = score(labels[novel] - n_known, true[novel] - n_known)
@@ -185,7 +183,7 @@ def _mean(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def main(_: list[str]) -> None:
-    """Looks at all tables, learns, measures each by what the others taught, and writes both."""
+    """Observes all tables, learns, measures each by what the others taught, and writes both."""
     one_device_per_core()
     seen = {}
     for name in _TABLES.value:

@@ -21,9 +21,10 @@ from absl import app, flags
 from benchmarks.timing import compare, write_results
 from ncd_jax.config import RunConfig, SearchConfig
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.judging import judge_scenes, see_folds
+from ncd_jax.discovery.by_judge import judge_all, see_folds
+from ncd_jax.discovery.fit import cut, refit_all
+from ncd_jax.discovery.partition import Fitted
 from ncd_jax.discovery.problem import Problem, prepare
-from ncd_jax.discovery.refits import refit_all
 from ncd_jax.judge.prior import read_prior
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.types import UNLABELLED
@@ -83,7 +84,9 @@ def _table() -> Table:
 def _ours(problem: Problem) -> int:
     assert problem.candidates is not None
     folds = see_folds(problem, problem.candidates)
-    judgement = judge_scenes(folds, [refit_all(problem, problem.candidates)])[-1]
+    refits = refit_all(problem, problem.candidates)
+    nobody = np.zeros(N_KNOWN, bool)
+    judgement = judge_all(folds, [Fitted(problem, refits, cut(problem, refits), nobody)])[-1][0]
     return int(judgement.groups(None).max()) + 1
 
 

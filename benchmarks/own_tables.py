@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import DATASETS, load_dataset
 from ncd_jax.data.own_table import read_table
-from ncd_jax.discovery.calibration import is_right
+from ncd_jax.discovery.evaluate import is_right
 from ncd_jax.discovery.scoring import score
 from ncd_jax.experiment import run
 from ncd_jax.startup import one_device_per_core

@@ -36,9 +36,8 @@ from benchmarks.timing import (
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.hyperparameters import make_hparams, middle
-from ncd_jax.discovery.problem import Problem, prepare
-from ncd_jax.discovery.protocol import fold_method, fold_protocol
+from ncd_jax.discovery.problem import Problem, make_hparams, middle, prepare
+from ncd_jax.discovery.tune import fold_method, fold_protocol
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.tuning.cross_validation import SweepData
 from ncd_jax.tuning.proposals import Proposals

@@ -1,7 +1,6 @@
 """A run: the procedure on one table, wrapped in records that survive a kill."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +13,11 @@ import ncd_jax
 from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.discovery.model import apply_model, assign
-from ncd_jax.discovery.problem import Problem
+from ncd_jax.discovery.model import assign
+from ncd_jax.discovery.problem import Problem, ordered
 from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
+from ncd_jax.discovery.solution import as_they_stood, second_of
 from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
@@ -26,8 +26,7 @@ from ncd_jax.report.assigned import Assigned
 from ncd_jax.report.embedded import packed_plotly
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
-from ncd_jax.report.runner_up import seconds_of, temperature_of
-from ncd_jax.store.model_files import load_model, load_temperature, save_model
+from ncd_jax.store.model_files import load_model, save_model
 from ncd_jax.store.records import Assignments, describe_run, write_assignments, write_records
 from ncd_jax.store.workdir import Workdir, digest_of
 from ncd_jax.tuning.processes import is_leader, share
@@ -67,7 +66,8 @@ def run(
         config = dataclasses.replace(config, setting="ncd")
     n_novel = _given_number(config, truth)
     with seconds("prepare"):
-        problems = prepare_methods(config, table, n_novel)
+        inner, order = ordered(table)
+        problems = prepare_methods(config, inner, n_novel)
     recorded = describe_run(config, table)
     digest = digest_of({"release": ncd_jax.__version__, **recorded["run"]})
     _check_there_is_a_search(config, problems)
@@ -91,14 +91,13 @@ def run(
 
     with ThreadPoolExecutor(1) as beside:
         beside.submit(packed_plotly)  # a second of the report's that need not wait for anything
-        solution = solve_problems(problems, table, reporter, storage)
+        solution = solve_problems(problems, inner, reporter, storage)
+    solution = as_they_stood(solution, table.y, order)
     for phase, spent in solution.seconds.items():
         seconds.add(phase, spent)
     metrics = measure(solution, table)
     if table.x_test is not None:
-        metrics["test"] = score_test_split(
-            solution.winner.problem, table, truth, solution.model, solution.answer
-        )
+        metrics["test"] = score_test_split(solution, table, truth)
     if truth is not None:
         metrics["n_novel_true"] = len(truth.classes)
         labels = solution.labels(len(table.classes)) - len(table.classes)
@@ -106,7 +105,7 @@ def run(
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
-        save_model(workdir, solution.model, temperature_of(solution.model, table))
+        save_model(workdir, solution.model)
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
@@ -137,26 +136,25 @@ def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None
         new = read_numeric_rows(path, model.columns, options)
     else:
         new = read_rows(path, model.encoder, options)
-    labels, sure, familiar = assign(model, new.x)
-    shares = -apply_model(model, new.x).squared.astype(np.float64) / load_temperature(workdir)
-    seconds = seconds_of(shares, labels, sure)
-    names = [model.classes[label] for label in labels.tolist()]
+    said = assign(model, new.x)
+    names = [model.classes[label] for label in said.labels.tolist()]
+    runners_up, runner_up_confidence = second_of(said.shares, said.labels, said.confidence)
     answer = Assignments(
         rows=np.arange(len(names)),
         labels=names,
-        confidence=sure,
-        runners_up=seconds.names(model.classes),
-        runner_up_confidence=seconds.confidence,
+        confidence=said.confidence,
+        runners_up=[model.classes[label] if label >= 0 else "" for label in runners_up.tolist()],
+        runner_up_confidence=runner_up_confidence,
         copied=new.copied,
     )
     name = f"assigned/{path.stem}.csv"
     write_assignments(workdir, name, answer)
-    sizes = np.bincount(labels, minlength=len(model.classes)).tolist()
+    sizes = np.bincount(said.labels, minlength=len(model.classes)).tolist()
     return Assigned(
         file=workdir.path(name),
         sizes={name: size for name, size in zip(model.classes, sizes, strict=True) if size},
-        n_unfamiliar=int(np.sum(familiar < 1)),
-        usual=math.nan if model.reference is None else float(model.reference.usual),
+        n_unfamiliar=int(np.sum(said.unfamiliar)),
+        usual=float(model.reference.usual),
     )
 
 

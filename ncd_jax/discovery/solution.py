@@ -22,7 +22,7 @@ from ncd_jax.discovery.tune import Tuned
 from ncd_jax.known_or_new.decision import Gated
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["Answer", "Solution", "answered", "as_they_stood", "runners_up"]
+__all__ = ["Answer", "Solution", "answered", "as_they_stood", "second_of"]
 
 
 class Answer(NamedTuple):
@@ -150,7 +150,7 @@ def answered(
     p_known = np.where(unlabelled, applied.p_known, 1.0)
     of_rows = codes[unlabelled], sure[unlabelled]
     share = shares(squared[unlabelled], p_known[unlabelled], *of_rows, n_known)
-    runner_up, runner_up_sure = runners_up(share, *of_rows)
+    runner_up, runner_up_sure = second_of(share, *of_rows)
     new = of_rows[0] >= n_known
     return Solution(
         tuned=list(tuned),
@@ -238,7 +238,7 @@ def _remembered(
     )
 
 
-def runners_up(
+def second_of(
     share: np.ndarray, labels: np.ndarray, sure: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The second likeliest class `i[u]` of rows, -1 where there is one class only, and its chance.

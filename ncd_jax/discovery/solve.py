@@ -55,7 +55,7 @@ from ncd_jax.tuning.storage import Storage
 from ncd_jax.tuning.train import train
 from ncd_jax.types import UNLABELLED, Goal
 
-__all__ = ["fit_untuned", "follow", "prepare_methods", "solve", "solve_problems"]
+__all__ = ["finish", "fit_untuned", "follow", "prepare_methods", "solve", "solve_problems"]
 
 SMALL, FEWEST_ROWS = 0.25, (5, 40)
 """Part of a known class that a group has to be where the gate was in doubt, and its bounds."""
@@ -127,7 +127,32 @@ def solve_problems(
         if gated:
             with seconds("gate"), progress.phase("gate", "looks for rows of known classes"):
                 sifted = gate.result() if gate else pass_gate(winner.problem, table, winner.best)
-    return _Finish(tuned, winner, table, progress, seconds).solution(sifted)
+    return finish(tuned, winner, table, sifted, progress, seconds)
+
+
+def finish(
+    tuned: Sequence[Tuned],
+    winner: Tuned,
+    table: Table,
+    gate: Gated | None,
+    progress: Reporter | None = None,
+    seconds: Stopwatch | None = None,
+) -> Solution:
+    """From tuned methods to the solution.
+
+    Args:
+        tuned: every method that was compared.
+        winner: the one that answers.
+        table: the table.
+        gate: which unlabelled rows are of known classes; none where nobody looked.
+        progress: told of the phases; silent by default.
+        seconds: of the phases so far.
+
+    Raises:
+        FloatingPointError: every training diverged.
+    """
+    progress, seconds = progress or Reporter(), seconds or Stopwatch()
+    return _Finish(list(tuned), winner, table, progress, seconds).solution(gate)
 
 
 def follow(problems: Sequence[Problem]) -> None:
