@@ -101,54 +101,60 @@ def pair_features(
     """
     chex.assert_rank([z, x], 2)
     chex.assert_equal_shape_prefix([z, x, micro.labels], 1)
-    member, pairs = micro.member, micro.pairs
+    pairs = micro.pairs
     size = jnp.maximum(micro.sizes, 1).astype(z.dtype)
-    of_both = size[:, None] + size[None]
-
-    def total(values: Array) -> Array:
-        """Sums `f32[M, M]` over the rows of a micro cluster, one for every other."""
-        return dot(member.T, values)
-
-    def separation(lines: _Lines) -> Array:
-        # The mean is 0: positions are seen from it.
-        deviation = jnp.sqrt(total(lines.position**2) / size[:, None])
-        return -jnp.log(_both(deviation) + 1e-6)
-
-    def middle(lines: _Lines) -> Array:
-        # The middle third lies the same from both ends.
-        low, high = MIDDLE
-        inside = (lines.position > low) & (lines.position < high)
-        return _both(total(inside.astype(z.dtype))) / of_both
-
-    def edges(count: Array, n_nearest: int) -> Array:
-        n_others = jnp.maximum(jnp.sum(micro.sizes) - 1, 1)
-        possible = 2 * jnp.minimum(n_nearest, n_others) * jnp.minimum(size[:, None], size[None])
-        return jnp.log(_both(count) / possible + 0.002)
 
     in_z, in_x = _lines(z, micro), _lines(x, micro)
     length = in_z.length
     near = _mean_of_two_nearest(jnp.where(pairs, length, jnp.inf))
     nearness = jnp.sqrt(in_z.to_own)[:, None] / jnp.maximum(jnp.sqrt(in_z.to_other), 1e-6)
-    edges_10, edges_30 = map(edges, _neighbour_counts(z, micro), NEIGHBOURS)
+    edges_10, edges_30 = _log_edges(z, micro, size)
     rows = 2.0 / (1.0 / size[:, None] + 1.0 / size[None])
     features = {
-        "log_separation": separation(in_z),
-        "middle": middle(in_z),
+        "log_separation": _log_separation(in_z, micro, size),
+        "middle": _middle(in_z, micro, size),
         "log_edges_10": edges_10,
         "log_distance": jnp.log(length),
         "log_distance_near": jnp.log(2.0 * length / (near[:, None] + near[None])),
-        "silhouette": 1.0 - _both(total(nearness)) / of_both,
+        "silhouette": 1.0 - _mean_of_both(nearness, micro, size),
         "log_edges_30": edges_30,
         "log_distance_ruler": jnp.log(length / ruler),
-        "log_separation_raw": separation(in_x),
-        "middle_raw": middle(in_x),
+        "log_separation_raw": _log_separation(in_x, micro, size),
+        "middle_raw": _middle(in_x, micro, size),
         "log_rank": _log_rank(jnp.where(pairs, length, jnp.inf)),
-        "log_valley": _log_valley(in_z.position, member),
+        "log_valley": _log_valley(in_z.position, micro.member),
         "log_rows": jnp.log(rows),
         "log_rows_class": jnp.log(rows / class_size),
     }
     stacked = jnp.stack([features[name] for name in NAMES], axis=-1)
     return jnp.where(pairs[:, :, None], stacked, 0.0)
+
+
+def _mean_of_both(values: Array, micro: MicroClusters, size: Array) -> Array:
+    """Means `f32[M, M]` of `f32[n, M]`, seen from the other side, over the rows of both."""
+    return _both(dot(micro.member.T, values)) / (size[:, None] + size[None])
+
+
+def _log_separation(lines: _Lines, micro: MicroClusters, size: Array) -> Array:
+    # The mean is 0: positions are seen from it.
+    deviation = jnp.sqrt(dot(micro.member.T, lines.position**2) / size[:, None])
+    return -jnp.log(_both(deviation) + 1e-6)
+
+
+def _middle(lines: _Lines, micro: MicroClusters, size: Array) -> Array:
+    # The middle third lies the same from both ends.
+    low, high = MIDDLE
+    inside = (lines.position > low) & (lines.position < high)
+    return _mean_of_both(inside.astype(lines.position.dtype), micro, size)
+
+
+def _log_edges(z: Array, micro: MicroClusters, size: Array) -> list[Array]:
+    n_others = jnp.maximum(jnp.sum(micro.sizes) - 1, 1)
+    smaller = jnp.minimum(size[:, None], size[None])
+    return [
+        jnp.log(_both(count) / (2 * jnp.minimum(n, n_others) * smaller) + 0.002)
+        for count, n in zip(_neighbour_counts(z, micro), NEIGHBOURS, strict=True)
+    ]
 
 
 def _both(one_side: Array) -> Array:

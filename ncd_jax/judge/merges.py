@@ -2,8 +2,7 @@
 
 The evidence of two micro clusters is the log-odds that they are one class, so its sign says whether
 to merge them. That of two groups is its mean over all pairs of their rows: merging goes on while it
-is above 0. What all pairs of rows that a partition puts together have in evidence is its worth,
-and it judges partitions that were made in any other way too.
+is above 0.
 
 Source of average linkage: Sokal and Michener, "A statistical method for evaluating systematic
 relationships", 1958.
@@ -15,10 +14,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
 from ncd_jax.types import UNLABELLED, Array
 
-__all__ = ["Merges", "best_partition", "evidence", "merges", "partition_into", "worth"]
+__all__ = ["Merges", "best_partition", "evidence", "merges"]
 
 MOST_EVIDENCE = 4.0
 
@@ -34,7 +32,8 @@ class Merges(NamedTuple):
             group it stays like that.
         linkage: `f32[M - 1]`, mean evidence between the two groups of each merge, never larger than
             that of the one before; minus infinity where none was left.
-        worth: `f32[M]`, of each partition; see `worth`.
+        worth: `f32[M]`, of each partition: the evidence of all pairs of rows that it puts together,
+            but those of one micro cluster.
     """
 
     labels: Array
@@ -100,24 +99,3 @@ def best_partition(path: Merges) -> Array:
     It is both, as no linkage is larger than the one before.
     """
     return path.labels[jnp.sum(path.linkage > 0)]
-
-
-def partition_into(path: Merges, k: Array | int) -> Array:
-    """The partition `i32[M]` into `k` groups; the nearest number that there is otherwise."""
-    n_merges = jnp.max(path.labels[0]) + 1 - k
-    return path.labels[jnp.clip(n_merges, 0, len(path.linkage))]
-
-
-def worth(evidence: Array, rows: Array) -> Array:
-    """The evidence of all pairs of rows that a partition puts together, a scalar.
-
-    0 where every micro cluster is a group. Pairs of rows of one micro cluster do not count.
-
-    Args:
-        evidence: `f32[M, M]`, symmetric.
-        rows: `f32[M, K]`, how many rows of each micro cluster are in each group: for a partition
-            of rows `micro.member.T @ one_hot(labels, K)`.
-    """
-    chex.assert_rank([evidence, rows], 2)
-    together = dot(rows, rows.T)
-    return jnp.sum(jnp.triu(together * evidence, 1))

@@ -15,7 +15,6 @@ from ncd_jax.types import UNLABELLED, Array
 
 __all__ = [
     "MicroClusters",
-    "class_size",
     "micro_clusters",
     "n_micro_clusters",
     "rows_each",
@@ -107,7 +106,7 @@ def n_micro_clusters(
 
     Args:
         n_rows: scalar, the rows to be cut.
-        class_size: scalar, rows of a known class; see `class_size`.
+        class_size: scalar, rows of a known class.
         max_micro: static number of slots.
         least: scalar, where more classes are asked for than there would be micro clusters.
     """
@@ -119,11 +118,6 @@ def n_micro_clusters(
 def rows_each(class_size: Array | float) -> Array:
     """Rows that a micro cluster is meant to have, a scalar; see `n_micro_clusters`."""
     return jnp.clip(class_size / PARTS_OF_A_CLASS, *ROWS_EACH)
-
-
-def class_size(y: Array, n_known: int) -> Array:
-    """Median number of rows of the known classes that have any, from labels `i32[n]`."""
-    return _median_of_present(_sizes(y, n_known), y, n_known)
 
 
 def ruler(z: Array, y: Array, n_known: int) -> Array:

@@ -114,103 +114,164 @@ def see_rows(views: Array, x: Array, y: Array, mask: Array, *, n_known: int) -> 
     )
 
 
+class _Known(NamedTuple):
+    """The labelled rows of a scene, by class.
+
+    Attributes:
+        y: `i32[r]`, the class of each, whatever it says of others.
+        rows: `bool[r]`, which rows these are.
+        of_class: `bool[C, r]`.
+        n: `i32[C]`, rows of each class.
+    """
+
+    y: Array
+    rows: Array
+    of_class: Array
+    n: Array
+
+    def mean(self, values: Array) -> Array:
+        """Mean `f32[C]` over each class of `f32[r]`, drawn to that of all where rows are few."""
+        weight = self.n / (self.n + 5.0)
+        own = jnp.sum(jnp.where(self.of_class, values[None], 0.0), axis=1) / jnp.maximum(self.n, 1)
+        every = jnp.sum(jnp.where(self.rows, values, 0.0)) / jnp.maximum(jnp.sum(self.rows), 1)
+        return weight * own + (1 - weight) * every
+
+    def median(self, values: Array) -> Array:
+        """Median `f32[C]` over each class of `f32[r]`; 0 where it has no row."""
+        middle = jnp.nanmedian(jnp.where(self.of_class, values[None], jnp.nan), axis=1)
+        return jnp.where(self.n > 0, middle, 0.0)
+
+    def log_rank(self, values: Array, classes: Array) -> Array:
+        """Logarithm of the share of labelled rows of a class whose value is as large, `f32[r]`."""
+        larger = (values[None] >= values[:, None]) & self.rows[None]
+        n = jnp.sum(larger & (self.y[None] == classes[:, None]), axis=1)
+        n += jnp.where(self.rows, 0, 1)
+        return jnp.log(jnp.maximum(n, 1) / (self.n[classes] + 1))
+
+
+class _Around(NamedTuple):
+    """What lies around every row: the nearest of all, labelled and unlabelled rows, and means.
+
+    Attributes:
+        near: of all rows.
+        labelled: of labelled ones.
+        unlabelled: of the others.
+        votes: `bool[r, 15, C]`, classes of the nearest labelled rows.
+        to_means: `f32[r, C]`, distances to class means, without the row itself.
+        extent: scalar, of a known class.
+    """
+
+    near: _Near
+    labelled: _Near
+    unlabelled: _Near
+    votes: Array
+    to_means: Array
+    extent: Array
+
+    @property
+    def voted(self) -> Array:
+        """`i32[r]`, the class that most of ten labelled neighbours have, of equal ones the nearer."""
+        of_ten = jnp.sum(self.votes[:, :10], axis=1) + 1e-3 * jnp.sum(self.votes[:, :5], axis=1)
+        return jnp.argmax(of_ten, axis=1)
+
+    @property
+    def second(self) -> tuple[Array, Array]:
+        """Distances `f32[r]` to the nearest class mean and to the second one."""
+        two = -jax.lax.top_k(-self.to_means, min(2, self.to_means.shape[1]))[0]
+        return two[:, 0], jnp.where(jnp.isfinite(two[:, -1]), two[:, -1], two[:, 0])
+
+
 def _see(z: Array, log_norm: Array, y: Array, mask: Array, n_known: int) -> RowScene:
-    labelled, unlabelled = mask & (y >= 0), mask & (y < 0)
+    labelled = mask & (y >= 0)
+    of_class = labelled[None] & (y[None] == jnp.arange(n_known)[:, None])
+    known = _Known(y, labelled, of_class, jnp.sum(of_class, axis=1))
+    around = _look_around(z, mask, known)
+    rows = _row_features(around, known, log_norm, mask)
+    classes = _class_features(around, known, mask & ~labelled)
+    return RowScene(
+        jnp.clip(jnp.stack([rows[name] for name in ROW_FEATURES], axis=1), -LARGEST, LARGEST),
+        jnp.where(
+            (known.n > 0)[None, :, None],
+            jnp.stack([classes[name] for name in CLASS_FEATURES], axis=2),
+            ABSENT,
+        ),
+        around.near.rows,
+        around.unlabelled.rows,
+    )
+
+
+def _look_around(z: Array, mask: Array, known: _Known) -> _Around:
     squared = squared_distances(z, z)
     squared = jnp.where(jnp.eye(len(z), dtype=bool), jnp.inf, squared)
-    near = _nearest(squared, mask, NEAREST)
-    near_labelled = _nearest(squared, labelled, LABELLED)
-    near_unlabelled = _nearest(squared, unlabelled, UNLABELLED_NEAREST)
+    near_labelled = _nearest(squared, known.rows, LABELLED)
+    counts = jnp.isfinite(near_labelled.distance)
+    of_rows = known.y[jnp.minimum(near_labelled.rows, len(z) - 1)]
+    votes = of_rows[:, :, None] == jnp.arange(len(known.n))[None, None]
+    return _Around(
+        near=_nearest(squared, mask, NEAREST),
+        labelled=near_labelled,
+        unlabelled=_nearest(squared, mask & ~known.rows, UNLABELLED_NEAREST),
+        votes=votes & counts[:, :, None],
+        to_means=_to_means(z, known),
+        extent=ruler(z, jnp.where(mask, known.y, -1), len(known.n)),
+    )
 
-    in_class = labelled[None] & (y[None] == jnp.arange(n_known)[:, None])
-    n_of_class = jnp.sum(in_class, axis=1)
+
+def _row_features(around: _Around, known: _Known, log_norm: Array, mask: Array) -> dict[str, Array]:
+    """Sixteen features `f32[r]` by name; see `ROW_FEATURES`."""
+    labelled, near, voted = known.rows, around.near, around.voted
     share = jnp.sum(labelled) / jnp.maximum(jnp.sum(mask), 1)
-    extent = ruler(z, jnp.where(mask, y, -1), n_known)
-    soft = SOFT * extent
+    soft = SOFT * around.extent
 
     def ratio(a: Array, b: Array) -> Array:
         return jnp.log((a + soft) / (b + soft))
 
-    def per_class(values: Array) -> Array:
-        """Mean of labelled rows of each class, drawn to that of all where they are few."""
-        weight = n_of_class / (n_of_class + 5.0)
-        own = jnp.sum(jnp.where(in_class, values[None], 0.0), axis=1) / jnp.maximum(n_of_class, 1)
-        every = jnp.sum(jnp.where(labelled, values, 0.0)) / jnp.maximum(jnp.sum(labelled), 1)
-        return weight * own + (1 - weight) * every
-
-    def median(values: Array) -> Array:
-        middle = jnp.nanmedian(jnp.where(in_class, values[None], jnp.nan), axis=1)
-        return jnp.where(n_of_class > 0, middle, 0.0)
-
-    is_labelled = labelled[jnp.minimum(near.rows, len(z) - 1)] & jnp.isfinite(near.distance)
+    is_labelled = labelled[jnp.minimum(near.rows, len(labelled) - 1)] & jnp.isfinite(near.distance)
     ten, thirty = jnp.mean(is_labelled[:, :10], axis=1), jnp.mean(is_labelled, axis=1)
-
-    counts = jnp.isfinite(near_labelled.distance)
-    voted = y[jnp.minimum(near_labelled.rows, len(z) - 1)]
-    votes = (voted[:, :, None] == jnp.arange(n_known)[None, None]) & counts[:, :, None]
-    ten_votes = jnp.sum(votes[:, :10], axis=1) + 1e-3 * jnp.sum(votes[:, :5], axis=1)
-    nearest_class = jnp.argmax(ten_votes, axis=1)
-
-    to_means = _to_means(z, y, labelled, in_class, n_of_class)
-    own_class = jnp.where(labelled, y, jnp.argmin(to_means, axis=1))
-    to_own = jnp.take_along_axis(to_means, own_class[:, None], axis=1)[:, 0]
-    two = -jax.lax.top_k(-to_means, min(2, n_known))[0]
-    second = jnp.where(jnp.isfinite(two[:, -1]), two[:, -1], two[:, 0])
-
-    def log_rank(values: Array, classes: Array) -> Array:
-        """Logarithm of the share of labelled rows of a class whose value is as large."""
-        larger = (values[None] >= values[:, None]) & labelled[None] & (y[None] == classes[:, None])
-        n = jnp.sum(larger, axis=1) + jnp.where(labelled, 0, 1)
-        return jnp.log(jnp.maximum(n, 1) / (n_of_class[classes] + 1))
-
-    voted_class = jnp.where(labelled, y, nearest_class)
-    third, tenth = near_labelled.at(2), near_labelled.at(9)
+    own_class = jnp.where(labelled, known.y, jnp.argmin(around.to_means, axis=1))
+    to_own = jnp.take_along_axis(around.to_means, own_class[:, None], axis=1)[:, 0]
+    voted_class = jnp.where(labelled, known.y, voted)
+    first, second = around.second
+    third, tenth = around.labelled.at(2), around.labelled.at(9)
     width = _median_of(near.at(9), mask) + soft
     kernel = jnp.where(
         jnp.isfinite(near.distance), jnp.exp(-0.5 * (near.distance / width) ** 2), 0.0
     )
     spread = jnp.sqrt(_variance(log_norm, labelled)) + 1e-6
-    features = {
-        "labelled_10_rel": ten / (per_class(ten)[nearest_class] + 0.02),
-        "labelled_30_rel": thirty / (per_class(thirty)[nearest_class] + 0.02),
+    of_ten = jnp.sum(around.votes[:, :10], axis=1) + 1e-3 * jnp.sum(around.votes[:, :5], axis=1)
+    return {
+        "labelled_10_rel": ten / (known.mean(ten)[voted] + 0.02),
+        "labelled_30_rel": thirty / (known.mean(thirty)[voted] + 0.02),
         "labelled_10": ten,
         "labelled_30_excess": thirty - share,
-        "log_labelled_to_unlabelled_1": ratio(near_labelled.at(0), near_unlabelled.at(0)),
-        "log_labelled_to_unlabelled_3": ratio(third, near_unlabelled.at(2)),
-        "log_labelled_to_unlabelled_10": ratio(tenth, near_unlabelled.at(9)),
-        "log_mean_ruler": jnp.log(jnp.min(to_means, axis=1) / extent + EPSILON),
-        "log_rank_mean": log_rank(to_own, own_class),
-        "log_rank_3": log_rank(third, voted_class),
-        "log_rank_10": log_rank(tenth, voted_class),
-        "log_labelled_3": ratio(third, median(third)[nearest_class]),
-        "agreement": jnp.max(ten_votes, axis=1) / 10,
-        "log_gap": jnp.log((second + EPSILON) / (two[:, 0] + EPSILON)),
-        "norm": jnp.clip((log_norm - median(log_norm)[nearest_class]) / spread, -4, 4),
+        "log_labelled_to_unlabelled_1": ratio(around.labelled.at(0), around.unlabelled.at(0)),
+        "log_labelled_to_unlabelled_3": ratio(third, around.unlabelled.at(2)),
+        "log_labelled_to_unlabelled_10": ratio(tenth, around.unlabelled.at(9)),
+        "log_mean_ruler": jnp.log(first / around.extent + EPSILON),
+        "log_rank_mean": known.log_rank(to_own, own_class),
+        "log_rank_3": known.log_rank(third, voted_class),
+        "log_rank_10": known.log_rank(tenth, voted_class),
+        "log_labelled_3": ratio(third, known.median(third)[voted]),
+        "agreement": jnp.max(of_ten, axis=1) / 10,
+        "log_gap": jnp.log((second + EPSILON) / (first + EPSILON)),
+        "norm": jnp.clip((log_norm - known.median(log_norm)[voted]) / spread, -4, 4),
         "density": jnp.sum(kernel * is_labelled, axis=1) / (jnp.sum(kernel, axis=1) + EPSILON)
         - share,
     }
-    rows = jnp.stack([features[name] for name in ROW_FEATURES], axis=1)
 
-    def log_votes(k: int) -> Array:
-        return jnp.log(jnp.mean(votes[:, :k], axis=1) + 0.03)
 
-    beyond = to_means - two[:, :1]
-    usual = _median_of(second - two[:, 0], unlabelled) + 1e-6
-    classes = {
-        "log_votes_3": log_votes(3),
-        "log_votes_15": log_votes(15),
+def _class_features(around: _Around, known: _Known, unlabelled: Array) -> dict[str, Array]:
+    """How each class suits each row, `f32[r, C]` by name; see `CLASS_FEATURES`."""
+    first, second = around.second
+    usual = _median_of(second - first, unlabelled) + 1e-6
+    beyond = around.to_means - first[:, None]
+    log_share = jnp.log((known.n + EPSILON) / (jnp.sum(known.n) + EPSILON))
+    return {
+        "log_votes_3": jnp.log(jnp.mean(around.votes[:, :3], axis=1) + 0.03),
+        "log_votes_15": jnp.log(jnp.mean(around.votes, axis=1) + 0.03),
         "distance": -jnp.minimum(beyond / usual, 10.0),
-        "log_share": jnp.broadcast_to(
-            jnp.log((n_of_class + EPSILON) / (jnp.sum(n_of_class) + EPSILON))[None], to_means.shape
-        ),
+        "log_share": jnp.broadcast_to(log_share[None], around.to_means.shape),
     }
-    suits = jnp.stack([classes[name] for name in CLASS_FEATURES], axis=2)
-    return RowScene(
-        jnp.clip(rows, -LARGEST, LARGEST),
-        jnp.where((n_of_class > 0)[None, :, None], suits, ABSENT),
-        near.rows,
-        near_unlabelled.rows,
-    )
 
 
 def _nearest(squared: Array, among: Array, k: int) -> _Near:
@@ -220,13 +281,13 @@ def _nearest(squared: Array, among: Array, k: int) -> _Near:
     return _Near(jnp.where(jnp.isfinite(distance), index, len(squared)), distance)
 
 
-def _to_means(z: Array, y: Array, labelled: Array, in_class: Array, n_of_class: Array) -> Array:
+def _to_means(z: Array, known: _Known) -> Array:
     """Distances `f32[r, C]` to class means, without the row itself; infinite where none is."""
-    means = class_means(z, jnp.where(labelled, y, -1), len(n_of_class))
+    means = class_means(z, jnp.where(known.rows, known.y, -1), len(known.n))
     distance = jnp.sqrt(squared_distances(z, means))
-    without = n_of_class / jnp.maximum(n_of_class - 1, 1)
-    distance = jnp.where(in_class.T, distance * without[None], distance)
-    return jnp.where((n_of_class > 0)[None], distance, jnp.inf)
+    without = known.n / jnp.maximum(known.n - 1, 1)
+    distance = jnp.where(known.of_class.T, distance * without[None], distance)
+    return jnp.where((known.n > 0)[None], distance, jnp.inf)
 
 
 def _median_of(values: Array, among: Array) -> Array:
