@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from ncd_jax.clustering.kmeans import squared_distances
+from ncd_jax.clustering.rows import squared_distances
 from ncd_jax.discovery.cells import Cells, SeenRows
 from ncd_jax.discovery.padding import filled_chunks
 from ncd_jax.discovery.problem import Problem

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.kmeans import squared_distances
+from ncd_jax.clustering.rows import class_means, squared_distances
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
@@ -20,7 +20,6 @@ from ncd_jax.discovery.padding import filled_chunks
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.methods import Spec
-from ncd_jax.methods.parts import class_means
 from ncd_jax.types import UNLABELLED, Array, Method, NCDData, PyTree
 
 __all__ = [

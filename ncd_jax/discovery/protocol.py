@@ -4,14 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from ncd_jax.clustering.n_clusters import KM_ACC
+from ncd_jax.clustering.n_clusters import KM_ACC, KSearch
 from ncd_jax.config import JUDGE
 from ncd_jax.data.folds import Folds
 from ncd_jax.discovery.hyperparameters import make_method
 from ncd_jax.discovery.problem import Problem, judged, most_hidden
 from ncd_jax.tuning.cross_validation import Protocol
 from ncd_jax.tuning.devices import fitting_lanes, fitting_rungs
-from ncd_jax.tuning.k_estimation import KSearch
 from ncd_jax.types import Method
 
 __all__ = ["fold_method", "fold_protocol", "k_search"]

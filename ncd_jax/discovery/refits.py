@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ncd_jax.clustering.n_clusters import KSearch, estimate_k
 from ncd_jax.discovery.hyperparameters import make_hparams
 from ncd_jax.discovery.problem import Problem, judged, purpose_key
 from ncd_jax.discovery.protocol import k_search
 from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.tuning.devices import spread_over_devices
-from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, KEstimate, Method, NCDData, PyTree
 

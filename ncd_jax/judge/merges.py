@@ -15,7 +15,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.rows import dot
 from ncd_jax.types import UNLABELLED, Array
 
 __all__ = ["Merges", "best_partition", "evidence", "merges", "partition_into", "worth"]

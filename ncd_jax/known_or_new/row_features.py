@@ -17,9 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.kmeans import squared_distances
+from ncd_jax.clustering.rows import class_means, squared_distances
 from ncd_jax.judge.micro import ruler
-from ncd_jax.methods.parts import class_means
 from ncd_jax.types import Array
 
 __all__ = [
