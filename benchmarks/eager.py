@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from benchmarks.timing import timed
 from ncd_jax.discovery.problem import Problem
+from ncd_jax.methods.parts import WEIGHT_DECAY
 from ncd_jax.methods.tabular_ncd import MEMORY
-from ncd_jax.methods.training import WEIGHT_DECAY
 from ncd_jax.startup import usable_cores
 from ncd_jax.types import UNLABELLED
 

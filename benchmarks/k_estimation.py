@@ -27,7 +27,7 @@ from benchmarks.kmeans_work import (
     start_iterations,
 )
 from benchmarks.timing import Cost, compile_program, measure_floor, timed, write_results
-from ncd_jax.clustering.n_clusters import INDEX_SIGNS, estimate_n_clusters
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KSearch, estimate_by_validity
 from ncd_jax.clustering.validity import INDICES
 
 _SMALL = flags.DEFINE_bool("small", False, "A table of 1000 rows.")
@@ -48,9 +48,8 @@ def main(_: list[str]) -> None:
     x, keys = jnp.asarray(host), jax.random.split(jax.random.key(0), REPEATS)
 
     def estimate(index: str, keys: jax.Array, x: jax.Array) -> Any:
-        one = functools.partial(
-            estimate_n_clusters, x=x, max_clusters=MOST, index=index, max_rows=n
-        )
+        how = KSearch(MOST, n_known=0, index=index, max_rows=n)
+        one = functools.partial(estimate_by_validity, x=x, mask=jnp.ones(n, bool), search=how)
         return jax.lax.map(one, keys)
 
     programs = {

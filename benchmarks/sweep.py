@@ -40,8 +40,8 @@ from ncd_jax.discovery.problem import Problem, make_hparams, middle, prepare
 from ncd_jax.discovery.tune import fold_method, fold_protocol
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.tuning.cross_validation import SweepData
+from ncd_jax.tuning.halving import Climb
 from ncd_jax.tuning.proposals import Proposals
-from ncd_jax.tuning.rungs import Climb
 from ncd_jax.tuning.search import compile_sweep
 
 _SMALL = flags.DEFINE_bool("small", False, "Few epochs of one table.")

@@ -14,7 +14,7 @@ columns, `K` cluster slots. Ragged things have a fixed shape and a boolean mask.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 
@@ -30,13 +30,11 @@ __all__ = [
     "Interval",
     "KEstimate",
     "KMeansResult",
-    "KnownLogitsFn",
     "Method",
     "NCDData",
     "PyTree",
     "RepresentFn",
     "RunResult",
-    "Scores",
     "Stage",
     "StepFn",
 ]
@@ -111,20 +109,6 @@ class Clusters(NamedTuple):
     labels: Array
 
 
-class Scores(NamedTuple):
-    """Agreement of a clustering with the true classes, each a scalar, 1 is perfect.
-
-    Attributes:
-        acc: clustering accuracy under the best one-to-one match of clusters to classes.
-        nmi: normalised mutual information (arithmetic mean).
-        ari: adjusted Rand index.
-    """
-
-    acc: Array
-    nmi: Array
-    ari: Array
-
-
 class KMeansResult(NamedTuple):
     """The best of several k-means restarts.
 
@@ -158,17 +142,18 @@ class KEstimate(NamedTuple):
 
 
 class RunResult(NamedTuple):
-    """What one cross-validation run reports; sweeps stack it on leading axes.
+    """What one cross-validation run reports, each a scalar; sweeps stack it on leading axes.
 
     Attributes:
-        scores: clustering quality on the rows of the hidden classes.
-        k: scalar i32, the number of clusters used on them.
-        diverged: scalar bool; a diverged run has all scores 0.
+        accuracy: share of the rows of the hidden classes in the cluster of their class, under the
+            best one-to-one match of clusters to classes.
+        k: i32, the number of clusters used on them.
+        diverged: bool; a diverged run has accuracy 0.
         loss: `f32[epochs]`, mean training loss of each epoch.
-        log_loss: scalar, of the judge's prior on the pairs of the fold; NaN where it is not asked.
+        log_loss: of the judge's prior on the pairs of the fold; NaN where it is not asked.
     """
 
-    scores: Scores
+    accuracy: Array
     k: Array
     diverged: Array
     loss: Array
@@ -196,57 +181,29 @@ class Interval:
     meaning: str = ""
 
 
-class InitFn(Protocol):
-    """Begins: with random weights, or, for a method without training, by fitting."""
+InitFn = Callable[[Array, NCDData, Goal, PyTree], PyTree]
+"""`(key, data, goal, hparams) -> state`: begins with random weights, or, without training, fits.
 
-    def __call__(self, key: Array, data: NCDData, goal: Goal, hparams: PyTree, /) -> PyTree:
-        """Returns a state, a named tuple.
+A state is a named tuple. What only training needs is in its field `opt`. The rest is the model that
+is stored, and all that the functions below ask for.
+"""
+StepFn = Callable[[Array, PyTree, Batch, PyTree], tuple[PyTree, dict[str, Array]]]
+"""`(key, state, batch, hparams) -> (state, info)`: one step of a training.
 
-        What only training needs is in its field `opt`. The rest is the model that is stored, and
-        all that the functions below ask for.
-        """
+It keeps the form of the state. The info is scalars for people, at least `loss`.
+"""
+RepresentFn = Callable[[PyTree, Array], Array]
+"""`(state, x) -> z`: maps rows `f32[n, d]`, each by itself, to `f32[n, L]` to be clustered in."""
+ClusterFn = Callable[[Array, PyTree, Array, Array | int, Array], Clusters]
+"""`(key, state, z, k, mask) -> clusters` of the rows of `f32[m, L]` that `bool[m]` lets through.
 
+Into at most the scalar `k` of the method's `max_clusters` slots.
+"""
+AssignFn = Callable[[PyTree, Array, Array, Array], Array]
+"""`(state, z, centroids, active) -> slots`: the cluster of rows that `cluster` did not see.
 
-class StepFn(Protocol):
-    """One step of a training."""
-
-    def __call__(
-        self, key: Array, state: PyTree, batch: Batch, hparams: PyTree, /
-    ) -> tuple[PyTree, dict[str, Array]]:
-        """Returns a state of the same form, and scalars for people, at least `loss`."""
-
-
-class RepresentFn(Protocol):
-    """The space in which novel rows are clustered."""
-
-    def __call__(self, state: PyTree, x: Array, /) -> Array:
-        """Maps rows `f32[n, d]` to `f32[n, L]`, each by itself."""
-
-
-class KnownLogitsFn(Protocol):
-    """Tells known classes apart."""
-
-    def __call__(self, state: PyTree, x: Array, /) -> Array:
-        """Maps rows `f32[n, d]` to logits `f32[n, C]`; a class without a labelled row has -1e9."""
-
-
-class ClusterFn(Protocol):
-    """Groups rows that are to be told apart."""
-
-    def __call__(
-        self, key: Array, state: PyTree, z: Array, k: Array | int, mask: Array, /
-    ) -> Clusters:
-        """Groups the rows of `f32[m, L]`, from `represent`, that `bool[m]` lets through.
-
-        Into at most the scalar `k` of the method's `max_clusters` slots.
-        """
-
-
-class AssignFn(Protocol):
-    """The cluster of rows that `cluster` did not see."""
-
-    def __call__(self, state: PyTree, z: Array, centroids: Array, active: Array, /) -> Array:
-        """Gives rows `f32[n, L]` a slot `i32[n]` of centroids `f32[K, L]`, active: `bool[K]`."""
+Gives rows `f32[n, L]` a slot `i32[n]` of centroids `f32[K, L]`, active: `bool[K]`.
+"""
 
 
 def _unchanged(state: PyTree) -> PyTree:
@@ -278,7 +235,6 @@ class Method(NamedTuple):
         init: see `InitFn`.
         stages: of the training, one after the other; none for a method that is not trained.
         represent: see `RepresentFn`.
-        known_logits: see `KnownLogitsFn`.
         cluster: see `ClusterFn`.
         assign: see `AssignFn`.
         max_clusters: cluster slots `K`.
@@ -287,7 +243,6 @@ class Method(NamedTuple):
     init: InitFn
     stages: tuple[Stage, ...]
     represent: RepresentFn
-    known_logits: KnownLogitsFn
     cluster: ClusterFn
     assign: AssignFn
     max_clusters: int

@@ -18,7 +18,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.rows import dot
 from ncd_jax.types import Array
 
 __all__ = ["Eigenpairs", "leading_eigenpairs"]
@@ -91,59 +91,49 @@ def leading_eigenpairs(
     n = len(matrix)
     chex.assert_shape([matrix, known, mask], [(n, n), (n,), (n,)])
     key_start, key_sign = jax.random.split(key)
-    exact = most_columns >= n
-    block = n if exact else width + _OVERSAMPLING
-    n_blocks = 1 if exact else min(max(most_columns // block, 3), _MOST_BLOCKS)
-    n_kept = max(n_blocks // 3, 1)
-
-    def project(w: Array) -> Array:
-        w = w * mask[:, None]
-        return w - known[:, None] * dot(known, w)[None, :]
-
-    def multiply(w: Array) -> Array:
-        return project(dot(matrix, w))
-
-    def improve(carry: _Round) -> _Round:
-        grown = _grow(multiply, project, carry, n_kept, block)
-        return _rayleigh_ritz(grown, n_kept * block)
-
-    def is_open(carry: _Round) -> Array:
-        exists = carry.values > _UNUSED / 2
-        spread = carry.values[0] - jnp.min(jnp.where(exists, carry.values, carry.values[0]))
-        enough = jnp.maximum(tol * spread, _ROUNDING * jnp.max(jnp.abs(carry.values) * exists))
-        count = exists & (jnp.arange(len(carry.values)) < n_wanted)
-        return jnp.any(count & (carry.residuals > enough))
-
-    def unfinished(carry: _Round) -> Array:
-        return (carry.n_iter < 1) | ((carry.n_iter < max_iter) & is_open(carry))
-
-    if exact:
-        first = _orthonormal(jnp.eye(n, dtype=matrix.dtype), project)
+    operator = _Operator(matrix, known, mask)
+    if most_columns >= n:
+        first = _orthonormal(jnp.eye(n, dtype=matrix.dtype), operator.project)
         unknown = jnp.zeros(n, matrix.dtype)
-        whole = _Round(first, multiply(first), first, unknown, unknown, jnp.int32(0))
+        whole = _Round(first, operator.multiply(first), first, unknown, unknown, jnp.int32(0))
         end = _rayleigh_ritz(whole, n)
     else:
+        block = width + _OVERSAMPLING
+        n_blocks = min(max(most_columns // block, 3), _MOST_BLOCKS)
+        n_kept = max(n_blocks // 3, 1)
+
+        def improve(carry: _Round) -> _Round:
+            return _rayleigh_ritz(_grow(operator, carry, n_kept, block), n_kept * block)
+
+        def unfinished(carry: _Round) -> Array:
+            going = (carry.n_iter < max_iter) & carry.is_open(n_wanted, tol)
+            return (carry.n_iter < 1) | going
+
         random = jax.random.normal(key_start, (n, block), matrix.dtype)
         empty = jnp.zeros((n, n_blocks * block), matrix.dtype)
         unknown = jnp.zeros(n_kept * block, matrix.dtype)
-        first = _orthonormal(random, project)
+        first = _orthonormal(random, operator.project)
         start = _Round(empty, empty, first, unknown, unknown, jnp.int32(0))
         end = jax.lax.while_loop(unfinished, improve, start)
+    side = jax.random.normal(key_sign, (n,), matrix.dtype)
+    return _pairs(end, side, mask, width, converged=~end.is_open(n_wanted, tol))
 
-    missing = max(width - len(end.values), 0)
-    vectors = jnp.pad(end.basis[:, :width], ((0, 0), (0, max(width - end.basis.shape[1], 0))))
-    values = jnp.pad(end.values[:width], (0, missing), constant_values=_UNUSED)
-    residuals = jnp.pad(end.residuals[:width], (0, missing))
-    exists = values > _UNUSED / 2
-    # An eigenvector has no sign of its own; the side of a random vector gives it one.
-    side = jnp.where(dot(jax.random.normal(key_sign, (n,), matrix.dtype), vectors) < 0, -1.0, 1.0)
-    return Eigenpairs(
-        jnp.where(exists, values, 0.0),
-        jnp.where(exists, vectors * side[None, :], 0.0) * mask[:, None],
-        jnp.where(exists, residuals, 0.0),
-        end.n_iter,
-        ~is_open(end),
-    )
+
+class _Operator(NamedTuple):
+    """The matrix on the rows that count, across the eigenvector that is known."""
+
+    matrix: Array
+    known: Array
+    mask: Array
+
+    def project(self, w: Array) -> Array:
+        """Columns `f32[n, b]` without what is masked or known of them."""
+        w = w * self.mask[:, None]
+        return w - self.known[:, None] * dot(self.known, w)[None, :]
+
+    def multiply(self, w: Array) -> Array:
+        """The matrix times columns `f32[n, b]`, projected."""
+        return self.project(dot(self.matrix, w))
 
 
 class _Round(NamedTuple):
@@ -165,6 +155,14 @@ class _Round(NamedTuple):
     residuals: Array
     n_iter: Array
 
+    def is_open(self, n_wanted: Array | int, tol: float) -> Array:
+        """Whether one of the first `n_wanted` residuals is too large; see `leading_eigenpairs`."""
+        exists = self.values > _UNUSED / 2
+        spread = self.values[0] - jnp.min(jnp.where(exists, self.values, self.values[0]))
+        enough = jnp.maximum(tol * spread, _ROUNDING * jnp.max(jnp.abs(self.values) * exists))
+        count = exists & (jnp.arange(len(self.values)) < n_wanted)
+        return jnp.any(count & (self.residuals > enough))
+
 
 def _orthonormal(w: Array, remove: Callable[[Array], Array]) -> Array:
     """Orthonormal columns for `w` without what `remove` removes; dependent ones become zero."""
@@ -178,20 +176,14 @@ def _orthonormal(w: Array, remove: Callable[[Array], Array]) -> Array:
     return w
 
 
-def _grow(
-    multiply: Callable[[Array], Array],
-    project: Callable[[Array], Array],
-    start: _Round,
-    n_kept: int,
-    block: int,
-) -> _Round:
+def _grow(operator: _Operator, start: _Round, n_kept: int, block: int) -> _Round:
     """Fills the basis behind its first `n_kept` blocks by products with the matrix."""
 
     def add(i: Array, carry: _Round) -> _Round:
         basis = jax.lax.dynamic_update_slice_in_dim(carry.basis, carry.beyond, i * block, axis=1)
-        product = multiply(carry.beyond)
+        product = operator.multiply(carry.beyond)
         image = jax.lax.dynamic_update_slice_in_dim(carry.image, product, i * block, axis=1)
-        beyond = _orthonormal(product, lambda w: project(w - dot(basis, dot(basis.T, w))))
+        beyond = _orthonormal(product, lambda w: operator.project(w - dot(basis, dot(basis.T, w))))
         return carry._replace(basis=basis, image=image, beyond=beyond)
 
     return jax.lax.fori_loop(n_kept, start.basis.shape[1] // block, add, start)
@@ -213,4 +205,22 @@ def _rayleigh_ritz(grown: _Round, n_kept: int) -> _Round:
         values=values,
         residuals=jnp.where(values > _UNUSED / 2, residuals, 0.0),
         n_iter=grown.n_iter + 1,
+    )
+
+
+def _pairs(end: _Round, side: Array, mask: Array, width: int, *, converged: Array) -> Eigenpairs:
+    """The first pairs of the last round, with zeros where there are fewer than `width`."""
+    missing = max(width - len(end.values), 0)
+    vectors = jnp.pad(end.basis[:, :width], ((0, 0), (0, max(width - end.basis.shape[1], 0))))
+    values = jnp.pad(end.values[:width], (0, missing), constant_values=_UNUSED)
+    residuals = jnp.pad(end.residuals[:width], (0, missing))
+    exists = values > _UNUSED / 2
+    # An eigenvector has no sign of its own; the side of a random vector gives it one.
+    sign = jnp.where(dot(side, vectors) < 0, -1.0, 1.0)
+    return Eigenpairs(
+        jnp.where(exists, values, 0.0),
+        jnp.where(exists, vectors * sign[None, :], 0.0) * mask[:, None],
+        jnp.where(exists, residuals, 0.0),
+        end.n_iter,
+        converged,
     )

@@ -1,4 +1,7 @@
-"""k-means with k-means++ starts, restarts and masks, as one pure function."""
+"""k-means with k-means++ starts, restarts and masks, as one pure function.
+
+Sources: see `starts` and `lloyd`; that the best of several restarts counts is custom.
+"""
 
 import functools
 import math
@@ -7,23 +10,15 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.lloyd import Rows, Settled, in_chunks, lloyd, nearest
-from ncd_jax.clustering.precise import dot
-from ncd_jax.clustering.sample import draw_rows
+from ncd_jax.clustering.lloyd import Chunks, Settled, in_chunks, lloyd, nearest
+from ncd_jax.clustering.rows import dot, draw_rows, mean_row
 from ncd_jax.clustering.starts import Power, draw_starts, powered
 from ncd_jax.types import Array, KMeansResult
 
-__all__ = ["kmeans", "nearest", "squared_distances"]
+__all__ = ["kmeans"]
 
 _TIE = 1e-5
 """Restarts that end alike differ by rounding, by less than this share of the inertia."""
-
-
-def squared_distances(x: Array, y: Array) -> Array:
-    """Squared Euclidean distances `f32[n, m]` between the rows of `[n, d]` and `[m, d]`."""
-    chex.assert_rank([x, y], 2)
-    norms = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None, :]
-    return jnp.maximum(norms - 2.0 * dot(x, y.T), 0.0)
 
 
 def kmeans(
@@ -69,7 +64,7 @@ def kmeans(
     chex.assert_rank(x, 2)
     weight = jnp.ones(len(x), x.dtype) if mask is None else mask.astype(x.dtype)
     # A mean near the data keeps the differences of squares accurate.
-    center = dot(weight, x) / jnp.maximum(weight.sum(), 1.0)
+    center = mean_row(x, weight)
     centered = (x - center[None, :]) * weight[:, None]
     active = jnp.arange(max_clusters) < n_clusters
     distance = jnp.full(len(x), jnp.inf, x.dtype)
@@ -79,12 +74,6 @@ def kmeans(
     settle = functools.partial(
         lloyd, n_clusters=n_clusters, max_iter=max_iter, tol=tol * variance, power=power
     )
-    draw = functools.partial(
-        draw_starts,
-        max_clusters=max_clusters,
-        power=power,
-        trials=trials or 2 + int(math.log(max_clusters)),
-    )
 
     rivals = (centered, weight, distance)
     sampled = len(x) > max_start_rows
@@ -93,25 +82,13 @@ def kmeans(
         rows, counts = draw_rows(key_rows, weight > 0, max_start_rows)
         rivals = (centered[rows], counts.astype(x.dtype), distance[rows])
     chunks = in_chunks(*rivals[:2], max_clusters, restarts)
-
-    def start(key: Array) -> Settled:
-        rows, weight, distance = rivals
-        return settle(chunks, draw(key, rows, weight, n_clusters, distance))
-
-    runs = jax.vmap(start)(jax.random.split(key, restarts))
-    winner = jnp.argmax(runs.inertia <= (1.0 + _TIE) * jnp.min(runs.inertia))
-    best = jax.tree.map(lambda leaf: leaf[winner], runs)
+    trials = trials or 2 + int(math.log(max_clusters))
+    draw = functools.partial(draw_starts, max_clusters=max_clusters, power=power, trials=trials)
+    starts = jax.vmap(lambda key: draw(key, *rivals, n_clusters))(jax.random.split(key, restarts))
+    best = _best_of(jax.vmap(functools.partial(settle, chunks))(starts))
     if sampled:
         best = settle(in_chunks(centered, weight, max_clusters), best.centroids)
-
-    def place(chunk: Rows) -> tuple[Array, Array]:
-        """Labels, and the inertia from differences: exact also where it is nearly zero."""
-        rows = chunk.x - center[None, :]
-        labels = nearest(rows, best.centroids, active)
-        own = dot(jax.nn.one_hot(labels, max_clusters, dtype=x.dtype), best.centroids)
-        away = powered(jnp.sum((rows - own) ** 2, axis=1), power)
-        return labels, jnp.sum(jnp.where(chunk.weight > 0, away, 0.0))
-
+    place = functools.partial(_place, center, best.centroids, active, power)
     labels, inertia = jax.lax.map(place, in_chunks(x, weight, max_clusters))
     return KMeansResult(
         jnp.where(active[:, None], best.centroids + center[None, :], 0.0),
@@ -120,3 +97,20 @@ def kmeans(
         best.n_iter,
         best.converged,
     )
+
+
+def _best_of(runs: Settled) -> Settled:
+    """The first of the restarts, on a leading axis, that is about as good as the best."""
+    winner = jnp.argmax(runs.inertia <= (1.0 + _TIE) * jnp.min(runs.inertia))
+    return jax.tree.map(lambda leaf: leaf[winner], runs)
+
+
+def _place(
+    center: Array, centroids: Array, active: Array, power: Power, chunk: Chunks
+) -> tuple[Array, Array]:
+    """Labels, and the inertia from differences: exact also where it is nearly zero."""
+    rows = chunk.x - center[None, :]
+    labels = nearest(rows, centroids, active)
+    own = dot(jax.nn.one_hot(labels, len(centroids), dtype=rows.dtype), centroids)
+    away = powered(jnp.sum((rows - own) ** 2, axis=1), power)
+    return labels, jnp.sum(jnp.where(chunk.weight > 0, away, 0.0))

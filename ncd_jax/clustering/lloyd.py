@@ -16,11 +16,11 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.rows import dot
 from ncd_jax.clustering.starts import Power, powered
 from ncd_jax.types import Array
 
-__all__ = ["Rows", "Settled", "in_chunks", "lloyd", "nearest"]
+__all__ = ["Chunks", "Settled", "in_chunks", "lloyd", "nearest"]
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ _MANY_COLUMNS = 128
 """Columns beyond which too much would be held for adding: all rows once for each start."""
 
 
-class Rows(NamedTuple):
+class Chunks(NamedTuple):
     """Centred rows in chunks.
 
     Attributes:
@@ -57,7 +57,7 @@ class Settled(NamedTuple):
 
 
 def lloyd(
-    rows: Rows,
+    rows: Chunks,
     centroids: Array,
     *,
     n_clusters: Array | int,
@@ -79,7 +79,7 @@ def lloyd(
     n_blocks = -(-n_clusters // _block_size(len(centroids)))
 
     def sums(centroids: Array) -> tuple[Array, Array]:
-        def of_chunk(chunk: Rows) -> tuple[Array, Array]:
+        def of_chunk(chunk: Chunks) -> tuple[Array, Array]:
             labels, _ = _nearest(chunk.x, centroids, active, n_blocks)
             return _sums(chunk, labels, len(centroids), n_blocks)
 
@@ -96,7 +96,7 @@ def lloyd(
         moved = jnp.where(((size > 0) & active)[:, None], means, centroids)
         return i + 1, moved, jnp.sum((moved - centroids) ** 2)
 
-    def inertia_of(chunk: Rows) -> Array:
+    def inertia_of(chunk: Chunks) -> Array:
         _, score = _nearest(chunk.x, centroids, active, n_blocks)
         squared = jnp.maximum(jnp.sum(chunk.x**2, axis=1) + 2.0 * score, 0.0)
         return jnp.sum(chunk.weight * powered(squared, power))
@@ -117,7 +117,7 @@ def nearest(x: Array, centroids: Array, active: Array) -> Array:
     return _nearest(x, centroids, active, _n_blocks(len(centroids)))[0]
 
 
-def in_chunks(x: Array, weight: Array, n_slots: int, starts: int = 1) -> Rows:
+def in_chunks(x: Array, weight: Array, n_slots: int, starts: int = 1) -> Chunks:
     """Rows in chunks of equal size, the last filled up with rows that do not count.
 
     Args:
@@ -131,19 +131,19 @@ def in_chunks(x: Array, weight: Array, n_slots: int, starts: int = 1) -> Rows:
     n_chunks = max(-(-len(x) // most), 1)
     size = -(-len(x) // n_chunks)
     missing = n_chunks * size - len(x)
-    return Rows(
+    return Chunks(
         jnp.pad(x, ((0, missing), (0, 0))).reshape(n_chunks, size, x.shape[1]),
         jnp.pad(weight, (0, missing)).reshape(n_chunks, size),
     )
 
 
-def _over_chunks(function: Callable[[Rows], T], rows: Rows) -> T:
+def _over_chunks(function: Callable[[Chunks], T], rows: Chunks) -> T:
     """Adds up what a function says of each chunk."""
     first = function(jax.tree.map(lambda a: a[0], rows))
     if len(rows.x) == 1:
         return first
 
-    def add(total: T, chunk: Rows) -> tuple[T, None]:
+    def add(total: T, chunk: Chunks) -> tuple[T, None]:
         return jax.tree.map(jnp.add, total, function(chunk)), None
 
     return jax.lax.scan(add, first, jax.tree.map(lambda a: a[1:], rows))[0]
@@ -183,11 +183,11 @@ def _nearest(
     return jax.lax.fori_loop(0, n_blocks, look, start)
 
 
-def _sums(rows: Rows, labels: Array, n_slots: int, n_blocks: Array | int) -> tuple[Array, Array]:
+def _sums(rows: Chunks, labels: Array, n_slots: int, n_blocks: Array | int) -> tuple[Array, Array]:
     """Sums `f32[K, d]` of the rows in each slot, and their numbers `f32[K]`."""
     dtype = rows.x.dtype
 
-    def by_products(rows: Rows, labels: Array) -> tuple[Array, Array]:
+    def by_products(rows: Chunks, labels: Array) -> tuple[Array, Array]:
         size = _block_size(n_slots)
 
         def add(block: Array | int, sums: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -203,7 +203,7 @@ def _sums(rows: Rows, labels: Array, n_slots: int, n_blocks: Array | int) -> tup
         total, count = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n_slots], sums)
         return total, count
 
-    def row_by_row(rows: Rows, labels: Array) -> tuple[Array, Array]:
+    def row_by_row(rows: Chunks, labels: Array) -> tuple[Array, Array]:
         total = jnp.zeros((n_slots, rows.x.shape[1]), dtype).at[labels].add(rows.x)
         return total, jnp.zeros(n_slots, dtype).at[labels].add(rows.weight)
 

@@ -3,11 +3,33 @@
 Source: Kuhn, "The Hungarian method for the assignment problem", 1955.
 """
 
+import chex
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from optax.assignment import hungarian_algorithm
 from scipy.optimize import linear_sum_assignment
 
-__all__ = ["count_pairs", "match_clusters", "match_names"]
+from ncd_jax.types import Array
+
+__all__ = ["clustering_accuracy", "count_pairs", "match_clusters", "match_names"]
+
+
+def clustering_accuracy(labels: Array, classes: Array, *, n_slots: int, mask: Array) -> Array:
+    """Share, a scalar, of rows in the cluster of their class under the best match of both.
+
+    The match is one-to-one: rows of surplus clusters are errors. Of no rows at all it is 0.
+
+    Args:
+        labels: `i32[n]` in `0..n_slots-1`.
+        classes: `i32[n]` in `0..n_slots-1`.
+        n_slots: static number of slots for clusters, and for classes; empty ones change nothing.
+        mask: `bool[n]`, rows that count.
+    """
+    chex.assert_equal_shape([labels, classes, mask])
+    table = jnp.zeros((n_slots, n_slots)).at[labels, classes].add(mask.astype(jnp.float32))
+    clusters, matched = hungarian_algorithm(-table)
+    return jnp.sum(table[clusters, matched]) / jnp.maximum(jnp.sum(table), 1.0)
 
 
 def count_pairs(

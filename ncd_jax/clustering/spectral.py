@@ -14,7 +14,8 @@ are placed by the Nystroem extension, as are new ones.
 Sources: von Luxburg, "A tutorial on spectral clustering", 2007; Troisemaine et al., "A Practical
 Approach to Novel Class Discovery in Tabular Data", 2024, arXiv 2311.05440, section 3.3; Fowlkes et
 al., "Spectral grouping using the Nystroem method", 2004; Bengio et al., "Out-of-sample extensions
-for LLE, Isomap, MDS, Eigenmaps, and spectral clustering", 2003.
+for LLE, Isomap, MDS, Eigenmaps, and spectral clustering", 2003; for the spanning tree Prim,
+"Shortest connection networks and some generalizations", 1957.
 """
 
 from typing import NamedTuple
@@ -23,14 +24,18 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.eigenvectors import leading_eigenpairs
-from ncd_jax.clustering.kmeans import squared_distances
-from ncd_jax.clustering.precise import dot
-from ncd_jax.clustering.sample import draw_rows
-from ncd_jax.clustering.spanning_tree import longest_spanning_edge
+from ncd_jax.clustering.eigenvectors import Eigenpairs, leading_eigenpairs
+from ncd_jax.clustering.rows import dot, draw_rows, mean_row, squared_distances
 from ncd_jax.types import Array
 
-__all__ = ["SpectralFit", "SpectralMap", "extend", "fit_spectral", "kernel_width"]
+__all__ = [
+    "SpectralFit",
+    "SpectralMap",
+    "extend",
+    "fit_spectral",
+    "kernel_width",
+    "longest_spanning_edge",
+]
 
 _LEAST_SHARE = 1e-4
 """Columns whose eigenvalue is a smaller share of the largest one are dropped.
@@ -72,18 +77,12 @@ class SpectralFit(NamedTuple):
     Attributes:
         map: what places rows.
         rows: `i32[m]`, which rows the landmarks are.
-        values: `f32[w]`, eigenvalues of the affinity, falling; 0 where a column is not in use.
-        residuals: `f32[w]`, their error bounds.
-        n_iter: scalar, rounds of the eigenvector iteration.
-        converged: scalar bool, whether all columns in use have converged.
+        pairs: eigenpairs of the affinity; values and vectors are 0 where a column is not in use.
     """
 
     map: SpectralMap
     rows: Array
-    values: Array
-    residuals: Array
-    n_iter: Array
-    converged: Array
+    pairs: Eigenpairs
 
 
 def kernel_width(longest_edge: Array, min_dist: Array) -> Array:
@@ -91,6 +90,35 @@ def kernel_width(longest_edge: Array, min_dist: Array) -> Array:
     # Rows that are all the same are joined by affinity 1 at any width.
     edge = jnp.where(longest_edge > 0, longest_edge, 1.0)
     return -edge / (2.0 * jnp.log(min_dist))
+
+
+def longest_spanning_edge(x: Array, mask: Array) -> Array:
+    """Squared length, a scalar, of the longest edge that connects the unmasked rows.
+
+    It is exact: the smallest length such that the graph of all shorter or equal edges is
+    connected. Rows join the tree one by one, `n^2 d` operations in all; nothing larger than
+    `x` is held. It is 0 where fewer than two rows count.
+
+    Args:
+        x: `f32[n, d]`.
+        mask: `bool[n]`, rows that count.
+    """
+    chex.assert_rank([x, mask], [2, 1])
+
+    def join(carry: tuple[Array, Array, Array, Array], _: None) -> tuple[tuple, None]:
+        newest, outside, to_tree, longest = carry
+        outside = outside.at[newest].set(False)
+        to_tree = jnp.minimum(to_tree, jnp.sum((x - x[newest][None, :]) ** 2, axis=1))
+        open_edges = jnp.where(outside, to_tree, jnp.inf)
+        newest = jnp.argmin(open_edges)
+        edge = open_edges[newest]
+        longest = jnp.where(jnp.isfinite(edge), jnp.maximum(longest, edge), longest)
+        return (newest, outside, to_tree, longest), None
+
+    unreached = jnp.full(len(x), jnp.inf, x.dtype)
+    start = (jnp.argmax(mask), mask, unreached, jnp.zeros((), x.dtype))
+    (*_, longest), _ = jax.lax.scan(join, start, length=max(len(x) - 1, 0))
+    return longest
 
 
 def fit_spectral(
@@ -127,7 +155,7 @@ def fit_spectral(
     longest = longest_spanning_edge(x[in_tree], tree_mask)
     rows, active = draw_rows(key_rows, mask, max_landmarks)
     landmarks = jnp.where(active[:, None], x[rows], 0.0)
-    centred = landmarks - _centre(landmarks, active)[None, :]
+    centred = landmarks - mean_row(landmarks, active)[None, :]
     distances = squared_distances(centred, centred)
     joined = active[:, None] & active[None, :] & ~jnp.eye(len(rows), dtype=bool)
 
@@ -150,27 +178,20 @@ def fit_spectral(
         width=width,
     )
     used = jnp.arange(width) < n_components
-    vectors = jnp.where(used[None, :], pairs.vectors, 0.0)
+    pairs = pairs._replace(
+        values=jnp.where(used, pairs.values, 0.0),
+        vectors=jnp.where(used[None, :], pairs.vectors, 0.0),
+        residuals=jnp.where(used, pairs.residuals, 0.0),
+    )
     # With ones on its diagonal the kernel has no negative eigenvalue. Those of the affinity pass
     # through zero, and an extension that divides by them is nothing but noise there.
-    weights = pairs.values + jnp.where(sampled, 0.0, dot(inverse_root**2, vectors**2))
+    weights = pairs.values + jnp.where(sampled, 0.0, dot(inverse_root**2, pairs.vectors**2))
     weights = jnp.where(used, jnp.maximum(weights, 0.0), 0.0)
     kept = weights > _LEAST_SHARE * jnp.max(weights)
-    return SpectralFit(
-        SpectralMap(
-            landmarks,
-            active,
-            degrees,
-            jnp.where(kept[None, :], vectors * inverse_root[:, None], 0.0),
-            jnp.where(kept, weights, 0.0),
-            sigma2,
-        ),
-        rows,
-        jnp.where(used, pairs.values, 0.0),
-        jnp.where(used, pairs.residuals, 0.0),
-        pairs.n_iter,
-        pairs.converged,
-    )
+    placing = jnp.where(kept[None, :], pairs.vectors * inverse_root[:, None], 0.0)
+    weights = jnp.where(kept, weights, 0.0)
+    embedding = SpectralMap(landmarks, active, degrees, placing, weights, sigma2)
+    return SpectralFit(embedding, rows, pairs)
 
 
 def extend(fitted: SpectralMap, x: Array, *, chunk: int = 1024) -> tuple[Array, Array]:
@@ -185,7 +206,7 @@ def extend(fitted: SpectralMap, x: Array, *, chunk: int = 1024) -> tuple[Array, 
         x: `f32[n, d]`.
         chunk: static, rows side by side; bounds memory.
     """
-    centre = _centre(fitted.landmarks, fitted.active)
+    centre = mean_row(fitted.landmarks, fitted.active)
     landmarks = fitted.landmarks - centre[None, :]
     norms = jnp.sum(landmarks**2, axis=1)
     # A column that is not in use has no weight, and zeros to be divided by it.
@@ -206,9 +227,3 @@ def extend(fitted: SpectralMap, x: Array, *, chunk: int = 1024) -> tuple[Array, 
         )
 
     return jax.lax.map(place, x, batch_size=min(chunk, max(len(x), 1)))
-
-
-def _centre(x: Array, mask: Array) -> Array:
-    """Mean of the unmasked rows: distances from products are accurate near the origin."""
-    weight = mask.astype(x.dtype)
-    return dot(weight, x) / jnp.maximum(jnp.sum(weight), 1.0)

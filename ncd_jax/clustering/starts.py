@@ -9,7 +9,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.rows import dot
 from ncd_jax.types import Array
 
 __all__ = ["Power", "draw_starts", "powered"]
@@ -26,8 +26,8 @@ def draw_starts(
     key: Array,
     x: Array,
     weight: Array,
-    n_clusters: Array | int,
     distance: Array,
+    n_clusters: Array | int,
     *,
     max_clusters: int,
     power: Power = 2,
@@ -41,9 +41,9 @@ def draw_starts(
         key: random key.
         x: `f32[n, d]`.
         weight: `f32[n]`, 1 for rows that may be drawn and 0 for the others.
-        n_clusters: scalar between 1 and `max_clusters`, how many to draw.
         distance: `f32[n]`, squared distance to the nearest of the centroids that are there
             already; infinite everywhere where there is none.
+        n_clusters: scalar between 1 and `max_clusters`, how many to draw.
         max_clusters: static number of slots `K`.
         power: static, of the distance in the weight of a draw.
         trials: static; of so many draws the one that leaves the least distances is taken.

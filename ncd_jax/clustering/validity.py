@@ -17,7 +17,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.rows import dot
 from ncd_jax.types import Array
 
 __all__ = ["INDICES", "Index", "calinski_harabasz", "davies_bouldin", "dunn", "silhouette"]
@@ -27,7 +27,9 @@ class Index(NamedTuple):
     """How the rest of the package meets a validity index.
 
     Attributes:
-        measure: `(rows, labels, *, max_clusters, mask) -> scalar`.
+        measure: `(rows, labels, *, max_clusters, mask) -> scalar`, with labels `i32[n]` in
+            `0..K-1` for the static number of slots `K = max_clusters`; `mask`: `bool[n]`, rows that
+            count.
         on_distances: whether `rows` are the distances `f32[n, n]` between them, or `f32[n, d]`.
         sign: 1 where larger is better, -1 where smaller is.
         at_once: partitions to measure side by side: the distances are read once for them, and
@@ -44,12 +46,6 @@ def silhouette(distances: Array, labels: Array, *, max_clusters: int, mask: Arra
     """Mean silhouette coefficient, a scalar in [-1, 1]; larger is better.
 
     A row alone in its cluster has coefficient 0, and so has one at distance 0 from all others.
-
-    Args:
-        distances: `f32[n, n]` between rows.
-        labels: `i32[n]` in `0..K-1`.
-        max_clusters: static number of cluster slots `K`.
-        mask: `bool[n]`, rows that count.
     """
     chex.assert_shape(distances, (len(labels), len(labels)))
     member, size = _members(labels, max_clusters, mask)
@@ -72,12 +68,6 @@ def davies_bouldin(x: Array, labels: Array, *, max_clusters: int, mask: Array) -
     The mean over clusters of the worst ratio that a cluster has with another: both mean
     distances to the centroid over the distance of the centroids. A cluster of one row has
     mean distance 0. Two clusters with the same centroid are infinitely bad.
-
-    Args:
-        x: `f32[n, d]`.
-        labels: `i32[n]` in `0..K-1`.
-        max_clusters: static number of cluster slots `K`.
-        mask: `bool[n]`, rows that count.
     """
     member, size = _members(labels, max_clusters, mask)
     x, centroids = _centred(x, member, size)
@@ -99,12 +89,6 @@ def calinski_harabasz(x: Array, labels: Array, *, max_clusters: int, mask: Array
     Dispersion of the centroids over that of the rows about them, each by its degrees of
     freedom. A cluster of one row adds nothing to the latter. Clusters without any extent have
     a large value, as `_ratio` says; all rows on one spot have 0.
-
-    Args:
-        x: `f32[n, d]`.
-        labels: `i32[n]` in `0..K-1`.
-        max_clusters: static number of cluster slots `K`.
-        mask: `bool[n]`, rows that count.
     """
     member, size = _members(labels, max_clusters, mask)
     x, centroids = _centred(x, member, size)
@@ -121,12 +105,6 @@ def dunn(distances: Array, labels: Array, *, max_clusters: int, mask: Array) -> 
     The smallest distance between rows of two clusters over the largest between rows of one. A
     cluster of one row has diameter 0. Clusters without any extent have a large value, as
     `_ratio` says; all rows on one spot have 0.
-
-    Args:
-        distances: `f32[n, n]` between rows.
-        labels: `i32[n]` in `0..K-1`.
-        max_clusters: static number of cluster slots `K`.
-        mask: `bool[n]`, rows that count.
     """
     chex.assert_shape(distances, (len(labels), len(labels)))
     _, size = _members(labels, max_clusters, mask)

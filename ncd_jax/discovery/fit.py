@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.n_clusters import KM_ACC
+from ncd_jax.clustering.n_clusters import KM_ACC, KSearch, estimate_k
 from ncd_jax.config import JUDGE
 from ncd_jax.data.folds import Folds
 from ncd_jax.discovery.problem import (
@@ -25,7 +25,6 @@ from ncd_jax.discovery.problem import (
 )
 from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.tuning.devices import spread_over_devices
-from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, KEstimate, Method, NCDData, PyTree
 

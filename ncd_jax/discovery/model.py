@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.kmeans import squared_distances
+from ncd_jax.clustering.rows import squared_distances
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.problem import filled_chunks, fingerprints, make_method

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ncd_jax.clustering.n_clusters import KSearch, estimate_k
 from ncd_jax.data.folds import Folds
 from ncd_jax.discovery.by_judge import Judgement, judge_all, see_folds, trials_of
 from ncd_jax.discovery.fit import k_search
@@ -23,10 +24,8 @@ from ncd_jax.discovery.problem import (
 )
 from ncd_jax.tuning.cross_validation import Protocol, SweepData
 from ncd_jax.tuning.devices import fitting_lanes, fitting_rungs
-from ncd_jax.tuning.k_estimation import KSearch, estimate_k
-from ncd_jax.tuning.led import LedProposals
 from ncd_jax.tuning.processes import is_leader
-from ncd_jax.tuning.proposals import Proposals, Trial
+from ncd_jax.tuning.proposals import LockstepProposals, Proposals, Trial
 from ncd_jax.tuning.search import SearchResult, Sweep, search
 from ncd_jax.tuning.storage import Storage
 from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData
@@ -106,11 +105,11 @@ def tune(
     return Tuned(problem, found, best, on_hidden)
 
 
-def _in_step(make: Callable[[], Proposals]) -> Proposals | LedProposals:
+def _in_step(make: Callable[[], Proposals]) -> Proposals | LockstepProposals:
     """A search of this process, or the one that process 0 leads for all."""
     if jax.process_count() == 1:
         return make()
-    return LedProposals(make() if is_leader() else None)
+    return LockstepProposals(make() if is_leader() else None)
 
 
 def _fit_candidates(problem: Problem) -> Tuned:
@@ -217,7 +216,7 @@ def _finished(trials: Sequence[Trial]) -> list[Trial]:
 def _search(
     problem: Problem,
     folds: Folds[np.ndarray],
-    proposals: Proposals | LedProposals,
+    proposals: Proposals | LockstepProposals,
     candidates: int,
     on_batch: Callable[[list[Trial]], None] = lambda trials: None,
 ) -> SearchResult:

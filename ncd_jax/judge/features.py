@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.kmeans import squared_distances
-from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.rows import dot, squared_distances
 from ncd_jax.judge.micro import MicroClusters
 from ncd_jax.types import UNLABELLED, Array
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ncd_jax.clustering.kmeans import kmeans
-from ncd_jax.methods.parts import class_means
+from ncd_jax.clustering.rows import class_means
 from ncd_jax.types import UNLABELLED, Array
 
 __all__ = [

@@ -11,7 +11,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.rows import dot
 from ncd_jax.judge.features import pair_features
 from ncd_jax.judge.micro import micro_clusters, n_micro_clusters, ruler
 from ncd_jax.types import Array

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.rows import dot
 from ncd_jax.judge.merges import MOST_EVIDENCE, Merges, best_partition, evidence, merges
 from ncd_jax.judge.prior import Prior
 from ncd_jax.judge.scene import Scene

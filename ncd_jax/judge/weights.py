@@ -10,7 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
+from ncd_jax.clustering.rows import dot
 from ncd_jax.judge.micro import MicroClusters
 from ncd_jax.types import Array
 

@@ -17,9 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.kmeans import squared_distances
+from ncd_jax.clustering.rows import class_means, squared_distances
 from ncd_jax.judge.micro import ruler
-from ncd_jax.methods.parts import class_means
 from ncd_jax.types import Array
 
 __all__ = [
@@ -170,7 +169,7 @@ class _Around(NamedTuple):
 
     @property
     def voted(self) -> Array:
-        """`i32[r]`, the class that most of ten labelled neighbours have, of equal ones the nearer."""
+        """`i32[r]`, the class that most of ten labelled neighbours have; of two the nearer."""
         of_ten = jnp.sum(self.votes[:, :10], axis=1) + 1e-3 * jnp.sum(self.votes[:, :5], axis=1)
         return jnp.argmax(of_ten, axis=1)
 

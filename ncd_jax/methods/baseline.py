@@ -6,23 +6,17 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 
 from typing import NamedTuple
 
+from ncd_jax.methods.parts import PAPER, EncoderState, encoder_method, encoder_space
 from ncd_jax.methods.spec import MethodInfo, Spec
-from ncd_jax.methods.training import State, encoder_method, encoder_space
 from ncd_jax.networks.losses import known_cross_entropy
-from ncd_jax.networks.projection import Classification, ClassifierNet
+from ncd_jax.networks.projection import Projection, ProjectionNet
 from ncd_jax.types import Array, Batch, Method
 
 __all__ = ["INFO", "HParams", "baseline"]
 
 
 class HParams(NamedTuple):
-    """Traced hyperparameters, each a scalar.
-
-    Attributes:
-        lr: learning rate of AdamW.
-        dropout: dropout rate in the encoder.
-        latent_dim: latent columns in use.
-    """
+    """Traced hyperparameters, each a scalar."""
 
     lr: Array
     dropout: Array
@@ -31,11 +25,9 @@ class HParams(NamedTuple):
 
 def baseline(spec: Spec) -> Method:
     """The baseline as pure functions for the shapes in `spec`."""
-    net = ClassifierNet(spec.n_known, spec.latent_width)
+    net = ProjectionNet(spec.n_features, spec.n_known, spec.latent_width, rebuilds=False)
 
-    def loss(
-        out: Classification, batch: Batch, present: Array, hparams: HParams
-    ) -> dict[str, Array]:
+    def loss(out: Projection, batch: Batch, present: Array, hparams: HParams) -> dict[str, Array]:
         del hparams
         return {"loss": known_cross_entropy(out.logits, batch.y, present)}
 
@@ -46,9 +38,7 @@ INFO = MethodInfo(
     title="Baseline",
     make=baseline,
     hparams=HParams,
-    state=State,
+    state=EncoderState,
     space=encoder_space,
-    citation="C. Troisemaine, A. Reiffers-Masson, S. Gosselin, V. Lemaire, S. Vaton: A Practical "
-    "Approach to Novel Class Discovery in Tabular Data. Data Mining and Knowledge Discovery, "
-    "2024. arXiv 2311.05440.",
+    citation=PAPER,
 )

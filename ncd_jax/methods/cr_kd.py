@@ -11,28 +11,35 @@ ICCV 2021.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from ncd_jax.methods.parts import class_means, present_classes
+from ncd_jax.clustering.rows import class_means
+from ncd_jax.methods.parts import (
+    adamw,
+    descend,
+    encoder_space,
+    in_training,
+    present_classes,
+    variables_of,
+)
 from ncd_jax.methods.spec import MethodInfo, Spec
-from ncd_jax.methods.training import WEIGHT_DECAY, encoder_space
+from ncd_jax.networks.augmentation import two_views
 from ncd_jax.networks.joint_heads import JointHeadsNet
 from ncd_jax.networks.losses import known_cross_entropy, reconstruction_error
 from ncd_jax.networks.relation import TEMPERATURE, head_losses, masked_mean
-from ncd_jax.networks.views import two_views
 from ncd_jax.types import UNLABELLED, Array, Batch, Clusters, Goal, Interval, Method, NCDData, Stage
 
-__all__ = ["INFO", "HParams", "State", "Training", "cr_kd", "space"]
+__all__ = ["INFO", "Distillation", "HParams", "State", "cr_kd", "space"]
 
 PRETRAIN = 0.3
 """Share of the epochs in which only known classes are learnt."""
 
 PENALTY = {"relaxed": 0.075, "equal": math.inf}
-"""On clusters of unequal size, by variant; `ncd_jax.networks.sinkhorn` says what it means.
+"""On clusters of unequal size, by variant; `ncd_jax.networks.relation.sinkhorn` says what it means.
 
 Heads that have learnt nothing lean to one cluster with all rows alike. Targets then lean by
 `1 / (penalty + epsilon)` times as much, predictions by `1 / TEMPERATURE`: above
@@ -44,17 +51,7 @@ MEMORY = 0.99
 
 
 class HParams(NamedTuple):
-    """Traced hyperparameters, each a scalar.
-
-    Attributes:
-        lr: learning rate of AdamW.
-        dropout: dropout rate in encoder and decoder.
-        latent_dim: latent columns in use.
-        alpha: weight of relation distillation.
-        mask_rate: share of a view's entries that come from other rows.
-        noise: standard deviation of a view's noise, as a multiple of the column's.
-        reconstruction: weight of the reconstruction error.
-    """
+    """Traced hyperparameters, each a scalar; `space` says what they mean."""
 
     lr: Array
     dropout: Array
@@ -65,15 +62,15 @@ class HParams(NamedTuple):
     reconstruction: Array
 
 
-class Training(NamedTuple):
+class Distillation(NamedTuple):
     """What only training needs.
 
     Attributes:
-        adamw: state of the optimiser.
+        moments: state of the optimiser.
         teacher: encoder and known head as the first stage left them.
     """
 
-    adamw: Any
+    moments: Any
     teacher: Any
 
 
@@ -92,7 +89,7 @@ class State(NamedTuple):
 
     params: Any
     batch_stats: Any
-    opt: Any
+    opt: Distillation
     present: Array
     k: Array
     head_loss: Array
@@ -123,140 +120,137 @@ def cr_kd(spec: Spec) -> Method:
     The latent has norm 1 whatever the specification says: the heads see it so.
     """
     net = JointHeadsNet(spec.n_features, spec.n_known, spec.latent_width, spec.max_clusters)
-    penalty = PENALTY[spec.variant or "relaxed"]
+    its = _Functions(spec, net, PENALTY[spec.variant or "relaxed"])
+    first = Stage(its.pretrain, share=PRETRAIN)
+    second = Stage(its.discover, share=1.0 - PRETRAIN, enter=_freeze_teacher)
+    return Method(
+        its.init, (first, second), its.represent, its.cluster, its.assign, spec.max_clusters
+    )
 
-    def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
-        variables = net.init(key, data.x[:1], hparams.latent_dim, jnp.float32(0.0), train=False)
-        params, batch_stats = variables["params"], variables["batch_stats"]
-        opt = Training(
-            adamw=optax.adamw(hparams.lr, weight_decay=WEIGHT_DECAY).init(params),
-            teacher=_recogniser(params, batch_stats),
+
+@dataclass(frozen=True)
+class _Functions:
+    """The functions of the method.
+
+    Attributes:
+        spec: static facts.
+        net: the network.
+        penalty: on clusters of unequal size.
+    """
+
+    spec: Spec
+    net: JointHeadsNet
+    penalty: float
+
+    def init(self, key: Array, data: NCDData, goal: Goal, hparams: HParams, /) -> State:
+        variables: Any = self.net.init(
+            key, data.x[:1], hparams.latent_dim, jnp.float32(0.0), train=False
         )
-        present = present_classes(data.y, spec.n_known)
-        k = jnp.asarray(goal.k, jnp.int32)
-        latent_dim = jnp.asarray(hparams.latent_dim, jnp.int32)
         return State(
-            params, batch_stats, opt, present, k, jnp.zeros(net.n_heads, jnp.float32), latent_dim
+            **variables,
+            opt=Distillation(adamw(hparams.lr).init(variables["params"]), _recogniser(variables)),
+            present=present_classes(data.y, self.spec.n_known),
+            k=jnp.asarray(goal.k, jnp.int32),
+            head_loss=jnp.zeros(self.net.n_heads, jnp.float32),
+            latent_dim=jnp.asarray(hparams.latent_dim, jnp.int32),
         )
-
-    def recognise(variables: Any, x: Array, latent_dim: Array) -> Any:
-        """Latents and known cosines, outside of training."""
-        return net.apply(variables, x, latent_dim, 0.0, train=False, method="recognise")
-
-    def apply(params: Any, state: State, x: Array, hparams: HParams, key: Array, part: str) -> Any:
-        """What a part of the network says in training, and the new running statistics."""
-        out, updated = net.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            x,
-            hparams.latent_dim,
-            hparams.dropout,
-            train=True,
-            method=part,
-            rngs={"dropout": key},
-            mutable=["batch_stats"],
-        )
-        return out, updated["batch_stats"]
-
-    def descend(loss: Any, state: State, hparams: HParams) -> tuple[State, dict[str, Array]]:
-        """One step of AdamW down `loss: params -> (value, (info, batch_stats))`."""
-        (_, (info, batch_stats)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
-        optimiser = optax.adamw(hparams.lr, weight_decay=WEIGHT_DECAY)
-        updates, adamw = optimiser.update(grads, state.opt.adamw, state.params)
-        params = optax.apply_updates(state.params, updates)
-        opt = state.opt._replace(adamw=adamw)
-        return state._replace(params=params, batch_stats=batch_stats, opt=opt), info
 
     def pretrain(
-        key: Array, state: State, batch: Batch, hparams: HParams
+        self, key: Array, state: State, batch: Batch, hparams: HParams, /
     ) -> tuple[State, dict[str, Array]]:
-        def loss(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
-            out, batch_stats = apply(params, state, batch.x, hparams, key, "describe")
+        """A step of the first stage: known classes, and rebuilding of all rows."""
+
+        def loss(params: Any) -> tuple[dict[str, Array], Any]:
+            inputs = batch.x, hparams.latent_dim, hparams.dropout
+            out, batch_stats = in_training(self.net, params, state, key, *inputs, part="describe")
             _, known, reconstruction = out
             cross_entropy = known_cross_entropy(known / TEMPERATURE, batch.y, state.present)
-            rebuild = reconstruction_error(reconstruction, batch.x, spec.blocks)
+            rebuild = reconstruction_error(reconstruction, batch.x, self.spec.blocks)
             total = cross_entropy + hparams.reconstruction * rebuild
             info = {"loss": total, "cross_entropy": cross_entropy, "reconstruction": rebuild}
-            return total, (info, batch_stats)
+            return info, batch_stats
 
-        return descend(loss, state, hparams)
-
-    def freeze_teacher(state: State) -> State:
-        """The teacher is what was learnt so far; the optimiser begins anew."""
-        # The rate plays no part in the first state of the optimiser.
-        adamw = optax.adamw(0.0, weight_decay=WEIGHT_DECAY).init(state.params)
-        teacher = _recogniser(state.params, state.batch_stats)
-        return state._replace(opt=state.opt._replace(adamw=adamw, teacher=teacher))
+        return _descend(loss, state, hparams)
 
     def discover(
-        key: Array, state: State, batch: Batch, hparams: HParams
+        self, key: Array, state: State, batch: Batch, hparams: HParams, /
     ) -> tuple[State, dict[str, Array]]:
+        """A step of the second stage: two views of every row, and the teacher's opinion."""
         key_views, key_dropout = jax.random.split(key)
-        views = two_views(key_views, batch.x, hparams.mask_rate, hparams.noise, spec.blocks)
-        x = views.reshape(-1, spec.n_features)
+        views = two_views(
+            key_views, batch.x, hparams.mask_rate, hparams.noise, self.spec.blocks
+        ).reshape(-1, self.spec.n_features)
         labelled = batch.y != UNLABELLED
         wanted = ~labelled & batch.wanted
-        _, teacher = recognise(state.opt.teacher, x, state.latent_dim)
-        slots = jnp.arange(spec.max_clusters) < state.k
+        _, teacher = self.recognise(state.opt.teacher, views, state.latent_dim)
+        slots = jnp.arange(self.spec.max_clusters) < state.k
 
-        def loss(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
-            out, batch_stats = apply(params, state, x, hparams, key_dropout, "__call__")
+        def loss(params: Any) -> tuple[dict[str, Array], Any]:
+            inputs = views, hparams.latent_dim, hparams.dropout
+            out, batch_stats = in_training(self.net, params, state, key_dropout, *inputs)
             each, relation = jax.vmap(head_losses, (None, None, 0) + 5 * (None,))(
-                teacher, out.known, out.novel, batch.y, wanted, state.present, slots, penalty
+                teacher, out.known, out.novel, batch.y, wanted, state.present, slots, self.penalty
             )
             swapped = masked_mean(jnp.mean(each, axis=0), labelled | wanted)
             relation = jnp.mean(relation)
             rows = jnp.tile(batch.x, (2, 1))
-            rebuild = reconstruction_error(out.reconstruction, rows, spec.blocks)
-            total = swapped + hparams.alpha * relation + hparams.reconstruction * rebuild
+            rebuild = reconstruction_error(out.reconstruction, rows, self.spec.blocks)
             info = {
-                "loss": total,
+                "loss": swapped + hparams.alpha * relation + hparams.reconstruction * rebuild,
                 "swapped": swapped,
                 "relation": relation,
                 "reconstruction": rebuild,
                 "head_loss": jax.vmap(masked_mean, (0, None))(each, wanted),
             }
-            return total, (info, batch_stats)
+            return info, batch_stats
 
-        state, info = descend(loss, state, hparams)
+        state, info = _descend(loss, state, hparams)
         recent = info.pop("head_loss")
         return state._replace(head_loss=MEMORY * state.head_loss + (1 - MEMORY) * recent), info
 
-    def represent(state: State, x: Array) -> Array:
-        return recognise(_recogniser(state.params, state.batch_stats), x, state.latent_dim)[0]
+    def recognise(self, variables: Any, x: Array, latent_dim: Array) -> Any:
+        """Latents and known cosines, outside of training."""
+        return self.net.apply(variables, x, latent_dim, 0.0, train=False, method="recognise")
 
-    def known_logits(state: State, x: Array) -> Array:
-        recogniser = _recogniser(state.params, state.batch_stats)
-        _, cosines = recognise(recogniser, x, state.latent_dim)
-        return jnp.where(state.present, cosines / TEMPERATURE, -1e9)
+    def represent(self, state: State, x: Array, /) -> Array:
+        latent: Array
+        latent, _ = self.recognise(_recogniser(variables_of(state)), x, state.latent_dim)
+        return latent
 
-    def assign(state: State, z: Array, centroids: Array, active: Array) -> Array:
+    def assign(self, state: State, z: Array, centroids: Array, active: Array, /) -> Array:
         """The cluster that the best head sees each row in; it needs no centroids."""
         del centroids
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
-        heads: Any = net.apply(variables, z, method="discover")
+        heads: Any = self.net.apply(variables_of(state), z, method="discover")
         cosines = heads[jnp.argmin(state.head_loss)]
         return jnp.argmax(jnp.where(active, cosines, -jnp.inf), axis=1).astype(jnp.int32)
 
-    def cluster(key: Array, state: State, z: Array, k: Array | int, mask: Array) -> Clusters:
+    def cluster(
+        self, key: Array, state: State, z: Array, k: Array | int, mask: Array, /
+    ) -> Clusters:
         """The clusters that were learnt, at most `k` of them; nothing is random any more."""
         del key
-        active = jnp.arange(spec.max_clusters) < jnp.minimum(k, state.k)
-        labels = assign(state, z, z, active)
-        counted = jnp.where(mask, labels, -1)
-        return Clusters(class_means(z, counted, spec.max_clusters), labels)
-
-    stages = (
-        Stage(pretrain, share=PRETRAIN),
-        Stage(discover, share=1.0 - PRETRAIN, enter=freeze_teacher),
-    )
-    return Method(init, stages, represent, known_logits, cluster, assign, spec.max_clusters)
+        active = jnp.arange(self.spec.max_clusters) < jnp.minimum(k, state.k)
+        labels = self.assign(state, z, z, active)
+        return Clusters(class_means(z, jnp.where(mask, labels, -1), len(active)), labels)
 
 
-def _recogniser(params: Any, batch_stats: Any) -> Any:
-    """Variables of encoder and known head."""
+def _freeze_teacher(state: State) -> State:
+    """The teacher is what was learnt so far; the optimiser begins anew."""
+    # The rate plays no part in the first state of the optimiser.
+    moments = adamw(0.0).init(state.params)
+    return state._replace(opt=Distillation(moments, _recogniser(variables_of(state))))
+
+
+def _descend(loss: Any, state: State, hparams: HParams) -> tuple[State, dict[str, Array]]:
+    state, moments, info = descend(loss, state, state.opt.moments, hparams.lr)
+    return state._replace(opt=state.opt._replace(moments=moments)), info
+
+
+def _recogniser(variables: Any) -> Any:
+    """Those of encoder and known head alone."""
     return {
-        "params": {name: params[name] for name in ("encoder", "known_head")},
-        "batch_stats": {"encoder": batch_stats["encoder"]},
+        "params": {name: variables["params"][name] for name in ("encoder", "known_head")},
+        "batch_stats": {"encoder": variables["batch_stats"]["encoder"]},
     }
 
 

@@ -6,68 +6,40 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 
 from typing import NamedTuple
 
-from ncd_jax.methods.parts import (
-    assign_to_nearest,
-    class_means,
-    cluster_by_kmeans,
-    mean_logits,
-    present_classes,
-)
+from ncd_jax.methods.parts import NoHParams, assign_to_nearest, cluster_by_kmeans, nothing_to_tune
 from ncd_jax.methods.spec import MethodInfo, Spec
-from ncd_jax.types import Array, Goal, Interval, Method, NCDData
+from ncd_jax.types import Array, Goal, Method, NCDData
 
-__all__ = ["INFO", "HParams", "State", "kmeans_method", "space"]
-
-
-class HParams(NamedTuple):
-    """There is nothing to tune."""
+__all__ = ["INFO", "State", "kmeans_method"]
 
 
 class State(NamedTuple):
-    """What is known about the known classes; k-means does not look at it.
+    """There is nothing to fit before the clusters, and no training."""
 
-    Attributes:
-        means: `f32[C, d]` of the labelled rows of each class.
-        present: `bool[C]`, known classes with a labelled row.
-        opt: nothing; there is no training.
-    """
-
-    means: Array
-    present: Array
     opt: tuple[()]
-
-
-def space(n_features: int) -> dict[str, Interval]:
-    """There is nothing to tune, whatever the number of columns."""
-    del n_features
-    return {}
 
 
 def kmeans_method(spec: Spec) -> Method:
     """k-means on the columns as they are, as pure functions for the shapes in `spec`."""
 
-    def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
-        del key, goal, hparams
-        means = class_means(data.x, data.y, spec.n_known)
-        return State(means, present_classes(data.y, spec.n_known), ())
+    def init(key: Array, data: NCDData, goal: Goal, hparams: NoHParams) -> State:
+        del key, data, goal, hparams
+        return State(())
 
     def represent(state: State, x: Array) -> Array:
         del state
         return x
 
-    def known_logits(state: State, x: Array) -> Array:
-        return mean_logits(x, state.means, state.present)
-
     cluster = cluster_by_kmeans(spec)
-    return Method(init, (), represent, known_logits, cluster, assign_to_nearest, spec.max_clusters)
+    return Method(init, (), represent, cluster, assign_to_nearest, spec.max_clusters)
 
 
 INFO = MethodInfo(
     title="k-means",
     make=kmeans_method,
-    hparams=HParams,
+    hparams=NoHParams,
     state=State,
-    space=space,
+    space=nothing_to_tune,
     citation="D. Arthur, S. Vassilvitskii: k-means++: The Advantages of Careful Seeding. "
     "Symposium on Discrete Algorithms, 2007.",
     masked=True,

@@ -16,13 +16,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from ncd_jax.clustering.spectral import SpectralMap, extend, fit_spectral
-from ncd_jax.methods.parts import (
-    assign_to_nearest,
-    class_means,
-    cluster_by_kmeans,
-    mean_logits,
-    present_classes,
-)
+from ncd_jax.methods.parts import PAPER, assign_to_nearest, cluster_by_kmeans
 from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.networks.projection import unit_rows
 from ncd_jax.types import Array, Goal, Interval, Method, NCDData
@@ -48,14 +42,10 @@ class State(NamedTuple):
 
     Attributes:
         embedding: arrays of the `SpectralMap` by name.
-        means: `f32[C, L]` of the labelled landmarks of each class, in the embedding.
-        present: `bool[C]`, known classes with a labelled landmark.
         opt: nothing; there is no training.
     """
 
     embedding: dict[str, Array]
-    means: Array
-    present: Array
     opt: tuple[()]
 
 
@@ -76,34 +66,20 @@ def space(n_features: int) -> dict[str, Interval]:
 
 
 def ncd_sc(spec: Spec) -> Method:
-    """NCD SC as pure functions for the shapes in `spec`.
-
-    Known classes are told apart by the nearest class mean in the embedding.
-    """
+    """NCD SC as pure functions for the shapes in `spec`."""
 
     def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
         del goal
-        fitted = fit_spectral(
-            key,
-            data.x,
-            jnp.ones(len(data.x), bool),
-            hparams.min_dist,
-            hparams.n_components,
-            width=spec.latent_width,
-        )
-        y = data.y[fitted.rows]
-        means = class_means(unit_rows(fitted.map.vectors), y, spec.n_known)
-        return State(fitted.map._asdict(), means, present_classes(y, spec.n_known), ())
+        everywhere = jnp.ones(len(data.x), bool)
+        fitted = fit_spectral(key, data.x, everywhere, *hparams, width=spec.latent_width)
+        return State(fitted.map._asdict(), ())
 
     def represent(state: State, x: Array) -> Array:
         values, _ = extend(SpectralMap(**state.embedding), x)
         return unit_rows(values)
 
-    def known_logits(state: State, x: Array) -> Array:
-        return mean_logits(represent(state, x), state.means, state.present)
-
     cluster = cluster_by_kmeans(spec)
-    return Method(init, (), represent, known_logits, cluster, assign_to_nearest, spec.max_clusters)
+    return Method(init, (), represent, cluster, assign_to_nearest, spec.max_clusters)
 
 
 INFO = MethodInfo(
@@ -112,9 +88,7 @@ INFO = MethodInfo(
     hparams=HParams,
     state=State,
     space=space,
-    citation="C. Troisemaine, A. Reiffers-Masson, S. Gosselin, V. Lemaire, S. Vaton: A Practical "
-    "Approach to Novel Class Discovery in Tabular Data. Data Mining and Knowledge Discovery, "
-    "2024. arXiv 2311.05440.",
+    citation=PAPER,
     tuned_on_known=True,
     width="n_components",
 )

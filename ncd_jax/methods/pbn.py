@@ -9,8 +9,8 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 
 from typing import NamedTuple
 
+from ncd_jax.methods.parts import PAPER, EncoderState, encoder_method, encoder_space
 from ncd_jax.methods.spec import MethodInfo, Spec
-from ncd_jax.methods.training import State, encoder_method, encoder_space
 from ncd_jax.networks.losses import known_cross_entropy, reconstruction_error
 from ncd_jax.networks.projection import Projection, ProjectionNet
 from ncd_jax.types import Array, Batch, Interval, Method
@@ -19,14 +19,7 @@ __all__ = ["INFO", "HParams", "pbn", "space"]
 
 
 class HParams(NamedTuple):
-    """Traced hyperparameters, each a scalar.
-
-    Attributes:
-        lr: learning rate of AdamW.
-        w: share of the cross-entropy in the loss; the rest is reconstruction.
-        dropout: dropout rate in encoder and decoder.
-        latent_dim: latent columns in use.
-    """
+    """Traced hyperparameters, each a scalar; `w` is the share of the cross-entropy in the loss."""
 
     lr: Array
     w: Array
@@ -58,9 +51,7 @@ INFO = MethodInfo(
     title="PBN",
     make=pbn,
     hparams=HParams,
-    state=State,
+    state=EncoderState,
     space=space,
-    citation="C. Troisemaine, A. Reiffers-Masson, S. Gosselin, V. Lemaire, S. Vaton: A Practical "
-    "Approach to Novel Class Discovery in Tabular Data. Data Mining and Knowledge Discovery, "
-    "2024. arXiv 2311.05440.",
+    citation=PAPER,
 )

@@ -22,14 +22,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.precise import dot
-from ncd_jax.methods.parts import (
-    assign_to_nearest,
-    class_means,
-    cluster_by_kmeans,
-    mean_logits,
-    present_classes,
-)
+from ncd_jax.clustering.rows import class_means, dot, mean_row
+from ncd_jax.methods.parts import assign_to_nearest, cluster_by_kmeans
 from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.networks.projection import unit_rows
 from ncd_jax.types import UNLABELLED, Array, Goal, Interval, Method, NCDData
@@ -38,33 +32,25 @@ __all__ = ["INFO", "HParams", "State", "rca", "space"]
 
 
 class HParams(NamedTuple):
-    """Traced hyperparameters, each a scalar.
-
-    Attributes:
-        shrinkage: weight of the identity in the covariance, in (0, 1].
-    """
+    """Traced hyperparameters, each a scalar; `space` says what they mean."""
 
     shrinkage: Array
 
 
 class State(NamedTuple):
-    """The linear map, and where the known classes lie behind it.
+    """The linear map.
 
     Attributes:
         centre: `f32[d]`, mean of all rows.
         basis: `f32[d, d]`, principal axes of the scatter within known classes, one a column: from
             centred columns to uncorrelated ones. The same whatever the shrinkage.
         scale: `f32[d]`, what makes them vary alike.
-        means: `f32[C, d]` of the labelled rows of each class, in the representation.
-        present: `bool[C]`, known classes with a labelled row.
         opt: nothing; there is no training.
     """
 
     centre: Array
     basis: Array
     scale: Array
-    means: Array
-    present: Array
     opt: tuple[()]
 
 
@@ -83,41 +69,22 @@ def space(n_features: int) -> dict[str, Interval]:
 
 
 def rca(spec: Spec) -> Method:
-    """RCA as pure functions for the shapes in `spec`.
-
-    Known classes are told apart by the nearest class mean in the representation.
-    """
+    """RCA as pure functions for the shapes in `spec`."""
 
     def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
         del key, goal
-        centre = _mean(data)
+        centre = jnp.mean(data.x, 0) if data.mask is None else mean_row(data.x, data.mask)
         variances, basis = _principal_axes(_within_classes(data, spec.n_known))
-        scale = _scale(variances, hparams.shrinkage)
-        z = _transform(data.x, centre, basis, scale)
-        means = class_means(z, data.y, spec.n_known)
-        return State(centre, basis, scale, means, present_classes(data.y, spec.n_known), ())
+        return State(centre, basis, _scale(variances, hparams.shrinkage), ())
 
     def represent(state: State, x: Array) -> Array:
-        return _transform(x, state.centre, state.basis, state.scale)
-
-    def known_logits(state: State, x: Array) -> Array:
-        return mean_logits(represent(state, x), state.means, state.present)
-
-    def _transform(x: Array, centre: Array, basis: Array, scale: Array) -> Array:
         # Where shrinkages are tried side by side only the scale differs: one product serves all.
-        z = dot(x - centre[None, :], basis) * scale[None, :]
+        z = dot(x - state.centre[None, :], state.basis) * state.scale[None, :]
         # Of a single column nothing but its sign would be left.
         return unit_rows(z) if spec.normalise and spec.n_features > 1 else z
 
     cluster = cluster_by_kmeans(spec)
-    return Method(init, (), represent, known_logits, cluster, assign_to_nearest, spec.max_clusters)
-
-
-def _mean(data: NCDData) -> Array:
-    """Mean `f32[d]` of all rows that there are."""
-    if data.mask is None:
-        return jnp.mean(data.x, axis=0)
-    return dot(data.mask.astype(data.x.dtype), data.x) / jnp.maximum(jnp.sum(data.mask), 1)
+    return Method(init, (), represent, cluster, assign_to_nearest, spec.max_clusters)
 
 
 def _within_classes(data: NCDData, n_known: int) -> Array:

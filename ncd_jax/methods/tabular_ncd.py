@@ -13,35 +13,41 @@ arXiv 2209.01217, without its pretraining, as in Troisemaine et al., "A Practica
 Novel Class Discovery in Tabular Data", 2024, arXiv 2311.05440, section 6.
 """
 
-from typing import Any, NamedTuple, cast
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from ncd_jax.clustering.precise import dot
-from ncd_jax.methods.parts import present_classes
+from ncd_jax.clustering.rows import class_means
+from ncd_jax.methods.parts import (
+    adamw,
+    descend,
+    encoder_space,
+    in_training,
+    present_classes,
+    variables_of,
+)
 from ncd_jax.methods.spec import MethodInfo, Spec
-from ncd_jax.methods.training import WEIGHT_DECAY, encoder_space
-from ncd_jax.networks.losses import known_cross_entropy
-from ncd_jax.networks.neighbours import Memory, augment, empty_memory, push
-from ncd_jax.networks.pairs import disagreement, pair_cross_entropy, similar_pairs
+from ncd_jax.networks.augmentation import Memory, augment, empty_memory, push
+from ncd_jax.networks.losses import (
+    disagreement,
+    known_cross_entropy,
+    pair_cross_entropy,
+    similar_pairs,
+)
 from ncd_jax.networks.tabular_ncd_net import TabularNCDNet, TabularNCDOutput
 from ncd_jax.types import UNLABELLED, Array, Batch, Clusters, Goal, Interval, Method, NCDData, Stage
 
-__all__ = ["INFO", "HParams", "State", "space", "tabular_ncd"]
+__all__ = ["INFO", "HParams", "JointTraining", "State", "space", "tabular_ncd"]
 
 MEMORY = 2000
 
 
 class HParams(NamedTuple):
-    """Traced hyperparameters, each a scalar.
+    """Traced hyperparameters, each a scalar; `space` says what they mean.
 
     Attributes:
-        lr: learning rate of AdamW.
-        dropout: dropout rate in the encoder.
-        latent_dim: latent columns in use.
-        k_neighbors: neighbours that a row may be moved to.
         top_k: most similar rows that belong together, as a share of what each class would have
             of the rows of the batch that are to be told apart, were all equally large. With the
             variant `fraction` a share of all these rows, with `percent` per cent of them.
@@ -59,15 +65,15 @@ class HParams(NamedTuple):
     w2: Array
 
 
-class Training(NamedTuple):
+class JointTraining(NamedTuple):
     """What only training needs.
 
     Attributes:
-        adamw: state of the optimiser.
+        moments: state of the optimiser.
         memory: rows of earlier batches.
     """
 
-    adamw: Any
+    moments: Any
     memory: Memory
 
 
@@ -85,7 +91,7 @@ class State(NamedTuple):
 
     params: Any
     batch_stats: Any
-    opt: Training
+    opt: JointTraining
     present: Array
     k: Array
     latent_dim: Array
@@ -112,57 +118,77 @@ def space(n_features: int) -> dict[str, Interval]:
 def tabular_ncd(spec: Spec) -> Method:
     """TabularNCD as pure functions for the shapes in `spec`."""
     net = TabularNCDNet(spec.n_features, spec.n_known, spec.latent_width, spec.max_clusters)
-    variant = spec.variant or INFO.variants[0]
-    # The authors' code divides by 100 what their text calls a share.
-    unit_of_top_k = 0.01 if variant == "percent" else 1.0
+    its = _Functions(spec, net, spec.variant or INFO.variants[0])
+    stages = (Stage(its.step),)
+    return Method(its.init, stages, its.represent, its.cluster, its.assign, spec.max_clusters)
 
-    def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
-        variables = net.init(
-            key,
-            data.x[:1],
-            jnp.ones((1, 1), jnp.float32),
-            hparams.latent_dim,
-            jnp.float32(0.0),
-            train=False,
+
+@dataclass(frozen=True)
+class _Functions:
+    """The functions of the method.
+
+    Attributes:
+        spec: static facts.
+        net: the network.
+        variant: how `top_k` is read.
+    """
+
+    spec: Spec
+    net: TabularNCDNet
+    variant: str
+
+    def init(self, key: Array, data: NCDData, goal: Goal, hparams: HParams, /) -> State:
+        one, no_dropout = jnp.ones((1, 1), jnp.float32), jnp.float32(0.0)
+        variables: Any = self.net.init(
+            key, data.x[:1], one, hparams.latent_dim, no_dropout, train=False
         )
-        params = variables["params"]
         # A memory of more rows than there are would hold the same ones again.
-        memory = empty_memory(min(MEMORY, len(data.x)), spec.n_features)
-        adamw = optax.adamw(hparams.lr, weight_decay=WEIGHT_DECAY).init(params)
+        memory = empty_memory(min(MEMORY, len(data.x)), self.spec.n_features)
         return State(
-            params,
-            variables["batch_stats"],
-            Training(adamw, memory),
-            present_classes(data.y, spec.n_known),
-            jnp.asarray(goal.k, jnp.int32),
-            jnp.asarray(hparams.latent_dim, jnp.int32),
+            **variables,
+            opt=JointTraining(adamw(hparams.lr).init(variables["params"]), memory),
+            present=present_classes(data.y, self.spec.n_known),
+            k=jnp.asarray(goal.k, jnp.int32),
+            latent_dim=jnp.asarray(hparams.latent_dim, jnp.int32),
         )
+
+    def step(
+        self, key: Array, state: State, batch: Batch, hparams: HParams, /
+    ) -> tuple[State, dict[str, Array]]:
+        """A step on a batch and the same rows moved towards neighbours."""
+        key_move, key_dropout = jax.random.split(key)
+        labelled, memory = batch.y != UNLABELLED, state.opt.memory
+        moved = augment(key_move, batch.x, labelled, memory, hparams.k_neighbors, self.spec.blocks)
+        rows, kinds = jnp.concatenate([batch.x, moved]), _kinds(labelled)
+
+        def loss(params: Any) -> tuple[dict[str, Array], Any]:
+            inputs = rows, kinds, hparams.latent_dim, hparams.dropout
+            out, batch_stats = in_training(self.net, params, state, key_dropout, *inputs)
+            of_rows = jax.tree.map(lambda a: a[: len(labelled)], out)
+            of_moved = jax.tree.map(lambda a: a[len(labelled) :], out)
+            return self.losses(of_rows, of_moved, state, batch, hparams), batch_stats
+
+        state, moments, info = descend(loss, state, state.opt.moments, hparams.lr)
+        return state._replace(opt=JointTraining(moments, push(memory, batch.x, labelled))), info
 
     def losses(
-        out: TabularNCDOutput, moved: TabularNCDOutput, state: State, batch: Batch, hparams: HParams
+        self,
+        out: TabularNCDOutput,
+        moved: TabularNCDOutput,
+        state: State,
+        batch: Batch,
+        hparams: HParams,
     ) -> dict[str, Array]:
         """Of a batch and of the same rows moved towards neighbours."""
-        novel = jnp.where(batch.wanted, spec.n_known, UNLABELLED)
+        novel = jnp.where(batch.wanted, self.spec.n_known, UNLABELLED)
         y = jnp.where(batch.y == UNLABELLED, novel, batch.y)
         classes = jnp.concatenate([state.present, jnp.ones(1, bool)])
         cross_entropy = known_cross_entropy(out.logits, y, classes)
         everywhere = jnp.ones(len(y), bool)
         steady_classes = disagreement(out.logits, moved.logits, everywhere, classes)
-
         # Among the rows to be told apart: in a fold the others are more classes than slots.
-        slots = jnp.arange(spec.max_clusters) < state.k
-        # Folds hide fewer classes than there are novel ones. What is most of a class among two is
-        # more than one among five, and a share of all rows tuned on those would melt these.
-        n_rows = jnp.sum(batch.wanted) / (state.k if variant == "class_share" else 1)
-        n_nearest = jnp.floor(unit_of_top_k * hparams.top_k * n_rows)
-        places = batch.places
-        if places is None:
-            (places,) = jnp.nonzero(batch.wanted, size=len(batch.x), fill_value=0)
-        told = jnp.arange(len(places)) < jnp.sum(batch.wanted)
-        z = jax.lax.stop_gradient(out.latent)[places]
-        together = similar_pairs(z, told, n_nearest.astype(jnp.int32))
-        said = jnp.where(slots, out.clusters[places], -1e9)
-        pairs = pair_cross_entropy(said, together, told)
+        slots = jnp.arange(self.spec.max_clusters) < state.k
+        pairs = self.pair_loss(out, slots, state.k, batch, hparams.top_k)
         steady_clusters = disagreement(out.clusters, moved.clusters, batch.wanted, slots)
         classification = hparams.w1 * cross_entropy + (1.0 - hparams.w1) * steady_classes
         clustering = hparams.w2 * pairs + (1.0 - hparams.w2) * steady_clusters
@@ -174,71 +200,44 @@ def tabular_ncd(spec: Spec) -> Method:
             "steady_clusters": steady_clusters,
         }
 
-    def step(
-        key: Array, state: State, batch: Batch, hparams: HParams
-    ) -> tuple[State, dict[str, Array]]:
-        key_move, key_dropout = jax.random.split(key)
-        labelled = batch.y != UNLABELLED
-        memory = state.opt.memory
-        moved = augment(key_move, batch.x, labelled, memory, hparams.k_neighbors, spec.blocks)
-        both = jnp.concatenate([batch.x, moved])
-        kinds = _kinds(labelled)
+    def pair_loss(
+        self, out: TabularNCDOutput, slots: Array, k: Array, batch: Batch, top_k: Array
+    ) -> Array:
+        """Of rows with similar latents that are not in one cluster."""
+        # Folds hide fewer classes than there are novel ones. What is most of a class among two is
+        # more than one among five, and a share of all rows tuned on those would melt these.
+        n_rows = jnp.sum(batch.wanted) / (k if self.variant == "class_share" else 1)
+        # The authors' code divides by 100 what their text calls a share.
+        unit = 0.01 if self.variant == "percent" else 1.0
+        n_nearest = jnp.floor(unit * top_k * n_rows).astype(jnp.int32)
+        places = batch.places
+        if places is None:
+            (places,) = jnp.nonzero(batch.wanted, size=len(batch.x), fill_value=0)
+        told = jnp.arange(len(places)) < jnp.sum(batch.wanted)
+        together = similar_pairs(jax.lax.stop_gradient(out.latent)[places], told, n_nearest)
+        said = jnp.where(slots, out.clusters[places], -1e9)
+        return pair_cross_entropy(said, together, told)
 
-        def objective(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
-            out, updated = net.apply(
-                {"params": params, "batch_stats": state.batch_stats},
-                both,
-                kinds,
-                hparams.latent_dim,
-                hparams.dropout,
-                train=True,
-                rngs={"dropout": key_dropout},
-                mutable=["batch_stats"],
-            )
-            n = len(batch.x)
-            of_rows, of_moved = (
-                jax.tree.map(lambda a, s=s: a[s], out) for s in (slice(n), slice(n, None))
-            )
-            info = losses(of_rows, of_moved, state, batch, hparams)
-            return info["loss"], (info, updated["batch_stats"])
-
-        (_, (info, batch_stats)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
-        optimiser = optax.adamw(hparams.lr, weight_decay=WEIGHT_DECAY)
-        updates, adamw = optimiser.update(grads, state.opt.adamw, state.params)
-        params = optax.apply_updates(state.params, updates)
-        training = Training(adamw, push(memory, batch.x, labelled))
-        return state._replace(params=params, batch_stats=batch_stats, opt=training), info
-
-    def evaluate(state: State, x: Array) -> Any:
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
+    def represent(self, state: State, x: Array, /) -> Array:
         kinds = jnp.ones((len(x), 1), x.dtype)
-        return net.apply(variables, x, kinds, state.latent_dim, 0.0, train=False)
+        out: Any = self.net.apply(variables_of(state), x, kinds, state.latent_dim, 0.0, train=False)
+        latent: Array = out.latent
+        return latent
 
-    def represent(state: State, x: Array) -> Array:
-        return evaluate(state, x).latent
-
-    def known_logits(state: State, x: Array) -> Array:
-        logits = evaluate(state, x).logits[:, : spec.n_known]
-        return jnp.where(state.present, logits, -1e9)
-
-    def largest_output(state: State, z: Array, active: Array) -> Array:
+    def assign(self, state: State, z: Array, centroids: Array, active: Array, /) -> Array:
         """The active cluster `i32[n]` for which the clustering head says most."""
-        said = cast(Array, net.apply({"params": state.params}, z, method="clusters"))
+        del centroids
+        said: Any = self.net.apply({"params": state.params}, z, method="clusters")
         return jnp.argmax(jnp.where(active, said, -jnp.inf), axis=1).astype(jnp.int32)
 
-    def cluster(key: Array, state: State, z: Array, k: Array | int, mask: Array) -> Clusters:
+    def cluster(
+        self, key: Array, state: State, z: Array, k: Array | int, mask: Array, /
+    ) -> Clusters:
+        """The clusters that were learnt, at most `k` of them; nothing is random any more."""
         del key
-        active = jnp.arange(spec.max_clusters) < jnp.minimum(k, state.k)
-        labels = largest_output(state, z, active)
-        member = jax.nn.one_hot(labels, spec.max_clusters, dtype=z.dtype) * mask[:, None]
-        size = jnp.maximum(jnp.sum(member, axis=0), 1.0)
-        return Clusters(dot(member.T, z) / size[:, None], labels)
-
-    def assign(state: State, z: Array, centroids: Array, active: Array) -> Array:
-        del centroids
-        return largest_output(state, z, active)
-
-    return Method(init, (Stage(step),), represent, known_logits, cluster, assign, spec.max_clusters)
+        active = jnp.arange(self.spec.max_clusters) < jnp.minimum(k, state.k)
+        labels = self.assign(state, z, z, active)
+        return Clusters(class_means(z, jnp.where(mask, labels, -1), len(active)), labels)
 
 
 def _kinds(labelled: Array) -> Array:

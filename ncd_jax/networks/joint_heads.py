@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.networks.layers import Dense, Perceptron
+from ncd_jax.networks.layers import Dense, Perceptron, hidden_widths
 from ncd_jax.networks.projection import unit_rows
 from ncd_jax.types import Array
 
@@ -110,10 +110,9 @@ class JointHeadsNet(nn.Module):
 
     def setup(self) -> None:
         """Names the parts."""
-        d = self.n_features
-        wide, narrow = max(3 * d // 4, 1), max(d // 2, 1)
+        wide, narrow = hidden_widths(self.n_features)
         self.encoder = Perceptron((wide, narrow, self.latent_width))
-        self.decoder = Perceptron((narrow, wide, d))
+        self.decoder = Perceptron((narrow, wide, self.n_features))
         self.known_head = KnownHead(self.n_known)
         self.novel_heads = NovelHeads(self.n_heads, self.n_slots, self.hidden, self.width)
 

@@ -10,31 +10,19 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.networks.layers import Dense, Perceptron
+from ncd_jax.networks.layers import Dense, Perceptron, hidden_widths
 from ncd_jax.types import Array
 
-__all__ = ["Classification", "ClassifierNet", "Projection", "ProjectionNet", "unit_rows"]
-
-
-class Classification(NamedTuple):
-    """What an encoder with a classifier says about `n` rows.
-
-    Attributes:
-        latent: `f32[n, L]`, before normalisation.
-        logits: `f32[n, C]` over the known classes.
-    """
-
-    latent: Array
-    logits: Array
+__all__ = ["Projection", "ProjectionNet", "unit_rows"]
 
 
 class Projection(NamedTuple):
-    """What the network of PBN says about `n` rows.
+    """What the network says about `n` rows.
 
     Attributes:
         latent: `f32[n, L]`, before normalisation.
         logits: `f32[n, C]` over the known classes.
-        reconstruction: `f32[n, d]` of the input.
+        reconstruction: `f32[n, d]` of the input; no columns without a decoder.
     """
 
     latent: Array
@@ -52,53 +40,22 @@ def unit_rows(h: Array, axis: int = -1) -> Array:
     return h * jax.lax.rsqrt(jnp.maximum(jnp.sum(h**2, axis=axis, keepdims=True), 1e-24))
 
 
-def _hidden(n_features: int) -> tuple[int, int]:
-    """Widths of the encoder's hidden layers; a decoder has them the other way round."""
-    return max(3 * n_features // 4, 1), max(n_features // 2, 1)
-
-
-def _encode(
-    x: Array, latent_width: int, latent_dim: Array, dropout: Array, *, train: bool
-) -> tuple[Array, Array]:
-    """Latents `f32[L, n]` before and after normalisation, by layers of the calling network."""
-    d = x.shape[1]
-    latent = Perceptron((*_hidden(d), latent_width))(x.T, d, dropout, train=train)
-    latent = latent * (jnp.arange(latent_width) < latent_dim)[:, None]
-    return latent, unit_rows(latent, axis=0)
-
-
-class ClassifierNet(nn.Module):
-    """Encoder `d -> 3d/4 -> d/2 -> L` and classifier `L -> C` on normalised latents.
-
-    Attributes:
-        n_known: known classes `C`.
-        latent_width: columns `L` of the latent space.
-    """
-
-    n_known: int
-    latent_width: int
-
-    @nn.compact
-    def __call__(
-        self, x: Array, latent_dim: Array, dropout: Array, *, train: bool
-    ) -> Classification:
-        """Runs the network on `f32[n, d]`; arguments as those of `ProjectionNet`."""
-        latent, z = _encode(x, self.latent_width, latent_dim, dropout, train=train)
-        return Classification(latent.T, Dense(self.n_known)(z, latent_dim).T)
-
-
 class ProjectionNet(nn.Module):
     """Encoder `d -> 3d/4 -> d/2 -> L`, classifier `L -> C`, decoder `L -> d/2 -> 3d/4 -> d`.
+
+    The classifier and the decoder are given latents of norm 1.
 
     Attributes:
         n_features: columns `d` of the table.
         n_known: known classes `C`.
         latent_width: columns `L` of the latent space.
+        rebuilds: whether there is a decoder.
     """
 
     n_features: int
     n_known: int
     latent_width: int
+    rebuilds: bool = True
 
     @nn.compact
     def __call__(self, x: Array, latent_dim: Array, dropout: Array, *, train: bool) -> Projection:
@@ -111,9 +68,12 @@ class ProjectionNet(nn.Module):
             dropout: traced rate.
             train: whether batch statistics and dropout are those of training.
         """
-        latent, z = _encode(x, self.latent_width, latent_dim, dropout, train=train)
+        d, (wide, narrow) = self.n_features, hidden_widths(self.n_features)
+        latent = Perceptron((wide, narrow, self.latent_width))(x.T, d, dropout, train=train)
+        latent = latent * (jnp.arange(self.latent_width) < latent_dim)[:, None]
+        z = unit_rows(latent, axis=0)
         logits = Dense(self.n_known)(z, latent_dim)
-        wide, narrow = _hidden(self.n_features)
-        mirror = Perceptron((narrow, wide, self.n_features))
-        rebuilt = mirror(z, latent_dim, dropout, train=train)
+        if not self.rebuilds:
+            return Projection(latent.T, logits.T, x[:, :0])
+        rebuilt = Perceptron((narrow, wide, d))(z, latent_dim, dropout, train=train)
         return Projection(latent.T, logits.T, rebuilt.T)

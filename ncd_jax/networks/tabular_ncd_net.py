@@ -8,10 +8,9 @@ Tabular Data", 2024, arXiv 2311.05440.
 from typing import NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from ncd_jax.networks.layers import MOMENTUM, Dense, Dropout
+from ncd_jax.networks.layers import Dense, Perceptron, hidden_widths
 from ncd_jax.types import Array
 
 __all__ = ["TabularNCDNet", "TabularNCDOutput"]
@@ -29,48 +28,6 @@ class TabularNCDOutput(NamedTuple):
     latent: Array
     logits: Array
     clusters: Array
-
-
-class _NormApart(nn.Module):
-    """BatchNorm that takes the statistics of each kind of rows apart.
-
-    In training a row is normalised by the mean and variance of its own kind. In evaluation all
-    are by running statistics, which follow those of the first kind.
-    """
-
-    @nn.compact
-    def __call__(self, h: Array, kinds: Array, *, train: bool) -> Array:
-        shape = (len(h),)
-        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
-        running_var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
-        if not train:
-            mean, var = running_mean.value[:, None], running_var.value[:, None]
-        else:
-            share = kinds / jnp.maximum(jnp.sum(kinds, axis=0, keepdims=True), 1.0)
-            means = jnp.matmul(h, share, precision="highest")
-            mean = jnp.matmul(means, kinds.T, precision="highest")
-            variances = jnp.matmul((h - mean) ** 2, share, precision="highest")
-            var = jnp.matmul(variances, kinds.T, precision="highest")
-            running_mean.value += (1.0 - MOMENTUM) * (means[:, 0] - running_mean.value)
-            running_var.value += (1.0 - MOMENTUM) * (variances[:, 0] - running_var.value)
-        return (h - mean) * jax.lax.rsqrt(var + 1e-5) * scale[:, None] + bias[:, None]
-
-
-class _Encoder(nn.Module):
-    """A `Perceptron` whose BatchNorm takes each kind of rows apart."""
-
-    widths: tuple[int, ...]
-
-    @nn.compact
-    def __call__(self, h: Array, kinds: Array, rate: Array, *, train: bool) -> Array:
-        *hidden, last = self.widths
-        for width in hidden:
-            h = nn.relu(Dense(width)(h, len(h)))
-            h = _NormApart()(h, kinds, train=train)
-            h = Dropout()(h, rate, train=train)
-        return Dense(last)(h, len(h))
 
 
 class _Head(nn.Module):
@@ -100,8 +57,7 @@ class TabularNCDNet(nn.Module):
 
     def setup(self) -> None:
         """Names the parts, so that the clustering head can be asked alone."""
-        d = self.n_features
-        self.encoder = _Encoder((max(3 * d // 4, 1), max(d // 2, 1), self.latent_width))
+        self.encoder = Perceptron((*hidden_widths(self.n_features), self.latent_width))
         self.classification = _Head(self.n_known + 1)
         self.clustering = _Head(self.max_clusters)
 
@@ -118,7 +74,7 @@ class TabularNCDNet(nn.Module):
             dropout: traced rate.
             train: whether batch statistics and dropout are those of training.
         """
-        latent = self.encoder(x.T, kinds, dropout, train=train)
+        latent = self.encoder(x.T, self.n_features, dropout, train=train, kinds=kinds)
         latent = latent * (jnp.arange(self.latent_width) < latent_dim)[:, None]
         classes = self.classification(latent, latent_dim)
         clusters = self.clustering(latent, latent_dim)

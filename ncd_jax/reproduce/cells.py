@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.n_clusters import INDEX_SIGNS
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KSearch, estimate_k
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.joining import join_rows
@@ -24,7 +24,6 @@ from ncd_jax.reproduce.baselines import BASELINES
 from ncd_jax.reproduce.baselines import estimate_k as estimate_with_sklearn
 from ncd_jax.reproduce.gcd_cells import run_gcd_cell
 from ncd_jax.reproduce.plan import BenchmarkConfig, Cell, cell_config
-from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.storage import own_journal
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
 

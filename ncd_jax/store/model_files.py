@@ -59,7 +59,7 @@ def load_model(workdir: Workdir) -> Model:
             method=facts["method"],
             spec=Spec(**facts["spec"] | {"blocks": tuple(map(tuple, facts["spec"]["blocks"]))}),
             hparams=facts["hparams"],
-            state=METHODS[facts["method"]].state(**arrays["state"], opt=None),
+            state=METHODS[facts["method"]].state(**arrays.get("state", {}), opt=None),
             encoder=facts["encoder"] and Encoder.from_json(facts["encoder"]),
             scaler=Standardiser.from_arrays(arrays["scaler"]),
             columns=tuple(facts["columns"]),

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.metrics import clustering_scores, contingency
+from ncd_jax.clustering.matching import clustering_accuracy
+from ncd_jax.clustering.n_clusters import KSearch, estimate_k
 from ncd_jax.data.folds import Folds
 from ncd_jax.judge.prior import read_prior
 from ncd_jax.judge.scene import MAX_MICRO, Rows, make_scene
 from ncd_jax.judge.verdict import WORST, judge_by_prior
 from ncd_jax.tuning.devices import devices_for, in_shares
-from ncd_jax.tuning.k_estimation import KSearch, estimate_k
-from ncd_jax.tuning.train import train
-from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult, Scores
+from ncd_jax.tuning.train import Training, train
+from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult
 
 __all__ = [
     "Protocol",
@@ -29,8 +29,7 @@ __all__ = [
     "measure",
     "one_run",
     "run_pairs",
-    "task_of",
-    "training_key",
+    "training_of",
 ]
 
 
@@ -59,15 +58,15 @@ class Protocol:
     """The static facts of a cross-validation run.
 
     Attributes:
-        epochs: passes over all rows.
-        batch_size: most rows in a step.
+        epochs: of a training.
+        batch_size: likewise.
         n_hidden: most classes hidden in a fold.
         lanes: most runs side by side; bounds memory.
         k_search: how the number of clusters is looked for in the representation; none where it
             is given with each fold, and where the judge is asked.
         judged: whether the judge makes the partition, by its prior alone.
         rungs: how often candidates are looked at; the worse half goes no further than that. See
-            `ncd_jax.tuning.rungs`; here all go on to their end.
+            `ncd_jax.tuning.halving`; here all go on to their end.
     """
 
     epochs: int
@@ -91,23 +90,18 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
         hparams: of one candidate.
         protocol: static facts.
     """
-    state, info = train(
-        training_key(sweep),
-        method,
-        *task_of(sweep),
-        hparams,
-        epochs=protocol.epochs,
-        batch_size=protocol.batch_size,
-    )
+    state, info = train(**training_of(method, sweep, hparams, protocol)._asdict())
     return measure(method, sweep, state, info["loss"], protocol)
 
 
-def training_key(sweep: SweepData) -> Array:
-    """The random key of a training, for a sweep of one key."""
-    return jax.random.split(sweep.keys, 3)[0]
+def training_of(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protocol) -> Training:
+    """The training of `one_run`."""
+    key = jax.random.split(sweep.keys, 3)[0]
+    data, goal = _task_of(sweep)
+    return Training(key, method, data, goal, hparams, protocol.epochs, protocol.batch_size)
 
 
-def task_of(sweep: SweepData) -> tuple[NCDData, Goal]:
+def _task_of(sweep: SweepData) -> tuple[NCDData, Goal]:
     """What a method is given, for a sweep of one fold and one number."""
     fold = sweep.folds
     return NCDData(sweep.x, fold.y), Goal(fold.hidden_rows, fold.hidden_mask, sweep.ks)
@@ -142,26 +136,16 @@ def measure(
         )
         scene = make_scene(key_cluster, rows, n_known=fold.hidden.shape[-1])
         labels, log_loss = judge_by_prior(scene, fold.hidden_y, protocol.n_hidden, read_prior())
-        k, n_labels = jnp.max(jnp.where(fold.hidden_mask, labels, 0)) + 1, MAX_MICRO
-        scores = _scores(labels, fold, n_labels, protocol.n_hidden, finite)
         log_loss = jnp.where(finite, log_loss, WORST)
-        return RunResult(scores, k, ~finite, loss, log_loss)
-
-    if protocol.k_search is not None:
-        k = estimate_k(key_index, represent, *task_of(sweep), z, protocol.k_search).k
-    clusters = method.cluster(key_cluster, state, z, k, fold.hidden_mask)
-    scores = _scores(clusters.labels, fold, method.max_clusters, protocol.n_hidden, finite)
-    return RunResult(scores, k, ~finite, loss, jnp.full((), jnp.nan))
-
-
-def _scores(
-    labels: Array, fold: Folds[Array], n_labels: int, n_classes: int, finite: Array
-) -> Scores:
-    """Agreement of groups `i32[m]` with the hidden classes; 0 where the run has diverged."""
-    table = contingency(
-        labels, fold.hidden_y, n_labels=n_labels, n_classes=n_classes, mask=fold.hidden_mask
-    )
-    return Scores(*(jnp.where(finite, score, 0.0) for score in clustering_scores(table)))
+        k, n_labels = jnp.max(jnp.where(fold.hidden_mask, labels, 0)) + 1, MAX_MICRO
+    else:
+        if protocol.k_search is not None:
+            k = estimate_k(key_index, represent, *_task_of(sweep), z, protocol.k_search).k
+        labels = method.cluster(key_cluster, state, z, k, fold.hidden_mask).labels
+        log_loss, n_labels = jnp.full((), jnp.nan), method.max_clusters
+    n_slots = max(n_labels, protocol.n_hidden)
+    accuracy = clustering_accuracy(labels, fold.hidden_y, n_slots=n_slots, mask=fold.hidden_mask)
+    return RunResult(jnp.where(finite, accuracy, 0.0), k, ~finite, loss, log_loss)
 
 
 def cross_validate(

@@ -10,12 +10,12 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ncd_jax.types import Array, PyTree
 
 __all__ = [
-    "deal",
     "devices_for",
     "fitting_lanes",
     "fitting_rungs",
     "in_shares",
     "on_devices",
+    "permute",
     "spread_over_devices",
 ]
 
@@ -84,7 +84,7 @@ def devices_for(n_items: int) -> list[jax.Device]:
     return jax.devices() if jax.process_count() > 1 else jax.devices()[:n_items]
 
 
-def deal(items: PyTree, order: Array, devices: list[jax.Device]) -> PyTree:
+def permute(items: PyTree, order: Array, devices: list[jax.Device]) -> PyTree:
     """Shares in another order: items `order` of all devices together, handed out anew."""
     return _shared_out(jax.tree.map(lambda a: a[order], items), devices)
 
@@ -109,7 +109,7 @@ def fitting_lanes() -> int:
 
 
 def fitting_rungs() -> int:
-    """How often candidates are looked at on a device of this kind: see `ncd_jax.tuning.rungs`.
+    """How often candidates are looked at on a device of this kind: see `ncd_jax.tuning.halving`.
 
     A core has no room for more than it does, so that what is not trained is time saved. Other
     devices train many side by side for the price of few; nobody has measured them.

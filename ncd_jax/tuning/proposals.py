@@ -2,21 +2,24 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import optuna
+from numpy.typing import ArrayLike
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 import ncd_jax
 from ncd_jax.errors import UserError
+from ncd_jax.tuning.processes import share
 from ncd_jax.tuning.samplers import SAMPLERS, distribution_of, without_chatter
 from ncd_jax.tuning.storage import Storage, in_memory
 from ncd_jax.tuning.workers import Workers
 from ncd_jax.types import Interval
 
-__all__ = ["Proposal", "Proposals", "Trial", "trial_from"]
+__all__ = ["LockstepProposals", "Proposal", "Proposals", "Trial", "trial_from", "worth"]
 
 _OWNER = "worker"
 _RELEASE = "ncd_jax"
@@ -49,8 +52,18 @@ class Trial:
 
     @property
     def worth(self) -> float:
-        """What candidates are chosen by: the log-loss, which is finer, or else the score."""
-        return self.score if self.log_loss is None else -self.log_loss
+        """What it is ranked by; see `worth`."""
+        return float(worth(self.score, np.nan if self.log_loss is None else self.log_loss))
+
+
+def worth(accuracy: ArrayLike, log_loss: ArrayLike) -> np.ndarray:
+    """What candidates are ranked by, the more the better.
+
+    Args:
+        accuracy: on hidden classes, mean over folds and seeds.
+        log_loss: of the judge's prior, likewise: it is finer. NaN where it was not asked.
+    """
+    return np.where(np.isnan(log_loss), accuracy, np.negative(log_loss))
 
 
 @dataclass(frozen=True)
@@ -198,6 +211,44 @@ class Proposals:
 
     def _complete(self, params: Mapping[str, float]) -> dict[str, float]:
         return {**self._fixed, **params}
+
+
+class LockstepProposals:
+    """`Proposals` whose every answer is the same in all processes, as all ask in step.
+
+    Args:
+        own: the search itself, in process 0; none in the others.
+    """
+
+    def __init__(self, own: Proposals | None):
+        self._own = own
+        self._finished: dict[int, Trial] = {}
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """See `Proposals`."""
+        return self._own.at_work() if self._own else nullcontext()
+
+    def ask(self, batch: int, wanted: int) -> list[Proposal]:
+        """See `Proposals`."""
+        asked = self._own.ask(batch, wanted) if self._own else []
+        return [Proposal(**each) for each in share([asdict(proposal) for proposal in asked])]
+
+    def tell(self, trial: Trial) -> None:
+        """See `Proposals`; all processes have the same result."""
+        if self._own:
+            self._own.tell(trial)
+
+    def finished(self) -> list[Trial]:
+        """See `Proposals`; what was told before is not told again."""
+        trials = self._own.finished() if self._own else []
+        new = [asdict(trial) for trial in trials if trial.number not in self._finished]
+        self._finished |= {record["number"]: trial_from(record) for record in share(new)}
+        return [self._finished[number] for number in sorted(self._finished)]
+
+    def wait(self) -> None:
+        """See `Proposals`; the others wait for process 0 anyway."""
+        if self._own:
+            self._own.wait()
 
 
 def trial_from(record: Mapping[str, Any]) -> Trial:

@@ -9,10 +9,9 @@ import jax
 import numpy as np
 
 from ncd_jax.tuning.cross_validation import Protocol, SweepData, by_candidate, run_pairs
-from ncd_jax.tuning.led import LedProposals
+from ncd_jax.tuning.halving import Climb, compile_rungs
 from ncd_jax.tuning.processes import gather
-from ncd_jax.tuning.proposals import Proposal, Proposals, Trial
-from ncd_jax.tuning.rungs import Climb, compile_rungs
+from ncd_jax.tuning.proposals import LockstepProposals, Proposal, Proposals, Trial
 from ncd_jax.types import Method, PyTree, RunResult
 
 __all__ = ["SearchResult", "Sweep", "compile_sweep", "search"]
@@ -53,7 +52,7 @@ class SearchResult(NamedTuple):
 
 def search(
     sweep: Sweep,
-    proposals: Proposals | LedProposals,
+    proposals: Proposals | LockstepProposals,
     *,
     candidates: int,
     batch: int,
@@ -119,7 +118,7 @@ def _stack(asked: list[Proposal], batch: int) -> dict[str, np.ndarray]:
 
 def _trial(proposal: Proposal, result: RunResult, epochs: int, protocol: Protocol) -> Trial:
     """Sums up the runs `[F, S]` of one candidate that was trained so long."""
-    fold_scores = result.scores.acc.mean(axis=1, dtype=np.float64)
+    fold_scores = result.accuracy.mean(axis=1, dtype=np.float64)
     return Trial(
         number=proposal.number,
         hparams=proposal.hparams,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,32 @@ import numpy as np
 
 from ncd_jax.types import Array, Batch, Goal, Method, NCDData, PyTree, Stage
 
-__all__ = ["begin", "epoch_order", "go_on", "last_stage", "most_wanted", "train"]
+__all__ = ["Training", "begin", "epoch_order", "go_on", "last_stage", "most_wanted", "train"]
+
+
+class Training(NamedTuple):
+    """All that decides a training.
+
+    The order of rows and the noise depend on `key` alone. Under `vmap` over candidates and
+    folds they are drawn and gathered once for all lanes, which pairs the comparison.
+
+    Attributes:
+        key: random key.
+        method: the method.
+        data: all rows.
+        goal: which of them are to be told apart.
+        hparams: of the method.
+        epochs: passes over all rows, shared out among the method's stages.
+        batch_size: most rows in a step.
+    """
+
+    key: Array
+    method: Method
+    data: NCDData
+    goal: Goal
+    hparams: PyTree
+    epochs: int
+    batch_size: int
 
 
 def epoch_order(key: Array, n_rows: int, batch_size: int) -> Array:
@@ -49,23 +75,14 @@ def train(
 ) -> tuple[PyTree, dict[str, Array]]:
     """Trains a method on all rows of `data`, or fits it where it needs no training.
 
-    The order of rows and the noise depend on `key` alone. Under `vmap` over candidates and
-    folds they are drawn and gathered once for all lanes, which pairs the comparison.
-
-    Args:
-        key: random key.
-        method: the method.
-        data: all rows.
-        goal: which of them are to be told apart.
-        hparams: of the method.
-        epochs: passes over all rows, shared out among the method's stages.
-        batch_size: most rows in a step.
+    Arguments are as those of `Training`.
 
     Returns:
         The last state, and the method's info as `f32[epochs]`, means over the steps: what
         all its stages report, `loss` at least. Without training it is one loss of 0: sweeps
         cannot stack what has no size.
     """
+    training = Training(key, method, data, goal, hparams, epochs, batch_size)
     state = method.init(jax.random.split(key, 3)[0], data, goal, hparams)
     if not method.stages:
         return state, {"loss": jnp.zeros(1)}
@@ -73,61 +90,40 @@ def train(
     infos = []
     ends = _ends(method, epochs)
     for stage, first, end in zip(method.stages, [0, *ends], ends, strict=False):
-        epoch = _epoch(key, stage, data, goal, hparams, batch_size)
+        epoch = _epoch(training, stage)
         state, info = jax.lax.scan(epoch, stage.enter(state), jnp.arange(first, end))
         infos.append(info)
     shared = set.intersection(*(set(info) for info in infos))
     return state, {name: jnp.concatenate([info[name] for info in infos]) for name in shared}
 
 
-def begin(
-    key: Array,
-    method: Method,
-    data: NCDData,
-    goal: Goal,
-    hparams: PyTree,
-    *,
-    epochs: int,
-    batch_size: int,
-) -> tuple[PyTree, Array]:
+def begin(training: Training) -> tuple[PyTree, Array]:
     """`train` as far as its last stage, to `go_on` from.
 
     Returns:
         The state with which the last stage begins, and the losses `f32[epochs]` until then, with
         zeros for epochs to come.
     """
-    earlier = method._replace(stages=method.stages[:-1])
-    state, info = train(key, earlier, data, goal, hparams, epochs=epochs, batch_size=batch_size)
-    loss = jnp.zeros(epochs)
-    if earlier.stages:
+    *earlier, last = training.method.stages
+    method = training.method._replace(stages=tuple(earlier))
+    state, info = train(**training._replace(method=method)._asdict())
+    loss = jnp.zeros(training.epochs)
+    if earlier:
         loss = loss.at[: len(info["loss"])].set(info["loss"])
-    return method.stages[-1].enter(state), loss
+    return last.enter(state), loss
 
 
 def go_on(
-    key: Array,
-    method: Method,
-    begun: tuple[PyTree, Array],
-    data: NCDData,
-    goal: Goal,
-    hparams: PyTree,
-    *,
-    span: tuple[Array | int, Array | int],
-    batch_size: int,
+    training: Training, begun: tuple[PyTree, Array], span: tuple[Array | int, Array | int]
 ) -> tuple[PyTree, Array]:
     """More epochs of the last stage: as many as one likes at a time, `train` has them at once.
 
     Args:
-        key: that of `begin`; so are all arguments that are not said here.
-        method: the method.
+        training: that of `begin`.
         begun: what `begin` or this function returned.
-        data: all rows.
-        goal: which of them are to be told apart.
-        hparams: of the method.
         span: the first of these epochs and the first that is none of them; may be traced.
-        batch_size: most rows in a step.
     """
-    epoch = _epoch(key, method.stages[-1], data, goal, hparams, batch_size)
+    epoch = _epoch(training, training.method.stages[-1])
 
     def one(i: Array, so_far: tuple[PyTree, Array]) -> tuple[PyTree, Array]:
         state, info = epoch(so_far[0], i)
@@ -147,14 +143,15 @@ def _ends(method: Method, epochs: int) -> np.ndarray:
 
 
 def _epoch(
-    key: Array, stage: Stage, data: NCDData, goal: Goal, hparams: PyTree, batch_size: int
+    training: Training, stage: Stage
 ) -> Callable[[PyTree, Array], tuple[PyTree, dict[str, Array]]]:
     """The function from a state and the number of an epoch to the next state and its info."""
-    _, key_order, key_step = jax.random.split(key, 3)
+    data, goal = training.data, training.goal
+    _, key_order, key_step = jax.random.split(training.key, 3)
     wanted = jnp.zeros(len(data.x), bool).at[goal.rows].max(goal.mask)
 
     def epoch(state: PyTree, i: Array) -> tuple[PyTree, dict[str, Array]]:
-        order = epoch_order(jax.random.fold_in(key_order, i), len(data.x), batch_size)
+        order = epoch_order(jax.random.fold_in(key_order, i), len(data.x), training.batch_size)
         keys = jax.random.split(jax.random.fold_in(key_step, i), len(order))
 
         def one(state: PyTree, inputs: tuple[Array, Array]) -> tuple[PyTree, dict[str, Array]]:
@@ -162,7 +159,7 @@ def _epoch(
             most = most_wanted(len(goal.rows), len(data.x), len(rows))
             (places,) = jnp.nonzero(wanted[rows], size=most, fill_value=0)
             batch = Batch(data.x[rows], data.y[rows], wanted[rows], places)
-            return stage.step(key, state, batch, hparams)
+            return stage.step(key, state, batch, training.hparams)
 
         state, info = jax.lax.scan(one, state, (keys, order))
         return state, jax.tree.map(jnp.mean, info)

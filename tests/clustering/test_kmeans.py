@@ -9,8 +9,9 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
-from ncd_jax.clustering.kmeans import kmeans, nearest, squared_distances
-from ncd_jax.clustering.lloyd import in_chunks, lloyd
+from ncd_jax.clustering.kmeans import kmeans
+from ncd_jax.clustering.lloyd import in_chunks, lloyd, nearest
+from ncd_jax.clustering.rows import squared_distances
 
 K = 6
 KEY = jax.random.key(0)

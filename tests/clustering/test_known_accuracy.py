@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
-from ncd_jax.clustering.known_accuracy import estimate_by_known_accuracy
+from ncd_jax.clustering.n_clusters import KM_ACC, KSearch, estimate_by_known_accuracy
 
 N, C, MAX = 160, 4, 5
 KEY = jax.random.key(1)
@@ -16,7 +16,9 @@ KEY = jax.random.key(1)
 @pytest.fixture(scope="module")
 def counted(count_traces):
     return count_traces(
-        functools.partial(estimate_by_known_accuracy, n_known=C, max_clusters=MAX, restarts=4)
+        lambda key, x, y, mask, max_rows=2000: estimate_by_known_accuracy(
+            key, x, y, mask, KSearch(MAX, C, KM_ACC, restarts=4, max_rows=max_rows)
+        )
     )
 
 

@@ -7,16 +7,20 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from ncd_jax.clustering.kmeans import kmeans
-from ncd_jax.clustering.n_clusters import best_number, estimate_n_clusters
+from ncd_jax.clustering.n_clusters import KSearch, best_number, estimate_by_validity
 from ncd_jax.clustering.validity import INDICES
 
 N, MAX = 120, 10
 KEY = jax.random.key(1)
 
 
+def estimate_n_clusters(key, x, mask, index="silhouette", most=MAX, **how):
+    return estimate_by_validity(key, x, mask, KSearch(most, 0, index, **{"restarts": 4} | how))
+
+
 @pytest.fixture(scope="module")
 def counted(count_traces):
-    return count_traces(functools.partial(estimate_n_clusters, max_clusters=MAX, restarts=4))
+    return count_traces(estimate_n_clusters)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,7 @@ def test_counts_blobs(k, estimate, counted, blobs):
 @pytest.mark.parametrize("index", INDICES)
 def test_every_index_counts_blobs(index, blobs):
     """Three spots too, of which more clusters than spots cannot be made, or than rows be asked."""
-    run = jax.jit(functools.partial(estimate_n_clusters, max_clusters=MAX, restarts=4, index=index))
+    run = jax.jit(functools.partial(estimate_n_clusters, index=index))
     for k in (2, 4, 7):
         x, _ = blobs([N // k] * (k - 1) + [N - N // k * (k - 1)], 4, seed=k)
         result = run(KEY, x, mask=np.ones(N, bool))
@@ -55,8 +59,8 @@ def test_every_index_counts_blobs(index, blobs):
 @pytest.mark.parametrize("index", INDICES)
 def test_indices_side_by_side_hold_few_copies_of_the_distances(index):
     n = 400
-    run = functools.partial(estimate_n_clusters, max_clusters=MAX, restarts=1, index=index)
-    need = jax.jit(run).lower(KEY, jnp.zeros((n, 4))).compile().memory_analysis()
+    run = functools.partial(estimate_n_clusters, restarts=1, index=index)
+    need = jax.jit(run).lower(KEY, jnp.zeros((n, 4)), jnp.ones(n, bool)).compile().memory_analysis()
     assert need.temp_size_in_bytes < 6 * 4 * n**2
 
 
@@ -99,7 +103,7 @@ def test_sample_of_many_rows(blobs):
     """A third of the unmasked rows tell the number; masked ones are not drawn for it."""
     x, classes = blobs([60] * 6, 4)
     mask = classes < 4
-    run = jax.jit(functools.partial(estimate_n_clusters, max_clusters=MAX, restarts=4, max_rows=80))
+    run = jax.jit(functools.partial(estimate_n_clusters, max_rows=80))
     result = run(KEY, x, mask=mask)
     assert result.k == 4
     assert result.values.max() > 0.8
@@ -141,4 +145,5 @@ def test_tolerance_takes_the_smaller_of_numbers_that_are_level():
     two, four = (silhouette_score(x, np.arange(120) // width) for width in (60, 30))
     assert 0.9 * four < two < 0.97 * four
     for tolerance, expected in ((0.0, 4), (0.03, 4), (0.1, 2)):
-        assert estimate_n_clusters(KEY, x, max_clusters=6, tolerance=tolerance).k == expected
+        found = estimate_n_clusters(KEY, x, jnp.ones(120, bool), most=6, tolerance=tolerance)
+        assert found.k == expected

@@ -13,8 +13,12 @@ from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.clustering.eigenvectors import _orthonormal, leading_eigenpairs
 from ncd_jax.clustering.kmeans import kmeans
-from ncd_jax.clustering.spanning_tree import longest_spanning_edge
-from ncd_jax.clustering.spectral import extend, fit_spectral, kernel_width
+from ncd_jax.clustering.spectral import (
+    extend,
+    fit_spectral,
+    kernel_width,
+    longest_spanning_edge,
+)
 from ncd_jax.networks.projection import unit_rows
 
 KEY = jax.random.key(0)
@@ -190,7 +194,7 @@ def dense(x, min_dist, n_components):
 
 def check_embedding(x, result, expected, n_components):
     values, vectors, degrees = expected
-    np.testing.assert_allclose(result.values[:n_components], values, atol=1e-5)
+    np.testing.assert_allclose(result.pairs.values[:n_components], values, atol=1e-5)
     np.testing.assert_allclose(result.map.degrees, degrees, rtol=1e-3)
     z, found = place(result.map, x)
     np.testing.assert_array_equal(z[:, n_components:], 0)
@@ -206,7 +210,7 @@ def test_training_rows_have_the_eigenvectors_of_the_definition(n, min_dist):
     """Small tables are decomposed exactly, large ones by iteration."""
     x = normal(n, 3) * np.array([[1, 2, 3]], np.float32)
     result = fit(x, everything(x), min_dist, 3)
-    assert result.converged
+    assert result.pairs.converged
     check_embedding(x, result, dense(x, min_dist, 3), 3)
 
 
@@ -216,7 +220,7 @@ def test_masked_rows_take_no_part():
     rows, mask = np.concatenate([x, junk])[order], order < 40
     result = fit(rows, mask, 0.5, 3)
     expected = dense(rows[mask], 0.5, 3)
-    np.testing.assert_allclose(result.values[:3], expected[0], atol=1e-5)
+    np.testing.assert_allclose(result.pairs.values[:3], expected[0], atol=1e-5)
     z, degrees = place(result.map, rows[mask])
     own = np.asarray(z * np.sqrt(degrees)[:, None])[:, :3]
     np.testing.assert_allclose(np.abs(np.sum(own * expected[1], axis=0)), 1, atol=2e-3)
@@ -274,7 +278,8 @@ def test_the_extension_does_not_jump(blobs):
     x, _ = blobs([60, 50, 40], 3, spread=0.8)
     result = fit(x, everything(x), 0.9, WIDTH)
     own_share = 1 / np.mean(result.map.degrees)
-    assert result.values[WIDTH - 1] < own_share, "divided by it, the row itself would count double"
+    # Divided by it, the row itself would count double.
+    assert result.pairs.values[WIDTH - 1] < own_share
     at = place(result.map, x)[0]
     near = place(result.map, x + np.float32(1e-4))[0]
     np.testing.assert_allclose(near, at, atol=0.2 * np.abs(at).max())
@@ -316,7 +321,7 @@ def test_vmap_equals_loop():
     for i in range(3):
         one = fit(x, everything(x), min_dists[i], ns[i], max_landmarks=40)
         lane = jax.tree.map(lambda leaf, i=i: leaf[i], together)
-        np.testing.assert_allclose(lane.values, one.values, atol=1e-5)
+        np.testing.assert_allclose(lane.pairs.values, one.pairs.values, atol=1e-5)
         np.testing.assert_allclose(lane.map.vectors, one.map.vectors, atol=1e-3)
         np.testing.assert_array_equal(lane.rows, one.rows)
         np.testing.assert_array_equal(lane.map.vectors[:, ns[i] :], 0)
@@ -347,7 +352,7 @@ def test_jit_equals_no_jit():
     with jax.disable_jit():
         plain = fit_spectral(KEY, jnp.asarray(x), everything(x), 0.5, 2, width=WIDTH)
         z = extend(plain.map, jnp.asarray(x))[0]
-    np.testing.assert_allclose(compiled.values, plain.values, atol=1e-6)
+    np.testing.assert_allclose(compiled.pairs.values, plain.pairs.values, atol=1e-6)
     np.testing.assert_allclose(place(compiled.map, x)[0], z, atol=1e-4)
 
 

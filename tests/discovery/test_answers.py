@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ncd_jax.clustering import n_clusters
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table
 from ncd_jax.discovery import answers
@@ -15,7 +16,6 @@ from ncd_jax.discovery.problem import prepare
 from ncd_jax.discovery.protocol import fold_method, fold_protocol
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.discovery.tune import best_trials, tune, unselected_scores
-from ncd_jax.tuning import k_estimation
 from ncd_jax.tuning.proposals import Trial
 from ncd_jax.types import UNLABELLED, Clusters, KEstimate
 
@@ -126,11 +126,11 @@ def test_folds_and_novel_rows_have_the_same_index(monkeypatch, table):
     class Told(BaseException):
         pass
 
-    def tell(*args, index, **kwargs):
-        raise Told(index)
+    def tell(key, z, mask, search):
+        raise Told(search.index)
 
     ready = prepare(config_of("dunn"), table, None)
-    monkeypatch.setattr(k_estimation, "estimate_n_clusters", tell)
+    monkeypatch.setattr(n_clusters, "estimate_by_validity", tell)
     with pytest.raises(Told, match="dunn"):
         tune(ready)
     with pytest.raises(Told, match="dunn"):

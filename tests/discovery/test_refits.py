@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ncd_jax.clustering.n_clusters import KSearch
 from ncd_jax.discovery.refits import Training, refit
-from ncd_jax.tuning.k_estimation import KSearch
 from ncd_jax.tuning.train import train
 
 S, EPOCHS, SLOTS = 3, 2, 5

@@ -5,12 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from sklearn.neighbors import NearestCentroid
 
 from ncd_jax.clustering.kmeans import kmeans
-from ncd_jax.clustering.ncd_kmeans import ncd_kmeans
 from ncd_jax.methods import kmeans as plain
 from ncd_jax.methods import ncd_kmeans as ncd
+from ncd_jax.methods.parts import NoHParams
 from ncd_jax.methods.spec import Spec
 from ncd_jax.types import Goal, NCDData
 
@@ -45,7 +44,7 @@ def fold(table):
 
 def discover(method, data, goal):
     """What the package does with a method without training, up to the clusters."""
-    state = method.init(KEY, data, goal, plain.HParams())
+    state = method.init(KEY, data, goal, NoHParams())
     z = method.represent(state, data.x[goal.rows])
     return state, z, method.cluster(KEY, state._replace(opt=None), z, goal.k, goal.mask)
 
@@ -65,8 +64,9 @@ def test_clusters_are_those_of_the_algorithm(name, variant, table):
     else:
         means = np.stack([x[classes == c].mean(axis=0) for c in range(2)])
         power = 1 if variant.endswith("plain") else 2
-        expected = jax.jit(functools.partial(ncd_kmeans, power=power, **options))(
-            KEY, z, 3, means, np.ones(2, bool)
+        known = ncd.State(means, np.ones(2, bool), ())
+        expected = jax.jit(functools.partial(ncd.ncd_kmeans, power=power, **options))(
+            KEY, z, 3, known
         )
     np.testing.assert_allclose(clusters.centroids, expected.centroids, atol=1e-4)
     np.testing.assert_array_equal(clusters.labels, expected.labels)
@@ -85,18 +85,6 @@ def test_new_rows_join_the_nearest_cluster_in_use(name, variant, table):
     expected = cdist(new, clusters.centroids[:3]).argmin(axis=1)
     z = method.represent(state, jnp.asarray(new))
     np.testing.assert_array_equal(method.assign(state, z, clusters.centroids, active), expected)
-
-
-@pytest.mark.parametrize(("name", "variant"), NAMES[:2])
-def test_known_classes_by_nearest_mean(name, variant, table):
-    x, classes = table
-    data, goal = fold(table)
-    method = make(name, variant)
-    state = method.init(KEY, data, goal, plain.HParams())
-    logits = method.known_logits(state, data.x)
-    theirs = NearestCentroid().fit(x[classes < 2], classes[classes < 2])
-    np.testing.assert_array_equal(logits.argmax(axis=1), theirs.predict(x))
-    np.testing.assert_array_equal(logits[:, 2], np.float32(-1e9))
 
 
 @pytest.mark.parametrize("variant", ncd.INFO.variants)

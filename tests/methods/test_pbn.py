@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from ncd_jax.methods import Spec
+from ncd_jax.methods.parts import variables_of
 from ncd_jax.methods.pbn import HParams, pbn
+from ncd_jax.networks.projection import ProjectionNet
 from ncd_jax.types import Goal, NCDData
 
 N, D, C, ROOM, LATENT = 12, 5, 3, 6, 4
@@ -213,8 +215,9 @@ def learnt(blobs):
 
         state = method.init(KEY, data, GOAL, hparams)
         state, info = jax.lax.scan(step, state, jax.random.split(KEY, 60))
-        logits = method.known_logits(state, data.x)
-        return info, logits, method.represent(state, data.x)
+        net = ProjectionNet(6, 3, 8)
+        out = net.apply(variables_of(state), data.x, LATENT, 0.0, train=False)
+        return info, out.logits, method.represent(state, data.x)
 
     return y, {w: train(w) for w in (0.0, 1.0)}
 

@@ -4,9 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ncd_jax.methods.parts import variables_of
 from ncd_jax.methods.spec import Spec
 from ncd_jax.methods.tabular_ncd import INFO, MEMORY, HParams, tabular_ncd
-from ncd_jax.networks.neighbours import Memory, augment
+from ncd_jax.networks.augmentation import Memory, augment
+from ncd_jax.networks.tabular_ncd_net import TabularNCDNet
 from ncd_jax.types import Batch, Goal, NCDData
 
 N, D, C, ROOM, LATENT, SLOTS, K = 18, 5, 3, 6, 4, 5, 3
@@ -308,7 +310,9 @@ def test_finds_blobs(blobs):
         state, _ = jax.lax.scan(step, state, jax.random.split(key, 200))
         z = method.represent(state, data.x[rows])
         found = method.cluster(key, state, z, 3, goal.mask)
-        return found.labels, method.known_logits(state, data.x)
+        net, kinds = TabularNCDNet(8, 3, 8, SLOTS), jnp.ones((len(x), 1))
+        out = net.apply(variables_of(state), data.x, kinds, 8, 0.0, train=False)
+        return found.labels, out.logits[:, :3]
 
     labels, logits = run(KEY)
     table = np.zeros((3, 3), int)

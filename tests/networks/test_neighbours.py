@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import chisquare
 
-from ncd_jax.networks.neighbours import (
+from ncd_jax.networks.augmentation import (
     FAR,
     Memory,
     augment,

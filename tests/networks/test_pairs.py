@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 
-from ncd_jax.networks.pairs import disagreement, pair_cross_entropy, similar_pairs
+from ncd_jax.networks.losses import disagreement, pair_cross_entropy, similar_pairs
 
 N, L, K = 30, 5, 4
 RNG = np.random.default_rng(0)

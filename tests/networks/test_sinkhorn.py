@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.networks.sinkhorn import sinkhorn
+from ncd_jax.networks.relation import sinkhorn
 
 N, K = 40, 5
 PENALTIES = [np.inf, 0.2, 0.0]

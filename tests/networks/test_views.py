@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.networks.views import two_views
+from ncd_jax.networks.augmentation import two_views
 
 N, D = 200, 6
 KEY = jax.random.key(0)

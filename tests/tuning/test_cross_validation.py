@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
+from ncd_jax.clustering.n_clusters import KSearch
 from ncd_jax.tuning.cross_validation import Protocol, SweepData, cross_validate, one_run
-from ncd_jax.tuning.k_estimation import KSearch
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Goal, NCDData
 
@@ -111,7 +111,7 @@ def test_against_other_implementations(sweep, result, toy):
     np.add.at(table, (labels, classes), 1)
     expected = table[linear_sum_assignment(-table)].sum() / len(rows)
     assert result.k[a, f, s] == N_HIDDEN[f]
-    np.testing.assert_allclose(result.scores.acc[a, f, s], expected, rtol=1e-6)
+    np.testing.assert_allclose(result.accuracy[a, f, s], expected, rtol=1e-6)
 
 
 def test_candidates_share_their_noise(sweep):
@@ -137,8 +137,7 @@ def test_a_candidate_that_diverges_harms_no_other(lr, sweep, result):
     assert other.diverged[1].all()
     assert not other.diverged[::2].any()
     assert not result.diverged.any()
-    for score in other.scores:
-        np.testing.assert_array_equal(score[1], 0)
+    np.testing.assert_array_equal(other.accuracy[1], 0)
     for a in (0, 2):
         check_equal(take(result, a), take(other, a))
 
@@ -149,7 +148,7 @@ def test_answers_are_for_scoring_only(sweep, result):
     other = sweep(hidden_y=jnp.asarray(random))
     check_equal(result.loss, other.loss)
     check_equal(result.k, other.k)
-    assert other.scores.acc.mean() < result.scores.acc.mean()
+    assert other.accuracy.mean() < result.accuracy.mean()
 
 
 def test_names_of_hidden_classes_do_not_matter(sweep, result):
@@ -169,7 +168,7 @@ def test_padding_does_not_matter(sweep, result):
 
 def test_finds_the_number_of_hidden_blobs(result):
     assert (np.asarray(result.k) == np.array(N_HIDDEN)[:, None]).mean() > 0.9
-    assert result.scores.acc.mean() > 0.95
+    assert result.accuracy.mean() > 0.95
 
 
 @pytest.mark.parametrize("sweep", [True], ids=["k known"], indirect=True)

@@ -81,9 +81,9 @@ for n in (8, 1):
     results.append(by_candidate(gather(flat), 3, 3))
     assert len(flat.k.sharding.device_set) == n
 jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *results)
-assert results[0].scores.acc.shape == (3, 3, 1)
+assert results[0].accuracy.shape == (3, 3, 1)
 
-from ncd_jax.tuning.rungs import compile_rungs
+from ncd_jax.tuning.halving import compile_rungs
 from tests.toy_fixtures import HParams, make_toy
 
 protocol = dataclasses.replace(protocol, epochs=4, rungs=2)

@@ -70,4 +70,4 @@ def test_the_sweep_never_visits_the_host(toy, table, folds, toy_hparams):
     placed = jax.device_put((data, hparams), program.input_shardings[0])
     with jax.transfer_guard("disallow"):
         result = jax.block_until_ready(program(*placed))
-    assert result.scores.acc.shape == (2, len(hidden), 1)
+    assert result.accuracy.shape == (2, len(hidden), 1)

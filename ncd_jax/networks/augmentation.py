@@ -1,9 +1,9 @@
-"""Random points between a row and one of its neighbours, with a memory of earlier rows.
+"""Rows that are like other rows: between a row and a neighbour, or with entries of others.
 
-What is no number has nothing between: as in SMOTE-NC, a category becomes the most frequent one
-of the neighbours.
+Neighbours are looked for in a batch and a memory of earlier rows. What is no number has nothing
+between: as in SMOTE-NC, a category becomes the most frequent one of the neighbours.
 
-Neighbours are the most cosine-similar rows of the same kind, labelled or unlabelled. They are
+They are the most cosine-similar rows of the same kind, labelled or unlabelled, and are
 found without sorting: distances become whole numbers, and the one of a given rank is found bit
 by bit, by counting, for any traced rank. As the distances say nothing of labels, all lanes of a
 sweep share them, cut into bits that are packed 32 rows a word.
@@ -20,11 +20,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.networks.categories import Blocks, block_of_column, largest, leading, members, packed
+from ncd_jax.networks.categories import (
+    Blocks,
+    block_of_column,
+    first_columns,
+    largest,
+    leading,
+    members,
+    packed,
+)
 from ncd_jax.networks.projection import unit_rows
 from ncd_jax.types import Array
 
-__all__ = ["FAR", "Memory", "augment", "distance_levels", "empty_memory", "level_of_rank", "push"]
+__all__ = [
+    "FAR",
+    "Memory",
+    "augment",
+    "distance_levels",
+    "empty_memory",
+    "level_of_rank",
+    "push",
+    "two_views",
+]
 
 BITS = 15
 FAR = 2**BITS - 1
@@ -210,3 +227,39 @@ def _pool(memory: Memory, x: Array, labelled: Array) -> Memory:
     """The memory with all rows of a batch behind it."""
     rows = Memory(x, labelled, jnp.ones(len(x), bool))
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), memory, rows)
+
+
+def two_views(key: Array, x: Array, mask_rate: Array, noise: Array, blocks: Blocks = ()) -> Array:
+    """Two views `f32[2, n, d]` of rows: some entries from other rows, and noise on all numbers.
+
+    An entry that is replaced comes from the same column of another row: a draw from the column's
+    marginal. All replacements of a column come from equally far down the batch, whose order is
+    random, so a view costs one random number a column and not a permutation. What is drawn does
+    not depend on the rates: under `vmap` over rates it is drawn once. A category is one entry: all
+    columns of its block are replaced by those of the same row, or none, and it has no noise.
+
+    Source: Bahri et al., "SCARF: self-supervised contrastive learning using random feature
+    corruption", ICLR 2022.
+
+    Args:
+        key: random key.
+        x: `f32[n, d]`, the rows of one batch.
+        mask_rate: share of entries that are replaced.
+        noise: standard deviation of the Gaussian noise, as a multiple of that of the column.
+        blocks: columns of each category; see `networks.categories`.
+    """
+    chex.assert_rank(x, 2)
+    n, d = x.shape
+    key_rows, key_mask, key_noise = jax.random.split(key, 3)
+    away = jax.random.randint(key_rows, (2, 1, d), 1, max(n, 2))
+    # Sixteen random bits decide about an entry: the rate is off by at most 2^-16.
+    bits = jax.random.bits(key_mask, (2, n, d), jnp.uint16)
+    scale = jnp.std(x, axis=0)
+    if blocks:
+        first = first_columns(blocks, d)
+        away, bits = away[..., first], bits[..., first]
+        scale = scale.at[members(blocks)].set(0.0)
+    others = x[(jnp.arange(n)[None, :, None] + away) % n, jnp.arange(d)]
+    replaced = bits.astype(jnp.float32) < mask_rate * 2**16
+    jitter = scale[None, None, :] * jax.random.normal(key_noise, (2, n, d), x.dtype)
+    return jnp.where(replaced, others, x) + noise * jitter

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.sample import draw_rows
+from ncd_jax.clustering.rows import draw_rows
 
 KEY = jax.random.key(0)
 

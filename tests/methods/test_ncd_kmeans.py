@@ -7,8 +7,8 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from ncd_jax.clustering.ncd_kmeans import ncd_kmeans
 from ncd_jax.clustering.starts import draw_starts
+from ncd_jax.methods.ncd_kmeans import State, ncd_kmeans
 
 K, C = 4, 3
 KEY = jax.random.key(0)
@@ -29,7 +29,8 @@ def problem():
 
 @functools.partial(jax.jit, static_argnames="power")
 def fit(key, x, k, means, present, mask, power=2):
-    return ncd_kmeans(key, x, k, means, present, max_clusters=K, mask=mask, power=power, restarts=4)
+    known = State(means, present, ())
+    return ncd_kmeans(key, x, k, known, max_clusters=K, mask=mask, power=power, restarts=4)
 
 
 def run(x, k, means, *, present=None, mask=None, power=2):
@@ -59,7 +60,7 @@ def starts(x, k, means, power=2):
     away = cdist(x, means, "sqeuclidean").min(axis=1).astype(np.float32)
     ones = np.ones(len(x), np.float32)
     for key in jax.random.split(KEY, 4):
-        yield np.asarray(draw_once(key, x, ones, k, away, max_clusters=K, power=power))[:k]
+        yield np.asarray(draw_once(key, x, ones, away, k, max_clusters=K, power=power))[:k]
 
 
 @POWERS
@@ -92,7 +93,7 @@ def test_draws_are_away_from_known_centroids(power):
     away = cdist(x, known, "sqeuclidean").min(axis=1).astype(np.float32)
     draw = functools.partial(draw_starts, max_clusters=2, power=power)
     many = jax.jit(jax.vmap(draw, in_axes=(0, None, None, None, None)))
-    new = many(jax.random.split(KEY, draws), x, weight, 2, away)[:, :, 0]
+    new = many(jax.random.split(KEY, draws), x, weight, away, 2)[:, :, 0]
     first = 3.0**power / (1 + 3.0**power)
     error = 4 * np.sqrt(0.25 / draws)
     np.testing.assert_allclose(np.mean(new[:, 0] == 3), first, atol=error)

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.tuning.climbing import form_of
 from ncd_jax.tuning.cross_validation import Protocol, SweepData, cross_validate
-from ncd_jax.tuning.rungs import Climb, Rung, compile_rungs, plan_rungs
+from ncd_jax.tuning.halving import Climb, Rung, compile_rungs, plan_rungs, what_varies
 from ncd_jax.types import Stage
 
 F, S, EPOCHS = 3, 2, 8
@@ -61,7 +60,7 @@ def until(toy, data, toy_hparams):
 
 
 def worth(result):
-    return result.scores.acc.mean((1, 2), np.float64)
+    return result.accuracy.mean((1, 2), np.float64)
 
 
 @pytest.mark.parametrize("lanes", [40, 1], ids=["side by side", "one by one"])
@@ -121,9 +120,9 @@ def test_rungs_are_in_the_last_stage(toy, data, toy_hparams):
 
 def test_what_runs_share_is_found(toy, data, toy_hparams):
     """Of the toy's state only the count of steps; its scale begins alike and then differs."""
-    form = form_of(toy, data, toy_hparams({"lr": LR}), protocol_of(EPOCHS, 3))
-    state, loss = jax.tree.unflatten(form.tree, form.varies)
-    assert state == (True, True, True, False)
+    found = what_varies(toy, data, toy_hparams({"lr": LR}), protocol_of(EPOCHS, 3))
+    state, loss = jax.tree.unflatten(*found)
+    assert state == (True, False)
     assert loss
 
 
