@@ -28,7 +28,11 @@ class Encoder:
 
     @classmethod
     def fit(cls, frame: pd.DataFrame, columns: Sequence[Column]) -> "Encoder":
-        """Measures all rows of the training table, known and unlabelled alike."""
+        """Measures all rows of the training table, known and unlabelled alike.
+
+        Columns go by their names, so that their order in the table plays no part.
+        """
+        columns = sorted(columns, key=lambda column: column.name)
         return cls(tuple(_fit(column, frame[column.name]) for column in columns))
 
     @property

@@ -14,6 +14,7 @@ from ncd_jax.read.cells import numbers
 from ncd_jax.read.columns import Column, Reading, TableReading
 from ncd_jax.read.describe import Description, describe
 from ncd_jax.read.dtypes import to_frame
+from ncd_jax.read.false_rows import without_false_rows
 from ncd_jax.read.files import read_raw
 from ncd_jax.read.labels import read_labels
 from ncd_jax.read.leakage import tell_tales
@@ -67,7 +68,7 @@ def read_table(
 
     raw = _load(source, choose, options)
     try:
-        raw = raw.without_blank_rows(features)
+        raw = without_false_rows(raw, features, label)
         with Mistakes() as mistakes:
             labels = mistakes.add(read_labels, raw.frame[label], label, unlabelled)
             found = mistakes.add(describe, raw, features, options)
