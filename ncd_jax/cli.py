@@ -218,6 +218,7 @@ def _read_options(given: FlagValues) -> Any:
         numbers=given.numbers or (),
         dates=given.dates or (),
         categories=given.categories or (),
+        circular=given.circular or (),
         missing=given.missing or (),
         encoding=given.encoding or "",
         decimal=given.decimal or "",

@@ -51,6 +51,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
         "dates", "Columns that are dates; NAME:dmy or NAME:mdy says whether day or month is first."
     )
     names("categories", "Columns that are categories, such as numbers that are codes.")
+    names("circular", "Columns that begin again, and after what: direction:360,hour:24.")
     names("missing", "Words that mean an empty cell, beside NA, ?, #N/A and the like.")
     text("encoding", "Encoding of the table [found]; utf-8, cp1252, utf-16, ...")
     text("decimal", "Mark of fractions in the table, point or comma [found].")

@@ -11,7 +11,8 @@ What becomes of a column:
 * numeric: empty cells get the median; then mean 0 and variance 1, wild cells aside. Where cells
   were empty in training, a pair of columns says whether one was.
 * date: the time itself and, as sine and cosine, the day in the year, in the week and the time
-  of day, less what does not vary. Together they have variance 1.
+  of day, less what does not vary. Together they have variance 1. Of times of day, and of numbers
+  that begin again, there is a place on a circle, whose sine and cosine have one scale.
 * boolean and category: a column for each word, for empty cells if there were any, and one for
   all words that are less frequent than the first `MAX_CATEGORIES - 1`. New words count as
   such an infrequent one; where there is none, all columns are 0. The column that is set holds
@@ -145,20 +146,36 @@ class NumberCode:
         """Measures a column of the training table, which has at least one cell that is filled."""
         values = _values(column, cells)
         empty = np.isnan(values)
+        missing, period = bool(empty.any()), _period(column)
+        if period:
+            return cls._of_circle(column, values[~empty], missing)
         fill = _median(values[~empty])
         values = _filled(values, empty, fill)
         whole = measure(values)
         parts, mean, scale = [], [], []
         for name in ("value",) if column.kind == "numeric" else _DATE_PARTS:
-            part = whole if name in ("value", "time") else measure(_part(name, values), clip=False)
-            if name == "value" or np.ptp(_part(name, values)) or name == "time":
-                parts.append(name)
-                mean.append(part.mean)
-                scale.append(part.scale)
+            if name in ("value", "time"):
+                part = whole
+            elif np.ptp(turns := _part(name, values)):
+                part = measure(turns, clip=False)
+            else:
+                continue
+            parts.append(name)
+            mean.append(part.mean)
+            scale.append(part.scale)
         weight = np.sqrt(len(parts))
         scales = tuple(float(s * weight) for s in scale)
-        missing = bool(empty.any())
         return cls(column, fill, tuple(parts), tuple(mean), scales, missing, whole.low, whole.high)
+
+    @classmethod
+    def _of_circle(cls, column: Column, values: np.ndarray, missing: bool) -> "NumberCode":
+        """Empty cells get the mean direction."""
+        period = _period(column)
+        ends = np.stack([_part(name, values, period) for name in _CIRCLE])
+        mean = ends.mean(axis=1)
+        scale = float(np.sqrt(ends.var(axis=1).sum())) or 1.0
+        fill = float(np.arctan2(*mean) / (2 * np.pi) % 1 * period)
+        return cls(column, fill, _CIRCLE, tuple(map(float, mean)), (scale, scale), missing)
 
     def blocks(self, start: int) -> list[Block]:
         """What it is encoded as, from column `start` on."""
@@ -181,7 +198,7 @@ class NumberCode:
         values = _filled(values, empty, self.fill)
         facts = zip(self.parts, self.mean, self.scale, strict=True)
         for i, (name, mean, scale) in enumerate(facts):
-            part = _part(name, values)
+            part = _part(name, values, _period(self.column))
             if name in ("value", "time"):
                 part = np.clip(part, self.low, self.high)
             out[:, i] = rounded((part - mean) / scale)
@@ -190,6 +207,12 @@ class NumberCode:
 
 
 _DATE_PARTS = ("time", "year_sin", "year_cos", "week_sin", "week_cos", "day_sin", "day_cos")
+_CIRCLE = ("sin", "cos")
+
+
+def _period(column: Column) -> float:
+    """After what the values of a column begin again; 0 where they do not."""
+    return 1.0 if column.order == "clock" else column.period
 
 
 def _values(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray:
@@ -209,10 +232,13 @@ def _filled(values: np.ndarray, empty: np.ndarray, fill: float) -> np.ndarray:
     return np.where(empty, fill, values) if empty.any() else values
 
 
-def _part(name: str, values: np.ndarray) -> np.ndarray:
-    """A part of dates, given as days since 1970."""
+def _part(name: str, values: np.ndarray, period: float = 0.0) -> np.ndarray:
+    """A part of numbers, of a place on a circle, or of dates, given as days since 1970."""
     if name in ("value", "time"):
         return values
+    if name in _CIRCLE:
+        angle = 2 * np.pi * (values / period % 1)
+        return np.sin(angle) if name == "sin" else np.cos(angle)
     date = np.floor(values)
     if name.startswith("year"):
         day = date.astype("datetime64[D]")

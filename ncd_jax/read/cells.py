@@ -8,7 +8,7 @@ from pandas.api import types
 
 from ncd_jax.errors import UserError
 from ncd_jax.read.columns import Column
-from ncd_jax.read.date_words import Order, dates_of, day_order, durations_of
+from ncd_jax.read.date_words import Order, clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import MARKS, is_gap
 from ncd_jax.read.names import show
 from ncd_jax.read.number_words import evidence, numbers_of
@@ -100,7 +100,9 @@ def times(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray
         gaps = dates_of(column.gaps, "")
         return np.where(np.isin(found, gaps[~np.isnat(gaps)]), nothing, found)
     words = _filled(column, words_of(cells), soft=True)
-    if column.order == "compact":
+    if column.order == "clock":
+        found = clock_of(words.words)
+    elif column.order == "compact":
         found = compact_dates(numbers_of(words.words, ".").values)
     else:
         found = dates_of(words.words, _order(column, words.words))

@@ -82,7 +82,7 @@ def test_a_wild_cell_moves_nothing_but_itself(wild, n):
     others = np.arange(n) != 7
     bound = abs(out[7, 0])
     assert 4 < bound < 30
-    np.testing.assert_allclose(out[others], calm[others], atol=0.12 + 2 * bound / n)
+    np.testing.assert_allclose(out[others], calm[others], atol=0.1 + 45 / n)
     # Rows that come later are clipped at the same bound.
     np.testing.assert_array_equal(fitted.apply(x[7:8] * 100)[0, 0], out[7, 0])
 
