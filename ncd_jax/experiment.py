@@ -142,7 +142,7 @@ def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None
     seconds = seconds_of(shares, labels, sure)
     names = [model.classes[label] for label in labels.tolist()]
     answer = Assignments(
-        rows=np.arange(len(names)),
+        rows=new.rows,
         labels=names,
         confidence=sure,
         runners_up=seconds.names(model.classes),
@@ -157,6 +157,7 @@ def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None
         sizes={name: size for name, size in zip(model.classes, sizes, strict=True) if size},
         n_unfamiliar=int(np.sum(familiar < 1)),
         usual=math.nan if model.reference is None else float(model.reference.usual),
+        notes=new.notes,
     )
 
 

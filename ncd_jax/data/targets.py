@@ -14,6 +14,7 @@ from ncd_jax.read.describe import describe
 from ncd_jax.read.dtypes import to_labels
 from ncd_jax.read.false_rows import without_false_rows
 from ncd_jax.read.raw import RawTable
+from ncd_jax.read.vectors import split_vectors
 from ncd_jax.read.words import as_text
 from ncd_jax.types import UNLABELLED
 
@@ -97,6 +98,7 @@ def make_table(frame: pd.DataFrame, targets: Targets, wanted: bool) -> Table:
     if not wanted:
         raw = without_false_rows(raw, columns)
         y = y if raw.rows is None else y[raw.rows]
+    raw, columns = split_vectors(raw, columns)
     found = describe(raw, columns, wanted=columns if wanted else ())
     classes = tuple(as_text(name) for name in targets.classes.tolist())
     return encoded_table("table", raw, found, classes, y, found.readings)

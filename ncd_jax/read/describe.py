@@ -95,14 +95,7 @@ def describe(
         UserError: columns cannot be used as they are, all of which are named, or none is left.
     """
     options = options or ReadOptions()
-    wanted = {
-        *wanted,
-        *(options.columns or ()),
-        *options.numbers,
-        *options.orders,
-        *options.categories,
-        *options.periods,
-    }
+    wanted = {*wanted, *(options.columns or ()), *options.wished}
     words, plain, errors = {}, {}, []
     for name in features:
         try:
@@ -165,8 +158,7 @@ def describe(
 
 def _has_wish(name: str, options: ReadOptions) -> bool:
     """Whether somebody wants a column in a way that asks for its words."""
-    wished = (*options.numbers, *options.orders, *options.categories, *options.periods)
-    return bool(options.missing) or name in wished
+    return bool(options.missing) or name in options.wished
 
 
 def _with_numbers(frame: pd.DataFrame, plain: Mapping[str, PlainNumbers]) -> pd.DataFrame:

@@ -59,10 +59,11 @@ def without_false_rows(raw: RawTable, features: Sequence[str], label: str = "") 
 
     Args:
         raw: the table.
-        features: names of columns without the label.
+        features: names of columns without the label; none where rows without a cell are to stay,
+            as new rows do.
         label: the column of class names, if there is one.
     """
-    raw = _without_blank(raw, features)
+    raw = _without_blank(raw, features) if features else raw
     raw = _without_headers(raw)
     raw = _without_units(raw, label)
     return _without_summaries(raw, label)

@@ -83,6 +83,11 @@ class ReadOptions:
         }
 
     @property
+    def wished(self) -> list[str]:
+        """Features that somebody says the kind of."""
+        return [*self.numbers, *self.orders, *self.categories, *self.periods]
+
+    @property
     def copied(self) -> list[str]:
         """Columns that are copied to the answer."""
         return list(dict.fromkeys([*([self.id] if self.id else []), *self.keep]))

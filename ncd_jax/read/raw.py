@@ -34,6 +34,11 @@ class RawTable:
         """Between the cells of a file; empty where there is none."""
         return self.facts.get("separator", "")
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The number of each row in the table, `i[n]`."""
+        return np.arange(len(self.frame)) if self.rows is None else self.rows
+
     def number(self, row: int) -> int:
         """The number in the table of a row of the frame."""
         return row if self.rows is None else int(self.rows[row])
@@ -44,12 +49,11 @@ class RawTable:
 
     def without(self, left_out: np.ndarray, note: str) -> "RawTable":
         """The same without rows `bool[n]`, and a note on them; others keep their numbers."""
-        rows = np.arange(len(left_out)) if self.rows is None else self.rows
         return dataclasses.replace(
             self,
             frame=self.frame[~left_out].reset_index(drop=True),
             lines=None if self.lines is None else self.lines[~left_out],
-            rows=rows[~left_out],
+            rows=self.numbers[~left_out],
             notes=(*self.notes, note),
         )
 
