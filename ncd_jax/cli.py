@@ -225,6 +225,7 @@ def _read_options(given: FlagValues) -> Any:
         missing=given.missing or (),
         encoding=given.encoding or "",
         decimal=given.decimal or "",
+        max_gb=given.max_gb,
         sheet=given.sheet or "",
         id=given.id or "",
         keep=given.keep or (),

@@ -12,6 +12,7 @@ from ncd_jax.data.encode import Encoder
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.read.again import read_again
+from ncd_jax.read.bounds import Choose
 from ncd_jax.read.cells import numbers
 from ncd_jax.read.columns import Column, Reading, TableReading
 from ncd_jax.read.describe import Description, describe
@@ -23,7 +24,6 @@ from ncd_jax.read.leakage import tell_tales
 from ncd_jax.read.names import Mistakes, checked_names, find_names
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable, is_empty
-from ncd_jax.read.text_files import Choose
 from ncd_jax.read.vectors import source_of, split_vectors
 
 __all__ = [

@@ -26,6 +26,7 @@ class ReadOptions:
         missing: words that mean an empty cell in every feature.
         encoding: of a text file.
         decimal: mark of fractions, `.` or `,`.
+        max_gb: most that a table may hold unpacked, in gigabytes.
         sheet: of an Excel file: its name, or its number from 1 on.
         id: a column that names the rows; no feature, copied to the answer.
         keep: columns that are copied to the answer.
@@ -40,6 +41,7 @@ class ReadOptions:
     missing: Collection[str] = ()
     encoding: str = ""
     decimal: str = ""
+    max_gb: float = 8.0
     sheet: str = ""
     id: str = ""
     keep: Collection[str] = ()
