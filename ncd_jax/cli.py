@@ -57,6 +57,9 @@ def assign(given: FlagValues) -> None:
     """Gives rows that a run has not seen one of its classes, known or novel."""
     if not (given.table and given.workdir):
         raise UserError("--mode=assign needs the new rows and a run; give --table and --workdir")
+    decided = ("columns", "drop", "numbers", "dates", "categories", "circular", "unlabelled")
+    if said := [name for name in decided if given[name].present]:
+        raise UserError(f"--mode=assign reads columns as the run did; leave --{said[0]} out")
     from ncd_jax.experiment import assign_rows
     from ncd_jax.store.workdir import Workdir
 
@@ -218,9 +221,11 @@ def _read_options(given: FlagValues) -> Any:
         numbers=given.numbers or (),
         dates=given.dates or (),
         categories=given.categories or (),
+        circular=given.circular or (),
         missing=given.missing or (),
         encoding=given.encoding or "",
         decimal=given.decimal or "",
+        max_gb=given.max_gb,
         sheet=given.sheet or "",
         id=given.id or "",
         keep=given.keep or (),

@@ -140,7 +140,7 @@ def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None
     names = [model.classes[label] for label in said.labels.tolist()]
     runners_up, runner_up_confidence = second_of(said.shares, said.labels, said.confidence)
     answer = Assignments(
-        rows=np.arange(len(names)),
+        rows=new.rows,
         labels=names,
         confidence=said.confidence,
         runners_up=[model.classes[label] if label >= 0 else "" for label in runners_up.tolist()],
@@ -155,6 +155,7 @@ def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None
         sizes={name: size for name, size in zip(model.classes, sizes, strict=True) if size},
         n_unfamiliar=int(np.sum(said.unfamiliar)),
         usual=float(model.reference.usual),
+        notes=new.notes,
     )
 
 

@@ -51,9 +51,13 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
         "dates", "Columns that are dates; NAME:dmy or NAME:mdy says whether day or month is first."
     )
     names("categories", "Columns that are categories, such as numbers that are codes.")
+    names("circular", "Columns that begin again, and after what: direction:360,hour:24.")
     names("missing", "Words that mean an empty cell, beside NA, ?, #N/A and the like.")
     text("encoding", "Encoding of the table [found]; utf-8, cp1252, utf-16, ...")
     text("decimal", "Mark of fractions in the table, point or comma [found].")
+    flags.DEFINE_float(
+        "max_gb", 8.0, "Most that a table may hold unpacked, in gigabytes.", flag_values=values
+    )
     text("sheet", "Sheet of an Excel file, its name or number [the first].")
     text("id", "Column that names the rows; it goes into the answer and is no feature.")
     names("keep", "Columns that are copied into the answer.")
@@ -178,7 +182,8 @@ def _no_such_flag(flag: str, argv: Sequence[str], keys: Sequence[str]) -> str:
         known = {key: f"--config.{key}" for key in keys}
         known |= {key.rpartition(".")[2]: f"--config.{key}" for key in keys}
         known |= {name: f"--{name}" for name in define_flags()}
-        close = difflib.get_close_matches(name, known, 1)
+        close = difflib.get_close_matches(name, known, 5)
+        close.sort(key=lambda key: sorted(key) != sorted(name))  # two letters that changed places
         remedy = f"did you mean {known[close[0]]}?" if close else "--help shows what there is"
     return f"there is no flag --{flag}; {remedy}"
 

@@ -157,8 +157,10 @@ def test_new_rows_of_a_frame(fitted, mixed):
     np.testing.assert_array_equal(again.predict_proba(new), fitted.predict_proba(new))
     with pytest.raises(ValueError, match="same order"):
         fitted.predict(new[["ready", "size", "colour", "bought"]])
-    with pytest.raises(ValueError, match=r"'size' has cells that are not numbers: row 1 'two'"):
-        fitted.predict(new.assign(size=["1", "two", "3", "4"]))
+    with pytest.warns(UserWarning, match=r"'size' has 'two' \(row 1\) among its numbers"):
+        odd = fitted.predict(new.assign(size=["1", "two", "3", "4"]))
+    gap = fitted.predict(new.assign(size=[1, None, 3, 4]))
+    np.testing.assert_array_equal(odd, gap)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,18 @@
 """A column of any kind as numbers of one scale, and the record of how, for rows that come later.
 
 What is measured is measured by scikit-learn, on all rows of the training table and never on a
-label: `SimpleImputer(strategy="median")`, `StandardScaler` and `OneHotEncoder(max_categories,
-handle_unknown="infrequent_if_exist")`. What they found is kept as numbers and words, and applied
-here with the same arithmetic, so a model is stored without pickle and does not depend on the
-release of scikit-learn that reads it.
+label: `OneHotEncoder(max_categories, handle_unknown="infrequent_if_exist")`; or as
+`SimpleImputer(strategy="median")` and `StandardScaler` would, but for wild cells; see `scale`.
+What was found is kept as numbers and words, so a model is stored without pickle and does not
+depend on the release of scikit-learn that reads it.
 
 What becomes of a column:
 
-* numeric: empty cells get the median; then mean 0 and variance 1. Where cells were empty in
-  training, a pair of columns says whether one was.
+* numeric: empty cells get the median; then mean 0 and variance 1, wild cells aside. Where cells
+  were empty in training, a pair of columns says whether one was.
 * date: the time itself and, as sine and cosine, the day in the year, in the week and the time
-  of day, less what does not vary. Together they have variance 1.
+  of day, less what does not vary. Together they have variance 1. Of times of day, and of numbers
+  that begin again, there is a place on a circle, whose sine and cosine have one scale.
 * boolean and category: a column for each word, for empty cells if there were any, and one for
   all words that are less frequent than the first `MAX_CATEGORIES - 1`. New words count as
   such an infrequent one; where there is none, all columns are 0. The column that is set holds
@@ -24,9 +25,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder
 
+from ncd_jax.data.scale import measure, rounded
 from ncd_jax.read.cells import Where, by_row, level_words, numbers, times
 from ncd_jax.read.columns import MAX_CATEGORIES, Column
 from ncd_jax.read.date_words import days_between
@@ -42,10 +43,8 @@ of k-means on hidden classes, a variance of 1 for each category was better on so
 against 0.64), and much worse on penguins (0.33 against 0.82) and eucalyptus (0.09 against 0.17).
 """
 
-_LIMIT = 1e6
-"""Furthest that a new row can be out, in standard deviations. Training rows never are."""
-
 _YEAR, _WEEK = 365.25, 7.0
+_MOST = float(np.finfo(float).max)
 
 
 class Block(NamedTuple):
@@ -129,6 +128,8 @@ class NumberCode:
         mean: of each part.
         scale: of each part; what it is divided by.
         missing: whether a pair of columns says if the cell is empty.
+        low: what values below count as.
+        high: what values above count as.
     """
 
     column: Column
@@ -137,35 +138,44 @@ class NumberCode:
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     missing: bool
+    low: float = -_MOST
+    high: float = _MOST
 
     @classmethod
     def fit(cls, column: Column, cells: pd.Series) -> "NumberCode":
         """Measures a column of the training table, which has at least one cell that is filled."""
         values = _values(column, cells)
         empty = np.isnan(values)
-        # Squares of large numbers may overflow. A power of two changes no digit.
-        unit = 2.0 ** (np.frexp(np.nanmax(np.abs(values)))[1] - 1)
-        imputer = SimpleImputer(strategy="median").fit((values / unit)[:, None])
-        fill = float(imputer.statistics_[0] * unit)
+        missing, period = bool(empty.any()), _period(column)
+        if period:
+            return cls._of_circle(column, values[~empty], missing)
+        fill = _median(values[~empty])
         values = _filled(values, empty, fill)
+        whole = measure(values)
         parts, mean, scale = [], [], []
         for name in ("value",) if column.kind == "numeric" else _DATE_PARTS:
-            part = _part(name, values)
-            if name != "value" and np.ptp(part) == 0:
+            if name in ("value", "time"):
+                part = whole
+            elif np.ptp(turns := _part(name, values)):
+                part = measure(turns, clip=False)
+            else:
                 continue
-            scaler = StandardScaler().fit((part / unit)[:, None])
             parts.append(name)
-            mean.append(float(scaler.mean_[0] * unit))
-            scale.append(float(scaler.scale_[0] * unit))
+            mean.append(part.mean)
+            scale.append(part.scale)
         weight = np.sqrt(len(parts))
-        return cls(
-            column,
-            fill,
-            tuple(parts),
-            tuple(mean),
-            tuple(float(s * weight) for s in scale),
-            bool(empty.any()),
-        )
+        scales = tuple(float(s * weight) for s in scale)
+        return cls(column, fill, tuple(parts), tuple(mean), scales, missing, whole.low, whole.high)
+
+    @classmethod
+    def _of_circle(cls, column: Column, values: np.ndarray, missing: bool) -> "NumberCode":
+        """Empty cells get the mean direction."""
+        period = _period(column)
+        ends = np.stack([_part(name, values, period) for name in _CIRCLE])
+        mean = ends.mean(axis=1)
+        scale = float(np.sqrt(ends.var(axis=1).sum())) or 1.0
+        fill = float(np.arctan2(*mean) / (2 * np.pi) % 1 * period)
+        return cls(column, fill, _CIRCLE, tuple(map(float, mean)), (scale, scale), missing)
 
     def blocks(self, start: int) -> list[Block]:
         """What it is encoded as, from column `start` on."""
@@ -187,14 +197,22 @@ class NumberCode:
         empty = np.isnan(values)
         values = _filled(values, empty, self.fill)
         facts = zip(self.parts, self.mean, self.scale, strict=True)
-        with np.errstate(over="ignore"):
-            for i, (name, mean, scale) in enumerate(facts):
-                out[:, i] = np.clip((_part(name, values) - mean) / scale, -_LIMIT, _LIMIT)
+        for i, (name, mean, scale) in enumerate(facts):
+            part = _part(name, values, _period(self.column))
+            if name in ("value", "time"):
+                part = np.clip(part, self.low, self.high)
+            out[:, i] = rounded((part - mean) / scale)
         if self.missing:
             _write_one_hot(out[:, len(self.parts) :], empty.astype(np.int64))
 
 
 _DATE_PARTS = ("time", "year_sin", "year_cos", "week_sin", "week_cos", "day_sin", "day_cos")
+_CIRCLE = ("sin", "cos")
+
+
+def _period(column: Column) -> float:
+    """After what the values of a column begin again; 0 where they do not."""
+    return 1.0 if column.order == "clock" else column.period
 
 
 def _values(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray:
@@ -204,14 +222,23 @@ def _values(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarr
     return numbers(column, cells, where)
 
 
+def _median(values: np.ndarray) -> float:
+    """The median; halves are added up, as the sum of two large numbers may overflow."""
+    low, high = np.quantile(values, 0.5, method="lower"), np.quantile(values, 0.5, method="higher")
+    return float(low / 2 + high / 2) if low != high else float(low)
+
+
 def _filled(values: np.ndarray, empty: np.ndarray, fill: float) -> np.ndarray:
     return np.where(empty, fill, values) if empty.any() else values
 
 
-def _part(name: str, values: np.ndarray) -> np.ndarray:
-    """A part of dates, given as days since 1970."""
+def _part(name: str, values: np.ndarray, period: float = 0.0) -> np.ndarray:
+    """A part of numbers, of a place on a circle, or of dates, given as days since 1970."""
     if name in ("value", "time"):
         return values
+    if name in _CIRCLE:
+        angle = 2 * np.pi * (values / period % 1)
+        return np.sin(angle) if name == "sin" else np.cos(angle)
     date = np.floor(values)
     if name.startswith("year"):
         day = date.astype("datetime64[D]")

@@ -11,7 +11,7 @@ import pandas as pd
 from ncd_jax.data.column_codes import Block, NumberCode, WordCode
 from ncd_jax.read.cells import Where, by_row
 from ncd_jax.read.columns import Column
-from ncd_jax.read.names import Mistakes, find_name
+from ncd_jax.read.names import Mistakes, find_names
 
 __all__ = ["Encoder"]
 
@@ -22,14 +22,22 @@ class Encoder:
 
     Attributes:
         codes: how each column is encoded.
+        copied: columns of the training table that are copied into answers, and are so of new rows.
     """
 
     codes: tuple[NumberCode | WordCode, ...]
+    copied: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, columns: Sequence[Column]) -> "Encoder":
-        """Measures all rows of the training table, known and unlabelled alike."""
-        return cls(tuple(_fit(column, frame[column.name]) for column in columns))
+    def fit(
+        cls, frame: pd.DataFrame, columns: Sequence[Column], copied: Sequence[str] = ()
+    ) -> "Encoder":
+        """Measures all rows of the training table, known and unlabelled alike.
+
+        Columns go by their names, so that their order in the table plays no part.
+        """
+        columns = sorted(columns, key=lambda column: column.name)
+        return cls(tuple(_fit(column, frame[column.name]) for column in columns), tuple(copied))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -59,10 +67,7 @@ class Encoder:
         Raises:
             UserError: columns are missing, or cells are not of their column's kind; all are named.
         """
-        given = list(frame)
-        with Mistakes() as mistakes:
-            for name in self.columns:
-                mistakes.add(find_name, name, given)
+        find_names(self.columns, list(frame))
         x = np.empty((len(frame), len(self.names)), np.float32)
         start = 0
         with Mistakes() as mistakes:
@@ -77,18 +82,20 @@ class Encoder:
         nothing = pd.DataFrame({name: pd.Series([None], dtype=object) for name in self.columns})
         return np.asarray((x == self.apply(nothing)).all(axis=1))
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self) -> dict[str, Any]:
         """The encoder as JSON can say it; numbers keep every digit."""
-        return [dataclasses.asdict(code) for code in self.codes]
+        return {"codes": [dataclasses.asdict(c) for c in self.codes], "copied": [*self.copied]}
 
     @classmethod
-    def from_json(cls, facts: Sequence[Mapping[str, Any]]) -> "Encoder":
-        """Undoes `to_json`.
+    def from_json(cls, facts: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> "Encoder":
+        """Undoes `to_json`; 0.2 wrote the codes alone.
 
         Raises:
             KeyError, TypeError: the facts are not those of an encoder.
         """
-        return cls(tuple(_code(fact) for fact in facts))
+        if not isinstance(facts, Mapping):
+            facts = {"codes": facts, "copied": ()}
+        return cls(tuple(_code(fact) for fact in facts["codes"]), tuple(facts["copied"]))
 
 
 def _fit(column: Column, cells: pd.Series) -> NumberCode | WordCode:

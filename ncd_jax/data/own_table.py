@@ -1,6 +1,7 @@
 """A table of the user's own: a file or a frame with one column of class names."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +11,46 @@ import pandas as pd
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
+from ncd_jax.read.again import read_again
+from ncd_jax.read.bounds import Choose
 from ncd_jax.read.cells import numbers
 from ncd_jax.read.columns import Column, Reading, TableReading
 from ncd_jax.read.describe import Description, describe
 from ncd_jax.read.dtypes import to_frame
+from ncd_jax.read.false_rows import without_false_rows
 from ncd_jax.read.files import read_raw
 from ncd_jax.read.labels import read_labels
 from ncd_jax.read.leakage import tell_tales
-from ncd_jax.read.names import Mistakes, checked_names, find_name
+from ncd_jax.read.names import Mistakes, checked_names, find_names
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable, is_empty
-from ncd_jax.read.text_files import Choose
+from ncd_jax.read.vectors import source_of, split_vectors
 
-__all__ = ["NewRows", "encoded_table", "read_numeric_rows", "read_rows", "read_table"]
+__all__ = [
+    "NewRows",
+    "encode_rows",
+    "encoded_table",
+    "read_numeric_rows",
+    "read_rows",
+    "read_table",
+]
 
 
+@dataclass(frozen=True, eq=False)
 class NewRows:
     """Rows that a model is to be applied to.
 
     Attributes:
         x: `f[n, d]`, as the model takes them.
         copied: columns that are copied to the answer.
+        rows: `i[n]`, the number of each row in the table that it was read from.
+        notes: for people.
     """
 
-    def __init__(self, x: np.ndarray, copied: pd.DataFrame) -> None:
-        self.x = x
-        self.copied = copied
+    x: np.ndarray
+    copied: pd.DataFrame
+    rows: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 def read_table(
@@ -67,10 +82,11 @@ def read_table(
 
     raw = _load(source, choose, options)
     try:
-        raw = raw.without_blank_rows(features)
+        raw = without_false_rows(raw, features, label)
+        raw, names = split_vectors(raw, features, (*options.wished, *options.copied))
         with Mistakes() as mistakes:
             labels = mistakes.add(read_labels, raw.frame[label], label, unlabelled)
-            found = mistakes.add(describe, raw, features, options)
+            found = mistakes.add(describe, raw, names, options)
         name = source.name.split(".")[0] if isinstance(source, Path) else "table"
         readings = _in_order(raw, [labels.reading, *found.readings], options)
         return encoded_table(
@@ -98,7 +114,7 @@ def encoded_table(
     copied: Sequence[str] = (),
 ) -> Table:
     """The rows as numbers, with what was found out about them: of a file or from memory alike."""
-    encoder = Encoder.fit(found.frame, found.columns)
+    encoder = Encoder.fit(found.frame, found.columns, copied)
     notes = (*raw.notes, *notes, *found.notes, *tell_tales(found.columns, found.frame, y))
     facts = dict(raw.facts)
     if any(column.decimal for column in found.columns) or raw.lines is not None:
@@ -122,18 +138,51 @@ def encoded_table(
 def read_rows(source: Path | Any, encoder: Encoder, options: ReadOptions | None = None) -> NewRows:
     """Encodes new rows as those of the training table: `f32[n, d]`.
 
-    Columns may come in any order, and others than the encoder's are ignored.
+    Columns may come in any order, and others than the encoder's are ignored. What was copied into
+    the answer of the run is copied here too, where it is there and nothing else is asked for.
 
     Raises:
-        UserError: the source cannot be read, lacks columns, or has cells in them that are not
-            of the column's kind; all of them are named.
+        UserError: the source cannot be read, lacks columns, or has columns of another kind; all of
+            them are named.
     """
     options = options or ReadOptions()
-    raw = _load(source, _needed(encoder.columns, options.copied), options)
+    notes: list[str] = []
+    copied = list(options.copied)
+
+    def choose(names: Sequence[str]) -> list[str]:
+        if not copied:
+            copied[:] = [name for name in encoder.copied if name in names]
+            notes.extend(
+                f"column {name!r}, which the run copied into its answer, is not there"
+                for name in encoder.copied
+                if name not in names
+            )
+        needed = [source_of(name, names) for name in encoder.columns]
+        find_names([*needed, *copied], names)
+        return list(dict.fromkeys([*needed, *copied]))
+
+    raw = _load(source, choose, options)
     try:
-        return NewRows(encoder.apply(raw.frame, raw.where), raw.frame[options.copied])
+        raw = without_false_rows(raw, ())
+        x, odd = encode_rows(raw, encoder, options)
     except UserError as error:
         raise _located(source, error) from None
+    return NewRows(x, raw.frame[copied], raw.numbers, (*notes, *raw.notes, *odd))
+
+
+def encode_rows(
+    raw: RawTable, encoder: Encoder, options: ReadOptions | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """All rows as those of the training table, `f32[n, d]`, and notes on cells that are gaps now.
+
+    Raises:
+        UserError: columns are missing, or of another kind for the most part.
+    """
+    names = list(raw.frame)
+    texts = {source_of(name, names) for name in encoder.columns} - {*encoder.columns}
+    raw, _ = split_vectors(raw, names, {*names} - texts)
+    frame, odd = read_again(raw, [code.column for code in encoder.codes], options)
+    return encoder.apply(frame), odd
 
 
 def read_numeric_rows(
@@ -162,14 +211,12 @@ def read_numeric_rows(
                 mistakes.add(fill, i, name)
     except UserError as error:
         raise _located(source, error) from None
-    return NewRows(x, raw.frame[options.copied])
+    return NewRows(x, raw.frame[options.copied], raw.numbers)
 
 
 def _needed(columns: Sequence[str], copied: Sequence[str]) -> Choose:
     def choose(names: Sequence[str]) -> list[str]:
-        with Mistakes() as mistakes:
-            for name in (*columns, *copied):
-                mistakes.add(find_name, name, names)
+        find_names([*columns, *copied], names)
         return [*columns, *copied]
 
     return choose

@@ -1,10 +1,12 @@
 """Columns on a common scale, and the record of how, for rows that come later."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from ncd_jax.data.scale import measure, rounded
 from ncd_jax.data.table import Table
 
 __all__ = ["Standardiser"]
@@ -15,15 +17,19 @@ _ROWS = 4096
 
 @dataclass(frozen=True, eq=False)
 class Standardiser:
-    """Shifts and scales columns by what the training rows say.
+    """Shifts and scales columns by what the training rows say; see `scale`.
 
     Attributes:
         mean: `f64[d]`.
         scale: `f64[d]`, the standard deviation (divisor `n`); 1 for constant columns.
+        low: `f64[d]`, what lies below counts as this; by default nothing does.
+        high: `f64[d]`, what lies above counts as this.
     """
 
     mean: np.ndarray
     scale: np.ndarray
+    low: np.ndarray | float = -np.inf
+    high: np.ndarray | float = np.inf
 
     @classmethod
     def fit(cls, table: Table) -> "Standardiser":
@@ -34,31 +40,24 @@ class Standardiser:
         d = table.x.shape[1]
         if not table.standardise:
             return cls(np.zeros(d), np.ones(d))
-        # Rounding gives a constant column such as 0.1 a tiny deviation, so ask for its range.
-        constant = table.x.min(axis=0) == table.x.max(axis=0)
-        mean = np.where(constant, table.x[0], table.x.mean(axis=0))
-        # Squares are taken of numbers up to 1: those of large integers may overflow.
-        centred = table.x - mean
-        peak = np.where(constant, 1.0, np.abs(centred).max(axis=0))
-        scale = peak * np.sqrt(np.mean((centred / peak) ** 2, axis=0))
-        return cls(mean, np.where(constant, 1.0, scale))
+        return cls(*np.array([measure(column) for column in table.x.T]).T)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Raw rows `f64[n, d]`, or encoded ones, to standardised rows `f32[n, d]`."""
         x = np.asarray(x)
-        if x.dtype == np.float32 and not self.mean.any() and (self.scale == 1).all():
-            return x  # encoded already: not a copy more than needed
+        if np.isinf(self.low).all() and not self.mean.any() and (self.scale == 1).all():
+            return x if x.dtype == np.float32 else x.astype(np.float32)
         out = np.empty(x.shape, np.float32)
         for start in range(0, len(x), _ROWS):
             rows = slice(start, start + _ROWS)
-            out[rows] = (x[rows] - self.mean) / self.scale
+            out[rows] = rounded((np.clip(x[rows], self.low, self.high) - self.mean) / self.scale)
         return out
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The form in which it is stored with a model."""
-        return {"mean": self.mean, "scale": self.scale}
+        return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Standardiser":
-        """Undoes `to_arrays`."""
-        return cls(mean=np.asarray(arrays["mean"]), scale=np.asarray(arrays["scale"]))
+        """Undoes `to_arrays`; models of before 0.3 had no bounds."""
+        return cls(**{name: np.asarray(array) for name, array in arrays.items()})

@@ -12,7 +12,9 @@ from ncd_jax.data.own_table import encoded_table
 from ncd_jax.data.table import Table
 from ncd_jax.read.describe import describe
 from ncd_jax.read.dtypes import to_labels
+from ncd_jax.read.false_rows import without_false_rows
 from ncd_jax.read.raw import RawTable
+from ncd_jax.read.vectors import split_vectors
 from ncd_jax.read.words import as_text
 from ncd_jax.types import UNLABELLED
 
@@ -94,8 +96,9 @@ def make_table(frame: pd.DataFrame, targets: Targets, wanted: bool) -> Table:
     columns = list(frame.columns)
     raw, y = RawTable(frame), targets.codes
     if not wanted:
-        raw = raw.without_blank_rows(columns)
+        raw = without_false_rows(raw, columns)
         y = y if raw.rows is None else y[raw.rows]
+    raw, columns = split_vectors(raw, columns)
     found = describe(raw, columns, wanted=columns if wanted else ())
     classes = tuple(as_text(name) for name in targets.classes.tolist())
     return encoded_table("table", raw, found, classes, y, found.readings)

@@ -19,6 +19,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ncd_jax.config import RunConfig
+from ncd_jax.data.own_table import encode_rows
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.model import Applied, apply_model, familiar_rows, on_host
@@ -32,6 +33,7 @@ from ncd_jax.methods import METHODS
 from ncd_jax.precision import in_single_precision
 from ncd_jax.read.dtypes import to_labels
 from ncd_jax.read.names import checked_names
+from ncd_jax.read.raw import RawTable
 from ncd_jax.report.console import make_reporter
 from ncd_jax.report.runner_up import temperature_of
 from ncd_jax.types import UNLABELLED
@@ -287,7 +289,9 @@ class NovelClassDiscovery(
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
-            x = encoder.apply(frame)
+            x, odd = encode_rows(RawTable(frame), encoder)
+            for note in odd:
+                warnings.warn(note, stacklevel=3)
             return x, apply_model(self._model, x)
 
 

@@ -137,7 +137,7 @@ def _code(name: str, series: pd.Series) -> CodedColumn:
         values: list[object] = [float(value) for value in distinct]
     elif is_date:
         codes, distinct = pd.factorize(series, sort=True)
-        values = [str(value).removesuffix(" 00:00:00") for value in distinct]
+        values = [_date_text(value) for value in distinct]
     else:
         text = series.astype(object).map(str, na_action="ignore")
         codes, distinct = pd.factorize(text, sort=True)
@@ -148,6 +148,13 @@ def _code(name: str, series: pd.Series) -> CodedColumn:
         values=np.array(values, dtype=object),
         is_number=(is_number or is_date) and len(values) >= _FEWEST_NUMBERS,
     )
+
+
+def _date_text(time: pd.Timestamp) -> str:
+    """A day, or a time; times of day are those of the first days of 1970."""
+    if time.year == 1970 and time.day_of_year <= 2:
+        return str(time.time())
+    return str(time).removesuffix(" 00:00:00")
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:

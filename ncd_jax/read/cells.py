@@ -7,8 +7,8 @@ import pandas as pd
 from pandas.api import types
 
 from ncd_jax.errors import UserError
-from ncd_jax.read.columns import Column
-from ncd_jax.read.date_words import Order, dates_of, day_order, durations_of
+from ncd_jax.read.columns import Column, OddCell
+from ncd_jax.read.date_words import Order, clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import MARKS, is_gap
 from ncd_jax.read.names import show
 from ncd_jax.read.number_words import evidence, numbers_of
@@ -49,8 +49,16 @@ def is_number(cells: pd.Series) -> bool:
     )
 
 
-def numbers(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray:
+def numbers(
+    column: Column, cells: pd.Series, where: Where = by_row, odd: list[OddCell] | None = None
+) -> np.ndarray:
     """A column as numbers `f64[n]`, not a number where the cell is empty.
+
+    Args:
+        column: what it is.
+        cells: its cells, as numbers or text.
+        where: from the number of a row to its place in messages.
+        odd: takes up cells of another kind, which are gaps then; by default they are a mistake.
 
     Raises:
         UserError: cells are no finite numbers; all of them are named.
@@ -63,7 +71,8 @@ def numbers(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarr
         bad = np.isinf(values)
         if bad.any():
             texts = [as_text(values[row]) for row in np.flatnonzero(bad)]
-            raise _odd(column, np.flatnonzero(bad), texts, where, "finite numbers")
+            _put_down(column, np.flatnonzero(bad), texts, where, "finite numbers", odd)
+            return np.where(bad, np.nan, values)
         return values
     quick = plain_numbers(cells) if column.order == "" else None
     if quick is not None and not (quick.has_points and column.decimal == ","):
@@ -83,11 +92,13 @@ def numbers(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarr
     values = np.where(np.isnan(values), truths, values) if len(values) else values
     bad = np.isnan(values)
     values[np.isin(values, gaps)] = np.nan
-    return _placed(column, words, values, np.nan, bad, where, "numbers")
+    return _placed(column, words, values, np.nan, bad, where, "numbers", odd)
 
 
-def times(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray:
-    """A column of dates as `datetime64[us][n]`, `NaT` where the cell is empty.
+def times(
+    column: Column, cells: pd.Series, where: Where = by_row, odd: list[OddCell] | None = None
+) -> np.ndarray:
+    """A column of dates as `datetime64[us][n]`, `NaT` where the cell is empty; see `numbers`.
 
     Raises:
         UserError: cells are no dates; all of them are named.
@@ -100,11 +111,13 @@ def times(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray
         gaps = dates_of(column.gaps, "")
         return np.where(np.isin(found, gaps[~np.isnat(gaps)]), nothing, found)
     words = _filled(column, words_of(cells), soft=True)
-    if column.order == "compact":
+    if column.order == "clock":
+        found = clock_of(words.words)
+    elif column.order == "compact":
         found = compact_dates(numbers_of(words.words, ".").values)
     else:
         found = dates_of(words.words, _order(column, words.words))
-    return _placed(column, words, found, nothing, np.isnat(found), where, "dates")
+    return _placed(column, words, found, nothing, np.isnat(found), where, "dates", odd)
 
 
 def _order(column: Column, words: Sequence[str]) -> Order:
@@ -115,8 +128,10 @@ def _order(column: Column, words: Sequence[str]) -> Order:
     return "" if day == month else "dmy" if day > month else "mdy"
 
 
-def level_words(column: Column, cells: pd.Series, where: Where = by_row) -> Words:
-    """A boolean or a category as words, one for each level.
+def level_words(
+    column: Column, cells: pd.Series, where: Where = by_row, odd: list[OddCell] | None = None
+) -> Words:
+    """A boolean or a category as words, one for each level; see `numbers`.
 
     Raises:
         UserError: cells of a boolean are neither yes nor no; all of them are named.
@@ -126,23 +141,26 @@ def level_words(column: Column, cells: pd.Series, where: Where = by_row) -> Word
         return merged(words)
     truths = [truth_of(word) for word in words.words]
     sides = np.array([-1 if truth is None else truth for truth in truths], np.int64)
-    codes = _placed(column, words, sides, -1, sides < 0, where, f"{' or '.join(column.levels)}")
+    levels = " or ".join(column.levels)
+    codes = _placed(column, words, sides, -1, sides < 0, where, levels, odd)
     return Words(codes, list(column.levels))
 
 
-def as_column(column: Column, cells: pd.Series, where: Where = by_row) -> pd.Series:
-    """A column in its own type: numbers, times, or words.
+def as_column(
+    column: Column, cells: pd.Series, where: Where = by_row, odd: list[OddCell] | None = None
+) -> pd.Series:
+    """A column in its own type: numbers, times, or words; see `numbers`.
 
     Raises:
         UserError: cells are not of its kind; all of them are named.
     """
     values: np.ndarray
     if column.kind == "numeric":
-        values = numbers(column, cells, where)
+        values = numbers(column, cells, where, odd)
     elif column.kind == "date":
-        values = times(column, cells, where)
+        values = times(column, cells, where, odd)
     else:
-        codes, words = level_words(column, cells, where)
+        codes, words = level_words(column, cells, where, odd)
         values = np.array([*words, None], object)[codes]
     return pd.Series(values, cells.index, name=column.name, copy=False)
 
@@ -168,19 +186,32 @@ def _placed(
     bad: np.ndarray,
     where: Where,
     what: str,
+    odd: list[OddCell] | None,
 ) -> np.ndarray:
     """The value of every row, from those of the words."""
     if bad.any():
         rows = np.flatnonzero(np.append(bad, False)[words.codes])
         texts = [words.words[words.codes[row]] for row in rows]
-        raise _odd(column, rows, texts, where, what)
+        _put_down(column, rows, texts, where, what, odd)
+        values = np.where(bad, np.array([nothing], values.dtype), values)
     return np.append(values, np.array([nothing], values.dtype))[words.codes]
 
 
-def _odd(column: Column, rows: np.ndarray, texts: list[str], where: Where, what: str) -> UserError:
+def _put_down(
+    column: Column,
+    rows: np.ndarray,
+    texts: list[str],
+    where: Where,
+    what: str,
+    odd: list[OddCell] | None,
+) -> None:
+    """Takes up odd cells, or raises."""
+    if odd is not None:
+        odd += [OddCell(where(r), r, t) for r, t in zip(rows.tolist(), texts, strict=True)]
+        return
     cells = [f"{where(int(row))} {show(t)}" for row, t in zip(rows, texts, strict=True)]
     more = f" and {len(cells) - _SHOWN} more" if len(cells) > _SHOWN else ""
-    return UserError(
+    raise UserError(
         f"column {show(column.name)} has cells that are not {what}: {', '.join(cells[:_SHOWN])}"
         f"{more}; mend or empty them, or leave the column out"
     )

@@ -29,18 +29,21 @@ class Column:
         decimal: mark of fractions where it is text; empty where it never was.
         unit: what stands beside its numbers, as `number_words.unit_key` has it.
         order: whether the day or the month comes first in its dates; `compact` are dates that
-            are written as a number, `20241231`; `duration` are numbers of seconds.
+            are written as a number, `20241231`; `clock` are times of day; `duration` are numbers
+            of seconds.
         levels: how no and yes are called, of a boolean.
         gaps: words that mean an empty cell, beside those that always do.
+        period: of numbers that begin again, such as 360 of degrees; 0 where they do not.
     """
 
     name: str
     kind: Kind
     decimal: str = ""
     unit: str = ""
-    order: Order | Literal["compact", "duration"] = ""
+    order: Order | Literal["compact", "clock", "duration"] = ""
     levels: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    period: float = 0.0
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Column":

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-__all__ = ["Order", "dates_of", "day_order", "days_between", "durations_of"]
+__all__ = ["Order", "clock_of", "dates_of", "day_order", "days_between", "durations_of"]
 
 Order = Literal["", "dmy", "mdy"]
 """Whether the day or the month comes first, where words show both as numbers."""
@@ -57,6 +57,11 @@ _FORMS = [
 _DURATION = re.compile(
     r"(?P<sign>-)?(?:(?P<days>\d+) days?,? ?)?(?:[+]?(?P<hours>\d+):(?P<minutes>[0-5]\d)"
     r"(?::(?P<seconds>[0-5]\d(?:\.\d+)?))?)?",
+    re.A,
+)
+_CLOCK = re.compile(
+    r"(?P<hour>[01]?\d|2[0-3])[:h](?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d+)?)?"
+    r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?(?: ?Uhr)?",
     re.A,
 )
 _PIVOT = 69
@@ -114,6 +119,22 @@ def durations_of(words: Sequence[str]) -> np.ndarray:
             total = sum(float(found[name] or 0) * weight for name, weight in parts)
             seconds[i] = -total if found["sign"] else total
     return seconds
+
+
+def clock_of(words: Sequence[str]) -> np.ndarray:
+    """Reads times of day such as `23:50` and `7:30:15 PM`, `datetime64[us][m]`, else `NaT`.
+
+    They are times of the first of January 1970.
+    """
+    times = np.full(len(words), np.datetime64("NaT", "us"))
+    for i, word in enumerate(words):
+        if found := _CLOCK.fullmatch(word):
+            hour, half = int(found["hour"]), (found["half"] or "").lower()
+            if half:
+                hour = hour % 12 + (12 if half == "p" else 0)
+            seconds = 3600 * hour + 60 * int(found["minute"]) + int(found["second"] or 0)
+            times[i] = np.datetime64(1_000_000 * seconds, "us")
+    return times
 
 
 def _date(word: str, order: Order) -> datetime.datetime | None:

@@ -19,6 +19,7 @@ from pandas.api import types
 
 from ncd_jax.errors import UserError
 from ncd_jax.read.cells import as_column, compact_dates, is_number
+from ncd_jax.read.circular import circular_hint, from_emptiest_hour
 from ncd_jax.read.columns import Column, Reading
 from ncd_jax.read.date_words import day_order
 from ncd_jax.read.gaps import MARKS, sentinels
@@ -94,13 +95,7 @@ def describe(
         UserError: columns cannot be used as they are, all of which are named, or none is left.
     """
     options = options or ReadOptions()
-    wanted = {
-        *wanted,
-        *(options.columns or ()),
-        *options.numbers,
-        *options.orders,
-        *options.categories,
-    }
+    wanted = {*wanted, *(options.columns or ()), *options.wished}
     words, plain, errors = {}, {}, []
     for name in features:
         try:
@@ -144,7 +139,10 @@ def describe(
                 column = Column(name, "category", gaps=column.gaps)
                 cells = as_column(column, raw.frame[name])
             reading = used_as(reading, column, cells, sight.words)
-            typed[name] = cells
+            if hint := circular_hint(column, cells):
+                remark = "; ".join(filter(None, (reading.remark, hint)))
+                reading = dataclasses.replace(reading, remark=remark, is_told=True)
+            typed[name] = from_emptiest_hour(cells) if column.order == "clock" else cells
             columns.append(column)
         readings.append(reading)
     if errors:
@@ -160,8 +158,7 @@ def describe(
 
 def _has_wish(name: str, options: ReadOptions) -> bool:
     """Whether somebody wants a column in a way that asks for its words."""
-    wished = (*options.numbers, *options.orders, *options.categories)
-    return bool(options.missing) or name in wished
+    return bool(options.missing) or name in options.wished
 
 
 def _with_numbers(frame: pd.DataFrame, plain: Mapping[str, PlainNumbers]) -> pd.DataFrame:
@@ -204,7 +201,7 @@ def _look(
         if name in options.orders:
             order = options.orders[name] or locale.order
             form = as_dates(name, rest, dataclasses.replace(locale, order=order))
-        elif name in options.numbers:
+        elif name in options.numbers or name in options.periods:
             form = as_numbers(name, rest, locale)
         elif name in options.categories or isinstance(cells.dtype, pd.CategoricalDtype):
             form = as_words(name, rest)
@@ -214,9 +211,13 @@ def _look(
         kind = "dates" if form.column.kind == "date" else "numbers"
         raise blamed(raw, name, words, form.blame, kind)
     said = tuple(word for word in missing if word not in form.column.gaps)
-    form = dataclasses.replace(
-        form, column=dataclasses.replace(form.column, gaps=(*form.column.gaps, *said))
-    )
+    column = dataclasses.replace(form.column, gaps=(*form.column.gaps, *said))
+    if period := options.periods.get(name, 0.0):
+        if column.kind != "numeric":
+            raise UserError(f"column {show(name)} is no numbers; take it from --circular")
+        column = dataclasses.replace(column, period=period)
+        form = dataclasses.replace(form, form=f"circular, period {period:g}")
+    form = dataclasses.replace(form, column=column)
     typed = as_column(form.column, cells, raw.where)
     if form.column.kind == "numeric" and not form.column.order and name not in options.numbers:
         form = _with_sentinels(form, typed.to_numpy())

@@ -5,24 +5,22 @@ is refused: its format, its encoding, its shape and its header.
 """
 
 import functools
-import itertools
 import lzma
 import re
-import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ncd_jax.errors import UserError
+from ncd_jax.read.bounds import Choose, check_path, check_size, one_line
 from ncd_jax.read.dtypes import extra, from_arrow, to_frame
-from ncd_jax.read.names import checked_names, show
+from ncd_jax.read.names import checked_names
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable
-from ncd_jax.read.text_files import PACKED, TEXT, Choose, header_at, one_line, read_text
+from ncd_jax.read.sheets import read_excel
+from ncd_jax.read.text_files import PACKED, TEXT, header_at, read_text
 
 __all__ = ["read_raw"]
 
@@ -31,9 +29,6 @@ _AT_ONCE = 16
 
 _INDEX = re.compile(r"__index_level_\d+__")
 """How pandas names an index without a name in a Parquet file."""
-
-_TITLES = 20
-"""Rows of a sheet among which its header is looked for."""
 
 
 def read_raw(
@@ -50,7 +45,7 @@ def read_raw(
     Args:
         path: the file.
         choose: which columns to read; it may raise where one is missing.
-        options: encoding and sheet, where somebody has said them.
+        options: encoding, sheet and the largest size, where somebody has said them.
 
     Raises:
         UserError: the file cannot be read as such a table.
@@ -58,14 +53,13 @@ def read_raw(
     options = options or ReadOptions()
     *_, inner, kind = ["", "", *(suffix.lower() for suffix in path.suffixes)]
     try:
+        check_path(path)
         if kind in TEXT or (kind in PACKED and inner in TEXT):
             raw = read_text(path, choose, options)
         elif kind in (".parquet", ".feather"):
-            raw = RawTable(_read_arrow(path, kind, choose))
+            raw = RawTable(_read_arrow(path, kind, choose, options))
         elif kind in (".xlsx", ".xlsm"):
-            raw = _read_excel(path, choose, options.sheet)
-        elif path.is_dir():
-            raise IsADirectoryError
+            raw = read_excel(path, choose, options, header_at)
         else:
             raise UserError(
                 f"tables of this format ({kind or 'no suffix'}) are not read; save it as .csv,"
@@ -74,7 +68,9 @@ def read_raw(
         if len(raw.frame) == 0:
             raise UserError("it has a header and no rows; add the rows")
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{str(path).replace(chr(0), '?')}: {error}") from None
+    except UnicodeError:
+        raise UserError(f"{path} is not in its encoding throughout; give --encoding") from None
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path of the table") from None
     except IsADirectoryError:
@@ -87,13 +83,14 @@ def read_raw(
     return raw
 
 
-def _read_arrow(path: Path, kind: str, choose: Choose) -> pd.DataFrame:
+def _read_arrow(path: Path, kind: str, choose: Choose, options: ReadOptions) -> pd.DataFrame:
     arrow = extra("pyarrow")
     try:
         with path.open("rb") as file:
             if kind == ".parquet":
                 reader = extra("pyarrow.parquet").ParquetFile(file)
                 stored, read = reader.schema_arrow.names, reader.read
+                check_size(8.0 * reader.metadata.num_rows * len(stored), options)
             else:
                 stored = extra("pyarrow.ipc").open_file(file).schema.names
                 read = functools.partial(extra("pyarrow.feather").read_table, file)
@@ -109,51 +106,3 @@ def _read_arrow(path: Path, kind: str, choose: Choose) -> pd.DataFrame:
     except arrow.ArrowException as error:
         raise UserError(f"it is not a {kind[1:]} file ({one_line(error)}); save it again") from None
     return pd.DataFrame({names[s]: cells for s, cells in columns.items()}, copy=False)
-
-
-def _read_excel(path: Path, choose: Choose, wished: str) -> RawTable:
-    excel = extra("openpyxl")
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles and extensions that say nothing of cells
-            book = excel.load_workbook(file, read_only=True, data_only=True)
-            sheet = _sheet(book, wished)
-            rows = [list(row) for row in sheet.iter_rows(values_only=True)]
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"it is not an Excel file ({one_line(error)}); save it as .xlsx") from None
-    filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
-    if not filled:
-        raise UserError(f"sheet {show(sheet.title)} is empty; give a table with a header row")
-    rows, lines = rows[: filled[-1] + 1], np.arange(1, filled[-1] + 2)
-    first = filled[0]
-    at = first + header_at(rows[first : first + _TITLES])
-    width = max(len(row) for row in rows[at:])
-    header = [*rows[at], *[None] * (width - len(rows[at]))]
-    columns = [cells[1:] for cells in itertools.zip_longest(*rows[at:])]
-    used = [
-        i for i in range(width) if header[i] is not None or any(c is not None for c in columns[i])
-    ]
-    names = checked_names([header[i] for i in used])
-    wanted = set(choose(names))
-    frame = pd.DataFrame(
-        {
-            name: pd.Series(columns[i], dtype=object).infer_objects()
-            for i, name in zip(used, names, strict=True)
-            if name in wanted
-        },
-        copy=False,
-    )
-    facts = {"sheet": sheet.title}
-    if len(others := [name for name in book.sheetnames if name != sheet.title]):
-        facts["other sheets"] = ", ".join(others)
-    return RawTable(to_frame(frame), lines[at + 1 :], facts=facts)
-
-
-def _sheet(book: Any, wished: str) -> Any:
-    """The sheet of that name or number, or the first one."""
-    sheets = book.worksheets
-    for number, sheet in enumerate(sheets, start=1):
-        if not wished or wished == sheet.title or wished == str(number):
-            return sheet
-    names = ", ".join(show(sheet.title) for sheet in sheets)
-    raise UserError(f"there is no sheet {show(wished)}; its sheets are {names}")

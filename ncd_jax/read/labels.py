@@ -18,6 +18,8 @@ __all__ = ["Labels", "read_labels"]
 
 _FRACTION = re.compile(r"[+-]?\d+\.0+", re.A)
 _SHOWN = 12
+_MANY, _ROWS_EACH = 20, 1.5
+"""So many classes with fewer rows each are none."""
 
 
 class Labels:
@@ -89,6 +91,12 @@ def read_labels(cells: pd.Series, label: str, unlabelled: Any = None) -> Labels:
         raise UserError(
             f"{where} is filled on every row; leave the cell empty on rows to discover, or say"
             " which value means unlabelled with --unlabelled"
+        )
+    if len(used) >= _MANY and (codes >= 0).sum() < _ROWS_EACH * len(used):
+        each = "one row each" if (codes >= 0).sum() == len(used) else "hardly more than a row each"
+        raise UserError(
+            f"{where} has {len(used)} classes of {each}: is this an id, or a number? give the"
+            " column with the names of classes as --label"
         )
     order = sorted(used, key=lambda code: _natural_order(words[code]))
     position = np.full(len(words) + 1, UNLABELLED, np.int32)  # the last is for code -1

@@ -7,7 +7,15 @@ from typing import Any
 
 from ncd_jax.errors import UserError
 
-__all__ = ["Mistakes", "checked_names", "find_name", "gathered", "is_index_name", "show"]
+__all__ = [
+    "Mistakes",
+    "checked_names",
+    "find_name",
+    "find_names",
+    "gathered",
+    "is_index_name",
+    "show",
+]
 
 _MOST_NAMES = 10
 """Names that a message lists; with more of them a list helps nobody."""
@@ -55,6 +63,24 @@ def find_name(name: str, names: Sequence[str]) -> str:
     else:
         hint = f"it has {len(names)} columns, the first of them {show(names[0])}"
     raise UserError(f"no column {show(name)}; {hint}")
+
+
+def find_names(wanted: Sequence[str], names: Sequence[str]) -> None:
+    """Checks that all are among the names.
+
+    Raises:
+        UserError: some are not; all that are missing are in one line.
+    """
+    missing = [name for name in dict.fromkeys(wanted) if name not in set(names)]
+    if len(missing) == 1:
+        find_name(missing[0], names)
+    if missing:
+        said = ", ".join(map(show, missing[:_MOST_NAMES]))
+        there = ", ".join(map(show, names[:_MOST_NAMES]))
+        raise UserError(
+            f"{len(missing)} columns are missing: {said}{', ...' * (len(missing) > _MOST_NAMES)};"
+            f" the table has {there}{', ...' * (len(names) > _MOST_NAMES)}"
+        )
 
 
 def is_index_name(name: str) -> bool:

@@ -1,6 +1,7 @@
 """What somebody wants of the reading of a table, beside what the rules make of it."""
 
 import itertools
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -21,9 +22,11 @@ class ReadOptions:
         numbers: features that are numbers; what spells none is a gap.
         dates: features that are dates; `NAME:dmy` and `NAME:mdy` say what comes first.
         categories: features that are categories, such as codes written as numbers.
+        circular: features that begin again, as `NAME:PERIOD`: `direction:360`.
         missing: words that mean an empty cell in every feature.
         encoding: of a text file.
         decimal: mark of fractions, `.` or `,`.
+        max_gb: most that a table may hold unpacked, in gigabytes.
         sheet: of an Excel file: its name, or its number from 1 on.
         id: a column that names the rows; no feature, copied to the answer.
         keep: columns that are copied to the answer.
@@ -34,9 +37,11 @@ class ReadOptions:
     numbers: Collection[str] = ()
     dates: Collection[str] = ()
     categories: Collection[str] = ()
+    circular: Collection[str] = ()
     missing: Collection[str] = ()
     encoding: str = ""
     decimal: str = ""
+    max_gb: float = 8.0
     sheet: str = ""
     id: str = ""
     keep: Collection[str] = ()
@@ -46,6 +51,17 @@ class ReadOptions:
         object.__setattr__(self, "decimal", marks.get(self.decimal, self.decimal))
         if self.decimal not in ("", ".", ","):
             raise UserError(f"--decimal={self.decimal} is no mark of fractions; give . or ,")
+        for wish in self.circular:
+            name, _, period = wish.rpartition(":")
+            try:
+                is_one = bool(name) and 0 < float(period) < math.inf
+            except ValueError:
+                is_one = False
+            if not is_one:
+                raise UserError(
+                    f"--circular={wish} does not say after what a column begins again; write"
+                    f" --circular={name or wish}:360"
+                )
 
     @property
     def orders(self) -> dict[str, Order]:
@@ -60,6 +76,18 @@ class ReadOptions:
             else:
                 orders[wish] = ""
         return orders
+
+    @property
+    def periods(self) -> dict[str, float]:
+        """From columns that begin again to what after."""
+        return {
+            name: float(period) for name, _, period in (w.rpartition(":") for w in self.circular)
+        }
+
+    @property
+    def wished(self) -> list[str]:
+        """Features that somebody says the kind of."""
+        return [*self.numbers, *self.orders, *self.categories, *self.periods]
 
     @property
     def copied(self) -> list[str]:
@@ -77,6 +105,7 @@ class ReadOptions:
             UserError: there is no such column, one is both wanted and not, or no feature is left.
         """
         said = [self.columns or (), self.drop, self.numbers, self.orders, self.categories]
+        said.append(self.periods)
         with Mistakes() as mistakes:
             for name in dict.fromkeys([label, *self.copied, *itertools.chain(*said)]):
                 mistakes.add(find_name, name, names)
@@ -94,7 +123,7 @@ class ReadOptions:
         wanted -= {*self.drop, label, self.id}
         if not wanted:
             raise UserError("only the label column is left; add columns with features")
-        for kind, these in kinds.items():
+        for kind, these in {**kinds, "circular": self.periods}.items():
             if unused := set(these) - wanted:
                 raise UserError(
                     f"column {show(min(unused))} is in {kind} and no feature; take it from there"

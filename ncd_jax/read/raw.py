@@ -1,14 +1,12 @@
 """A table as it stands in a file or a frame, before anything is made of its cells."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from ncd_jax.read.gaps import MARKS
-from ncd_jax.read.names import is_index_name
 
 __all__ = ["RawTable", "is_empty"]
 
@@ -36,6 +34,11 @@ class RawTable:
         """Between the cells of a file; empty where there is none."""
         return self.facts.get("separator", "")
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The number of each row in the table, `i[n]`."""
+        return np.arange(len(self.frame)) if self.rows is None else self.rows
+
     def number(self, row: int) -> int:
         """The number in the table of a row of the frame."""
         return row if self.rows is None else int(self.rows[row])
@@ -44,34 +47,14 @@ class RawTable:
         """The place of a row, for people: its line in the file, or else its number from 0."""
         return f"row {self.number(row)}" if self.lines is None else f"line {self.lines[row]}"
 
-    def without_blank_rows(self, features: Sequence[str]) -> "RawTable":
-        """The same without rows in which no feature has a cell, and a note on them.
-
-        Columns that number the rows are no features. Where no column has more than one value,
-        that a row has none may be what it says, and it stays.
-        """
-        columns = [name for name in features if not is_index_name(name)] or list(features)
-        blank = np.ones(len(self.frame), bool)
-        for name in columns:
-            blank &= is_empty(self.frame[name]) if blank.any() else False
-        if not blank.any() or blank.all() or not self._has_values(columns):
-            return self
-        places = [self.where(row) for row in np.flatnonzero(blank)[:3]]
-        more = ", ..." if blank.sum() > len(places) else ""
-        note = f"{blank.sum()} rows without any cell left out: {', '.join(places)}{more}"
-        rows = np.arange(len(blank)) if self.rows is None else self.rows
+    def without(self, left_out: np.ndarray, note: str) -> "RawTable":
+        """The same without rows `bool[n]`, and a note on them; others keep their numbers."""
         return dataclasses.replace(
             self,
-            frame=self.frame[~blank].reset_index(drop=True),
-            lines=None if self.lines is None else self.lines[~blank],
-            rows=rows[~blank],
+            frame=self.frame[~left_out].reset_index(drop=True),
+            lines=None if self.lines is None else self.lines[~left_out],
+            rows=self.numbers[~left_out],
             notes=(*self.notes, note),
-        )
-
-    def _has_values(self, columns: Sequence[str]) -> bool:
-        return any(
-            self.frame[name][~is_empty(self.frame[name])].astype(str).nunique() > 1
-            for name in columns
         )
 
 

@@ -15,9 +15,10 @@ from ncd_jax.read.raw import RawTable
 from ncd_jax.read.recognise import Form
 from ncd_jax.read.words import Words, as_text
 
-__all__ = ["blamed", "found_in", "used_as"]
+__all__ = ["KINDS", "blamed", "found_in", "listed", "used_as"]
 
-_KINDS = {"numeric": "numbers", "date": "dates", "boolean": "yes/no", "category": "categories"}
+KINDS = {"numeric": "numbers", "date": "dates", "boolean": "yes/no", "category": "categories"}
+"""Kinds of columns, for people."""
 _LISTED = 20
 """Odd cells of a column that a message lists."""
 _MOST_RARE = 0.5
@@ -48,11 +49,11 @@ def found_in(raw: RawTable, form: Form, words: Words | None, cells: pd.Series) -
         odd = [OddCell(raw.where(r), raw.number(r), as_text(stored.iloc[r])) for r in rows]
     remarks = [form.remark] if form.remark else []
     if odd:
-        kind = _KINDS[column.kind]
-        remarks.append(f"has {_listed(odd)} among its {kind}, taken for gaps")
+        kind = KINDS[column.kind]
+        remarks.append(f"has {listed(odd)} among its {kind}, taken for gaps")
     return Reading(
         name=column.name,
-        kind=_KINDS[column.kind],
+        kind=KINDS[column.kind],
         form=form.form,
         filled=int(cells.notna().sum()),
         empty=len(stored) - int(cells.notna().sum()) - sum(count for _, count in gaps),
@@ -75,7 +76,7 @@ def used_as(reading: Reading, column: Column, cells: pd.Series, words: Words | N
         if n_merged > 0:
             form += f", {n_merged} other spelling{'s' * (n_merged > 1)} merged"
         reading = _with_rare_levels(reading, cells, n_levels)
-    return dataclasses.replace(reading, kind=_KINDS[column.kind], form=form)
+    return dataclasses.replace(reading, kind=KINDS[column.kind], form=form)
 
 
 def _with_rare_levels(reading: Reading, cells: pd.Series, n_levels: int) -> Reading:
@@ -105,7 +106,7 @@ def blamed(
     odd = _cells_with(raw, words, blame) if words is not None else []
     return UserError(
         f"column {show(name)} has {len(odd)} cells that are not {kind} as its others are:"
-        f" {_listed(odd)}; mend them, name such words with --missing, or say --categories={name} or"
+        f" {listed(odd)}; mend them, name such words with --missing, or say --categories={name} or"
         f" --drop={name}"
     )
 
@@ -118,6 +119,7 @@ def _cells_with(raw: RawTable, words: Words, these: Collection[str]) -> list[Odd
     return [OddCell(raw.where(r), raw.number(r), words.words[words.codes[r]]) for r in rows]
 
 
-def _listed(odd: Collection[OddCell]) -> str:
+def listed(odd: Collection[OddCell]) -> str:
+    """Cells with their places, the first of them."""
     cells = ", ".join(f"{show(cell.text)} ({cell.where})" for cell in list(odd)[:_LISTED])
     return cells + (f" and {len(odd) - _LISTED} more" if len(odd) > _LISTED else "")

@@ -5,6 +5,8 @@ people write gaps so, is named and taken for one where it is little, and otherwi
 different whole numbers among words are categories, many are a mistake that is told.
 """
 
+import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ncd_jax.read.columns import Column
-from ncd_jax.read.date_words import dates_of, day_order, durations_of
+from ncd_jax.read.date_words import clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import is_gap, is_lone_mark
 from ncd_jax.read.locales import Locale, column_decimal
 from ncd_jax.read.number_words import evidence, numbers_of
@@ -25,6 +27,8 @@ __all__ = ["FEW", "Form", "as_dates", "as_numbers", "as_words", "recognise"]
 FEW = 20
 """Different cells that no column is blamed for, however short the table."""
 
+_LASTS = re.compile(r"durat|elaps|laps|length|dauer|durée|split|pace|finish|runtime|_took", re.I)
+"""Names of columns in which `7:30` is how long something took."""
 _ODD = 0.05
 """Share of the cells that may be odd in a column of numbers or dates."""
 
@@ -85,7 +89,7 @@ def recognise(name: str, words: Words, locale: Locale) -> Form:
     if levels := truth_levels(rest):
         return Form(Column(name, "boolean", levels=levels, gaps=_soft(texts, is_soft)))
     best: _Match | None = None
-    for match in (_match_numbers, _match_dates, _match_durations):
+    for match in (_match_numbers, _match_dates, _match_clock, _match_durations):
         found = match(name, rest, weights, locale)
         if best is None or weights[found.fits].sum() > weights[best.fits].sum():
             best = found
@@ -174,9 +178,7 @@ def _settle(
 
 def _form(found: _Match, soft: tuple[str, ...], odd: list[str]) -> Form:
     column = found.column
-    column = Column(
-        column.name, column.kind, column.decimal, column.unit, column.order, (), (*soft, *odd)
-    )
+    column = dataclasses.replace(column, gaps=(*soft, *odd))
     return Form(column, tuple(odd), found.form, found.remark, bool(found.remark))
 
 
@@ -239,6 +241,14 @@ def _match_dates(name: str, rest: list[str], weights: np.ndarray, locale: Locale
     used = day + month + neither
     form = ({"dmy": "day first", "mdy": "month first"}.get(order, "") if used else "") or ""
     return _Match(~np.isnat(times), Column(name, "date", order=order), form, remark, times)
+
+
+def _match_clock(name: str, rest: list[str], weights: np.ndarray, locale: Locale) -> _Match:
+    times = clock_of(rest)
+    if _LASTS.search(name):
+        times[:] = np.datetime64("NaT")
+    column = Column(name, "date", order="clock")
+    return _Match(~np.isnat(times), column, "time of day", "", times)
 
 
 def _match_durations(name: str, rest: list[str], weights: np.ndarray, locale: Locale) -> _Match:

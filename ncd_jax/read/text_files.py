@@ -14,7 +14,7 @@ import itertools
 import lzma
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -22,16 +22,14 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.errors import UserError
+from ncd_jax.read.bounds import LONGEST_CELL, Choose, bounded, one_line
 from ncd_jax.read.dtypes import extra
 from ncd_jax.read.encodings import find_encoding
 from ncd_jax.read.names import checked_names, show
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable
 
-__all__ = ["PACKED", "TEXT", "Choose", "header_at", "one_line", "read_text"]
-
-Choose = Callable[[Sequence[str]], Collection[str]]
-"""From the names of all columns of a file to those that are wanted."""
+__all__ = ["PACKED", "TEXT", "header_at", "read_text"]
 
 TEXT = (".csv", ".tsv", ".tab", ".txt")
 PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst")
@@ -47,9 +45,6 @@ _CHUNK = 20_000
 """Rows that are lists of Python's at once."""
 _LISTED = 20
 """Lines that a message lists."""
-_LONGEST = 2**31 - 1
-"""Characters of a cell: as many as the parser can be told of everywhere."""
-
 Record = tuple[int, list[str]]
 """The line in which a row begins, from 1, and its cells."""
 
@@ -75,15 +70,16 @@ def read_text(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
         UserError: it is not a table; all lines of another width than the header are named.
         OSError: the file cannot be read or unpacked, or what `lzma`, `zlib` and `zipfile` raise.
     """
-    encoding = find_encoding(lambda: _open(path), options.encoding)
-    layout = _layout(path, encoding)
+    source = _Source(path, options)
+    source.encoding = find_encoding(source.open, options.encoding)
+    layout = _layout(source)
     names = checked_names(layout.header)
     wanted = set(choose(names))
     places = [i for i, name in enumerate(names) if name in wanted]
     pieces: list[list[Any]] = [[] for _ in places]
     lines: list[np.ndarray] = []
     wrong: list[tuple[int, int]] = []
-    with _records(path, encoding, layout.separator) as records:
+    with source.records(layout.separator) as records:
         rows = _of_width(itertools.islice(records, layout.skipped + 1, None), len(names), wrong)
         while chunk := list(itertools.islice(rows, _CHUNK)):
             lines.append(np.array([line for line, _ in chunk]))
@@ -95,7 +91,7 @@ def read_text(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
         names[i]: pd.concat(piece, ignore_index=True) if piece else pd.Series([], dtype="str")
         for i, piece in zip(places, pieces, strict=True)
     }
-    facts = {"encoding": encoding.removesuffix("-sig"), "separator": layout.separator}
+    facts = {"encoding": source.encoding.removesuffix("-sig"), "separator": layout.separator}
     if layout.skipped:
         facts["lines before the header"] = str(layout.skipped)
     found = np.concatenate(lines) if lines else np.zeros(0, int)
@@ -127,21 +123,16 @@ def _are_names(cells: Sequence[Any]) -> bool:
     return len(set(words)) == len(words) and not any(w.replace(".", "").isdigit() for w in words)
 
 
-def one_line(error: Exception) -> str:
-    """What an error says, on one line and short."""
-    return " ".join(str(error).split())[:120] or type(error).__name__
-
-
-def _layout(path: Path, encoding: str) -> _Layout:
-    suffix = next(s for s in reversed(path.suffixes) if s.lower() in TEXT)
-    with _decoded(path, encoding) as text:
+def _layout(source: "_Source") -> _Layout:
+    suffix = next(s for s in reversed(source.path.suffixes) if s.lower() in TEXT)
+    with source.decoded() as text:
         first = text.readline(_SAMPLE)
     said = _SAID.fullmatch(first)
     choices = said[1] if said else "\t" if suffix.lower() in _TABS else _SEPARATORS
     best, best_rank, mistake = None, (False, 0, 0.0, 0), None
     for separator in choices:
         try:
-            with _records(path, encoding, separator) as found:
+            with source.records(separator) as found:
                 records = [cells for _, cells in itertools.islice(found, _SAMPLE)]
         except UserError as error:  # quotes that are none with this separator
             mistake = mistake or error
@@ -206,16 +197,10 @@ def _wrong_widths(wrong: list[tuple[int, int]], width: int) -> UserError:
     )
 
 
-@contextlib.contextmanager
-def _records(path: Path, encoding: str, separator: str) -> Iterator[Iterator[Record]]:
-    with _decoded(path, encoding) as text:
-        yield _parsed(text, separator)
-
-
 def _parsed(text: IO[str], separator: str) -> Iterator[Record]:
     """The cells of every line that is not blank."""
     reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
-    before = csv.field_size_limit(_LONGEST)
+    before = csv.field_size_limit(LONGEST_CELL)
     try:
         line = 1
         for cells in reader:
@@ -223,8 +208,11 @@ def _parsed(text: IO[str], separator: str) -> Iterator[Record]:
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
+        reason = one_line(error)
+        if "field limit" in reason:
+            reason = "a cell begins there that has no end within 16 million characters"
         raise UserError(
-            f"it is not a CSV table (line {reader.line_num}: {one_line(error)}); mend that line"
+            f"it is not a CSV table (line {reader.line_num}: {reason}); mend that line"
         ) from None
     except UnicodeError:
         raise UserError("it is not in its encoding throughout; give --encoding") from None
@@ -232,14 +220,37 @@ def _parsed(text: IO[str], separator: str) -> Iterator[Record]:
         csv.field_size_limit(before)
 
 
-@contextlib.contextmanager
-def _decoded(path: Path, encoding: str) -> Iterator[IO[str]]:
-    with _open(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
-        yield text
+class _Source:
+    """A file of text, packed or not, that can be opened again and again.
+
+    Attributes:
+        path: of the file.
+        encoding: of the text, once it is known.
+    """
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        self.path, self.encoding = path, ""
+        self._options = options
+
+    def open(self) -> IO[bytes]:
+        """The bytes, unpacked as the suffix says, and no more of them than are wanted."""
+        return bounded(_unpacked(self.path), self._options)
+
+    @contextlib.contextmanager
+    def decoded(self) -> Iterator[IO[str]]:
+        """The text."""
+        form: dict[str, Any] = {"encoding": self.encoding, "newline": ""}
+        with self.open() as file, io.TextIOWrapper(file, **form) as text:
+            yield text
+
+    @contextlib.contextmanager
+    def records(self, separator: str) -> Iterator[Iterator[Record]]:
+        """Its rows."""
+        with self.decoded() as text:
+            yield _parsed(text, separator)
 
 
-def _open(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked as its suffix says."""
+def _unpacked(path: Path) -> IO[bytes]:
     kind = path.suffix.lower()
     if kind == ".zip":
         with zipfile.ZipFile(path) as archive:

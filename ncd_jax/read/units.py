@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["CURRENCY", "UNIT", "is_currency", "ratio", "unit_key"]
+__all__ = ["CURRENCY", "UNIT", "is_currency", "is_unit", "ratio", "unit_key"]
 
 _SYMBOLS = "$€£¥₹₽₩₺₪₫฿₴₦₱¢"
 _MONEY = """
@@ -28,6 +28,15 @@ _FAMILIES: tuple[dict[str, float], ...] = (
     {"month": 1.0, "mo": 1.0, "year": 12.0, "yr": 12.0},
 )
 """Units that people mix in one column, and what they are to each other."""
+_OTHERS = """
+% ‰ ° °C °F K degC degF deg rad grad Å nm μm µm um dm in inch ft foot feet yd mi mile nmi ha acre
+lb lbs oz ug µg μg ng dl dL mL µl ul gal hl cc ms us µs ns hrs std stunde tag jahr monat years Hz
+kHz MHz GHz rpm bpm V mV kV A mA W kW MW kWh MWh Wh J kJ MJ cal kcal eV N kN Nm Pa hPa kPa MPa bar
+mbar psi atm mmHg mol mmol umol µmol nmol M mM ppm ppb dB Ohm Ω lm lx cd IU U mU pcs stk Stück byte
+bit px pt kn mph kmh
+"""
+_KNOWN = {*_OTHERS.split(), *_MONEY.split(), *_SYMBOLS, *(u for f in _FAMILIES for u in f if u)}
+_FOLDED = {word.casefold() for word in _KNOWN if len(word) > 1}
 
 
 def unit_key(unit: str) -> str:
@@ -37,6 +46,13 @@ def unit_key(unit: str) -> str:
         return unit
     key = unit.casefold().rstrip(".")
     return key.removesuffix("s") if len(key) > 3 else key
+
+
+def is_unit(word: str) -> bool:
+    """Whether a word is a unit that people know, or some of them: `mm`, `mg/dL`, `kg m-2`."""
+    parts = re.split(r"\s*[/*·]\s*|\s+|\bper\b", word)
+    plain = [re.sub(r"(?<=\w)\^?-?[1-4²³]$", "", part) for part in parts if part not in ("", "1")]
+    return bool(plain) and all(p in _KNOWN or p.casefold().rstrip("s") in _FOLDED for p in plain)
 
 
 def is_currency(key: str) -> bool:

@@ -22,12 +22,14 @@ class Assigned:
         sizes: rows of each class that got any.
         n_unfamiliar: rows that are like no class of the run.
         usual: share of held-out rows of known classes that are; NaN where it was not measured.
+        notes: on how the rows were read.
     """
 
     file: Path
     sizes: dict[str, int]
     n_unfamiliar: int
     usual: float
+    notes: tuple[str, ...] = ()
 
     @property
     def expected(self) -> float:
@@ -55,4 +57,4 @@ class Assigned:
             line += f"; {self.expected:,.0f} would be usual"
         if self.new_run_is_due:
             line += ". They are enough for one more class: a new run on all rows is due"
-        return "\n".join([*lines, line])
+        return "\n".join([*lines, line, *(f"note: {note}" for note in self.notes)])

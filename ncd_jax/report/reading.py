@@ -8,7 +8,10 @@ from ncd_jax.read.columns import TableReading
 
 __all__ = ["print_reading"]
 
-_REMEDIES = "--numbers= --dates= --categories= --missing= --drop= --encoding= --decimal= --sheet="
+_REMEDIES = (
+    "--numbers= --dates= --categories= --circular= --missing= --drop= --encoding= --decimal="
+    " --sheet="
+)
 
 
 def print_reading(reading: TableReading, console: Console | None = None) -> None:

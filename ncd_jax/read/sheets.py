@@ -1,0 +1,141 @@
+"""Tables from Excel: the sheet, the header below titles, and the cells that belong to the table.
+
+Spreadsheets leave cells far from the table, in column XFD say, or in row 1,048,576. What stands
+beyond an empty stretch as wide or long as no table has is not read, and told.
+"""
+
+import itertools
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ncd_jax.errors import UserError
+from ncd_jax.read.bounds import Choose, check_size, one_line
+from ncd_jax.read.dtypes import extra, to_frame
+from ncd_jax.read.names import checked_names, show
+from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.raw import RawTable
+
+__all__ = ["read_excel"]
+
+_TITLES = 20
+"""Rows of a sheet among which its header is looked for."""
+_FAR_DOWN, _FAR_RIGHT = 10_000, 256
+"""Empty rows, and empty columns, behind which no cell belongs to the table."""
+
+
+def read_excel(
+    path: Path, choose: Choose, options: ReadOptions, header_at: Callable[[Sequence[Any]], int]
+) -> RawTable:
+    """Reads a sheet; see `files.read_raw`.
+
+    Raises:
+        UserError: the file is damaged, has no such sheet, or unpacks to too much.
+    """
+    excel = extra("openpyxl")
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of styles and extensions that say nothing of cells
+        try:
+            with zipfile.ZipFile(file) as archive:
+                check_size(sum(part.file_size for part in archive.infolist()), options)
+            book = excel.load_workbook(file, read_only=True, data_only=True)
+            sheet = _sheet(book, options.sheet)
+            rows, notes = _rows(sheet)
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:  # a damaged file may raise whatever its parts do
+            reason = one_line(error)
+            raise UserError(f"it is not an Excel file ({reason}); save it again as .xlsx") from None
+    filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
+    if not filled:
+        raise UserError(f"sheet {show(sheet.title)} is empty; give a table with a header row")
+    rows, lines = rows[: filled[-1] + 1], np.arange(1, filled[-1] + 2)
+    first = filled[0]
+    width = max(len(row) for row in rows[first : first + _TITLES])
+    padded = [[*row, *[None] * (width - len(row))] for row in rows[first : first + _TITLES]]
+    at = first + header_at(padded)
+    width = max(len(row) for row in rows[at:])
+    header = [*rows[at], *[None] * (width - len(rows[at]))]
+    columns = [cells[1:] for cells in itertools.zip_longest(*rows[at:])]
+    used = [
+        i for i in range(width) if header[i] is not None or any(c is not None for c in columns[i])
+    ]
+    names = checked_names([header[i] for i in used])
+    wanted = set(choose(names))
+    frame = pd.DataFrame(
+        {
+            name: pd.Series(columns[i], dtype=object).infer_objects()
+            for i, name in zip(used, names, strict=True)
+            if name in wanted
+        },
+        copy=False,
+    )
+    facts = {"sheet": sheet.title}
+    if len(others := [name for name in book.sheetnames if name != sheet.title]):
+        facts["other sheets"] = ", ".join(others)
+    return RawTable(to_frame(frame), lines[at + 1 :], facts=facts, notes=tuple(notes))
+
+
+def _sheet(book: Any, wished: str) -> Any:
+    """The sheet of that name or number, or the first one."""
+    sheets = book.worksheets
+    for number, sheet in enumerate(sheets, start=1):
+        if not wished or wished == sheet.title or wished == str(number):
+            return sheet
+    if not sheets:
+        raise UserError("it has no sheet with cells; save the table as a sheet of its own")
+    names = ", ".join(show(sheet.title) for sheet in sheets)
+    raise UserError(f"there is no sheet {show(wished)}; its sheets are {names}")
+
+
+def _rows(sheet: Any) -> tuple[list[list[Any]], list[str]]:
+    """The rows of a sheet without empty cells behind them, and notes on what lies far away."""
+    sheet.reset_dimensions()  # what a file says of its size may be anything
+    rows: list[list[Any]] = []
+    notes: list[str] = []
+    width, n_blank = 0, 0
+    for number, cells in enumerate(_filled(sheet), start=1):
+        if not cells:
+            n_blank += 1
+            if rows and n_blank > _FAR_DOWN:
+                notes.append(
+                    f"cells below row {number - n_blank + _FAR_DOWN} of the sheet, if there are"
+                    " any, are not read: they stand far from the table"
+                )
+                break
+            if n_blank > _FAR_DOWN:
+                break
+            continue
+        near = _near(cells, max(width, 1))
+        if len(near) < len(cells):
+            notes.append(
+                f"row {number}: cells beyond column {len(near) + _FAR_RIGHT} are not read; they"
+                " stand far from the table"
+            )
+        width = max(width, len(near))
+        rows += [[] for _ in range(n_blank)] + [near]
+        n_blank = 0
+    return rows, notes[:3]
+
+
+def _filled(sheet: Any) -> Iterator[list[Any]]:
+    """The cells of each row up to the last one that is filled."""
+    for row in sheet.iter_rows(values_only=True):
+        last = len(row)
+        while last and row[last - 1] in (None, ""):
+            last -= 1
+        yield list(row[:last])
+
+
+def _near(cells: list[Any], width: int) -> list[Any]:
+    """The cells before an empty stretch that is as wide as no table has, beyond its width."""
+    filled = [i for i, cell in enumerate(cells) if i >= width and cell not in (None, "")]
+    for before, after in itertools.pairwise([width - 1, *filled]):
+        if after - before > _FAR_RIGHT:
+            return cells[: before + 1]
+    return cells
