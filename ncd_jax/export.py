@@ -42,7 +42,7 @@ class Exported(NamedTuple):
 
     Attributes:
         classes: names of the classes: known ones, then novel ones.
-        columns: names of the columns that are read.
+        columns: names of the columns of its table.
         encoder: from these to numbers; none where they are numbers.
         program: `jax.export.Exported` from encoded rows to classes and confidence.
     """
@@ -56,7 +56,8 @@ class Exported(NamedTuple):
         """Gives every row its class.
 
         Args:
-            X: `[n, c]`: a pandas frame that has the columns, or an array of them in their order.
+            X: `[n, c]`: a pandas frame, whose columns may be in any order and which may lack those
+                that say nothing; or an array of all columns in their order.
 
         Returns:
             The class, `[n]`, and how likely it is to be right, `f32[n]`.
@@ -81,13 +82,17 @@ class Exported(NamedTuple):
 
 
 def export_model(
-    model: Any, classes: Sequence[Any], platforms: Sequence[str] = ("cpu", "cuda")
+    model: Any,
+    classes: Sequence[Any],
+    columns: Sequence[str],
+    platforms: Sequence[str] = ("cpu", "cuda"),
 ) -> bytes:
     """A model of a run or an estimator as bytes for `load_exported`.
 
     Args:
         model: a `ncd_jax.discovery.model.Model`.
         classes: what its classes are called: text, numbers or truth values.
+        columns: names of the columns of its table, those that it leaves out included.
         platforms: where it may run, in the names of JAX.
 
     Raises:
@@ -95,7 +100,7 @@ def export_model(
     """
     facts = {
         "format": _FORMAT,
-        "columns": list(model.encoder.columns if model.encoder else model.columns),
+        "columns": list(columns),
         "encoder": model.encoder and model.encoder.to_json(),
         "classes": [c.item() if isinstance(c, np.generic) else c for c in classes],
     }

@@ -176,6 +176,7 @@ def test_arrays_and_mistakes(fitted, blobs):
     x, true = blobs([20] * 3, 4)
     names = np.array(["p", "q", None], object)[true]
     ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=1, random_state=0)
+    x[:, 1] = 0  # it says nothing, and is left out
     ncd.fit(x, names)
     found, sure = load_exported(ncd.export(("cpu",)))(x)
     assert found.tolist() == ncd.predict(x).tolist()
@@ -185,7 +186,7 @@ def test_arrays_and_mistakes(fitted, blobs):
 def test_a_model_of_plain_numbers():
     model = make_model("kmeans")
     x = np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
-    found, sure = load_exported(export_model(model, model.classes, ("cpu",)))(x)
+    found, sure = load_exported(export_model(model, model.classes, model.columns, ("cpu",)))(x)
     labels, expected, _ = assign(model, x)
     assert found.tolist() == [model.classes[label] for label in labels]
     np.testing.assert_allclose(sure, expected, atol=1e-5)

@@ -272,7 +272,7 @@ class NovelClassDiscovery(
         """
         check_is_fitted(self)
         with as_value_errors():
-            return export_model(self._model, self.classes_.tolist(), platforms)
+            return export_model(self._model, self.classes_.tolist(), self._columns, platforms)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         said = getattr(self, "_headline", "")
