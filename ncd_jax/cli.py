@@ -17,7 +17,7 @@ from absl.flags import FlagValues
 
 import ncd_jax
 from ncd_jax.errors import UserError, without_password
-from ncd_jax.flags import read_flags
+from ncd_jax.flags import load_plugins, read_flags
 
 __all__ = ["main"]
 
@@ -124,19 +124,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console without the sign is no reason to fail
             stream.reconfigure(errors="backslashreplace")
-    if {"-h", "-help", "--help"} & set(argv):
-        from ncd_jax.usage import usage
-
-        texts = {name: (mode.__doc__ or "").strip() for name, mode in _MODES.items()}
-        _print_all(usage(program, texts))
-        return 0
     if "--version" in argv:
         print(ncd_jax.__version__)
         return 0
     from ncd_jax.multihost import fail_alone, leave
 
     try:
-        status, message, in_step = _outcome(argv)
+        status, message, in_step = _outcome([program, *argv[1:]])
     except Exception:  # a fault of the program; who waits for this process shall not
         fail_alone()
         raise
@@ -174,6 +168,13 @@ def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
 
 
 def _run(argv: Sequence[str]) -> None:
+    if {"-h", "-help", "--help"} & set(argv):
+        from ncd_jax.usage import usage
+
+        load_plugins(argv[1:])
+        texts = {name: (mode.__doc__ or "").strip() for name, mode in _MODES.items()}
+        _print_all(usage(argv[0], texts))
+        return
     # Warnings of libraries, and backends that are not installed, are nobody's concern here.
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.WARNING)
@@ -182,6 +183,8 @@ def _run(argv: Sequence[str]) -> None:
 
     one_device_per_core()
     given = read_flags(argv)
+    if given.mode not in _MODES:
+        raise UserError(f"--mode={given.mode} is unknown; choose {' or '.join(_MODES)}")
     if given.coordinator and given.mode != "discover":
         raise UserError(f"--mode={given.mode} is for one process; leave --coordinator out")
     try:

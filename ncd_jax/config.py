@@ -147,7 +147,6 @@ class RunConfig:
 
 
 _CHOICES = {
-    "method": (*METHODS, "auto"),
     "setting": ("auto", "ncd", "gcd"),
     "representation": ("normalised", "raw"),
     "search.sampler": ("tpe", "quasi_random"),
@@ -185,18 +184,13 @@ _AT_MOST = {
     "k.max": 1000,
     "k.n_novel": 1000,
 }
-_HPARAMS = {
-    name: int if interval.integer else float
-    for method in METHODS.values()
-    for name, interval in method.space(1).items()
-}
 
 
 def default_config() -> ml_collections.ConfigDict:
     """The default `RunConfig` in the form that config files edit and flags override."""
     raw = dataclasses.asdict(RunConfig())
     raw["k"]["n_novel"] = config_dict.placeholder(int)
-    raw["hparams"] = {name: config_dict.placeholder(kind) for name, kind in _HPARAMS.items()}
+    raw["hparams"] = {name: config_dict.placeholder(kind) for name, kind in _hparams().items()}
     return ml_collections.ConfigDict(raw)
 
 
@@ -208,9 +202,11 @@ def parse(config: ml_collections.ConfigDict) -> RunConfig:
     """
     raw = config.to_dict()
     hparams = {k: v for k, v in raw.pop("hparams", {}).items() if v is not None}
-    _check_keys(hparams, list(_HPARAMS), "hparams.")
+    _check_keys(hparams, list(_hparams()), "hparams.")
     parsed: RunConfig = _build(RunConfig, raw, "")
     parsed = dataclasses.replace(parsed, hparams=hparams)
+    if parsed.method not in (*METHODS, "auto"):
+        raise UserError(f"config.method={parsed.method!r} {METHODS.unknown(parsed.method)}")
     for key, choices in _CHOICES.items():
         if (value := _get(parsed, key)) not in choices:
             raise UserError(f"config.{key}={value!r} is unknown; choose {' or '.join(choices)}")
@@ -238,6 +234,15 @@ def split_names(
         if name not in choices:
             raise UserError(f"config.{key}: {name!r} is unknown; choose from {', '.join(choices)}")
     return tuple(dict.fromkeys(wanted or default or choices))
+
+
+def _hparams() -> dict[str, type]:
+    """The type of every hyperparameter of the methods that there are by now."""
+    return {
+        name: int if interval.integer else float
+        for method in METHODS.values()
+        for name, interval in method.space(1).items()
+    }
 
 
 def _build(kind: type, raw: dict[str, Any], prefix: str) -> Any:

@@ -1,39 +1,161 @@
-"""A model as bytes that need nothing but JAX to run."""
+"""A fitted model as bytes, to be applied where neither Flax nor the estimator is at hand.
 
+The bytes are a zip archive of two files, no pickle:
+
+* `model.json`: the columns, what is made of each (`ncd_jax.data.encode.Encoder`: what fills gaps,
+  which words have a column), and the classes.
+* `program.bin`: a program of JAX from encoded rows, `f32[n, d]`, to the index of the class,
+  `i32[n]`, and the confidence, `f32[n]`, of any number of rows. Scaling, weights and calibration
+  are inside. `jax.export.deserialize(data).call(x)` runs it in any process that has JAX, without
+  this package; JAX reads what releases of up to six months ago wrote.
+
+What is not in the program: how cells become numbers. Words, dates and gaps are for `load_exported`,
+which reads `model.json` with this package's rules (pandas and NumPy; no Flax, no training code).
+A column of numbers without gaps in training is encoded as `(value - mean) / scale`. Not in the
+bytes at all: the report, the training rows but for those that tell which new rows are like none,
+and what only a run has, such as the second likeliest class.
+"""
+
+import importlib
+import io
+import json
+import zipfile
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
-import jax.export
 import jax.numpy as jnp
+import numpy as np
+import pandas as pd
 
-from ncd_jax.discovery.familiarity import familiarity_of
-from ncd_jax.discovery.hyperparameters import make_method
-from ncd_jax.discovery.model import Model, apply, places
-from ncd_jax.types import Array
+from ncd_jax.data.encode import Encoder
+from ncd_jax.errors import UserError
 
-__all__ = ["export_assign"]
+__all__ = ["Exported", "export_model", "export_program", "load_exported"]
+
+_FORMAT = 1
+_FILES = ("model.json", "program.bin")
 
 
-def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> bytes:
-    """`model.assign` for encoded rows as a program that any process with JAX can load.
+class Exported(NamedTuple):
+    """An exported model, to be called.
 
-    `jax.export.deserialize(data).call(x)` takes `x: f32[n, d]`, any number of rows, encoded
-    by `Model.encoder` and scaled by `Model.scaler`. It gives the index into `Model.classes`,
-    `i32[n]`, and the confidence, `f32[n]`. The weights are inside; neither this package nor
-    Flax is needed. JAX reads what releases of up to six months ago wrote.
+    Attributes:
+        classes: names of the classes: known ones, then novel ones.
+        columns: names of the columns of its table.
+        encoder: from these to numbers; none where they are numbers.
+        program: `jax.export.Exported` from encoded rows to classes and confidence.
+    """
+
+    classes: tuple[Any, ...]
+    columns: tuple[str, ...]
+    encoder: Encoder | None
+    program: Any
+
+    def __call__(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Gives every row its class.
+
+        Args:
+            X: `[n, c]`: a pandas frame, whose columns may be in any order and which may lack those
+                that say nothing; or an array of all columns in their order.
+
+        Returns:
+            The class, `[n]`, and how likely it is to be right, `f32[n]`.
+
+        Raises:
+            UserError: columns are missing, or cells are not of their column's kind.
+        """
+        if not isinstance(X, pd.DataFrame):
+            X = np.asarray(X)
+            if X.ndim != 2 or X.shape[1] != len(self.columns):
+                raise UserError(f"rows have shape {X.shape}; give {len(self.columns)} columns")
+            X = pd.DataFrame(X, columns=list(self.columns)).infer_objects()
+        if self.encoder is None:
+            x = X[list(self.columns)].to_numpy(np.float32)
+        else:
+            x = self.encoder.apply(X)
+        labels, confidence = (np.asarray(part) for part in self.program.call(x))
+        if self.encoder is not None:
+            confidence = np.where(self.encoder.is_blank(x), np.float32(0), confidence)
+        names = np.array(self.classes)
+        return names[labels], confidence
+
+
+def export_model(
+    model: Any,
+    classes: Sequence[Any],
+    columns: Sequence[str],
+    platforms: Sequence[str] = ("cpu", "cuda"),
+) -> bytes:
+    """A model of a run or an estimator as bytes for `load_exported`.
 
     Args:
-        model: the model.
-        platforms: where it may run.
+        model: a `ncd_jax.discovery.model.Model`.
+        classes: what its classes are called: text, numbers or truth values.
+        columns: names of the columns of its table, those that it leaves out included.
+        platforms: where it may run, in the names of JAX.
+
+    Raises:
+        UserError: the extra `export` is not installed.
     """
-    method = make_method(model.method, model.spec)
+    facts = {
+        "format": _FORMAT,
+        "columns": list(columns),
+        "encoder": model.encoder and model.encoder.to_json(),
+        "classes": [c.item() if isinstance(c, np.generic) else c for c in classes],
+    }
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(_FILES[0], json.dumps(facts, ensure_ascii=False))
+        archive.writestr(_FILES[1], export_program(model, platforms))
+    return written.getvalue()
+
+
+def load_exported(data: bytes) -> Exported:
+    """Reads what `NovelClassDiscovery.export` wrote: a function from rows to classes.
+
+    Raises:
+        UserError: the bytes are something else, or the extra `export` is not installed.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            facts, program = json.loads(archive.read(_FILES[0])), archive.read(_FILES[1])
+        if facts["format"] != _FORMAT:
+            raise UserError("a newer ncd_jax wrote this model; install that one")
+        encoder = facts["encoder"] and Encoder.from_json(facts["encoder"])
+        classes, columns = tuple(facts["classes"]), tuple(facts["columns"])
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise UserError("these bytes are no exported model; give what export() wrote") from error
+    return Exported(classes, columns, encoder, _export().deserialize(bytearray(program)))
+
+
+def export_program(model: Any, platforms: Sequence[str] = ("cpu", "cuda")) -> bytes:
+    """The program alone, from encoded rows to classes and confidence: see the module.
+
+    Args:
+        model: a `ncd_jax.discovery.model.Model`.
+        platforms: where it may run, in the names of JAX.
+
+    Raises:
+        UserError: the extra `export` is not installed.
+    """
+    # Here, as they need Flax, and who reads a model does not.
+    from ncd_jax.discovery.familiarity import familiarity_of
+    from ncd_jax.discovery.hyperparameters import make_method
+    from ncd_jax.discovery.model import apply, places
+
+    export, method = _export(), make_method(model.method, model.spec)
     state, where = jax.tree.map(jnp.asarray, (model.state, places(model)))
     class_of_row = jnp.zeros(len(model.means), int).at[model.rows].set(jnp.arange(len(model.rows)))
     margins, sure = (jnp.asarray(knots, jnp.float32) for knots in model.calibration)
+    mean, scale = (
+        jnp.asarray(each, jnp.float32) for each in (model.scaler.mean, model.scaler.scale)
+    )
 
     @jax.jit
     @jax.vmap  # methods may ask for the length of a table, which is open here; of one row it is 1
-    def assign(row: Array) -> tuple[Array, Array]:
+    def assign(row: jax.Array) -> tuple[jax.Array, jax.Array]:
+        row = (row - mean) / scale
         applied = apply(method, state, where, row[None])
         label = class_of_row[applied.labels[0]].astype(jnp.int32)
         confidence = jnp.interp(applied.margin[0], margins, sure)
@@ -41,7 +163,19 @@ def export_assign(model: Model, platforms: Sequence[str] = ("cpu", "cuda")) -> b
             confidence *= familiarity_of(model.reference, row, applied.z[0], label)
         return label, confidence
 
-    (n,) = jax.export.symbolic_shape("n")
+    (n,) = export.symbolic_shape("n")
     rows = jax.ShapeDtypeStruct((n, model.spec.n_features), jnp.float32)
-    exported = jax.export.export(assign, platforms=platforms)(rows)
-    return bytes(exported.serialize())
+    return bytes(export.export(assign, platforms=platforms)(rows).serialize())
+
+
+def _export() -> Any:
+    """JAX's own writer and reader of programs, with what it needs.
+
+    Raises:
+        UserError: that is not installed.
+    """
+    try:
+        importlib.import_module("flatbuffers")
+    except ImportError:
+        raise UserError("exported models need flatbuffers; pip install 'ncd_jax[export]'") from None
+    return importlib.import_module("jax.export")

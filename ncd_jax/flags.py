@@ -10,10 +10,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from ncd_jax.errors import UserError
+from ncd_jax.methods import METHODS, load_plugin
 
-__all__ = ["define_flags", "read_flags"]
-
-_MODES = ("discover", "inspect", "assign", "rename", "compare", "benchmark")
+__all__ = ["define_flags", "load_plugins", "read_flags"]
 
 
 def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
@@ -33,7 +32,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     def names(name: str, help_text: str) -> None:
         flags.DEFINE_list(name, None, help_text, flag_values=values)
 
-    flags.DEFINE_enum("mode", _MODES[0], _MODES, "What to do.", flag_values=values)
+    flags.DEFINE_string("mode", "discover", "What to do.", flag_values=values)
     config_flags.DEFINE_config_file(
         "config",
         None,
@@ -64,6 +63,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     names("names", "Names for novel classes: novel_0=Export,novel_1=Trial.")
     text("workdir", "Folder of the run [runs/NAME_OF_THE_TABLE].")
     text("against", "Folder of the run to compare --workdir with.")
+    names("plugin", "Files or modules that register methods or benchmark tables of your own.")
     text("data_dir", "Folder where benchmark tables are cached.")
     text("compilation_cache", "Folder where compiled programs are kept, or off.")
     text("coordinator", "HOST:PORT of process 0, where several processes make one run.")
@@ -82,8 +82,11 @@ def read_flags(argv: Sequence[str]) -> flags.FlagValues:
         UserError: an unknown flag or config key, a value of the wrong type, a configuration
             that cannot be read.
     """
-    path, others = _config_path(argv[1:])
-    argv = [argv[0], f"--config={path}", *others]
+    # Plugins are first, as their hyperparameters are keys of a configuration; that is next,
+    # wherever it stood, as its keys are flags only once it is read.
+    names, rest = _taken_out("config", load_plugins(argv[1:]))
+    path = _config_path(names[-1] if names else "default")
+    argv = [argv[0], f"--config={path}", *rest]
     values = define_flags(argv)
     try:
         positional = values(argv)[1:]
@@ -105,6 +108,18 @@ def read_flags(argv: Sequence[str]) -> flags.FlagValues:
     return values
 
 
+def load_plugins(args: Sequence[str]) -> list[str]:
+    """Loads what `--plugin` names, and returns the other arguments.
+
+    Raises:
+        UserError: one is not there or fails, or its record lacks something.
+    """
+    given, others = _taken_out("plugin", args)
+    for place in ",".join(given).split(",") if given else ():
+        load_plugin(place)
+    return others
+
+
 def _config_names() -> list[str]:
     """Names of the configurations that come with the package."""
     return sorted(path.stem for path in _config_folder().glob("[!_]*.py"))
@@ -117,28 +132,33 @@ def _config_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
-def _config_path(args: Sequence[str]) -> tuple[str, list[str]]:
-    """The path of the configuration, and the other arguments.
-
-    It goes first, wherever it stood: its keys are flags only once it is read. And a default of
-    the flag itself would be read, and fail, before there is anybody to catch it.
-    """
-    name, others = "default", []
+def _taken_out(name: str, args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What a flag was given, each time that it was, and the other arguments."""
+    values, others = [], []
     rest = iter(args)
     for arg in rest:
         flag, equals, value = arg.partition("=")
-        if flag in ("--config", "-config"):
-            name = value if equals else next(rest, "")
+        if flag in (f"--{name}", f"-{name}"):
+            values.append(value if equals else next(rest, ""))
         else:
             others.append(arg)
+    return values, others
+
+
+def _config_path(name: str) -> str:
+    """The path of a configuration.
+
+    That of the default one too: a default of the flag itself would be read, and fail, before there
+    is anybody to catch it.
+    """
     if not re.fullmatch(r"\w+", name):
-        return name, others
+        return name
     if name not in _config_names():
         raise UserError(
             f"there is no config {name!r}; give one of {', '.join(_config_names())}, or the path"
             " of a file"
         )
-    return str(_config_folder() / f"{name}.py"), others
+    return str(_config_folder() / f"{name}.py")
 
 
 def _keys_of(path: str) -> list[str]:
@@ -175,7 +195,10 @@ def _no_such_flag(flag: str, argv: Sequence[str], keys: Sequence[str]) -> str:
     """Says which flag, or which key of the configuration, an unknown flag may be."""
     name = flag.removeprefix("config.")
     if meant := [key for key in keys if f".{key}".endswith(f".{name}")]:
-        remedy = f"write --config.{min(meant, key=len)}={_value(flag, argv)}"
+        key, value = min(meant, key=len), _value(flag, argv)
+        remedy = f"write --config.{key}={value}"
+        if key == "method" and value not in (*METHODS, "auto"):
+            remedy += f", but {value!r} {METHODS.unknown(value)}"
     elif group := [f"--config.{key}" for key in keys if key.startswith(f"{name}.")]:
         remedy = f"write one of {', '.join(group)}"
     else:

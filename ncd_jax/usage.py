@@ -1,14 +1,14 @@
 """The answer to `--help`."""
 
-import importlib
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
 from ncd_jax import config as run_config
 from ncd_jax.flags import define_flags
-from ncd_jax.methods import METHODS
+from ncd_jax.methods import METHODS, MethodInfo
 
 __all__ = ["usage"]
 
@@ -37,7 +37,8 @@ def usage(program: str, modes: Mapping[str, str]) -> str:
         modes: what each mode does, in a few words.
     """
     defaults = run_config.default_config()
-    methods = {name: _first_line(f"ncd_jax.methods.{name}") for name in METHODS}
+    methods = {name: _first_line(info) for name, info in METHODS.items()}
+    methods |= {name: METHODS.unknown(name) for name in METHODS.failures}
     keys = {f"{key}={_default(attrgetter(key)(defaults))}": text for key, text in _KEYS.items()}
     keys["hparams.NAME"] = f"fixed instead of tuned: {', '.join(defaults.hparams)}"
     flags = define_flags()
@@ -74,9 +75,10 @@ def _section(title: str, lines: Iterable[tuple[str, str]]) -> list[str]:
     return ["", title, *texts]
 
 
-def _first_line(module: str) -> str:
-    lines = (importlib.import_module(module).__doc__ or "").splitlines()
-    return lines[0] if lines else ""
+def _first_line(info: MethodInfo) -> str:
+    """Of the file that a method is in, or else what reports call it."""
+    module = sys.modules.get(getattr(info.make, "__module__", ""))
+    return ((module and module.__doc__) or info.title).splitlines()[0]
 
 
 def _default(value: object) -> str:

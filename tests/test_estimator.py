@@ -1,11 +1,14 @@
 """The estimator: scikit-learn's own checks, and what it answers beside them."""
 
 import json
+import os
 import pickle
 import re
 import subprocess
 import sys
+import textwrap
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +16,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from html_pages import Page, squeeze, unpacked
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
-from ncd_jax import NovelClassDiscovery, experiment
+from ncd_jax import NovelClassDiscovery, experiment, hidden_class_scorer
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.own_table import read_table
 from ncd_jax.discovery.hyperparameters import middle
@@ -426,3 +432,131 @@ def test_a_page_from_python_stands_alone(fitted, mixed, tmp_path):
     assert drawn[0].startswith("row &lt;i&gt;")
     assert "<i>" in page.text, "typical rows"
     assert "i" not in {tag for tag, _ in page.tags}
+
+
+def test_the_report_is_drawn_when_it_is_asked_for(mixed, monkeypatch, tmp_path):
+    """Not in a fit: a cross-validation has many of them."""
+    drawn = []
+    render = "ncd_jax.estimator.fitting.render_report"
+    monkeypatch.setattr(render, lambda findings, files: drawn.append(findings) or "page")
+    ncd = NovelClassDiscovery(method="kmeans", random_state=0, **SMALL).fit(*mixed)
+    assert not drawn
+    assert ncd.report(tmp_path / "r.html").read_text() == "page"
+    ncd.report(tmp_path / "again.html")
+    assert len(drawn) == 1
+    other = clone(ncd).fit(*mixed)
+    sent = pickle.loads(pickle.dumps(other))
+    assert len(drawn) == 2
+    monkeypatch.setattr(render, None)
+    for each in (other, sent):
+        assert each.report(tmp_path / "sent.html").read_text() == "page"
+
+
+def test_hidden_classes_rank_candidates(mixed):
+    """No novel label, and whatever the rows that are held out."""
+    X, y = mixed
+    y = pd.Series(y, X.index)
+    ncd = NovelClassDiscovery(method="kmeans", random_state=0, **SMALL)
+    cv = KFold(2, shuffle=True, random_state=0)
+    pipeline = make_pipeline("passthrough", ncd)
+    scores = cross_val_score(pipeline, X, y, cv=cv, scoring=hidden_class_scorer)
+    fits = [clone(ncd).fit(X.iloc[train], y.iloc[train]) for train, _ in cv.split(X)]
+    assert scores.tolist() == [fit.hidden_class_accuracy_ for fit in fits]
+    assert all(0 <= score <= 1 for score in scores)
+    held_out = y.iloc[::-1].to_numpy()
+    assert hidden_class_scorer(fits[0], None, held_out) == hidden_class_scorer(fits[0], X)
+    grid = {"n_candidates": [2, 0]}
+    with pytest.warns(Warning, match="non-finite|Scoring failed"):
+        found = GridSearchCV(ncd, grid, cv=cv, scoring=hidden_class_scorer, refit=False).fit(X, y)
+    assert found.cv_results_["mean_test_score"][0] == pytest.approx(np.mean(scores))
+    assert np.isnan(found.cv_results_["mean_test_score"][1])
+    with pytest.raises(ValueError, match="no known class was hidden"):
+        hidden_class_scorer(clone(ncd).set_params(n_candidates=0, n_novel=2).fit(X, y), X)
+    with pytest.raises(NotFittedError):
+        hidden_class_scorer(ncd, X)
+
+
+def test_labels_in_another_order_are_warned_of(mixed):
+    X, y = mixed
+    y = pd.Series(y, X.index)
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0)
+    other = y.sample(frac=1, random_state=0)
+    with pytest.warns(UserWarning, match=r"in another order.*y.loc\[X.index\]") as told:
+        ncd.fit(X, other)
+    assert told[0].filename == __file__
+    assert ncd.labels_[:50].tolist() != y[:50].tolist()
+    by_place = clone(ncd).fit(X, other.to_numpy())
+    assert by_place.labels_.tolist() == ncd.labels_.tolist()
+    with pytest.warns(UserWarning, match="in another order") as told:
+        ncd.score(X, other)
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ncd.fit(X, y)
+        ncd.fit(X, y.reset_index(drop=True).set_axis([f"r{i}" for i in range(200)]))
+        ncd.fit(X, y.loc[X.index])
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "UInt8", "int64[pyarrow]"])
+def test_whole_numbers_with_gaps_stay_whole(blobs, dtype):
+    x, true = blobs([20] * 4, 4)
+    y = pd.Series(true, dtype=dtype).mask(true > 2)
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=1, random_state=0)
+    for labels in (y, y.array, y.to_frame()):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "A column-vector y")
+            found = clone(ncd).fit(x, labels)
+        assert found.classes_.dtype.kind == "i"
+        assert found.labels_.tolist() == true.tolist()
+
+
+def test_a_forked_process_says_what_to_do_instead_of_waiting_for_ever(tmp_path):
+    """Who forks and does not ask us, is left alone."""
+    program = """
+        import multiprocessing, sys, warnings
+        import numpy as np
+        from ncd_jax import NovelClassDiscovery
+
+        true = np.repeat(np.arange(4), 20)
+        x = 5 * np.eye(4)[true] + np.random.default_rng(0).normal(size=(80, 4))
+        ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=1, random_state=0)
+
+        def work(rows):
+            return ncd.predict(rows).tolist()
+
+        def beside(rows):
+            return len(rows)
+
+        if __name__ == "__main__":
+            warnings.simplefilter("ignore")
+            ncd.fit(x, np.where(true < 3, true, -1))
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                print(pool.map(beside, [x, x[:3]]))
+                try:
+                    pool.map_async(work, [x, x]).get(timeout=100)
+                except RuntimeError as error:
+                    print(error)
+    """
+    file = tmp_path / "forks.py"
+    file.write_text(textwrap.dedent(program))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    answer = subprocess.run(
+        [sys.executable, file], capture_output=True, text=True, timeout=200, env=environment
+    )
+    sizes, said = answer.stdout.splitlines()
+    assert sizes == "[80, 3]"
+    assert "get_context('spawn')" in said
+
+
+def test_what_others_of_scikit_learn_ask_for(blobs):
+    """Each is refused in one sentence, or works."""
+    x, true = blobs([20] * 4, 4)
+    y = np.where(true < 3, true, -1)
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=1, random_state=0)
+    with pytest.raises(TypeError, match="Sparse data was passed.*dense"):
+        ncd.fit(csr_matrix(x), y)
+    with pytest.raises(TypeError, match="sample_weight"):
+        ncd.fit(x, y, sample_weight=np.ones(80))
+    ncd.fit(x, y)
+    calibrated = CalibratedClassifierCV(FrozenEstimator(ncd), cv=2).fit(x, ncd.labels_)
+    assert calibrated.predict(x).tolist() == true.tolist()

@@ -1,20 +1,25 @@
 """Exported models: the same answers, in a process that knows nothing but JAX."""
 
 import dataclasses
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
+from ncd_jax import NovelClassDiscovery
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.calibration import Calibration
 from ncd_jax.discovery.familiarity import make_reference
 from ncd_jax.discovery.hyperparameters import make_hparams, middle
 from ncd_jax.discovery.model import Model, apply_model, assign, on_host
-from ncd_jax.export import export_assign
+from ncd_jax.errors import UserError
+from ncd_jax.export import export_model, export_program, load_exported
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.types import Goal, NCDData
 
@@ -68,7 +73,7 @@ def make_model(name):
             hparams=hparams,
             state=state._replace(opt=None),
             encoder=None,
-            scaler=Standardiser(np.zeros(6), np.ones(6)),
+            scaler=Standardiser(np.full(6, 0.1), np.full(6, 0.8)),
             columns=tuple("abcdef"),
             classes=("a", "b", "c", "novel_0", "novel_1"),
             means=np.asarray(means),
@@ -88,7 +93,7 @@ def test_the_same_answers_as_the_model(name):
     labels, sure, familiar = assign(model, x)
     assert familiar.min() < 1 == familiar.max()
     assert len(set(labels)) > 2
-    program = jax.export.deserialize(bytearray(export_assign(model)))
+    program = jax.export.deserialize(bytearray(export_program(model)))
     found, found_sure = program.call(x)
     np.testing.assert_array_equal(found, labels)
     # A margin is a difference of distances: where they are alike their rounding is seen.
@@ -106,7 +111,7 @@ def test_the_same_answers_as_the_model(name):
 def test_a_process_with_jax_alone(name, tmp_path):
     model = make_model(name)
     x = np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
-    (tmp_path / "model.bin").write_bytes(export_assign(model, platforms=["cpu"]))
+    (tmp_path / "model.bin").write_bytes(export_program(model, platforms=["cpu"]))
     np.savez(tmp_path / "rows.npz", all=x, one=x[4:5])
     subprocess.run([sys.executable, "-c", READER, tmp_path], check=True)
     for file, rows in (("all", x), ("one", x[4:5])):
@@ -114,3 +119,82 @@ def test_a_process_with_jax_alone(name, tmp_path):
         with np.load(tmp_path / f"{file}.npz") as read:
             np.testing.assert_array_equal(read["labels"], labels)
             np.testing.assert_allclose(read["sure"], sure, atol=1e-5)
+
+
+LIGHT = """
+import importlib.util, sys
+for package in ("flax", "optax", "optuna", "plotly", "rich"):
+    assert importlib.util.find_spec(package)
+    sys.modules[package] = None
+import pandas as pd
+from ncd_jax import load_exported
+model = load_exported(open("model.ncd", "rb").read())
+found, sure = model(pd.read_csv("rows.csv"))
+pd.DataFrame({"found": found, "sure": sure}).to_csv("found.csv", index=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Numbers with gaps, words and dates; whole numbers as classes."""
+    rng = np.random.default_rng(0)
+    true = np.repeat(np.arange(4), 30)
+    frame = pd.DataFrame(5 * np.eye(4)[true] + rng.normal(size=(120, 4)), columns=list("abcd"))
+    frame["colour"] = np.array(["red", "green"])[true % 2]
+    frame["day"] = pd.Timestamp("2025-01-01") + pd.to_timedelta(rng.integers(0, 90, 120), "D")
+    frame.loc[::7, "a"] = np.nan
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0)
+    return ncd.fit(frame, np.where(true < 2, true, -1)), frame
+
+
+def test_columns_in_classes_out_without_flax(fitted, tmp_path):
+    ncd, frame = fitted
+    new = frame.iloc[::5].assign(colour="mauve")
+    new.iloc[0] = None
+    (tmp_path / "model.ncd").write_bytes(ncd.export(platforms=("cpu",)))
+    new.to_csv(tmp_path / "rows.csv", index=False)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", LIGHT], check=True, cwd=tmp_path, env=environment)
+    found = pd.read_csv(tmp_path / "found.csv")
+    assert found["found"].tolist() == ncd.predict(new).tolist()
+    assert set(found["found"]) > {0, 1}
+    _, sure, _ = assign(ncd._model, ncd._model.encoder.apply(new))
+    np.testing.assert_allclose(found["sure"], sure, atol=1e-4)
+    assert found["sure"][0] == 0, "a row without a cell"
+
+
+def test_arrays_and_mistakes(fitted, blobs):
+    model = load_exported(fitted[0].export(platforms=("cpu",)))
+    assert model.columns == ("a", "b", "c", "d", "colour", "day")
+    with pytest.raises(UserError, match=r"shape \(2, 3\); give 6 columns"):
+        model(np.zeros((2, 3)))
+    with pytest.raises(UserError, match="no column 'a'"):
+        model(fitted[1].drop(columns="a"))
+    for data in (b"", b"PK", b"x" * 50):
+        with pytest.raises(UserError, match="no exported model"):
+            load_exported(data)
+    x, true = blobs([20] * 3, 4)
+    names = np.array(["p", "q", None], object)[true]
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=1, random_state=0)
+    x[:, 1] = 0  # it says nothing, and is left out
+    ncd.fit(x, names)
+    found, sure = load_exported(ncd.export(("cpu",)))(x)
+    assert found.tolist() == ncd.predict(x).tolist()
+    assert sure.shape == (60,)
+
+
+def test_a_model_of_plain_numbers():
+    model = make_model("kmeans")
+    x = np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
+    found, sure = load_exported(export_model(model, model.classes, model.columns, ("cpu",)))(x)
+    labels, expected, _ = assign(model, x)
+    assert found.tolist() == [model.classes[label] for label in labels]
+    np.testing.assert_allclose(sure, expected, atol=1e-5)
+
+
+def test_without_the_extra_there_is_one_sentence(fitted, monkeypatch):
+    data = fitted[0].export(("cpu",))
+    monkeypatch.setitem(sys.modules, "flatbuffers", None)
+    for use in (fitted[0].export, lambda: load_exported(data)):
+        with pytest.raises((ValueError, UserError), match=r"pip install 'ncd_jax\[export\]'$"):
+            use()

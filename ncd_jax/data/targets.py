@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_extension_array_dtype, is_integer_dtype
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -46,6 +47,8 @@ def read_targets(y: Any) -> Targets:
         ValueError: there is no label, or labels are of several kinds, fractions or infinite.
     """
     y = to_labels(y)
+    if any(is_integer_dtype(d) and is_extension_array_dtype(d) for d in _dtypes(y)):
+        y = y.astype(object)  # else NumPy makes floats of whole numbers with gaps
     values = np.array(y, object) if isinstance(y, list | tuple) else np.asarray(y)
     values = column_or_1d(values, warn=True)
     labelled = ~np.asarray(pd.isna(values), bool)
@@ -102,6 +105,10 @@ def make_table(frame: pd.DataFrame, targets: Targets, wanted: bool) -> Table:
     found = describe(raw, columns, wanted=columns if wanted else ())
     classes = tuple(as_text(name) for name in targets.classes.tolist())
     return encoded_table("table", raw, found, classes, y, found.readings)
+
+
+def _dtypes(y: Any) -> list[Any]:
+    return list(y.dtypes) if isinstance(y, pd.DataFrame) else [getattr(y, "dtype", None)]
 
 
 def _of_one_kind(known: np.ndarray) -> np.ndarray:

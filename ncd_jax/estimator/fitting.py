@@ -1,26 +1,139 @@
-"""A table and a configuration in, what the estimator keeps out."""
+"""From an estimator's parameters and a table to what it keeps: a run, in memory."""
 
 import dataclasses
+import functools
 import math
+import os
+import re
 import zlib
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_random_state
 
-from ncd_jax.config import RunConfig
+from ncd_jax.config import RunConfig, default_config, parse
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.progress import Reporter
+from ncd_jax.discovery.solution import Solution
 from ncd_jax.discovery.solve import solve
 from ncd_jax.discovery.untuned import fit_untuned
+from ncd_jax.errors import UserError
+from ncd_jax.precision import in_single_precision
 from ncd_jax.read.words import as_text
 from ncd_jax.report.findings import Findings
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
+from ncd_jax.report.runner_up import seconds_of_solution
 from ncd_jax.store.records import describe_run
 
-__all__ = ["Fit", "assignments", "fit"]
+__all__ = ["Fit", "Page", "as_value_errors", "fit", "on_device", "to_config"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_KEYS = {
+    "method": "method",
+    "variant": "variant",
+    "setting": "setting",
+    "n_novel": "k.n_novel",
+    "n_candidates": "search.candidates",
+    "n_folds": "search.folds",
+    "epochs": "train.epochs",
+    "batch_size": "train.batch_size",
+    "n_refits": "train.refits",
+    "k_index": "k.index",
+    "k_max": "k.max",
+    "random_state": "seed",
+}
+_user: int | None = None
+"""The process in which this package has used a device."""
+
+
+def to_config(params: Mapping[str, Any]) -> RunConfig:
+    """The configuration, checked.
+
+    Args:
+        params: of the estimator, by name.
+
+    Raises:
+        UserError: a value is of the wrong type or out of range.
+    """
+    values = {key: _plain(params[name]) for name, key in _KEYS.items()}
+    if isinstance(params["n_novel"], str) and params["n_novel"] == "auto":
+        values["k.n_novel"] = None
+    if values["search.candidates"] == 0:  # no tuning, so it does not matter
+        values["search.candidates"] = 1
+    if not isinstance(values["seed"], int):
+        values["seed"] = int(check_random_state(params["random_state"]).randint(2**31 - 1))
+    values |= {f"hparams.{k}": _plain(v) for k, v in (params["hparams"] or {}).items()}
+    config = default_config()
+    for key, value in values.items():
+        group, _, name = key.rpartition(".")
+        try:
+            (config[group] if group else config)[name] = value
+        except (KeyError, AttributeError):
+            raise UserError(f"config.{key} is not a hyperparameter of any method") from None
+        except TypeError as error:
+            raise UserError(f"config.{key}={value!r} has the wrong type: {error}") from None
+    return parse(config)
+
+
+@contextmanager
+def as_value_errors() -> Iterator[None]:
+    """Mistakes as scikit-learn's users expect them, in the words of the estimator."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        for name, key in _KEYS.items():
+            message = re.sub(rf"(--)?config\.{re.escape(key)}\b", name, message)
+        message = message.replace("is not a config key", "is not a hyperparameter")
+        message = re.sub(r"(--)?config\.hparams\.(\w+)", r"hparams[\2]", message)
+        raise ValueError(message) from error
+
+
+def on_device(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, in single precision, and an error where it would wait for ever.
+
+    A forked process has none of the threads that JAX has started in the one it comes from.
+    """
+    single = in_single_precision(function)
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        global _user
+        if _user not in (None, os.getpid()):
+            raise RuntimeError(
+                "this process was forked from one that has fitted or predicted already, and JAX"
+                " does not survive that; start it by"
+                " multiprocessing.get_context('spawn'), or with joblib's loky"
+            )
+        _user = os.getpid()
+        return single(*args, **kwargs)
+
+    return guarded
+
+
+class Page:
+    """The report of a fit, drawn when it is first asked for, or when the fit is copied or sent."""
+
+    def __init__(self, draw: Callable[[], str]) -> None:
+        self._draw: Callable[[], str] | None = draw
+        self._packed = b""
+
+    def html(self) -> bytes:
+        """The page, UTF-8."""
+        if self._draw is not None:
+            self._packed, self._draw = zlib.compress(self._draw().encode()), None
+        return zlib.decompress(self._packed)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.html()
+        return self.__dict__
 
 
 class Fit(NamedTuple):
@@ -29,27 +142,43 @@ class Fit(NamedTuple):
     Attributes:
         model: the model.
         labels: `i[u]`, the class of every unlabelled row, an index into those of the model.
-        setting: as it was taken: `ncd`, or `gcd` where some are of known classes.
         confidence: `f64[u]`, of every unlabelled row; NaN without tuning.
         runners_up: `i[u]`, the second likeliest class of each; -1 where there is none, and without
             tuning.
         runner_up_confidence: `f64[u]`, how likely these are; NaN without tuning.
-        n_novel_probability: of every number of novel classes; empty where none was looked for.
-        hidden_class_score: mean over folds; NaN without tuning.
-        stability: mean adjusted Rand index between refits; NaN where there is one.
-        report: the page, compressed; none without tuning.
+        metrics: what a run has in `metrics.json`; without tuning, `setting` and `stability` alone.
+        page: the report; none without tuning.
     """
 
     model: Model
     labels: np.ndarray
-    setting: str
     confidence: np.ndarray
     runners_up: np.ndarray
     runner_up_confidence: np.ndarray
-    n_novel_probability: dict[int, float]
-    hidden_class_score: float
-    stability: float
-    report: bytes | None
+    metrics: dict[str, Any]
+    page: Page | None
+
+    def metric(self, name: str) -> float:
+        """A number of the metrics; NaN where it is not known."""
+        value = self.metrics.get(name)
+        return math.nan if value is None else float(value)
+
+    def assignments(
+        self, rows: np.ndarray, labels: np.ndarray, confidence: np.ndarray, classes: np.ndarray
+    ) -> pd.DataFrame:
+        """The class of every row and the second likeliest one, each with its confidence.
+
+        Args:
+            rows: `i[u]`, the unlabelled rows that the fit had.
+            labels: `[n]`, the class of every row.
+            confidence: `f64[n]`, how sure that is.
+            classes: `[m]`, all classes.
+        """
+        second, sure = np.full(len(labels), -1), np.full(len(labels), math.nan)
+        second[rows], sure[rows] = self.runners_up, self.runner_up_confidence
+        columns = {"label": labels, "confidence": confidence}
+        columns["runner_up"] = np.array([*classes.tolist(), None], object)[second]
+        return pd.DataFrame({**columns, "runner_up_confidence": sure})
 
 
 def fit(
@@ -70,52 +199,35 @@ def fit(
     """
     if not tuned:
         model, answer = fit_untuned(config, table)
-        unknown = np.full(len(answer.labels), math.nan)
-        labels, stability = len(table.classes) + answer.labels, _or_nan(answer.stability)
-        none = np.full(len(labels), -1)
-        return Fit(model, labels, "ncd", unknown, none, unknown, {}, math.nan, stability, None)
+        unknown, none = np.full(len(answer.labels), math.nan), np.full(len(answer.labels), -1)
+        metrics = {"setting": "ncd", "stability": answer.stability}
+        labels = len(table.classes) + answer.labels
+        return Fit(model, labels, unknown, none, unknown, metrics, None)
     solution = solve(config, table, progress)
-    metrics: dict[str, Any] = {**measure(solution, table), "seconds": solution.seconds}
-    findings = find(solution, table, None, describe_run(config, table), metrics)
-    place = {name: i for i, name in enumerate(solution.model.classes)}
-    page = render_report(_called(findings, index), files=False)
+    metrics = measure(solution, table)
+    seconds = seconds_of_solution(solution, table)
     return Fit(
-        solution.model,
-        solution.labels(len(table.classes)),
-        solution.setting,
-        solution.confidence,
-        np.array([place.get(name, -1) for name in findings.runners_up], int),
-        findings.runner_up_confidence,
-        {int(k): p for k, p in metrics.get("n_novel_probability", {}).items()},
-        metrics["hidden_class_score"],
-        _or_nan(metrics["stability"]),
-        zlib.compress(page.encode()),
+        model=solution.model,
+        labels=solution.labels(len(table.classes)),
+        confidence=solution.confidence,
+        runners_up=seconds.labels,
+        runner_up_confidence=seconds.confidence,
+        metrics=metrics,
+        page=Page(functools.partial(_page, config, table, solution, metrics, index)),
     )
 
 
-def assignments(
-    fitted: Fit, rows: np.ndarray, labels: np.ndarray, confidence: np.ndarray, classes: np.ndarray
-) -> pd.DataFrame:
-    """The class of every row and the second likeliest one, each with its confidence.
-
-    Args:
-        fitted: the fit.
-        rows: `i[u]`, the unlabelled rows that it had.
-        labels: `[n]`, the class of every row.
-        confidence: `f64[n]`, how sure that is.
-        classes: `[m]`, all classes.
-    """
-    second, sure = np.full(len(labels), -1), np.full(len(labels), math.nan)
-    second[rows], sure[rows] = fitted.runners_up, fitted.runner_up_confidence
-    names = np.array([*classes.tolist(), None], object)
-    return pd.DataFrame(
-        {
-            "label": labels,
-            "confidence": confidence,
-            "runner_up": names[second],
-            "runner_up_confidence": sure,
-        }
-    )
+@on_device
+def _page(
+    config: RunConfig,
+    table: Table,
+    solution: Solution,
+    metrics: dict[str, Any],
+    index: "pd.Index[Any]",
+) -> str:
+    found = {**metrics, "seconds": solution.seconds}
+    findings = find(solution, table, None, describe_run(config, table), found)
+    return render_report(_called(findings, index), files=False)
 
 
 def _called(findings: Findings, index: "pd.Index[Any]") -> Findings:
@@ -140,5 +252,6 @@ def _called(findings: Findings, index: "pd.Index[Any]") -> Findings:
     )
 
 
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
+def _plain(value: Any) -> Any:
+    """A number as Python's own, as searches over NumPy ranges do not give it."""
+    return value.item() if isinstance(value, np.generic) else value

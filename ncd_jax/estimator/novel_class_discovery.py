@@ -1,8 +1,10 @@
 """Novel class discovery as scikit-learn's users know it: an estimator."""
 
 import dataclasses
+import html
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -25,26 +28,23 @@ from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.model import Applied, apply_model, familiar_rows, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.discovery.progress import Reporter
-from ncd_jax.estimator.fitting import Fit, assignments, fit
-from ncd_jax.estimator.frames import rows_of
-from ncd_jax.estimator.looks import ShowsItsAnswer, answer_of
-from ncd_jax.estimator.parameters import as_value_errors, to_config
+from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, on_device, to_config
+from ncd_jax.export import export_model
 from ncd_jax.methods import METHODS
-from ncd_jax.precision import in_single_precision
-from ncd_jax.read.dtypes import to_labels
+from ncd_jax.read.dtypes import is_frame, to_frame, to_labels
 from ncd_jax.read.names import checked_names
 from ncd_jax.read.raw import RawTable
 from ncd_jax.report.console import make_reporter
+from ncd_jax.report.headline import headline
 from ncd_jax.report.runner_up import temperature_of
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["NovelClassDiscovery"]
+__all__ = ["NovelClassDiscovery", "hidden_class_scorer"]
 
 _DEFAULT = RunConfig()
 
 
 class NovelClassDiscovery(
-    ShowsItsAnswer,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClassifierMixin,
@@ -61,8 +61,15 @@ class NovelClassDiscovery(
     truth values, categories, text, dates, each with gaps. Sparse matrices are refused, and so are
     infinite numbers in arrays; in a frame they are gaps, of which a note tells.
 
+    As everywhere in scikit-learn rows of `X` and `y` belong together by their place: where both
+    have an index, and `y` has that of `X` in another order, a warning says so. Rows have no
+    weights. `CalibratedClassifierCV` needs labels of all classes, so it cannot be asked about novel
+    ones; `confidence_` is calibrated on hidden classes. For GridSearchCV there is
+    `hidden_class_scorer`. Other processes that are to predict are spawned, not forked.
+
     Args:
-        method: a name in `ncd_jax.methods.METHODS`, or `auto`: all are tuned, the best answers.
+        method: a name in `ncd_jax.methods.METHODS`, one of your own that was registered among them
+            (`ncd_jax.register`), or `auto`: all are tuned, the best answers.
         variant: a static choice inside the method; its first one where it is empty.
         setting: `ncd` where no unlabelled row is of a known class, `gcd` where some may be, `auto`
             to look.
@@ -93,7 +100,9 @@ class NovelClassDiscovery(
         n_novel_probability_: from number of novel classes to its probability; empty where the
             number was given, or an index chose it.
         hidden_class_score_: share of rows of hidden classes that were sorted right, the mean
-            over folds; NaN without tuning.
+            over folds; NaN without tuning. It chose the hyperparameters, so it flatters.
+        hidden_class_accuracy_: the same share where the whole procedure was repeated on the folds,
+            each answered without its classes; NaN without tuning.
         stability_: mean adjusted Rand index between refits; NaN where there is one.
         method_: the method that gave the answer.
         hparams_: its hyperparameters.
@@ -136,7 +145,7 @@ class NovelClassDiscovery(
         self.random_state = random_state
         self.verbose = verbose
 
-    @in_single_precision
+    @on_device
     def fit(self, X: Any, y: Any) -> "NovelClassDiscovery":
         """Finds the novel classes among the unlabelled rows.
 
@@ -148,7 +157,9 @@ class NovelClassDiscovery(
             ValueError: a parameter, the table or the labels cannot be used.
             FloatingPointError: every training diverged.
         """
-        X, y = rows_of(X), to_labels(y)
+        X = _rows_of(X)
+        _check_order(X, y, 5)
+        y = to_labels(y)
         validate_data(self, X, y, skip_check_array=True)
         frame = self._frame(X, reset=True)
         targets = read_targets(y)
@@ -157,7 +168,13 @@ class NovelClassDiscovery(
             config = to_config(self.get_params(deep=False))
             table = make_table(frame, targets, wanted=not _is_frame(X))
             fitted = self._fitted(config, table, targets, frame.index)
-        self._model, self._report = on_host(fitted.model), fitted.report
+        self._model, self._page = on_host(fitted.model), fitted.page
+        self._temperature = temperature_of(self._model, table)
+        self.method_ = fitted.model.method
+        self.hparams_ = dict(fitted.model.hparams)
+        width = METHODS[self.method_].width
+        self._n_features_out = int(self.hparams_[width] if width else self._model.means.shape[1])
+
         self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
         self.classes_ = with_novel(targets.classes, self.n_novel_)
         unlabelled = targets.codes == UNLABELLED
@@ -168,21 +185,18 @@ class NovelClassDiscovery(
         if blank.any():  # rows without a cell: nobody can know, and each row gets a class
             codes[blank] = self._apply(X[blank])[1].labels
         self.labels_ = self.classes_[codes]
-        self._headline = answer_of(fitted.labels, len(targets.classes), self.n_novel_)
-        self.assignments_ = assignments(
-            fitted, found, self.labels_, self.confidence_, self.classes_
-        ).set_index(frame.index)[unlabelled]
-        self.n_novel_probability_ = fitted.n_novel_probability
-        self.hidden_class_score_ = fitted.hidden_class_score
-        self.stability_ = fitted.stability
-        self.setting_ = fitted.setting
-        self.method_ = fitted.model.method
-        self.hparams_ = dict(fitted.model.hparams)
+        every = fitted.assignments(found, self.labels_, self.confidence_, self.classes_)
+        self.assignments_ = every.set_index(frame.index)[unlabelled]
+        self._headline = _headline(fitted.labels, len(targets.classes), self.n_novel_)
+
+        likely = fitted.metrics.get("n_novel_probability", {})
+        self.n_novel_probability_ = {int(k): p for k, p in likely.items()}
+        self.hidden_class_score_ = fitted.metric("hidden_class_score")
+        self.hidden_class_accuracy_ = fitted.metric("hidden_class_accuracy")
+        self.stability_ = fitted.metric("stability")
+        self.setting_ = fitted.metrics["setting"]
         self.notes_ = table.notes
         self.columns_ = table.reading.frame() if table.reading is not None else None
-        width = METHODS[self.method_].width
-        self._n_features_out = int(self.hparams_[width] if width else self._model.means.shape[1])
-        self._temperature = temperature_of(self._model, table)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -190,7 +204,7 @@ class NovelClassDiscovery(
         labels = self._apply(X)[1].labels
         return np.asarray(self.classes_[labels])
 
-    @in_single_precision
+    @on_device
     def predict_proba(self, X: Any) -> np.ndarray:
         """The share of every class in every row, `f64[n, len(classes_)]`; a row adds up to 1.
 
@@ -221,12 +235,66 @@ class NovelClassDiscovery(
         Raises:
             ValueError: no row of `y` is labelled.
         """
-        X, targets = rows_of(X), read_targets(y)
+        X = _rows_of(X)
+        _check_order(X, y, 3)
+        targets = read_targets(y)
         check_consistent_length(X, targets.codes, sample_weight)
         labelled = targets.codes != UNLABELLED
         right = self.predict(X)[labelled] == targets.classes[targets.codes[labelled]]
         weight = None if sample_weight is None else np.asarray(sample_weight)[labelled]
         return float(np.average(right, weights=weight))
+
+    def report(self, path: str | Path) -> Path:
+        """Draws the report of the fit and writes it, one self-contained HTML file.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            ValueError: the fit was without tuning.
+        """
+        check_is_fitted(self)
+        if self._page is None:
+            raise ValueError("there is no report of a fit without tuning, as this one was")
+        Path(path).write_bytes(self._page.html())
+        return Path(path)
+
+    @on_device
+    def export(self, platforms: tuple[str, ...] = ("cpu", "cuda")) -> bytes:
+        """The fitted model as bytes that need neither Flax nor this estimator to be used.
+
+        `ncd_jax.load_exported(data)` gives a function from rows, in the columns that `X` had, to
+        their classes and how sure these are, as `predict` and a run's `--mode=assign` have them.
+        What is inside, and what is not, `ncd_jax.export` says.
+
+        Args:
+            platforms: where it may run, in the names of JAX.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            ValueError: the extra `export` is not installed.
+        """
+        check_is_fitted(self)
+        with as_value_errors():
+            return export_model(self._model, self.classes_.tolist(), self._columns, platforms)
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        said = getattr(self, "_headline", "")
+        return f"{super().__repr__(N_CHAR_MAX)}{said and f'  # {said}'}"
+
+    def _repr_html_inner(self) -> str:
+        page = str(super()._repr_html_inner())
+        if not getattr(self, "_headline", ""):
+            return page
+        classes = self.assignments_.groupby("label", sort=False)["confidence"]
+        sizes = classes.agg(["size", "mean"]).sort_values("size", ascending=False)
+        sizes = sizes.set_axis(["rows", "mean confidence"], axis=1).rename_axis("class")
+        table = sizes.reset_index().to_html(index=False, float_format="{:.1%}".format, border=0)
+        return f"<p><strong>{html.escape(self._headline)}</strong></p>{table}{page}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] = self._repr_html_inner()
+        return bundle
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -276,16 +344,16 @@ class NovelClassDiscovery(
             warnings.warn(
                 f"{reason}; {config.method} is fitted without tuning, with the middle of the range"
                 " of each hyperparameter that is not given",
-                stacklevel=3,
+                stacklevel=5,
             )
         progress = make_reporter() if self.verbose else Reporter()
         return fit(config, table, progress, index, tuned=tuned)
 
-    @in_single_precision
+    @on_device
     def _apply(self, X: Any) -> tuple[np.ndarray, Applied[np.ndarray]]:
         """The rows, encoded, and what the model says of them."""
         check_is_fitted(self, "classes_")
-        frame = self._frame(rows_of(X), reset=False)
+        frame = self._frame(_rows_of(X), reset=False)
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
@@ -298,6 +366,60 @@ class NovelClassDiscovery(
 def _fewest_known(config: RunConfig) -> int:
     """Known classes that tuning needs: the judge can do with one, others hide two of three."""
     return 1 if config.method != "auto" and judged(config) else 3
+
+
+def hidden_class_scorer(estimator: Any, X: Any, y: Any = None) -> float:
+    """Ranks fits by how well they sort rows of classes that were hidden from them.
+
+    For `GridSearchCV(ncd, {...}, scoring=hidden_class_scorer)` and `cross_val_score`. No novel
+    label is needed: each fit hides known classes of its own training rows and answers for them
+    (`hidden_class_accuracy_`), so the held-out rows have no say. What changes nothing for hidden
+    classes, such as `n_novel`, it cannot rank.
+
+    Args:
+        estimator: a fitted `NovelClassDiscovery`, or a pipeline that ends with one.
+        X: not looked at.
+        y: not looked at.
+
+    Returns:
+        The share of rows of hidden classes that were sorted right.
+
+    Raises:
+        ValueError: no class was hidden, as where the fit was without tuning.
+    """
+    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    check_is_fitted(last, "hidden_class_accuracy_")
+    if np.isnan(last.hidden_class_accuracy_):
+        raise ValueError("no known class was hidden in this fit; tune, with three known classes")
+    return float(last.hidden_class_accuracy_)
+
+
+def _rows_of(X: Any) -> Any:
+    """Frames of pandas, Polars or Arrow as pandas has them, in one form; all else as it is."""
+    if not is_frame(X):
+        return X
+    with as_value_errors():
+        return to_frame(X)
+
+
+def _check_order(X: Any, y: Any, stacklevel: int) -> None:
+    """Warns where labels seem to be meant for other rows than those they stand beside."""
+    if not (_is_frame(X) and isinstance(y, pd.Series | pd.DataFrame)):
+        return
+    a, b = X.index, y.index
+    if len(a) == len(b) and not a.equals(b) and a.is_unique and a.difference(b).empty:
+        warnings.warn(
+            "y has the index of X in another order, and labels are taken by their place; give"
+            " y.loc[X.index] if they belong together by the index, y.to_numpy() if by place",
+            stacklevel=stacklevel,
+        )
+
+
+def _headline(labels: np.ndarray, n_known: int, k: int) -> str:
+    """The headline of a fit: from the class `i[u]` of every unlabelled row, known ones first."""
+    n_rows_known = int((labels < n_known).sum())
+    found = {"n_novel_estimated": k, "n_unlabelled": len(labels), "n_rows_known": n_rows_known}
+    return headline(found) if len(labels) else ""
 
 
 def _is_frame(X: Any) -> bool:

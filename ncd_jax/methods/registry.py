@@ -1,0 +1,318 @@
+"""The methods by name: those of the package, and those of others.
+
+A method of somebody else's becomes one by `register`, by an entry point of the group
+`ncd_jax.methods` in a package that is installed, or by `load_plugin` from a file. Each is checked:
+its record when it is registered, the functions that its factory makes when they are made, for the
+shapes of the table at hand and without computing anything.
+"""
+
+import functools
+import importlib
+import importlib.util
+import math
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ncd_jax.errors import UserError
+from ncd_jax.methods import (
+    baseline,
+    cr_kd,
+    kmeans,
+    ncd_kmeans,
+    ncd_sc,
+    pbn,
+    rca,
+    sc,
+    tabular_ncd,
+)
+from ncd_jax.methods.spec import MethodInfo, Spec
+from ncd_jax.types import Batch, Clusters, Goal, Interval, Method, NCDData, Stage
+
+__all__ = ["METHODS", "Registry", "load_plugin", "register"]
+
+GROUP = "ncd_jax.methods"
+_TUPLES = ("hparams", "state")
+_ROWS = 8
+"""Rows of the table in whose shapes functions are checked."""
+
+
+class Registry(Mapping[str, MethodInfo]):
+    """Methods by name, in the order of tables: those of the package, then others as they came.
+
+    Entry points are loaded when they are first asked for. What cannot be loaded is no method, and
+    `failures` says why.
+    """
+
+    def __init__(self, own: Mapping[str, MethodInfo]) -> None:
+        self._own = dict(own)
+        self._others: dict[str, tuple[MethodInfo, MethodInfo]] = {}  # as given, and checked
+        self._failures: dict[str, str] = {}
+        self._loaded = False
+
+    def __getitem__(self, name: str) -> MethodInfo:
+        if name in self._own:
+            return self._own[name]
+        self._load()
+        return self._others[name][1]
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter((*self._own, *self._others))
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._own) + len(self._others)
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Why entry points could not be loaded, by name."""
+        self._load()
+        return self._failures
+
+    def add(self, name: str, info: MethodInfo) -> None:
+        """Checks a record and adds it; see `register`."""
+        if name in self._others and self._others[name][0] == info:
+            return
+        if not name.isidentifier() or name == "auto":
+            raise UserError(f"{name!r} is no name for a method; give letters, digits and _")
+        if name in self._own or name in self._others:
+            raise UserError(f"there is another method {name!r} already; give this one another name")
+        if problem := next(_problems(info, self), ""):
+            raise UserError(f"method {name!r}: {problem}")
+        self._others[name] = info, replace(info, make=_checked(name, info))
+
+    def holds(self, info: MethodInfo) -> bool:
+        """Whether this record has a name already."""
+        given = [*self._own.values(), *(given for given, _ in self._others.values())]
+        return any(info is each for each in given)
+
+    def unknown(self, name: str) -> str:
+        """What to say of a name that is no method's: why it is none, and what there is."""
+        if name in self.failures:
+            return f"cannot be used: {self.failures[name]}"
+        return f"is unknown; choose {' or '.join((*self, 'auto'))}"
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True  # first, as what is loaded may ask for methods itself
+        for point in metadata.entry_points(group=GROUP):
+            try:
+                self.add(point.name, point.load())
+            except Exception as error:
+                self._failures[point.name] = f"{point.value} fails ({_said(error)})"
+
+
+def register(info: MethodInfo, name: str | None = None) -> None:
+    """Makes a method known: to the command line, the estimator and the benchmark, from now on.
+
+    Args:
+        info: the record.
+        name: what it is called by; the name of its factory by default.
+
+    Raises:
+        UserError: the record lacks something, or there is another method of this name.
+    """
+    METHODS.add(
+        getattr(getattr(info, "make", None), "__name__", "") if name is None else name, info
+    )
+
+
+def load_plugin(place: str) -> None:
+    """Runs a file, or imports a module, that registers methods or benchmark tables of one's own.
+
+    An `INFO` in it is registered where it has not done so itself.
+
+    Args:
+        place: path of a Python file, or name of a module.
+
+    Raises:
+        UserError: it is not there or fails, or its record lacks something.
+    """
+    is_file = place.endswith(".py") or "/" in place or "\\" in place
+    if is_file and not Path(place).is_file():
+        raise UserError(f"--plugin={place} is not there; give a Python file, or a module's name")
+    try:
+        module = _run_file(Path(place)) if is_file else importlib.import_module(place)
+    except UserError:
+        raise
+    except Exception as error:
+        remedy = "" if is_file else "; the path of a file ends with .py"
+        raise UserError(f"--plugin={place} cannot be loaded ({_said(error)}){remedy}") from error
+    info = getattr(module, "INFO", None)
+    if isinstance(info, MethodInfo) and not METHODS.holds(info):
+        register(info)
+
+
+def _run_file(path: Path) -> ModuleType:
+    name = f"ncd_jax_plugin_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("it is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _problems(info: Any, others: Mapping[str, MethodInfo]) -> Iterator[str]:
+    """What a record lacks, one after the other; each supposes that there was nothing before."""
+    if not isinstance(info, MethodInfo):
+        yield f"{info!r} is no record; make one by ncd_jax.methods.MethodInfo"
+    for field in ("make", "hparams", "state", "space"):
+        if not callable(getattr(info, field)):
+            yield f"{field}={getattr(info, field)!r} cannot be called"
+    for field in ("title", "citation"):
+        if not isinstance(getattr(info, field), str) or not info.title:
+            yield f"{field}={getattr(info, field)!r} is no text"
+    fields = {field: getattr(getattr(info, field), "_fields", None) for field in _TUPLES}
+    for field in _TUPLES:
+        if fields[field] is None:
+            yield f"{field} is no named tuple; derive it from typing.NamedTuple"
+    if "opt" not in fields["state"]:
+        yield "state has no field opt, for what only training needs; () where that is nothing"
+    space = info.space(2)
+    if not (isinstance(space, dict) and all(isinstance(i, Interval) for i in space.values())):
+        yield "space(n_features) is to return a dict from names to ncd_jax.types.Interval"
+    if set(space) != set(fields["hparams"]):
+        both = (", ".join(names) or "nothing" for names in (space, fields["hparams"]))
+        yield "space has {}, hparams has {}; both are to be alike".format(*both)
+    whole = {key: i.integer for other in others.values() for key, i in other.space(2).items()}
+    for key, interval in space.items():
+        if not (math.isfinite(interval.low) and interval.low < interval.high < math.inf):
+            yield f"{key} is from {interval.low} to {interval.high}, which is no range"
+        if interval.log and interval.low <= 0:
+            yield f"{key} is searched on its logarithm; give a low above 0"
+        if not interval.valid[0] <= interval.low < interval.high <= interval.valid[1]:
+            yield f"{key} is searched outside of valid={interval.valid}, what users may fix"
+        if whole.get(key, interval.integer) != interval.integer:
+            yield f"{key} is a {'whole' if whole[key] else 'real'} number in other methods"
+    variants = info.variants
+    if not (isinstance(variants, tuple) and variants and all(type(v) is str for v in variants)):
+        yield f"variants={variants!r} are no texts; leave them out where there is one way"
+    if info.width is not None and info.width not in space:
+        yield (
+            f"width={info.width!r} is none of its hyperparameters; give the one that says how many"
+            " columns of the representation are in use, or width=None"
+        )
+    for candidate in info.grid or ():
+        if set(candidate) != set(space):
+            yield f"grid has {candidate}; give each hyperparameter a number"
+
+
+def _checked(name: str, info: MethodInfo) -> Callable[[Spec], Method]:
+    """The factory, whose functions are traced once for the shapes they are made for."""
+
+    @functools.wraps(info.make)
+    def make(spec: Spec) -> Method:
+        part = "its factory"
+        try:
+            method = info.make(spec)
+            if not isinstance(method, Method):
+                raise TypeError(f"it gives {type(method).__name__}, no ncd_jax.types.Method")
+            for part, problem in _trace(info, spec, method):  # noqa: B007 - told below
+                if problem:
+                    raise TypeError(problem)
+        except Exception as error:
+            where = f"for {spec.n_features} columns and {spec.n_known} known classes"
+            raise UserError(f"method {name!r}: {part} fails {where} ({_said(error)})") from error
+        return method
+
+    return make
+
+
+def _trace(info: MethodInfo, spec: Spec, method: Method) -> Iterator[tuple[str, str]]:
+    """Names each part before it is traced, and says what is wrong with what it gave."""
+
+    def array(*shape: int, dtype: Any = jnp.float32) -> Any:
+        return jax.ShapeDtypeStruct(shape, dtype)
+
+    def unlike(found: Any, *shape: int, dtype: Any = jnp.float32) -> str:
+        if getattr(found, "shape", None) == shape and found.dtype == dtype:
+            return ""
+        return f"it gives {found}, not {jnp.dtype(dtype).name}{list(shape)}"
+
+    key, n = jax.eval_shape(lambda: jax.random.key(0)), _ROWS
+    x, labels = array(n, spec.n_features), array(n, dtype=jnp.int32)
+    some, k = array(n, dtype=bool), array(dtype=jnp.int32)
+    data, goal = NCDData(x, labels, some if info.masked else None), Goal(labels, some, k)
+    kinds = {key: jnp.int32 if i.integer else jnp.float32 for key, i in info.space(2).items()}
+    hparams = info.hparams(**{key: array(dtype=kind) for key, kind in kinds.items()})
+
+    yield "init", ""
+    state = jax.eval_shape(method.init, key, data, goal, hparams)
+    yield "init", "" if type(state) is info.state else f"it gives {state}, no {info.state}"
+    yield "stages", _wrong_stages(method.stages)
+    for i, stage in enumerate(method.stages):
+        part = f"step of stage {i}"
+        yield part, ""
+        entered = jax.eval_shape(stage.enter, state)
+        after, told = jax.eval_shape(stage.step, key, entered, Batch(x, labels, some), hparams)
+        yield part, "" if after == state == entered else "it changes the form of the state"
+        yield part, "" if "loss" in told else "what it tells lacks a loss"
+    state = state._replace(opt=None)
+    yield "represent", ""
+    z = jax.eval_shape(method.represent, state, x)
+    width = spec.latent_width if info.width else (z.shape or (0,))[-1]
+    yield "represent", unlike(z, n, width)
+    yield "known_logits", ""
+    yield "known_logits", unlike(jax.eval_shape(method.known_logits, state, x), n, spec.n_known)
+    yield "cluster", ""
+    found = jax.eval_shape(method.cluster, key, state, z, k, some)
+    yield "cluster", "" if isinstance(found, Clusters) else "it gives no ncd_jax.types.Clusters"
+    yield "cluster", unlike(found.centroids, method.max_clusters, width)
+    yield "cluster", unlike(found.labels, n, dtype=jnp.int32)
+    yield "assign", ""
+    active = array(method.max_clusters, dtype=bool)
+    slots = jax.eval_shape(method.assign, state, z, found.centroids, active)
+    yield "assign", unlike(slots, n, dtype=jnp.int32)
+
+
+def _wrong_stages(stages: Any) -> str:
+    if not (isinstance(stages, tuple) and all(isinstance(stage, Stage) for stage in stages)):
+        return "they are no tuple of ncd_jax.types.Stage"
+    shares = sum(stage.share for stage in stages)
+    return f"their shares add up to {shares}, not to 1" if stages and abs(shares - 1) > 1e-6 else ""
+
+
+def _said(error: BaseException) -> str:
+    """An error in a line, and where in the file of the method it arose."""
+    lines = str(error).splitlines() or [""]
+    text = f"{type(error).__name__}: {lines[0]}"
+    if isinstance(error, SyntaxError):
+        return text
+    ours = str(Path(__file__).parent.parent)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((ours, "<")) and "site-packages" not in frame.filename:
+            return f"{text}, {Path(frame.filename).name} line {frame.lineno}"
+    return text
+
+
+METHODS = Registry(
+    {
+        "kmeans": kmeans.INFO,
+        "ncd_kmeans": ncd_kmeans.INFO,
+        "sc": sc.INFO,
+        "ncd_sc": ncd_sc.INFO,
+        "rca": rca.INFO,
+        "baseline": baseline.INFO,
+        "pbn": pbn.INFO,
+        "tabular_ncd": tabular_ncd.INFO,
+        "cr_kd": cr_kd.INFO,
+    }
+)
