@@ -1,10 +1,12 @@
 # make run    sets up and finds the novel classes of the embedded table
 # make test   sets up and checks everything
-# make bench  sets up and times the kernels against their peers, in a few minutes
+# make bench  sets up and times the kernels against their peers, in a few minutes; what it finds
+#             lies in runs/bench, and a part that fails does not keep the others from running
+# On Windows from Git Bash: make run PYTHON=python
 
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 .PHONY: run test bench clean
 
@@ -19,10 +21,13 @@ test: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --optimised -m optimised tests/test_every_method.py
 
 bench: $(VENV)/ready-bench
-	$(BIN)/python -m benchmarks.sweep --small
-	$(BIN)/python -m benchmarks.kmeans --small
-	$(BIN)/python -m benchmarks.k_estimation --small
-	$(BIN)/python -m benchmarks.spectral --small
+	@failed=; \
+	for part in sweep kmeans k_estimation spectral; do \
+	  echo "benchmarks.$$part"; \
+	  NCD_JAX_RESULTS=runs/bench $(BIN)/python -m benchmarks.$$part --small \
+	    || failed="$$failed benchmarks.$$part"; \
+	done; \
+	test -z "$$failed" || { echo "make bench: these failed:$$failed" >&2; exit 1; }
 
 clean:
 	rm -rf $(VENV)

@@ -10,6 +10,7 @@ python launch.py --help
 """
 
 import os
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,11 +18,16 @@ from pathlib import Path
 if __name__ == "__main__":
     # `make` installs into .venv, which need not be on anybody's path: a Python that lacks what
     # the program is made of hands over to the one in there.
-    python = Path(__file__).resolve().parent / ".venv" / "bin" / "python"
+    folder = Path(__file__).resolve().parent / ".venv"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not (find_spec("jax") and find_spec("ml_collections")):
-        if python.exists() and Path(sys.prefix).resolve() != python.parent.parent:
-            os.execv(python, [str(python), *sys.argv])
-        sys.exit("launch.py: its libraries are not installed; run `make run` or `pip install .`")
+        if not python.exists() or Path(sys.prefix).resolve() == folder:
+            sys.exit(
+                "launch.py: its libraries are not installed; run `make run` or `pip install .`"
+            )
+        if os.name == "nt":  # there a process that another one takes the place of ends at once
+            sys.exit(subprocess.call([str(python), *sys.argv]))
+        os.execv(python, [str(python), *sys.argv])
 
     from ncd_jax.cli import main
 

@@ -44,7 +44,7 @@ from ncd_jax.tuning.halving import Climb
 from ncd_jax.tuning.proposals import Proposals
 from ncd_jax.tuning.search import compile_sweep
 
-_SMALL = flags.DEFINE_bool("small", False, "Few epochs of one table.")
+_SMALL = flags.DEFINE_bool("small", False, "Few epochs of a table that needs no download.")
 _METHOD = flags.DEFINE_enum("method", "pbn", ["pbn", "tabular_ncd"], "What is trained.")
 _TABLES = flags.DEFINE_list("tables", [], "Which tables; all by default.")
 _CANDIDATES = flags.DEFINE_integer("candidates", 16, "Candidates of the sweep.")
@@ -56,7 +56,12 @@ _TURNS = flags.DEFINE_integer("turns", 3, "Turns of ours and the peer.")
 ALL_TABLES = ("pendigits", "optdigits", "har_shaped")
 FULL, BATCH = 200, 512
 EPOCHS = {
-    "pbn": {"pendigits": (200, 40), "optdigits": (100, 20), "har_shaped": (4, 1)},
+    "pbn": {
+        "digits": (100, 20),
+        "pendigits": (200, 40),
+        "optdigits": (100, 20),
+        "har_shaped": (4, 1),
+    },
     "tabular_ncd": {"pendigits": (8, 5), "optdigits": (12, 10), "har_shaped": (4, 1)},
 }
 """Epochs of ours and of the peer."""
@@ -66,7 +71,7 @@ def main(_: list[str]) -> None:
     """Measures one table after the other."""
     one_device_per_core()
     floor = measure_floor()
-    tables = ["pendigits"] if _SMALL.value else _TABLES.value or ALL_TABLES
+    tables = ["digits"] if _SMALL.value else _TABLES.value or ALL_TABLES
     rows = [_measure(floor, name, int(rungs)) for name in tables for rungs in _RUNGS.value]
     of_method = [] if _METHOD.value == "pbn" else [_METHOD.value]
     write_results(

@@ -156,7 +156,7 @@ def write_results(name: str, rows: Iterable[dict[str, Any]], **facts: Any) -> No
         **facts,
         "rows": rows,
     }
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
     columns = list(dict.fromkeys(column for row in rows for column in row))
     cells = [columns, *[[str(row.get(column, "")) for column in columns] for row in rows]]

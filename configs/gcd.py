@@ -11,7 +11,7 @@ unlabelled rows, of those of known (old) and of novel (new) classes, with one ma
 
 import ml_collections
 
-from ncd_jax.reproduce.gcd_baselines import GCD_BASELINES
+from ncd_jax.reproduce.baselines import GCD_BASELINES
 from ncd_jax.reproduce.plan import benchmark_config
 
 

@@ -38,7 +38,6 @@ MAY_SEE_THE_TRUTH = {
     "discovery.scoring",
     "experiment",
     "reproduce.cells",
-    "reproduce.gcd_cells",
     "reproduce.runner",
     "data.table",
     "data.datasets",

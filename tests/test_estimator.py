@@ -513,9 +513,10 @@ def test_whole_numbers_with_gaps_stay_whole(blobs, dtype):
 def test_a_forked_process_says_what_to_do_instead_of_waiting_for_ever(tmp_path):
     """Who forks and does not ask us, is left alone."""
     program = """
-        import multiprocessing, sys, warnings
+        import multiprocessing, os, warnings
         import numpy as np
         from ncd_jax import NovelClassDiscovery
+        from ncd_jax.startup import keep_compiled_programs
 
         true = np.repeat(np.arange(4), 20)
         x = 5 * np.eye(4)[true] + np.random.default_rng(0).normal(size=(80, 4))
@@ -529,11 +530,12 @@ def test_a_forked_process_says_what_to_do_instead_of_waiting_for_ever(tmp_path):
 
         if __name__ == "__main__":
             warnings.simplefilter("ignore")
+            keep_compiled_programs(os.environ["NCD_JAX_TEST_PROGRAMS"])
             ncd.fit(x, np.where(true < 3, true, -1))
             with multiprocessing.get_context("fork").Pool(2) as pool:
                 print(pool.map(beside, [x, x[:3]]))
                 try:
-                    pool.map_async(work, [x, x]).get(timeout=100)
+                    pool.map_async(work, [x, x]).get(timeout=60)
                 except RuntimeError as error:
                     print(error)
     """
@@ -541,7 +543,7 @@ def test_a_forked_process_says_what_to_do_instead_of_waiting_for_ever(tmp_path):
     file.write_text(textwrap.dedent(program))
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
     answer = subprocess.run(
-        [sys.executable, file], capture_output=True, text=True, timeout=200, env=environment
+        [sys.executable, file], capture_output=True, text=True, timeout=600, env=environment
     )
     sizes, said = answer.stdout.splitlines()
     assert sizes == "[80, 3]"
@@ -553,7 +555,7 @@ def test_what_others_of_scikit_learn_ask_for(blobs):
     x, true = blobs([20] * 4, 4)
     y = np.where(true < 3, true, -1)
     ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=1, random_state=0)
-    with pytest.raises(TypeError, match="Sparse data was passed.*dense"):
+    with pytest.raises(TypeError, match=r"Sparse data was passed.*dense"):
         ncd.fit(csr_matrix(x), y)
     with pytest.raises(TypeError, match="sample_weight"):
         ncd.fit(x, y, sample_weight=np.ones(80))

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+import platformdirs
+
 from ncd_jax.errors import UserError
 
 __all__ = ["Progress", "RawFile", "cache_dir", "ensure_files", "user_cache"]
@@ -60,8 +62,8 @@ def cache_dir(data_dir: Path | None) -> Path:
 
 
 def user_cache() -> Path:
-    """`ncd_jax` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ncd_jax"
+    """`ncd_jax` where the system keeps caches of this user: `~/.cache`, `~/Library/Caches`, ..."""
+    return platformdirs.user_cache_path("ncd_jax", appauthor=False)
 
 
 def ensure_files(

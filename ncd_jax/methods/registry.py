@@ -13,6 +13,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -180,10 +181,10 @@ def _problems(info: Any, others: Mapping[str, MethodInfo]) -> Iterator[str]:
     for field in ("title", "citation"):
         if not isinstance(getattr(info, field), str) or not info.title:
             yield f"{field}={getattr(info, field)!r} is no text"
-    fields = {field: getattr(getattr(info, field), "_fields", None) for field in _TUPLES}
     for field in _TUPLES:
-        if fields[field] is None:
+        if not hasattr(getattr(info, field), "_fields"):
             yield f"{field} is no named tuple; derive it from typing.NamedTuple"
+    fields = {field: getattr(info, field)._fields for field in _TUPLES}
     if "opt" not in fields["state"]:
         yield "state has no field opt, for what only training needs; () where that is nothing"
     space = info.space(2)
@@ -220,32 +221,39 @@ def _checked(name: str, info: MethodInfo) -> Callable[[Spec], Method]:
 
     @functools.wraps(info.make)
     def make(spec: Spec) -> Method:
-        part = "its factory"
-        try:
+        @contextmanager
+        def part(what: str) -> Iterator[None]:
+            try:
+                yield
+            except Exception as error:
+                where = f"for {spec.n_features} columns and {spec.n_known} known classes"
+                raise UserError(
+                    f"method {name!r}: {what} fails {where} ({_said(error)})"
+                ) from error
+
+        with part("its factory"):
             method = info.make(spec)
-            if not isinstance(method, Method):
-                raise TypeError(f"it gives {type(method).__name__}, no ncd_jax.types.Method")
-            for part, problem in _trace(info, spec, method):  # noqa: B007 - told below
-                if problem:
-                    raise TypeError(problem)
-        except Exception as error:
-            where = f"for {spec.n_features} columns and {spec.n_known} known classes"
-            raise UserError(f"method {name!r}: {part} fails {where} ({_said(error)})") from error
+            _want(isinstance(method, Method), f"it gives {type(method)}, no ncd_jax.types.Method")
+        _trace(info, spec, method, part)
         return method
 
     return make
 
 
-def _trace(info: MethodInfo, spec: Spec, method: Method) -> Iterator[tuple[str, str]]:
-    """Names each part before it is traced, and says what is wrong with what it gave."""
+def _trace(
+    info: MethodInfo,
+    spec: Spec,
+    method: Method,
+    part: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """Follows the shapes through all functions of a method, each inside its `part`."""
 
     def array(*shape: int, dtype: Any = jnp.float32) -> Any:
         return jax.ShapeDtypeStruct(shape, dtype)
 
-    def unlike(found: Any, *shape: int, dtype: Any = jnp.float32) -> str:
-        if getattr(found, "shape", None) == shape and found.dtype == dtype:
-            return ""
-        return f"it gives {found}, not {jnp.dtype(dtype).name}{list(shape)}"
+    def want_like(found: Any, *shape: int, dtype: Any = jnp.float32) -> None:
+        is_like = getattr(found, "shape", None) == shape and found.dtype == dtype
+        _want(is_like, f"it gives {found}, not {jnp.dtype(dtype).name}{list(shape)}")
 
     key, n = jax.eval_shape(lambda: jax.random.key(0)), _ROWS
     x, labels = array(n, spec.n_features), array(n, dtype=jnp.int32)
@@ -254,40 +262,42 @@ def _trace(info: MethodInfo, spec: Spec, method: Method) -> Iterator[tuple[str, 
     kinds = {key: jnp.int32 if i.integer else jnp.float32 for key, i in info.space(2).items()}
     hparams = info.hparams(**{key: array(dtype=kind) for key, kind in kinds.items()})
 
-    yield "init", ""
-    state = jax.eval_shape(method.init, key, data, goal, hparams)
-    yield "init", "" if type(state) is info.state else f"it gives {state}, no {info.state}"
-    yield "stages", _wrong_stages(method.stages)
-    for i, stage in enumerate(method.stages):
-        part = f"step of stage {i}"
-        yield part, ""
-        entered = jax.eval_shape(stage.enter, state)
-        after, told = jax.eval_shape(stage.step, key, entered, Batch(x, labels, some), hparams)
-        yield part, "" if after == state == entered else "it changes the form of the state"
-        yield part, "" if "loss" in told else "what it tells lacks a loss"
+    with part("init"):
+        state = jax.eval_shape(method.init, key, data, goal, hparams)
+        _want(type(state) is info.state, f"it gives {type(state)}, no {info.state}")
+    with part("stages"):
+        stages = method.stages
+        are_stages = isinstance(stages, tuple) and all(isinstance(each, Stage) for each in stages)
+        _want(are_stages, "they are no tuple of ncd_jax.types.Stage")
+        shares = sum(stage.share for stage in stages)
+        _want(not stages or abs(shares - 1) < 1e-6, f"their shares add up to {shares}, not to 1")
+    for i, stage in enumerate(stages):
+        with part(f"step of stage {i}"):
+            entered = jax.eval_shape(stage.enter, state)
+            after, told = jax.eval_shape(stage.step, key, entered, Batch(x, labels, some), hparams)
+            _want(after == state == entered, "it changes the form of the state")
+            _want("loss" in told, "what it tells lacks a loss")
     state = state._replace(opt=None)
-    yield "represent", ""
-    z = jax.eval_shape(method.represent, state, x)
-    width = spec.latent_width if info.width else (z.shape or (0,))[-1]
-    yield "represent", unlike(z, n, width)
-    yield "known_logits", ""
-    yield "known_logits", unlike(jax.eval_shape(method.known_logits, state, x), n, spec.n_known)
-    yield "cluster", ""
-    found = jax.eval_shape(method.cluster, key, state, z, k, some)
-    yield "cluster", "" if isinstance(found, Clusters) else "it gives no ncd_jax.types.Clusters"
-    yield "cluster", unlike(found.centroids, method.max_clusters, width)
-    yield "cluster", unlike(found.labels, n, dtype=jnp.int32)
-    yield "assign", ""
-    active = array(method.max_clusters, dtype=bool)
-    slots = jax.eval_shape(method.assign, state, z, found.centroids, active)
-    yield "assign", unlike(slots, n, dtype=jnp.int32)
+    with part("represent"):
+        z = jax.eval_shape(method.represent, state, x)
+        width = spec.latent_width if info.width else (z.shape or (0,))[-1]
+        want_like(z, n, width)
+    with part("known_logits"):
+        want_like(jax.eval_shape(method.known_logits, state, x), n, spec.n_known)
+    with part("cluster"):
+        found = jax.eval_shape(method.cluster, key, state, z, k, some)
+        _want(isinstance(found, Clusters), "it gives no ncd_jax.types.Clusters")
+        want_like(found.centroids, method.max_clusters, width)
+        want_like(found.labels, n, dtype=jnp.int32)
+    with part("assign"):
+        active = array(method.max_clusters, dtype=bool)
+        slots = jax.eval_shape(method.assign, state, z, found.centroids, active)
+        want_like(slots, n, dtype=jnp.int32)
 
 
-def _wrong_stages(stages: Any) -> str:
-    if not (isinstance(stages, tuple) and all(isinstance(stage, Stage) for stage in stages)):
-        return "they are no tuple of ncd_jax.types.Stage"
-    shares = sum(stage.share for stage in stages)
-    return f"their shares add up to {shares}, not to 1" if stages and abs(shares - 1) > 1e-6 else ""
+def _want(is_so: bool, problem: str) -> None:
+    if not is_so:
+        raise TypeError(problem)
 
 
 def _said(error: BaseException) -> str:

@@ -1,21 +1,39 @@
 """What users would otherwise pick: scikit-learn on the columns, or on an LDA of known classes.
 
-Not to be confused with `ncd_jax.methods.baseline`, which is a method of this package: hence
-their titles say whose they are.
+`BASELINES` are for the setting `ncd`, `GCD_BASELINES` for `gcd`, where unlabelled rows are of known
+classes too. Not to be confused with `ncd_jax.methods.baseline`, which is a method of this package:
+hence their titles say whose they are.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.cluster import KMeans, SpectralClustering
+from sklearn.cluster import KMeans, SpectralClustering, kmeans_plusplus
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
+from sklearn.semi_supervised import SelfTrainingClassifier
 
-__all__ = ["BASELINES", "BaselineInfo", "estimate_k"]
+from ncd_jax.types import UNLABELLED
+
+__all__ = [
+    "BASELINES",
+    "GCD_BASELINES",
+    "Baseline",
+    "GCDBaseline",
+    "PartlyLabelled",
+    "estimate_k",
+]
+
+_KEPT = 0.95
+"""Share of the labelled rows that the distance threshold keeps."""
+_SURE = 0.75
+"""Probability that self-training asks of a label, and rejects below."""
+_MOST_STEPS = 100
 
 
-class BaselineInfo(NamedTuple):
+class Baseline(NamedTuple):
     """A way of clustering novel rows that is not of this package.
 
     Attributes:
@@ -65,8 +83,121 @@ def _spectral(z: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, None]:
     return model.fit_predict(z), None
 
 
-BASELINES: dict[str, BaselineInfo] = {
-    "sklearn_kmeans": BaselineInfo("scikit-learn: k-means", _columns, _kmeans),
-    "sklearn_spectral": BaselineInfo("scikit-learn: spectral clustering", _columns, _spectral),
-    "lda_kmeans": BaselineInfo("scikit-learn: LDA + k-means", _discriminants, _kmeans),
+BASELINES: dict[str, Baseline] = {
+    "sklearn_kmeans": Baseline("scikit-learn: k-means", _columns, _kmeans),
+    "sklearn_spectral": Baseline("scikit-learn: spectral clustering", _columns, _spectral),
+    "lda_kmeans": Baseline("scikit-learn: LDA + k-means", _discriminants, _kmeans),
+}
+
+
+class PartlyLabelled(NamedTuple):
+    """Rows of a table with the labels that are left.
+
+    Attributes:
+        x: `f[n, d]`, standardised.
+        y: `i[n]`, known class or `UNLABELLED`.
+        k: novel classes where the number is given.
+        k_max: largest number of them that is considered.
+        seed: of all draws.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    k: int | None
+    k_max: int
+    seed: int
+
+    @property
+    def n_known(self) -> int:
+        """Number of known classes."""
+        return int(self.y.max()) + 1
+
+    @property
+    def unlabelled(self) -> np.ndarray:
+        """`f[u, d]`, the rows without a label."""
+        return self.x[self.y == UNLABELLED]
+
+    def n_novel(self, rows: np.ndarray) -> int:
+        """The number that is given, or the one with the best silhouette of k-means on rows."""
+        if self.k is not None:
+            return self.k
+        return estimate_k(rows, self.k_max, 2000, self.seed) if len(rows) > 3 else min(len(rows), 1)
+
+
+class GCDBaseline(NamedTuple):
+    """A way of sorting unlabelled rows that is not of this package.
+
+    Attributes:
+        title: its name in tables.
+        fit: from rows to the class `i[u]` of the unlabelled ones: a known one, or `n_known` and a
+            novel one.
+    """
+
+    title: str
+    fit: Callable[[PartlyLabelled], np.ndarray]
+
+
+def _kmeans_of_all(rows: PartlyLabelled) -> np.ndarray:
+    """All unlabelled rows at once; which cluster is a known class the scores find out."""
+    x = rows.unlabelled
+    k = rows.n_known + rows.k if rows.k is not None else rows.n_novel(x)
+    return np.asarray(KMeans(k, n_init=10, random_state=rows.seed).fit_predict(x))
+
+
+def _seeded_kmeans(rows: PartlyLabelled) -> np.ndarray:
+    """Semi-supervised k-means: labelled rows keep their cluster, known means are where they begin.
+
+    Without a number, that of all rows' silhouette less the known classes, one at least.
+
+    Source: Vaze, Han, Vedaldi, Zisserman, "Generalized category discovery", CVPR 2022.
+    """
+    x, y, n_known = rows.x, rows.y, rows.n_known
+    k = rows.k or max(rows.n_novel(rows.unlabelled) - n_known, 1)
+    means = np.stack([x[y == c].mean(axis=0) for c in range(n_known)])
+    others, _ = kmeans_plusplus(rows.unlabelled, k, random_state=rows.seed)
+    centres, labels = np.concatenate([means, others]), y
+    for _ in range(_MOST_STEPS):
+        squared = (centres**2).sum(axis=1) - 2 * x @ centres.T
+        found = np.where(y == UNLABELLED, squared.argmin(axis=1), y)
+        if (found == labels).all():
+            break
+        labels = found
+        for c in np.unique(labels):
+            centres[c] = x[labels == c].mean(axis=0)
+    return labels[y == UNLABELLED]
+
+
+def _nearest_class(rows: PartlyLabelled) -> np.ndarray:
+    """The nearest mean of a known class, within a distance that most labelled rows keep."""
+    x, y = rows.unlabelled, rows.y
+    means = np.stack([rows.x[y == c].mean(axis=0) for c in range(rows.n_known)])
+    labelled = y != UNLABELLED
+    own = np.linalg.norm(rows.x[labelled] - means[y[labelled]], axis=1)
+    squared = (means**2).sum(axis=1) - 2 * x @ means.T
+    nearest = squared.argmin(axis=1)
+    distance = np.linalg.norm(x - means[nearest], axis=1)
+    return _cluster_the_rest(rows, nearest, distance > np.quantile(own, _KEPT))
+
+
+def _self_training(rows: PartlyLabelled) -> np.ndarray:
+    """A classifier that labels rows it is sure of; of what it rejects, k-means makes classes."""
+    model = SelfTrainingClassifier(LogisticRegression(max_iter=1000), threshold=_SURE)
+    chances = model.fit(rows.x, rows.y).predict_proba(rows.unlabelled)
+    return _cluster_the_rest(rows, chances.argmax(axis=1), chances.max(axis=1) < _SURE)
+
+
+def _cluster_the_rest(rows: PartlyLabelled, known: np.ndarray, is_new: np.ndarray) -> np.ndarray:
+    labels, x = known.copy(), rows.unlabelled[is_new]
+    if len(x):
+        k = min(max(rows.n_novel(x), 1), len(x))
+        found = KMeans(k, n_init=10, random_state=rows.seed).fit_predict(x)
+        labels[is_new] = rows.n_known + found
+    return np.asarray(labels)
+
+
+GCD_BASELINES: dict[str, GCDBaseline] = {
+    "kmeans_of_all": GCDBaseline("scikit-learn: k-means of all unlabelled rows", _kmeans_of_all),
+    "seeded_kmeans": GCDBaseline("semi-supervised k-means", _seeded_kmeans),
+    "nearest_class": GCDBaseline("nearest known class within a distance", _nearest_class),
+    "self_training": GCDBaseline("scikit-learn: self-training with rejection", _self_training),
 }

@@ -10,24 +10,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KSearch, estimate_k
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS
+from ncd_jax.data.folds import hold_out
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.joining import join_rows
 from ncd_jax.discovery.model import Model, refit_and_choose
 from ncd_jax.discovery.problem import Problem, judged, prepare, purpose_key
 from ncd_jax.discovery.protocol import k_search
-from ncd_jax.discovery.scoring import score, score_test_split
-from ncd_jax.discovery.solve import solve_problems
+from ncd_jax.discovery.scoring import score, score_all, score_test_split
+from ncd_jax.discovery.solve import prepare_methods, solve_problems
 from ncd_jax.discovery.tune import tune, unselected_scores
-from ncd_jax.reproduce.baselines import BASELINES
+from ncd_jax.reproduce.baselines import BASELINES, GCD_BASELINES, PartlyLabelled
 from ncd_jax.reproduce.baselines import estimate_k as estimate_with_sklearn
-from ncd_jax.reproduce.gcd_cells import run_gcd_cell
 from ncd_jax.reproduce.plan import BenchmarkConfig, Cell, cell_config
+from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.storage import own_journal
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
 
-__all__ = ["run_cell"]
+__all__ = ["half_unlabelled", "run_cell"]
+
+UNLABELLED_SHARE = 0.5
+"""Of the rows of each known class, in the setting `gcd`."""
 
 
 def run_cell(
@@ -45,23 +49,23 @@ def run_cell(
     Returns:
         `rows`: one for each seed and evaluation, `acc`, `nmi`, `ari` and `known_accuracy` in
         percent; `hparams` of the best candidate, `refit_hparams` of all that were refitted,
-        `fold_scores` on hidden classes, `k_by_index` with a number for each
-        seed where the method looks for it, `seconds` of the whole cell.
+        `fold_scores` on hidden classes and their mean `hidden_class_score`, which `auto` goes by,
+        `k_by_index` with a number for each seed where the method looks for it, `seconds` of the
+        whole cell. In the setting `gcd` other labels are taken away from every seed; evaluations
+        are `all`, `old` and `new` classes, with `acc` alone.
     """
     start = time.perf_counter()
     n_novel = len(truth.classes) if cell.k_known else None
     if config.run.setting == "gcd":
-        result = run_gcd_cell(config, cell, table, truth)
+        result = _run_gcd(config, cell, table, truth, n_novel)
+    elif cell.method in BASELINES:
+        result = _run_baseline(config, cell, table, truth, n_novel)
     else:
-        measure = _run_baseline if cell.method in BASELINES else _run_method
-        result = measure(config, cell, table, truth, n_novel, journal)
+        problem = prepare(cell_config(config, cell), table, n_novel)
+        run = _run_judged if judged(problem.config) else _run_method
+        result = run(config, cell, problem, table, truth, journal)
     seconds = round(time.perf_counter() - start, 1)
-    shared = {
-        "dataset": cell.dataset,
-        "method": cell.method,
-        "k_known": cell.k_known,
-        "hyperparameters": cell.hyperparameters,
-    }
+    shared = dataclasses.asdict(cell)
     rows = [{**shared, **row, "seconds": seconds} for row in result.pop("rows")]
     return {"rows": rows, "n_novel_true": len(truth.classes), "seconds": seconds, **result}
 
@@ -69,21 +73,18 @@ def run_cell(
 def _run_method(
     config: BenchmarkConfig,
     cell: Cell,
+    problem: Problem,
     table: Table,
     truth: Truth,
-    n_novel: int | None,
     journal: Path,
 ) -> dict[str, Any]:
-    problem = prepare(cell_config(config, cell), table, n_novel)
-    if judged(problem.config):
-        return _run_judged(config, problem, table, truth)
+    """Tuned once, and answered from every seed."""
     result: dict[str, Any] = {}
     n_refits, hparams = problem.config.train.refits, [problem.config.hparams]
     if cell.hyperparameters == "tuned":
         tuned = tune(problem, own_journal(journal))
         hparams = [trial.hparams for trial in tuned.best]
-        fold_scores = unselected_scores(tuned.on_hidden)
-        result |= {"hidden_class_score": float(np.mean(fold_scores)), "fold_scores": fold_scores}
+        result = _hidden([unselected_scores(tuned.on_hidden)])
     if not problem.method.stages:
         n_refits = len(hparams)  # only candidates differ, and each is fitted once
     turns = [hparams[i % len(hparams)] for i in range(n_refits)]
@@ -92,34 +93,39 @@ def _run_method(
         seeded = _seeded(problem, seed)
         _, answer, model = refit_and_choose(seeded, table, turns)
         models.append(model)
-        shared = {"seed": seed, "n_novel_estimated": answer.k}
         if table.x_test is None:
-            novel = table.y == UNLABELLED
-            rows.append(_row(shared, "transductive", score(answer.labels, truth.y[novel]), None))
+            found = score(answer.labels, truth.y[table.y == UNLABELLED])
+            rows.append(_row(seed, answer.k, "transductive", found))
             continue
         test = score_test_split(seeded, table, truth, model, answer)
         for evaluation in ("inductive", "transductive"):
-            rows.append(_row(shared, evaluation, test[evaluation], test["known_accuracy"]))
-    if n_novel is None and not problem.info.needs_k:
+            found, known = test[evaluation], test["known_accuracy"]
+            rows.append(_row(seed, answer.k, evaluation, found, known))
+    if problem.n_novel is None and not problem.info.needs_k:
         result["k_by_index"] = _k_by_index(problem, models)
     return {**result, "hparams": hparams[0], "refit_hparams": hparams, "rows": rows}
 
 
 def _run_judged(
-    config: BenchmarkConfig, problem: Problem, table: Table, truth: Truth
+    config: BenchmarkConfig,
+    cell: Cell,
+    problem: Problem,
+    table: Table,
+    truth: Truth,
+    journal: Path,
 ) -> dict[str, Any]:
     """The whole procedure from every seed: folds, samples and micro clusters are drawn anew."""
+    del cell, journal  # nothing is searched for
     rows, scores, n_novel = [], [], problem.n_novel
+    novel = table.y == UNLABELLED
     for seed in range(config.seeds):
         run = _seeded(problem, seed).config
         solution = solve_problems([prepare(run, table, n_novel)], table)
-        fold_scores = [trial.score for trial in solution.winner.best]
-        scores.append(fold_scores[0])
-        shared = {"seed": seed, "n_novel_estimated": solution.answer.k}
-        novel = table.y == UNLABELLED
+        scores.append(unselected_scores(solution.winner.on_hidden))
+        k = solution.answer.k
         if table.x_test is None or table.y_test is None or truth.y_test is None:
-            result = score(solution.answer.labels, truth.y[novel])
-            rows.append(_row(shared, "transductive", result, None))
+            found = score(solution.answer.labels, truth.y[novel])
+            rows.append(_row(seed, k, "transductive", found))
             continue
         novel_test = table.y_test == UNLABELLED
         x_test, classes = table.x_test[novel_test], truth.y_test[novel_test]
@@ -137,11 +143,16 @@ def _run_judged(
             y_test=None,
         )
         again = solve_problems([prepare(run, anew, n_novel)], anew)
-        known = solution.known_accuracy
-        rows.append(_row(shared, "inductive", inductive, known))
-        shared = {"seed": seed, "n_novel_estimated": again.answer.k}
-        rows.append(_row(shared, "transductive", score(again.answer.labels, classes), known))
-    return {"hparams": {}, "hidden_class_score": float(np.mean(scores)), "rows": rows}
+        known, transductive = solution.known_accuracy, score(again.answer.labels, classes)
+        rows.append(_row(seed, k, "inductive", inductive, known))
+        rows.append(_row(seed, again.answer.k, "transductive", transductive, known))
+    return {**_hidden(scores), "hparams": {}, "rows": rows}
+
+
+def _hidden(scores: list[tuple[float, ...]]) -> dict[str, Any]:
+    """What the folds say, the mean over seeds where each has folds of its own."""
+    folds = [float(np.mean(fold)) for fold in zip(*scores, strict=True)]
+    return {"hidden_class_score": float(np.mean(folds)), "fold_scores": folds} if folds else {}
 
 
 def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
@@ -178,47 +189,65 @@ def _seeded(problem: Problem, seed: int) -> Problem:
 
 
 def _run_baseline(
-    config: BenchmarkConfig,
-    cell: Cell,
-    table: Table,
-    truth: Truth,
-    n_novel: int | None,
-    journal: Path,
+    config: BenchmarkConfig, cell: Cell, table: Table, truth: Truth, n_novel: int | None
 ) -> dict[str, Any]:
-    del journal
     baseline, scaler = BASELINES[cell.method], Standardiser.fit(table)
     novel = table.y == UNLABELLED
     x = scaler.apply(table.x)
     project = baseline.represent(x[~novel], table.y[~novel])
-    z, truth_train = project(x[novel]), truth.y[novel]
-    z_test = truth_test = None
+    z, classes, z_test = project(x[novel]), truth.y[novel], None
     if table.x_test is not None and table.y_test is not None and truth.y_test is not None:
         novel_test = table.y_test == UNLABELLED
         z_test = project(scaler.apply(table.x_test[novel_test]))
-        truth_test = truth.y_test[novel_test]
-
+        classes = truth.y_test[novel_test]
     rows, k_config = [], config.run.k
     for seed in range(config.seeds):
         k = n_novel or estimate_with_sklearn(z, k_config.max, k_config.max_rows, seed)
-        shared = {"seed": seed, "n_novel_estimated": k}
-        if z_test is None or truth_test is None:
-            labels, _ = baseline.fit(z, k, seed)
-            rows.append(_row(shared, "transductive", score(labels, truth_train), None))
-            continue
-        _, predict = baseline.fit(z, k, seed)
-        if predict is not None:
-            rows.append(_row(shared, "inductive", score(predict(z_test), truth_test), None))
-        labels, _ = baseline.fit(z_test, k, seed)
-        rows.append(_row(shared, "transductive", score(labels, truth_test), None))
+        labels, predict = baseline.fit(z, k, seed)
+        if z_test is not None:
+            if predict is not None:
+                rows.append(_row(seed, k, "inductive", score(predict(z_test), classes)))
+            labels, _ = baseline.fit(z_test, k, seed)
+        rows.append(_row(seed, k, "transductive", score(labels, classes)))
     return {"hparams": {}, "rows": rows}
 
 
-def _row(
-    shared: dict[str, Any],
-    evaluation: str,
-    scores: dict[str, float],
-    known_accuracy: float | None,
+def _run_gcd(
+    config: BenchmarkConfig, cell: Cell, table: Table, truth: Truth, n_novel: int | None
 ) -> dict[str, Any]:
-    percent = {name: round(100 * value, 3) for name, value in scores.items()}
-    known = None if known_accuracy is None else round(100 * known_accuracy, 3)
-    return {**shared, "evaluation": evaluation, **percent, "known_accuracy": known}
+    n_known, rows = len(table.classes), []
+    for seed in range(config.seeds):
+        given, true = half_unlabelled(table, truth, seed)
+        if cell.method in GCD_BASELINES:
+            x = Standardiser.fit(given).apply(given.x).astype(np.float64)
+            problem = PartlyLabelled(x, given.y, n_novel, config.run.k.max, seed)
+            labels = GCD_BASELINES[cell.method].fit(problem)
+        else:
+            run = dataclasses.replace(cell_config(config, cell), seed=config.run.seed + seed)
+            labels = solve_problems(prepare_methods(run, given, n_novel), given).labels(n_known)
+        found = len(np.unique(labels[labels >= n_known]))
+        for name, accuracy in score_all(labels, true, n_known).items():
+            rows.append(_row(seed, found, name, {"acc": accuracy}))
+    return {"hparams": {}, "rows": rows}
+
+
+def half_unlabelled(table: Table, truth: Truth, seed: int) -> tuple[Table, np.ndarray]:
+    """The table without half of the labels of each class, and the class of its unlabelled rows.
+
+    Returns:
+        The table, and `i[u]`: a known class, or `C` and a novel one.
+    """
+    held = hold_out(table.y, UNLABELLED_SHARE, seed)
+    y = np.where(held, UNLABELLED, table.y).astype(np.int32)
+    true = np.where(table.y == UNLABELLED, len(table.classes) + truth.y, table.y)
+    given = dataclasses.replace(table, y=y, x_test=None, y_test=None)
+    return given, true[y == UNLABELLED]
+
+
+def _row(
+    seed: int, k: int, evaluation: str, scores: dict[str, float], known: float | None = None
+) -> dict[str, Any]:
+    """A row of the results: in percent; none where something was not measured."""
+    values = {**dict.fromkeys(("acc", "nmi", "ari")), **scores, "known_accuracy": known}
+    percent = {key: None if v is None else round(100 * v, 3) for key, v in values.items()}
+    return {"seed": seed, "n_novel_estimated": k, "evaluation": evaluation, **percent}

@@ -21,8 +21,7 @@ from ncd_jax.report.plot_style import (
     display_name,
     new_figure,
 )
-from ncd_jax.reproduce.estimates import Estimates
-from ncd_jax.reproduce.tables import AUTO, ScoreTable
+from ncd_jax.reproduce.tables import AUTO, Estimates, ScoreTable
 
 __all__ = ["accuracy_plot", "found_k_plot", "rank_plot", "seconds_plot"]
 

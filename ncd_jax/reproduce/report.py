@@ -8,27 +8,28 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from ncd_jax.report.templating import environment
-from ncd_jax.reproduce.estimates import Estimates, estimates
-from ncd_jax.reproduce.markdown import render_markdown
-from ncd_jax.reproduce.plots import accuracy_plot, found_k_plot, rank_plot, seconds_plot
-from ncd_jax.reproduce.tables import (
-    AUTO,
-    EVALUATIONS,
-    METRICS,
-    Record,
-    Results,
-    ScoreTable,
-    Setting,
-    collect,
-    grid,
-    score_table,
-)
-from ncd_jax.reproduce.text import (
+from ncd_jax.reproduce.markdown import (
     caveats,
     decimal,
     describe,
     environments,
     error_text,
+    render_markdown,
+)
+from ncd_jax.reproduce.plots import accuracy_plot, found_k_plot, rank_plot, seconds_plot
+from ncd_jax.reproduce.tables import (
+    AUTO,
+    EVALUATIONS,
+    METRICS,
+    Estimates,
+    Record,
+    Results,
+    ScoreTable,
+    Setting,
+    collect,
+    estimates,
+    grid,
+    score_table,
 )
 from ncd_jax.store.workdir import Workdir
 

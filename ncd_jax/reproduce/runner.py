@@ -12,26 +12,14 @@ import jax
 from ncd_jax.data.datasets import load_dataset
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.errors import UserError
-from ncd_jax.methods import METHODS
 from ncd_jax.report.console import Reporter
-from ncd_jax.reproduce.baselines import BASELINES
 from ncd_jax.reproduce.cells import run_cell
-from ncd_jax.reproduce.gcd_baselines import GCD_BASELINES
-from ncd_jax.reproduce.plan import BenchmarkConfig, Cell, plan
+from ncd_jax.reproduce.plan import BenchmarkConfig, Cell, plan, titles
 from ncd_jax.reproduce.report import write_benchmark
 from ncd_jax.store.records import describe_environment
 from ncd_jax.store.workdir import Workdir
 
 __all__ = ["run_benchmark"]
-
-_TITLES = {name: info.title for name, info in METHODS.items()}
-_TITLES |= {
-    f"{name}/{variant}": f"{info.title}, {variant}"
-    for name, info in METHODS.items()
-    for variant in info.variants
-}
-_TITLES |= {name: baseline.title for name, baseline in BASELINES.items()}
-_TITLES |= {name: baseline.title for name, baseline in GCD_BASELINES.items()}
 
 
 def run_benchmark(
@@ -68,12 +56,12 @@ def run_benchmark(
             phase.note(f"{cell.dataset}, {cell.method}, k {'known' if cell.k_known else 'unknown'}")
             if "rows" not in _record(workdir, cell):
                 workdir.write_json(cell.file, _measured(config, cell, workdir, load))
-                write_benchmark(workdir, _records(workdir), _TITLES)
+                write_benchmark(workdir, _records(workdir), titles())
                 # Each cell has programs of its own; kept, they would pile up.
                 jax.clear_caches()
             phase.advance()
     records = _records(workdir)
-    write_benchmark(workdir, records, _TITLES)
+    write_benchmark(workdir, records, titles())
     return records
 
 

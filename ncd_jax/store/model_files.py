@@ -54,6 +54,11 @@ def load_model(workdir: Workdir) -> Model:
         UserError: there is none, it is damaged, or a newer release wrote it.
     """
     arrays, facts = read_model(workdir)
+    if (method := facts.get("method", "rca")) not in METHODS:
+        raise UserError(
+            f"the model in {workdir.path('model')} is of a method {method!r} that is not here;"
+            " give --plugin=FILE with the file that has it, as the run was given"
+        )
     try:
         return Model(
             method=facts["method"],

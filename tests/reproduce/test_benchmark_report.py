@@ -10,10 +10,16 @@ from scipy.stats import rankdata
 
 from ncd_jax.methods import METHODS
 from ncd_jax.reproduce.baselines import BASELINES
-from ncd_jax.reproduce.estimates import estimates, index_errors
 from ncd_jax.reproduce.markdown import render_markdown
 from ncd_jax.reproduce.report import render_benchmark, write_benchmark
-from ncd_jax.reproduce.tables import AUTO, Setting, collect, score_table
+from ncd_jax.reproduce.tables import (
+    AUTO,
+    Setting,
+    collect,
+    estimates,
+    index_errors,
+    score_table,
+)
 from ncd_jax.store.workdir import Workdir
 
 DATASETS = ("letter", "optdigits", "usps")

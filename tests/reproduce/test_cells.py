@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import numpy as np
@@ -9,6 +10,7 @@ from ncd_jax.discovery.tune import Tuned
 from ncd_jax.reproduce import cells
 from ncd_jax.reproduce.cells import run_cell
 from ncd_jax.reproduce.plan import Cell
+from ncd_jax.reproduce.tables import Setting, collect
 from ncd_jax.tuning.proposals import Trial
 from ncd_jax.tuning.search import SearchResult
 
@@ -137,3 +139,19 @@ def test_novel_labels_decide_nothing_but_scores(tiny, record_of, make_plan, tmp_
 
     assert decided(a) == decided(b)
     assert np.mean([r["acc"] for r in b["rows"]]) < np.mean([r["acc"] for r in a["rows"]])
+
+
+def test_auto_can_choose_a_judged_method(tiny, make_plan, tmp_path):
+    """The judge's cells too say what each fold was worth."""
+    plan = make_plan("rca", seeds=1)
+    run = dataclasses.replace(plan.run, k=dataclasses.replace(plan.run.k, index="judge"))
+    cell = Cell("digits", "rca", k_known=False, hyperparameters="tuned")
+    record = run_cell(dataclasses.replace(plan, run=run), cell, *tiny, tmp_path / "s.journal")
+    assert len(record["fold_scores"]) == 2
+    assert record["hidden_class_score"] == pytest.approx(np.mean(record["fold_scores"]))
+    record["cell"] = dataclasses.asdict(cell)
+    other = {**record, "cell": {**record["cell"], "method": "pbn"}}
+    other |= {"hidden_class_score": record["hidden_class_score"] - 0.1}
+    assert collect([other, record], ["pbn", "rca"]).chosen(Setting("tuned", False)) == {
+        "digits": "rca"
+    }

@@ -5,8 +5,14 @@ import pytest
 from ncd_jax.config import default_config
 from ncd_jax.data.datasets import DATASETS
 from ncd_jax.errors import UserError
-from ncd_jax.reproduce.plan import Cell, benchmark_config, cell_config, parse_benchmark, plan
-from ncd_jax.reproduce.published import published
+from ncd_jax.reproduce.plan import (
+    Cell,
+    benchmark_config,
+    cell_config,
+    parse_benchmark,
+    plan,
+    published,
+)
 
 
 def parsed(**changes):
