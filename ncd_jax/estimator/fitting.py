@@ -84,8 +84,8 @@ def fit(
         solution.labels(len(table.classes)),
         solution.setting,
         solution.confidence,
-        np.array([place.get(name, -1) for name in findings.runners_up], int),
-        findings.runner_up_confidence,
+        np.array([place.get(name, -1) for name in findings.assignments.runners_up], int),
+        findings.assignments.runner_up_confidence,
         {int(k): p for k, p in metrics.get("n_novel_probability", {}).items()},
         metrics["hidden_class_score"],
         _or_nan(metrics["stability"]),
@@ -134,7 +134,7 @@ def _called(findings: Findings, index: "pd.Index[Any]") -> Findings:
     )
     return dataclasses.replace(
         findings,
-        rows=name[findings.rows],
+        assignments=findings.assignments._replace(rows=name[findings.assignments.rows]),
         latent_map=dataclasses.replace(findings.latent_map, row=name[findings.latent_map.row]),
         profiles=dataclasses.replace(findings.profiles, classes=profiles),
     )
