@@ -16,7 +16,7 @@ from absl import logging as absl_logging
 from absl.flags import FlagValues
 
 import ncd_jax
-from ncd_jax.errors import UserError, without_password
+from ncd_jax.errors import UserError, printable, without_password
 from ncd_jax.flags import load_plugins, read_flags
 
 __all__ = ["main"]
@@ -47,7 +47,7 @@ def inspect(given: FlagValues) -> None:
     """Shows how the columns of a table are read, before anything is computed."""
     if not (given.table and given.label):
         raise UserError("--mode=inspect reads a table; give --table and --label")
-    from ncd_jax.report.reading import print_reading
+    from ncd_jax.report.console import print_reading
 
     table, _ = _table(given, "")
     print_reading(table.reading)
@@ -76,7 +76,7 @@ def rename(given: FlagValues) -> None:
 
     names = rename_classes(Workdir(Path(given.workdir)), given.names)
     said = ", ".join(f"{novel} is {name}" for novel, name in names.items())
-    print(f"{given.workdir}: {said or 'novel classes go by their numbers'}")
+    print(printable(f"{given.workdir}: {said or 'novel classes go by their numbers'}"))
 
 
 def compare(given: FlagValues) -> None:
@@ -88,8 +88,8 @@ def compare(given: FlagValues) -> None:
     comparison = compare_runs(Path(given.workdir), Path(given.against))
     page = write_comparison(comparison)
     for key, in_a, in_b in comparison.changes:
-        print(f"{key}: {in_a} in {given.workdir}, {in_b} in {given.against}")
-    print(f"{len(comparison.moves)} rows moved: {page}")
+        print(printable(f"{key}: {in_a} in {given.workdir}, {in_b} in {given.against}"))
+    print(printable(f"{len(comparison.moves)} rows moved: {page}"))
 
 
 def benchmark(given: FlagValues) -> None:
@@ -135,7 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         fail_alone()
         raise
     if message:
-        print(f"{program}: {without_password(' '.join(message.split()))}", file=sys.stderr)
+        line = printable(without_password(" ".join(message.split())))
+        print(f"{program}: {line}", file=sys.stderr)
     leave(status, in_step)
     return status
 

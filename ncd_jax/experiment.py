@@ -22,12 +22,18 @@ from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.read.options import ReadOptions
-from ncd_jax.report.assigned import Assigned
-from ncd_jax.report.embedded import packed_plotly
+from ncd_jax.report.headline import Assigned
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
+from ncd_jax.report.templating import packed_plotly
 from ncd_jax.store.model_files import load_model, save_model
-from ncd_jax.store.records import Assignments, describe_run, write_assignments, write_records
+from ncd_jax.store.records import (
+    Assignments,
+    describe_run,
+    read_metrics,
+    write_assignments,
+    write_records,
+)
 from ncd_jax.store.workdir import Workdir, digest_of
 from ncd_jax.tuning.processes import is_leader, share
 from ncd_jax.tuning.storage import Storage, own_journal
@@ -73,10 +79,10 @@ def run(
     _check_there_is_a_search(config, problems)
     if not is_leader():
         _follow(problems, digest)
-    shared = _shared_storage(config)
+    shared = _shared_storage(config, reporter)
     workdir = Workdir.open(path, recorded["run"], recorded["environment"])
     if workdir.is_complete:
-        return workdir.read_json("metrics.json")
+        return read_metrics(workdir)
     share(digest)
 
     for note in table.notes:
@@ -87,7 +93,8 @@ def run(
     def storage(method: str) -> Storage:
         if shared:
             return dataclasses.replace(shared, study=f"ncd_jax {method} {digest}")
-        return own_journal(workdir.path(f"search_{method}.journal"))
+        path = workdir.path(f"search_{method}.journal")
+        return own_journal(path, f"ncd_jax {digest}", reporter.say)
 
     with ThreadPoolExecutor(1) as beside:
         beside.submit(packed_plotly)  # a second of the report's that need not wait for anything
@@ -148,7 +155,8 @@ def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None
         copied=new.copied,
     )
     name = f"assigned/{path.stem}.csv"
-    write_assignments(workdir, name, answer)
+    with workdir.alone():
+        write_assignments(workdir, name, answer)
     sizes = np.bincount(said.labels, minlength=len(model.classes)).tolist()
     return Assigned(
         file=workdir.path(name),
@@ -159,14 +167,14 @@ def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None
     )
 
 
-def _shared_storage(config: RunConfig) -> Storage | None:
+def _shared_storage(config: RunConfig, reporter: Reporter) -> Storage | None:
     """Where workers meet, if they do."""
     if not config.search.storage:
         return None
     # Here, as databases take a quarter of a second to import.
     from ncd_jax.tuning.shared_storage import open_shared
 
-    return open_shared(config.search.storage, config.search.grace)
+    return open_shared(config.search.storage, config.search.grace, reporter.say)
 
 
 def _follow(problems: Sequence[Problem], digest: str) -> NoReturn:

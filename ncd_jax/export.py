@@ -12,8 +12,8 @@ The bytes are a zip archive of two files, no pickle:
 What is not in the program: how cells become numbers. Words, dates and gaps are for `load_exported`,
 which reads `model.json` with this package's rules (pandas and NumPy; no Flax, no training code).
 A column of numbers without gaps in training is encoded as `(value - mean) / scale`. Not in the
-bytes at all: the report, the training rows but for those that tell which new rows are like none,
-and what only a run has, such as the second likeliest class.
+bytes at all: the report, the rows that a run remembers, which get the rule's answer here and not
+the run's, and what only a run has, such as the second likeliest class.
 """
 
 import importlib
@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.data.encode import Encoder
+from ncd_jax.data.scale import rounded
 from ncd_jax.errors import UserError
 
 __all__ = ["Exported", "export_model", "export_program", "load_exported"]
@@ -140,28 +141,23 @@ def export_program(model: Any, platforms: Sequence[str] = ("cpu", "cuda")) -> by
         UserError: the extra `export` is not installed.
     """
     # Here, as they need Flax, and who reads a model does not.
-    from ncd_jax.discovery.familiarity import familiarity_of
-    from ncd_jax.discovery.hyperparameters import make_method
-    from ncd_jax.discovery.model import apply, places
+    from ncd_jax.discovery.model import apply, arrays_of, nothing_told
+    from ncd_jax.discovery.problem import make_method
 
     export, method = _export(), make_method(model.method, model.spec)
-    state, where = jax.tree.map(jnp.asarray, (model.state, places(model)))
+    arrays, told = jax.tree.map(jnp.asarray, (arrays_of(model), nothing_told(1)))
     class_of_row = jnp.zeros(len(model.means), int).at[model.rows].set(jnp.arange(len(model.rows)))
-    margins, sure = (jnp.asarray(knots, jnp.float32) for knots in model.calibration)
-    mean, scale = (
-        jnp.asarray(each, jnp.float32) for each in (model.scaler.mean, model.scaler.scale)
+    low, high, mean, scale = (
+        jnp.asarray(getattr(model.scaler, name), jnp.float32)
+        for name in ("low", "high", "mean", "scale")
     )
 
     @jax.jit
     @jax.vmap  # methods may ask for the length of a table, which is open here; of one row it is 1
     def assign(row: jax.Array) -> tuple[jax.Array, jax.Array]:
-        row = (row - mean) / scale
-        applied = apply(method, state, where, row[None])
-        label = class_of_row[applied.labels[0]].astype(jnp.int32)
-        confidence = jnp.interp(applied.margin[0], margins, sure)
-        if model.reference is not None:
-            confidence *= familiarity_of(model.reference, row, applied.z[0], label)
-        return label, confidence
+        scaled = rounded((jnp.clip(row, low, high) - mean) / scale, jnp)
+        applied = apply(method, model.judged, arrays, scaled[None], told)
+        return class_of_row[applied.labels[0]].astype(jnp.int32), applied.confidence[0]
 
     (n,) = export.symbolic_shape("n")
     rows = jax.ShapeDtypeStruct((n, model.spec.n_features), jnp.float32)

@@ -9,9 +9,10 @@ import pytest
 
 from ncd_jax.discovery.calibration import accuracy_by_confidence
 from ncd_jax.profiles.classes import SortedRows, profile_classes
-from ncd_jax.report.findings import Findings, KCurve, LatentMap, Ranked
-from ncd_jax.report.latent_map import latent_map
-from ncd_jax.report.shown import Shown
+from ncd_jax.report.findings import Findings, Ranked, Shown
+from ncd_jax.report.how_many import KCurve
+from ncd_jax.report.latent_map import LatentMap, latent_map
+from ncd_jax.store.records import Assignments
 from ncd_jax.tuning.proposals import Trial
 
 HIDDEN = (("0", "3"), ("1", "4"), ("2", "0"), ("3", "1"), ("4", "2"))
@@ -68,6 +69,11 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
     drawn = make_map(rng, classes)
     metrics: dict[str, Any] = {
         "method": "pbn",
+        "warnings": [],
+        "n_answers": 0,
+        "n_novel_probability": {},
+        "known_accuracy_by_chance": 0.24,
+        "mean_confidence": 0.71,
         "n_rows": 1797,
         "n_unlabelled": 890,
         "setting": "ncd",
@@ -83,6 +89,7 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
         "stability": 0.931,
         "notes": [],
         "hidden_class_accuracy": 0.874,
+        "hidden_class_accuracy_by": {"several": 0.851, "one": 0.932},
         "hidden_class_k": [2, 2, 3],
         "confidence_ranking": 0.79,
         "confidence_error": 0.06,
@@ -122,13 +129,13 @@ def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials
         best=best.number,
         scored=trials,
         ranking=(Ranked("pbn", "PBN", best.fold_scores),),
-        rows=rng.permutation(1797)[:890],
-        labels=labels,
-        names=tuple(f"novel_{label}" for label in labels),
-        confidence=(sure := rng.beta(5, 2, 890)),
-        runners_up=tuple(f"novel_{(label + 1) % 5}" for label in labels),
-        runner_up_confidence=np.minimum(sure, 1 - sure) / 2,
-        copied=None,
+        assignments=Assignments(
+            rows=rng.permutation(1797)[:890],
+            labels=tuple(f"novel_{label}" for label in labels),
+            confidence=(sure := rng.beta(5, 2, 890)),
+            runners_up=tuple(f"novel_{(label + 1) % 5}" for label in labels),
+            runner_up_confidence=np.minimum(sure, 1 - sure) / 2,
+        ),
         confidence_curve=accuracy_by_confidence(
             sure := rng.beta(5, 2, 400), rng.random(400) < sure
         ),
@@ -204,12 +211,7 @@ def least_findings(findings: Findings) -> Findings:
         best=trial.number,
         scored=(trial,),
         ranking=(Ranked("pbn", "PBN", trial.fold_scores),),
-        rows=np.array([4]),
-        labels=np.array([0]),
-        names=("novel_0",),
-        confidence=np.array([1.0]),
-        runners_up=("",),
-        runner_up_confidence=np.zeros(1),
+        assignments=Assignments(np.array([4]), ("novel_0",), np.array([1.0]), ("",), np.zeros(1)),
         confidence_curve=accuracy_by_confidence([0.5], [True]),
         profiles=dataclasses.replace(findings.profiles, classes=()),
         k_curve=None,

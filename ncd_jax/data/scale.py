@@ -10,7 +10,7 @@ Scaled values are rounded to multiples of 2**-14, so that centimetres and inches
 bytes, and with them the same classes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,9 +68,14 @@ def measure(values: np.ndarray, *, clip: bool = True) -> Scale:
     return Scale(float(mean * unit), float(scale * unit), float(low), float(high))
 
 
-def rounded(values: np.ndarray) -> np.ndarray:
-    """Scaled values as multiples of 2**-14."""
-    return np.asarray(np.rint(values * _STEPS) / _STEPS)
+def rounded(values: Any, numpy: Any = np) -> Any:
+    """Scaled values as multiples of 2**-14.
+
+    Args:
+        values: an array of any shape.
+        numpy: the module that it is of, NumPy or `jax.numpy`.
+    """
+    return numpy.rint(values * _STEPS) / _STEPS
 
 
 def _bounds(values: np.ndarray) -> tuple[float, float]:

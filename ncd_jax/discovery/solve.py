@@ -55,7 +55,15 @@ from ncd_jax.tuning.storage import Storage
 from ncd_jax.tuning.train import train
 from ncd_jax.types import UNLABELLED, Goal
 
-__all__ = ["finish", "fit_untuned", "follow", "prepare_methods", "solve", "solve_problems"]
+__all__ = [
+    "answer_alone",
+    "finish",
+    "fit_untuned",
+    "follow",
+    "prepare_methods",
+    "solve",
+    "solve_problems",
+]
 
 SMALL, FEWEST_ROWS = 0.25, (5, 40)
 """Part of a known class that a group has to be where the gate was in doubt, and its bounds."""
@@ -376,15 +384,30 @@ def fit_untuned(config: RunConfig, table: Table) -> Solution:
         FloatingPointError: the training diverged.
     """
     problem = prepare_untuned(config, table)
-    partitioner, hparams = by_index(), [problem.config.hparams] * config.train.refits
-    nobody = np.zeros(len(table.classes), bool)
+    return answer_alone(problem, table, [problem.config.hparams] * config.train.refits)
+
+
+def answer_alone(
+    problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]
+) -> Solution:
+    """The answer of an index, with hyperparameters that are given; nothing is hidden for it.
+
+    Args:
+        problem: what is solved.
+        table: its table.
+        hparams: of each refit.
+
+    Raises:
+        FloatingPointError: every training diverged.
+    """
+    partitioner, nobody = by_index(), np.zeros(len(table.classes), bool)
     fitted = Fitted(problem, _fit_alone(problem, hparams), [], nobody)
     found = partitioner.answer(Folded([], []), [fitted])[0]
-    model = model_of(fitted, found, table, hparams[found.view], judged=False)
+    model = model_of(fitted, found, table, dict(hparams[found.view]), judged=False)
     if not np.isfinite(model.means).all():
-        raise FloatingPointError(f"{config.method} diverged; give a smaller hparams lr")
+        raise FloatingPointError(f"{problem.config.method} diverged; give a smaller hparams lr")
     model = with_weights(model, found.features, partitioner.prior, nearer_weights([]))
-    trial = Trial(0, problem.config.hparams, float("nan"), (), (), 0)
+    trial = Trial(0, dict(hparams[0]), float("nan"), (), (), 0)
     tuned = Tuned(problem, SearchResult([trial], 0, 0.0), [trial], [trial])
     return answered(table, [tuned], tuned, (model, fitted.refits, found), None)
 

@@ -19,15 +19,13 @@ from ncd_jax.data.table import Table
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.discovery.solution import Solution
-from ncd_jax.discovery.solve import solve
-from ncd_jax.discovery.untuned import fit_untuned
+from ncd_jax.discovery.solve import fit_untuned, solve
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.read.words import as_text
 from ncd_jax.report.findings import Findings
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
-from ncd_jax.report.runner_up import seconds_of_solution
 from ncd_jax.store.records import describe_run
 
 __all__ = ["Fit", "Page", "as_value_errors", "fit", "on_device", "to_config"]
@@ -198,20 +196,18 @@ def fit(
         FloatingPointError: every training diverged.
     """
     if not tuned:
-        model, answer = fit_untuned(config, table)
-        unknown, none = np.full(len(answer.labels), math.nan), np.full(len(answer.labels), -1)
-        metrics = {"setting": "ncd", "stability": answer.stability}
-        labels = len(table.classes) + answer.labels
-        return Fit(model, labels, unknown, none, unknown, metrics, None)
+        found = fit_untuned(config, table)
+        unknown, none = np.full(len(found.found), math.nan), np.full(len(found.found), -1)
+        metrics = {"setting": "ncd", "stability": found.answer.stability}
+        return Fit(found.model, found.found, unknown, none, unknown, metrics, None)
     solution = solve(config, table, progress)
     metrics = measure(solution, table)
-    seconds = seconds_of_solution(solution, table)
     return Fit(
         model=solution.model,
-        labels=solution.labels(len(table.classes)),
+        labels=solution.found,
         confidence=solution.confidence,
-        runners_up=seconds.labels,
-        runner_up_confidence=seconds.confidence,
+        runners_up=solution.runner_up,
+        runner_up_confidence=solution.runner_up_confidence,
         metrics=metrics,
         page=Page(functools.partial(_page, config, table, solution, metrics, index)),
     )
@@ -246,7 +242,7 @@ def _called(findings: Findings, index: "pd.Index[Any]") -> Findings:
     )
     return dataclasses.replace(
         findings,
-        rows=name[findings.rows],
+        assignments=findings.assignments._replace(rows=name[findings.assignments.rows]),
         latent_map=dataclasses.replace(findings.latent_map, row=name[findings.latent_map.row]),
         profiles=dataclasses.replace(findings.profiles, classes=profiles),
     )

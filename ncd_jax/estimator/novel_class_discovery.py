@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 from pandas.api import types
-from scipy.special import softmax
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -25,7 +25,7 @@ from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import encode_rows
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
-from ncd_jax.discovery.model import Applied, apply_model, familiar_rows, on_host
+from ncd_jax.discovery.model import Answered, apply_model, assign, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, on_device, to_config
@@ -36,7 +36,6 @@ from ncd_jax.read.names import checked_names
 from ncd_jax.read.raw import RawTable
 from ncd_jax.report.console import make_reporter
 from ncd_jax.report.headline import headline
-from ncd_jax.report.runner_up import temperature_of
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["NovelClassDiscovery", "hidden_class_scorer"]
@@ -169,11 +168,12 @@ class NovelClassDiscovery(
             table = make_table(frame, targets, wanted=not _is_frame(X))
             fitted = self._fitted(config, table, targets, frame.index)
         self._model, self._page = on_host(fitted.model), fitted.page
-        self._temperature = temperature_of(self._model, table)
         self.method_ = fitted.model.method
         self.hparams_ = dict(fitted.model.hparams)
         width = METHODS[self.method_].width
-        self._n_features_out = int(self.hparams_[width] if width else self._model.means.shape[1])
+        n_views = jax.tree.leaves(self._model.state)[0].shape[0]
+        in_view = self._model.means.shape[1] // n_views
+        self._n_features_out = int(self.hparams_[width] if width else in_view)
 
         self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
         self.classes_ = with_novel(targets.classes, self.n_novel_)
@@ -183,7 +183,7 @@ class NovelClassDiscovery(
         codes[found], self.confidence_[found] = fitted.labels, fitted.confidence
         blank = codes == UNLABELLED
         if blank.any():  # rows without a cell: nobody can know, and each row gets a class
-            codes[blank] = self._apply(X[blank])[1].labels
+            codes[blank] = self._answer(X[blank]).labels
         self.labels_ = self.classes_[codes]
         every = fitted.assignments(found, self.labels_, self.confidence_, self.classes_)
         self.assignments_ = every.set_index(frame.index)[unlabelled]
@@ -193,6 +193,7 @@ class NovelClassDiscovery(
         self.n_novel_probability_ = {int(k): p for k, p in likely.items()}
         self.hidden_class_score_ = fitted.metric("hidden_class_score")
         self.hidden_class_accuracy_ = fitted.metric("hidden_class_accuracy")
+        self.hidden_class_accuracy_by_ = fitted.metrics.get("hidden_class_accuracy_by", {})
         self.stability_ = fitted.metric("stability")
         self.setting_ = fitted.metrics["setting"]
         self.notes_ = table.notes
@@ -200,34 +201,25 @@ class NovelClassDiscovery(
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The class of every row, `[n]`: a known one or a novel one."""
-        labels = self._apply(X)[1].labels
-        return np.asarray(self.classes_[labels])
+        """The class of every row, `[n]`: a known one or a novel one.
+
+        Rows of the fit get the class that they have in `labels_`.
+        """
+        return np.asarray(self.classes_[self._answer(X).labels])
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """How likely each class is, in every row, `f64[n, len(classes_)]`; a row adds up to 1.
+
+        The class that `predict` gives has its confidence (`confidence_` for rows of the fit), or as
+        much as the next likeliest where that is less; the others share the rest, the nearer ones
+        more of it. Without tuning nobody knows how sure to be, and the shares are a guess.
+        """
+        return self._answer(X).shares
 
     @on_device
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """The share of every class in every row, `f64[n, len(classes_)]`; a row adds up to 1.
-
-        The softmax of minus the squared distances to the centroids; its temperature is the one
-        under which the labels of the training rows are likeliest. It says how the row lies
-        between the classes that were found, not whether these exist. The further a row is from
-        all rows of its class, the nearer the shares are to equal ones.
-        """
-        x, applied = self._apply(X)
-        labels = applied.labels
-        logits = -applied.squared.astype(np.float64) / self._temperature
-        logits -= logits.max(axis=1, keepdims=True)
-        # Which of the novel classes it is, the method may say by other means than distance. Then
-        # the two trade places; a tie goes to the class that `predict` names.
-        rows = np.arange(len(logits))
-        logits[rows, logits.argmax(axis=1)] = logits[rows, labels]
-        logits[rows, labels] = 1e-9
-        familiar = familiar_rows(self._model, x, applied)[:, None]
-        return np.asarray(familiar * softmax(logits, axis=1) + (1 - familiar) / logits.shape[1])
-
     def transform(self, X: Any) -> np.ndarray:
-        """The rows in the space in which classes are found, `f32[n, L]`."""
-        return self._apply(X)[1].z[:, : self._n_features_out]
+        """The rows in the space in which they are shown, `f32[n, L]`."""
+        return apply_model(self._model, self._encoded(X)).z[:, : self._n_features_out]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of the labelled rows that `predict` gives their class; others do not count.
@@ -350,17 +342,19 @@ class NovelClassDiscovery(
         return fit(config, table, progress, index, tuned=tuned)
 
     @on_device
-    def _apply(self, X: Any) -> tuple[np.ndarray, Applied[np.ndarray]]:
-        """The rows, encoded, and what the model says of them."""
+    def _answer(self, X: Any) -> Answered:
+        return assign(self._model, self._encoded(X))
+
+    def _encoded(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "classes_")
         frame = self._frame(_rows_of(X), reset=False)
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
             x, odd = encode_rows(RawTable(frame), encoder)
-            for note in odd:
-                warnings.warn(note, stacklevel=3)
-            return x, apply_model(self._model, x)
+        for note in odd:
+            warnings.warn(note, stacklevel=4)
+        return x
 
 
 def _fewest_known(config: RunConfig) -> int:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ncd_jax.profiles.columns import CodedColumn, code_columns
+from ncd_jax.profiles.coded_columns import CodedColumn, code_columns
 from ncd_jax.profiles.contrasts import Contrast, Grid, contrast_classes, draw_sample, make_grid
 from ncd_jax.profiles.rules import Rule, find_rule
 

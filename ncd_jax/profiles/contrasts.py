@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
 
-from ncd_jax.profiles.columns import CodedColumn, Measure, best_measure
+from ncd_jax.profiles.coded_columns import CodedColumn, Measure, best_measure
 
 __all__ = [
     "ClassContrasts",
@@ -18,6 +21,7 @@ __all__ = [
     "contrast_classes",
     "draw_sample",
     "make_grid",
+    "repeating_columns",
 ]
 
 _MOST_DIFFERENCES = 5
@@ -25,6 +29,9 @@ _MOST_FEATURES = 12
 _LEAST_EFFECT = 0.15
 _CHANCE_ERRORS = 4.0
 """Standard errors that an effect must exceed: among hundreds of columns some reach three."""
+_REPEATS, _HARDLY = 0.9, 0.5
+"""What a column says of the classes from which on it repeats them; what the others may say then."""
+_MOST_ROWS_TOLD, _FEWEST_ROWS_A_CLASS, _TOLD_FOLDS = 2000, 10, 3
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,73 @@ def make_grid(found: Sequence[ClassContrasts], sample: Sample, names: Sequence[s
         here=tuple(tuple(d.here for d in line) for line in lines),
         there=tuple(tuple(d.there for d in line) for line in lines),
     )
+
+
+def repeating_columns(
+    columns: Sequence[CodedColumn], labels: np.ndarray, seed: int = 0
+) -> tuple[str, ...]:
+    """A column that alone says which class a row is in, where all others together hardly do.
+
+    Such a column is often where or when a row was taken, and the classes are places or days then.
+    What columns say is the share of rows whose class they tell, 0 for that of the largest class
+    and 1 for all.
+
+    Args:
+        columns: of `n` rows.
+        labels: `[n]`, the class of each.
+        seed: of the sample, and of the trees that look at the others.
+
+    Returns:
+        Its name, and those of its copies; nothing where there is none.
+    """
+    _, group = np.unique(labels, return_inverse=True)
+    rows = np.sort(np.random.default_rng(seed).permutation(len(group))[:_MOST_ROWS_TOLD])
+    sizes = np.bincount(group[rows])
+    if np.count_nonzero(sizes) < 2 or len(rows) < _FEWEST_ROWS_A_CLASS * len(sizes):
+        return ()
+
+    def said(right: float) -> float:
+        largest = sizes.max() / len(rows)
+        return (right - largest) / (1 - largest)
+
+    says = [said(_told_by(column, rows, group[rows])) for column in columns]
+    if max(says, default=0.0) < _REPEATS:
+        return ()
+    best = columns[int(np.argmax(says))]
+    repeating = [column for column in columns if column is best or _are_copies(column, best, rows)]
+    others = [column for column in columns if column not in repeating]
+    if not others:
+        return ()
+    x = np.stack([column.codes[rows] for column in others], axis=1)
+    kept = sizes[group[rows]] >= _TOLD_FOLDS
+    folds = StratifiedKFold(_TOLD_FOLDS, shuffle=True, random_state=seed)
+    forest = RandomForestClassifier(50, min_samples_leaf=2, random_state=seed)
+    told = cross_val_predict(forest, x[kept], group[rows][kept], cv=folds) == group[rows][kept]
+    if said(float(told.sum()) / len(rows)) > _HARDLY:
+        return ()
+    return tuple(column.name for column in repeating)
+
+
+def _told_by(column: CodedColumn, rows: np.ndarray, group: np.ndarray) -> float:
+    """Share of rows whose class the other rows with their value tell; of numbers, with one near."""
+    codes, n_classes = column.codes[rows], int(group.max()) + 1
+    if column.is_number:
+        tree = DecisionTreeClassifier(max_leaf_nodes=2 * n_classes, random_state=0)
+        codes = tree.fit(codes[:, None], group).apply(codes[:, None])
+    _, codes = np.unique(codes, return_inverse=True)
+    counts = np.zeros((int(codes.max()) + 1, n_classes))
+    np.add.at(counts, (codes, group), 1)
+    counts = np.sort(counts, axis=1)
+    # Without the row itself its class must still be the first one.
+    return float(counts[counts[:, -1] - 1 > counts[:, -2], -1].sum() / len(group))
+
+
+def _are_copies(a: CodedColumn, b: CodedColumn, rows: np.ndarray) -> bool:
+    """Whether two columns say the same of these rows in other words."""
+    pairs = np.stack([a.codes[rows], b.codes[rows]], axis=1)
+    n_pairs = len(np.unique(pairs, axis=0))
+    # Columns without a value twice say nothing of each other.
+    return n_pairs < len(rows) / 2 and all(len(np.unique(c)) == n_pairs for c in pairs.T)
 
 
 def _line(measure: Measure, counts: np.ndarray, used: np.ndarray) -> list[Difference]:

@@ -3,10 +3,10 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from sklearn.metrics import adjusted_rand_score
@@ -15,16 +15,17 @@ from ncd_jax.clustering.matching import match_names
 from ncd_jax.errors import UserError
 from ncd_jax.report.templating import environment
 from ncd_jax.store.model_files import names_of
-from ncd_jax.store.spreadsheet import as_it_was
+from ncd_jax.store.records import read_assignments
 from ncd_jax.store.workdir import Workdir
 
 __all__ = ["Comparison", "Match", "Move", "compare_runs", "render_comparison", "write_comparison"]
 
 _MOST_MOVES_SHOWN = 200
+_Names = dict[str, str]
+"""From class as its run gave it to the name that people gave it, where they did."""
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """A class of the one run with its counterpart in the other.
 
     Attributes:
@@ -42,8 +43,7 @@ class Match:
     shared: int
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(NamedTuple):
     """A row that is in another class in B than in A.
 
     Attributes:
@@ -121,25 +121,19 @@ def compare_runs(a: Path, b: Path) -> Comparison:
     tables = [_table(workdir) for workdir in (first, second)]
     if tables[0] != tables[1]:
         raise UserError(f"{a} and {b} are runs on different tables; compare runs on the same one")
-    in_a, in_b = _assignments(first), _assignments(second)
+    (in_a, names_a), (in_b, names_b) = _assignments(first), _assignments(second)
     if not in_a.index.equals(in_b.index):
         raise UserError(f"{a} and {b} have classes for different rows; run one of them again")
 
-    (called_a, in_a), (called_b, in_b) = (
-        _numbered(w, s) for w, s in ((first, in_a), (second, in_b))
-    )
     counts = pd.crosstab(in_a, in_b)
     counts = counts.loc[sorted(counts.index, key=_class_order)]
     counts = counts[sorted(counts.columns, key=_class_order)]
     counterpart = _counterparts(counts)
     name_in_a = {other: name for name, other in counterpart.items()}
-    matches = (_named(match, called_a, called_b) for match in _matches(counts, counterpart))
+    in_words = {other: f"B:{names_b.get(other, other)}" for other in counts}
+    in_words |= {other: names_a.get(name, name) for other, name in name_in_a.items()}
     moves = (
-        Move(
-            row,
-            called_a(before),
-            called_a(name_in_a[other]) if other in name_in_a else f"B:{called_b(other)}",
-        )
+        Move(row, names_a.get(before, before), in_words[other])
         for row, before, other in zip(in_a.index, in_a, in_b, strict=True)
         if before != name_in_a.get(other)
     )
@@ -149,20 +143,22 @@ def compare_runs(a: Path, b: Path) -> Comparison:
         b=str(b),
         n_rows=len(in_a),
         agreement=float(adjusted_rand_score(in_a, in_b)),
-        matches=tuple(matches),
-        table=table.rename(index=called_a, columns=called_b),
+        matches=_matches(counts, counterpart, names_a, names_b),
+        table=table.rename(index=names_a, columns=names_b),
         moves=tuple(moves),
-        changes=tuple(_changes(*(w.read_json("config.json")["run"] for w in (first, second)))),
+        changes=tuple(
+            _changes(*(w.read_json("config.json", dict)["run"] for w in (first, second)))
+        ),
     )
 
 
 def write_comparison(comparison: Comparison) -> Path:
     """Writes the two `files` of a comparison into the folder of A; returns the page's path."""
     workdir = Workdir(Path(comparison.a))
-    rows = ((m.row, m.from_class, m.to_class) for m in comparison.moves)
     page, moved = comparison.files
-    workdir.write_csv(moved, ("row", "from", "to"), rows)
-    workdir.write_text(page, render_comparison(comparison))
+    with workdir.alone(), workdir.together() as group:
+        group.write_csv(moved, ("row", "from", "to"), comparison.moves)
+        group.write_text(page, render_comparison(comparison))
     return workdir.path(page)
 
 
@@ -177,7 +173,7 @@ def render_comparison(comparison: Comparison) -> str:
 
 def _table(workdir: Workdir) -> object:
     """What `config.json` says of the table, without its name: a copy is the same table."""
-    config = workdir.read_json("config.json")
+    config = workdir.read_json("config.json", dict)
     if not workdir.is_complete:
         raise UserError(f"the run in {workdir.root} is not finished; let it finish first")
     try:
@@ -186,29 +182,14 @@ def _table(workdir: Workdir) -> object:
         raise UserError(f"{workdir.path('config.json')} is of something else; check it") from None
 
 
-def _assignments(workdir: Workdir) -> pd.Series:
-    """The class of every row in `assignments.csv`, by its number."""
-    path = workdir.path("assignments.csv")
-    try:
-        types = {"row": int, "label": str}
-        frame = pd.read_csv(path, usecols=list(types), dtype=types, keep_default_na=False)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; run again in a new workdir") from None
-    except ValueError:
-        raise UserError(f"{path} is damaged; run again in a new workdir") from None
-    return frame.set_index("row").label.sort_index()
-
-
-def _numbered(workdir: Workdir, labels: pd.Series) -> tuple[Callable[[str], str], pd.Series]:
-    """The labels as the run gave them, and what people call each class by now."""
+def _assignments(workdir: Workdir) -> tuple[pd.Series, _Names]:
+    """The class of every row, by its number and as the run gave it; what classes are called now."""
+    header, lines = read_assignments(workdir)
+    row, label = header.index("row"), header.index("label")
     names = names_of(workdir)
     given = {name: novel for novel, name in names.items()}
-    return lambda name: names.get(name, name), labels.map(as_it_was).map(lambda n: given.get(n, n))
-
-
-def _named(match: Match, in_a: Callable[[str], str], in_b: Callable[[str], str]) -> Match:
-    name, other = match.name, match.other
-    return replace(match, name=name and in_a(name), other=other and in_b(other))
+    labels = [given.get(line[label], line[label]) for line in lines]
+    return pd.Series(labels, [int(line[row]) for line in lines], dtype=str).sort_index(), names
 
 
 def _changes(a: Any, b: Any, key: str = "") -> Iterator[tuple[str, str, str]]:
@@ -234,16 +215,20 @@ def _counterparts(counts: pd.DataFrame) -> dict[str, str]:
     return {name: found[name] for name in counts.index if name in found}
 
 
-def _matches(counts: pd.DataFrame, counterpart: dict[str, str]) -> tuple[Match, ...]:
+def _matches(
+    counts: pd.DataFrame, counterpart: dict[str, str], names_a: _Names, names_b: _Names
+) -> tuple[Match, ...]:
     in_a, in_b = counts.sum(axis=1).to_dict(), counts.sum().to_dict()
-    alone = [name for name in counts if name not in counterpart.values()]
     matches = []
     for name, size in in_a.items():
-        if (other := counterpart.get(name)) is None:
-            matches.append(Match(name, None, size, 0, 0))
+        called, other = names_a.get(name, name), counterpart.get(name)
+        if other is None:
+            matches.append(Match(called, None, size, 0, 0))
         else:
-            matches.append(Match(name, other, size, in_b[other], int(counts.at[name, other])))
-    return (*matches, *(Match(None, name, 0, in_b[name], 0) for name in alone))
+            shared = int(counts.at[name, other])
+            matches.append(Match(called, names_b.get(other, other), size, in_b[other], shared))
+    alone = [name for name in counts if name not in counterpart.values()]
+    return (*matches, *(Match(None, names_b.get(name, name), 0, in_b[name], 0) for name in alone))
 
 
 def _is_novel(name: str) -> bool:

@@ -13,10 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ncd_jax.discovery.progress import Phase, Reporter
+from ncd_jax.errors import printable
+from ncd_jax.read.columns import TableReading
 from ncd_jax.report.headline import headline
 
-__all__ = ["make_reporter", "summary"]
+__all__ = ["make_reporter", "print_reading", "summary"]
 
+_REMEDIES = (
+    "--numbers= --dates= --categories= --circular= --missing= --drop= --encoding= --decimal="
+    " --sheet="
+)
 _QUIET_SECONDS = 5.0
 """A log file gets at most one line of progress in this time."""
 
@@ -35,7 +41,7 @@ class _LiveReporter(Reporter):
         self._console = console
 
     def say(self, text: str) -> None:
-        self._console.print(Text(text, style="yellow"))
+        self._console.print(_text(text, "yellow"))
 
     @contextmanager
     def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:
@@ -50,6 +56,7 @@ class _LiveReporter(Reporter):
             TextColumn("{task.fields[note]}", style="cyan", markup=False),
         )
         with Progress(*columns, console=self._console) as progress:
+            name, detail = printable(name), printable(detail)
             task = progress.add_task(name, total=total, detail=detail, note="", last_advance=0.0)
             yield _LivePhase(progress, progress.tasks[0])
             # A phase that was not counted, or skipped some of its work, is done all the same.
@@ -65,7 +72,7 @@ class _LivePhase(Phase):
         self._progress.update(self._task.id, advance=n, last_advance=self._task.elapsed or 0.0)
 
     def note(self, text: str) -> None:
-        self._progress.update(self._task.id, note=text)
+        self._progress.update(self._task.id, note=printable(text))
 
 
 class _TimeColumn(ProgressColumn):
@@ -85,7 +92,7 @@ class _PlainReporter(Reporter):
         self._console = console
 
     def say(self, text: str) -> None:
-        self._console.out(text, highlight=False)
+        self._console.out(printable(text), highlight=False)
 
     @contextmanager
     def phase(self, name: str, detail: str = "", total: int | None = None) -> Iterator[Phase]:
@@ -108,7 +115,7 @@ class _PlainPhase(Phase):
 
     def say(self, text: str) -> None:
         noted = f"{text}, {self._note}" if self._note else text
-        self._console.out(f"{self._name}: {noted}", highlight=False)
+        self._console.out(printable(f"{self._name}: {noted}"), highlight=False)
         self._last_line = time.monotonic()
 
     def advance(self, n: int = 1) -> None:
@@ -132,7 +139,7 @@ def summary(
     *,
     there_already: bool = False,
 ) -> None:
-    """Prints what a run found.
+    """Prints what a run found, warnings first.
 
     Args:
         metrics: the content of `metrics.json`.
@@ -142,16 +149,43 @@ def summary(
     """
     console = console or Console()
     console.print()
-    console.print(Text(headline(metrics), style="bold green"))
+    for warning in metrics["warnings"]:
+        console.print(_text(f"warning: {warning}", "bold yellow"), soft_wrap=True)
+    console.print(_text(headline(metrics), "bold green"))
     likely = metrics.get("n_novel_probability", {}).get(str(metrics["n_novel_estimated"]))
     if likely is not None:
-        console.print(f"the number of novel classes has a chance of {likely:.0%}", highlight=False)
+        console.print(f"the chance that this number is right: {likely:.0%}", highlight=False)
     console.print(_sizes(metrics, "#" if console.options.ascii_only else "█"))
     console.print(_scores(metrics))
     took = f"took   {_clock(metrics['seconds']['total'])}"
     if there_already:
         took = "it was there already; to run again, choose another --workdir or delete it"
-    console.print(f"report {report}\n{took}", markup=False, highlight=False, soft_wrap=True)
+    console.print(_text(f"report {report}\n{took}"), soft_wrap=True)
+
+
+def print_reading(reading: TableReading, console: Console | None = None) -> None:
+    """Prints a line for each column, and the notes, to stdout."""
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, 160), file=console.file)
+    facts = [f"{name} {value!r}" for name, value in reading.facts.items()]
+    console.print(_text(", ".join(facts) or "columns with types of their own"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("column", "read as", "filled", "gaps", "remark"):
+        table.add_column(title, justify="right" if title == "filled" else "left", overflow="fold")
+    for each in reading.columns:
+        style = "dim" if each.kind == "left out" else "bold" if each.kind == "label" else ""
+        cells = (each.name, each.read_as, str(each.filled), each.gap_text(), each.remark)
+        table.add_row(*map(_text, cells), style=style)
+    console.print(table)
+    for note in reading.notes:
+        console.print(_text(f"note: {note}", "yellow"))
+    console.print(_text(f"Read otherwise with {_REMEDIES}", "dim"))
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text that may hold names of the user's: no markup, and nothing that moves the cursor."""
+    return Text(printable(text), style=style)
 
 
 def _sizes(metrics: Mapping[str, Any], sign: str) -> Table:
@@ -165,7 +199,7 @@ def _sizes(metrics: Mapping[str, Any], sign: str) -> Table:
     for name, size in rows.items():
         bar = sign * max(1, round(24 * size / max(rows.values())))
         style = "dim" if name in metrics["known_sizes"] else "blue"
-        table.add_row(Text(name), str(size), Text(bar, style=style))
+        table.add_row(_text(name), str(size), Text(bar, style=style))
     return table
 
 
@@ -175,12 +209,20 @@ def _scores(metrics: Mapping[str, Any]) -> Table:
     table.add_column(justify="right", style="bold")
     table.add_column(style="dim")
     by_chance = metrics.get("known_accuracy_by_chance")
-    chance = "" if by_chance is None else f", by chance {by_chance:.0%}"
+    recognised = "rows whose label was taken away that got it back"
+    if metrics["n_known_classes"] == 1:
+        recognised = "rows whose label was taken away that were not taken for new"
+    elif by_chance is not None:
+        recognised += f"; always naming the largest class: {by_chance:.0%}"
+    found = "rows of known classes, hidden on purpose, that were found again"
+    apart = metrics.get("hidden_class_accuracy_by", {})
+    if len(apart) > 1:
+        found += f"; several hidden {apart['several']:.0%}, one hidden {apart['one']:.0%}"
     lines = [
-        ("confidence", "mean_confidence", "of a row to be in the class that stands for its own"),
-        ("on hidden classes", "hidden_class_accuracy", "rows of hidden known classes found again"),
-        ("known accuracy", "known_accuracy", f"held-out known rows recognised{chance}"),
-        ("stability", "stability", "agreement of independent retrainings, at best 1"),
+        ("confidence", "mean_confidence", "how likely a row is to be sorted right, on average"),
+        ("on hidden classes", "hidden_class_accuracy", found),
+        ("known accuracy", "known_accuracy", recognised),
+        ("stability", "stability", "agreement of trainings from other random starts, at best 1"),
         ("accuracy against truth", "novel_acc", "novel rows in their true class"),
         ("NMI against truth", "novel_nmi", "agreement with the true classes, at best 1"),
         ("ARI against truth", "novel_ari", "the same, corrected for chance"),

@@ -1,9 +1,18 @@
-"""What a run found, in one line: the same words on the console, in the report and in Python."""
+"""What was found, in words: of a run in one line, the same wherever it is said; of new rows."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["headline", "plural"]
+from ncd_jax.errors import printable
+
+__all__ = ["Assigned", "headline", "plural"]
+
+_FEWEST = 10
+"""Rows that make one more class worth a look."""
+_USUAL = 0.02
+"""Share of rows like no class where none could be held out to measure it."""
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -33,3 +42,51 @@ def plural(word: str, n: int) -> str:
     if n == 1:
         return word
     return word + ("es" if word.endswith("s") else "s")
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What a model said of new rows.
+
+    Attributes:
+        file: where the class of each is.
+        sizes: rows of each class that got any.
+        n_unfamiliar: rows that are like no class of the run.
+        usual: share of held-out rows of known classes that are; NaN where it was not measured.
+        notes: on how the rows were read.
+    """
+
+    file: Path
+    sizes: dict[str, int]
+    n_unfamiliar: int
+    usual: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> float:
+        """Rows that would be like no class if all were of one."""
+        return sum(self.sizes.values()) * (self.usual if self.usual >= 0 else _USUAL)
+
+    @property
+    def new_run_is_due(self) -> bool:
+        """Whether there are enough rows like no class for a class of their own.
+
+        At least ten, and more than twice what is usual by three standard deviations.
+        """
+        most = 2 * self.expected + 3 * self.expected**0.5
+        return self.n_unfamiliar >= max(_FEWEST, most)
+
+    @property
+    def text(self) -> str:
+        """For people: a few lines."""
+        n = sum(self.sizes.values())
+        lines = [f"{printable(str(self.file))}: {n:,} {plural('row', n)}"]
+        lines += [f"  {size:>7,}  {printable(name)}" for name, size in self.sizes.items()]
+        are = "is" if self.n_unfamiliar == 1 else "are"
+        line = f"{self.n_unfamiliar:,} {are} like no class of this run"
+        if self.usual >= 0:
+            line += f"; {self.expected:,.0f} would be usual"
+        if self.new_run_is_due:
+            line += ". They are enough for one more class: a new run on all rows is due"
+        notes = (f"note: {printable(note)}" for note in self.notes)
+        return "\n".join([*lines, line, *notes])

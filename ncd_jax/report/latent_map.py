@@ -1,19 +1,43 @@
-"""A two-dimensional picture of the latent space."""
+"""A two-dimensional picture of the latent space: its points, and how they are drawn."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from ncd_jax.report.findings import LatentMap
+from ncd_jax.clustering.matching import match_names
+from ncd_jax.report.plot_style import FAINT, class_style, display_name, new_figure
 
-__all__ = ["latent_map"]
+__all__ = ["LatentMap", "latent_map", "map_plot"]
 
 _ITERATIONS = 500
 """Of t-SNE; the picture of a thousand points hardly moves after them."""
 _FEWEST_FOR_TSNE = 8
 """With fewer distinct points neighbourhoods mean nothing, and t-SNE divides by zero."""
+
+
+@dataclass(frozen=True)
+class LatentMap:
+    """A two-dimensional picture of the latent space, for at most a few thousand rows.
+
+    Attributes:
+        xy: `f[p, 2]`.
+        row: `i[p]`, row number in the table.
+        label: the known class or `novel_i` of each point.
+        is_novel: `bool[p]`, whether the row is in a novel class.
+        truth: true class of each point where it is known, else none. For eyes only.
+    """
+
+    xy: np.ndarray
+    row: np.ndarray
+    label: tuple[str, ...]
+    is_novel: np.ndarray
+    truth: tuple[str, ...] | None
 
 
 def latent_map(
@@ -53,6 +77,51 @@ def latent_map(
     )
 
 
+def map_plot(latent: LatentMap) -> go.Figure:
+    """The latent space in two dimensions, with a switch to the truth where it is known."""
+    novel = np.asarray(latent.is_novel)
+    label = np.array(latent.label, dtype=object)
+    found = _novel_order(set(label[novel]))
+    figure = new_figure("", "")
+    below = {"itemsizing": "constant", "x": 0, "xanchor": "left", "y": 0, "yanchor": "top"}
+    # On a phone two names stand in a line of the legend, which takes its room from the picture.
+    figure.update_layout(height=560 + 11 * max(len(found) - 8, 0), legend=below)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
+    _add_points(figure, latent, ~novel, "known classes", FAINT, "circle", size=4)
+    for i, name in enumerate(found):
+        _add_points(figure, latent, novel & (label == name), name, *class_style(i))
+    if latent.truth is not None:
+        truth = np.array(latent.truth, dtype=object)
+        matched = _match(label[novel], found, truth[novel])
+        for i, name in enumerate(matched):
+            _add_points(
+                figure, latent, novel & (truth == name), name, *class_style(i), visible=False
+            )
+        shown = [[True] * len(found) + [False] * len(matched)]
+        shown.append([not on for on in shown[0]])
+        buttons = [
+            {"label": text, "method": "restyle", "args": [{"visible": [True, *visible]}]}
+            for text, visible in zip(("found classes", "true classes"), shown, strict=True)
+        ]
+        figure.update_layout(
+            updatemenus=[
+                {
+                    "type": "buttons",
+                    "direction": "right",
+                    "buttons": buttons,
+                    "x": 0,
+                    "xanchor": "left",
+                    "y": 1.0,
+                    "yanchor": "bottom",
+                    "bgcolor": "white",
+                    "bordercolor": FAINT,
+                }
+            ]
+        )
+    return figure
+
+
 def _sample(is_novel: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
     known, novel = np.flatnonzero(~is_novel), np.flatnonzero(is_novel)
     n_known = min(known.size, max(size // 3, size - novel.size))
@@ -84,3 +153,59 @@ def _principal_axes(points: np.ndarray) -> np.ndarray:
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     xy = centred @ axes[:2].T
     return np.pad(xy, ((0, 0), (0, 2 - xy.shape[1])))
+
+
+def _add_points(
+    figure: go.Figure,
+    latent: LatentMap,
+    mask: np.ndarray,
+    name: str,
+    colour: str,
+    symbol: str,
+    size: int = 7,
+    visible: bool = True,
+) -> None:
+    which = np.flatnonzero(mask)
+    # A thousandth of the picture is less than a pixel, and all digits would be most of its bytes.
+    span = float(np.ptp(latent.xy)) if latent.xy.size else 0.0
+    xy = (
+        np.round(latent.xy[which].astype(float), 3 - math.floor(math.log10(span)))
+        if span
+        else latent.xy[which]
+    )
+    # SVG, not WebGL: some browsers that print or run without a display have none.
+    figure.add_scatter(
+        x=xy[:, 0].tolist(),
+        y=xy[:, 1].tolist(),
+        mode="markers",
+        marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.8},
+        name=display_name(name),
+        visible=visible,
+        customdata=which.tolist(),  # whose values the page adds to the text
+        text=[_point_text(latent, i) for i in which.tolist()],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _point_text(latent: LatentMap, i: int) -> str:
+    text = f"row {display_name(str(latent.row[i]))}<br>{display_name(latent.label[i])}"
+    if latent.truth is not None:
+        text += f"<br>truth: {display_name(latent.truth[i])}"
+    return text
+
+
+def _novel_order(names: set[str]) -> list[str]:
+    """`novel_2` before `novel_10`."""
+    return sorted(names, key=lambda name: (len(name), name))
+
+
+def _match(label: np.ndarray, found: list[str], truth: np.ndarray) -> list[str]:
+    """True classes in the order of the found classes they agree with, the rest behind.
+
+    A true class so takes the colour of its counterpart, and switching shows what differs.
+    """
+    counterpart = match_names(pd.crosstab(truth, label))
+    classes = sorted(set(truth))
+    return sorted(
+        classes, key=lambda t: found.index(counterpart[t]) if t in counterpart else len(found)
+    )

@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.answers import Answer
-from ncd_jax.discovery.calibration import (
+from ncd_jax.discovery.evaluate import (
+    Evaluation,
     accuracy_by_confidence,
     calibration_error,
     ranking_quality,
 )
-from ncd_jax.discovery.hidden_class_evaluation import HiddenClassEvaluation
+from ncd_jax.discovery.fit import Refits, k_search
 from ncd_jax.discovery.problem import Problem
-from ncd_jax.discovery.protocol import k_search
-from ncd_jax.discovery.refits import Refits
-from ncd_jax.discovery.solution import Solution
+from ncd_jax.discovery.solution import Answer, Solution
 from ncd_jax.discovery.tune import Tuned, unselected_scores
-from ncd_jax.profiles.classes import SortedRows, profile_classes
-from ncd_jax.report.findings import Findings, KCurve, Ranked
-from ncd_jax.report.latent_map import latent_map
-from ncd_jax.report.number import number_story
-from ncd_jax.report.runner_up import seconds_of_solution
-from ncd_jax.report.shown import choose_shown
+from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
+from ncd_jax.profiles.coded_columns import code_columns
+from ncd_jax.profiles.contrasts import repeating_columns
+from ncd_jax.report.findings import Findings, Ranked, choose_shown
+from ncd_jax.report.headline import plural
+from ncd_jax.report.how_many import KCurve, number_story
+from ncd_jax.report.latent_map import LatentMap, latent_map
+from ncd_jax.store.records import Assignments
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["find", "measure"]
@@ -39,6 +39,8 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
     scored = on_hidden[0] if problem.info.tuned_on_known else best[0]
     metrics = {
         "method": problem.config.method,
+        "warnings": _warnings(solution, table),
+        "n_answers": 0,
         "setting": solution.setting,
         "n_rows": len(table.y),
         "n_unlabelled": len(solution.confidence),
@@ -46,6 +48,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "known_sizes": _known_sizes(solution, table),
         "n_known_classes": len(table.classes),
         "n_novel_estimated": answer.k,
+        "n_novel_probability": _number_probability(solution),
         "novel_sizes": np.bincount(answer.labels, minlength=answer.k).tolist(),
         "hidden_class_score": scored.score,
         "hidden_class_score_std": float(np.std(scored.fold_scores or np.nan)),
@@ -61,9 +64,6 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "refit_candidates": [trial.number for trial in best],
         "notes": list(table.notes),
     }
-    if solution.judged is not None:
-        likely = enumerate(solution.judged.partition.numbers.tolist(), start=1)
-        metrics["n_novel_probability"] = {str(k): round(p, 4) for k, p in likely if p >= 5e-5}
     if len(solution.tuned) > 1:
         metrics["ranking"] = [
             {"method": each.method, "hidden_class_score": each.score, "std": each.spread}
@@ -72,19 +72,53 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
     return metrics
 
 
-def _evaluated(evaluation: HiddenClassEvaluation | None) -> dict[str, Any]:
+def _number_probability(solution: Solution) -> dict[str, float]:
+    """The chance of every number of novel classes; of a number that was given nobody asks."""
+    if solution.judged is None or solution.winner.problem.n_novel is not None:
+        return {}
+    likely = enumerate(solution.judged.partition.numbers.tolist(), start=1)
+    return {str(k): round(p, 4) for k, p in likely if p >= 5e-5}
+
+
+def _warnings(solution: Solution, table: Table) -> list[str]:
+    """What people must know before they read the answer, in sentences."""
+    said = []
+    if solution.evaluation is None:
+        said.append(
+            f"with {len(table.classes)} known {plural('class', len(table.classes))} none could be"
+            " hidden, so how good the answer is was not measured on this table"
+        )
+    names = np.array(_names(table, solution))[table.y == UNLABELLED][solution.is_new]
+    rows = table.original()[table.y == UNLABELLED][solution.is_new]
+    for column in repeating_columns(code_columns(rows), names):
+        said.append(
+            f"column {column!r} alone reproduces the novel classes, and the other columns hardly"
+            f" tell them apart; if its values are not what you look for, leave it out with"
+            f" --drop={column}"
+        )
+    return said
+
+
+def _evaluated(evaluation: Evaluation | None) -> dict[str, Any]:
     """What answers for hidden classes were worth; nothing is known where none could be hidden."""
     if evaluation is None:
         unknown = float("nan")
         return {
             "hidden_class_accuracy": unknown,
+            "hidden_class_accuracy_by": {},
+            "later_accuracy": unknown,
+            "later_confidence": unknown,
             "hidden_class_k": [],
             "confidence_ranking": unknown,
             "confidence_error": unknown,
         }
     sure, right = evaluation.confidence, evaluation.right
+    apart = {name: evaluation.accuracy(several=name == "several") for name in ("several", "one")}
     return {
         "hidden_class_accuracy": float(np.mean(right)),
+        "hidden_class_accuracy_by": {k: v for k, v in apart.items() if not np.isnan(v)},
+        "later_accuracy": float(np.mean(evaluation.later)),
+        "later_confidence": float(np.mean(evaluation.later_confidence)),
         "hidden_class_k": list(evaluation.k),
         "confidence_ranking": ranking_quality(sure, right),
         "confidence_error": calibration_error(sure, right),
@@ -130,42 +164,16 @@ def find(
         metrics: the content of `metrics.json`.
     """
     problem, found, best, on_hidden, _ = solution.winner
-    answer, evaluation, config = solution.answer, solution.evaluation, problem.config
-    confidence = solution.confidence
-    names = _names(table, solution)
+    answer, evaluation = solution.answer, solution.evaluation
+    names, frame = _names(table, solution), table.original()
     unlabelled = np.flatnonzero(table.y == UNLABELLED)
-    new = solution.is_new
-    is_novel = np.zeros(len(table.y), bool)
-    is_novel[unlabelled[new]] = True
-    labels = np.full(len(new), UNLABELLED)
-    labels[new] = answer.labels
-    seconds = seconds_of_solution(solution, table)
-    of_rows = tuple(names[row] for row in unlabelled.tolist())
-    copied = None if table.copied is None else table.copied.iloc[unlabelled]
-    with ThreadPoolExecutor(1) as beside:  # both work outside Python most of the time
-        drawing = beside.submit(
-            latent_map,
-            solution.z,
-            table.row_numbers,
-            names,
-            is_novel,
-            true_names,
-            seed=config.seed,
-        )
-        profiles = profile_classes(
-            SortedRows(
-                table.original(), names, is_novel, solution.z, confidence[new], table.row_numbers
-            ),
-            table.classes,
-            answer.k,
-            seed=config.seed,
-        )
-        drawn = drawing.result()
+    drawn, profiles = _described(solution, table, names, true_names)
+    assignments = _assignments(solution, table, names, unlabelled)
     return Findings(
         config=recorded,
         metrics=metrics,
         classes=table.classes,
-        n_columns=table.original().shape[1],
+        n_columns=frame.shape[1],
         hidden=tuple(
             tuple(np.asarray(table.classes)[hidden].tolist())
             for hidden in problem.hidden_folds.hidden
@@ -174,34 +182,53 @@ def find(
         best=best[0].number,
         scored=tuple(on_hidden),
         ranking=_ranking(solution.tuned),
-        rows=table.row_numbers[unlabelled],
-        labels=labels,
-        names=of_rows,
-        confidence=confidence,
-        runners_up=seconds.names(solution.model.classes),
-        runner_up_confidence=seconds.confidence,
-        copied=copied,
-        confidence_curve=(
-            None
-            if evaluation is None
-            else accuracy_by_confidence(evaluation.confidence, evaluation.right)
-        ),
+        assignments=assignments,
+        confidence_curve=evaluation
+        and accuracy_by_confidence(evaluation.confidence, evaluation.right),
         profiles=profiles,
         k_curve=_k_curve(problem, solution.refits, answer),
-        number=None if solution.judged is None else number_story(solution.judged, answer),
+        number=number_story(solution),
         latent_map=drawn,
         shown=choose_shown(
-            table.original(),
+            frame,
             profiles,
             np.searchsorted(table.row_numbers, drawn.row),
             unlabelled,
-            of_rows,
-            copied,
+            assignments,
         ),
         loss=(
             np.asarray(solution.refits.loss[answer.refit]) if problem.method.stages else np.zeros(0)
         ),
         reading=table.reading,
+    )
+
+
+def _described(
+    solution: Solution, table: Table, names: list[str], true_names: list[str] | None
+) -> tuple[LatentMap, Profiles]:
+    """The map of the rows and what sets the classes apart; both work outside Python mostly."""
+    seed, new = solution.winner.problem.config.seed, solution.is_new
+    is_novel = np.zeros(len(table.y), bool)
+    is_novel[np.flatnonzero(table.y == UNLABELLED)[new]] = True
+    z, numbers = solution.z, table.row_numbers
+    rows = SortedRows(table.original(), names, is_novel, z, solution.confidence[new], numbers)
+    with ThreadPoolExecutor(1) as beside:
+        drawing = beside.submit(latent_map, z, numbers, names, is_novel, true_names, seed=seed)
+        profiles = profile_classes(rows, table.classes, solution.answer.k, seed=seed)
+        return drawing.result(), profiles
+
+
+def _assignments(
+    solution: Solution, table: Table, names: list[str], unlabelled: np.ndarray
+) -> Assignments:
+    classes = (*solution.model.classes, "")
+    return Assignments(
+        rows=table.row_numbers[unlabelled],
+        labels=tuple(names[row] for row in unlabelled.tolist()),
+        confidence=solution.confidence,
+        runners_up=tuple(classes[label] for label in solution.runner_up.tolist()),
+        runner_up_confidence=solution.runner_up_confidence,
+        copied=None if table.copied is None else table.copied.iloc[unlabelled],
     )
 
 

@@ -1,20 +1,19 @@
 """Names that people give to novel classes, in everything that a run has left."""
 
-import csv
 import html
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
 
 from ncd_jax.errors import UserError
 from ncd_jax.store.model_files import load_model, names_of, save_names
-from ncd_jax.store.spreadsheet import as_it_was
+from ncd_jax.store.records import read_assignments, read_metrics
 from ncd_jax.store.workdir import Workdir
 
 __all__ = ["rename_classes", "rename_page"]
 
 _NOVEL = re.compile(r"novel_\d+")
+_PAGE = "report.html"
 _LONGEST = 40
 """Characters of a name: as many as figures have room for."""
 
@@ -39,27 +38,23 @@ def rename_classes(workdir: Workdir, wanted: Sequence[str]) -> dict[str, str]:
     """
     if not workdir.is_complete:
         raise UserError(f"the run in {workdir.root} is not finished; let it finish first")
-    old = names_of(workdir)
-    classes = load_model(workdir).classes
-    new = _agreed(classes, old, wanted)
-    metrics = workdir.read_json("metrics.json")
-    metrics.pop("names", None)
-    called = {name: given for given, name in old.items()}
-    header, *lines = _read_csv(workdir)
-    places = [i for i, name in enumerate(header) if name in ("label", "runner_up")]
-    for line in lines:
-        for i in places:
-            cell = as_it_was(line[i])
-            given = called.get(cell, cell)
-            line[i] = new.get(given, given) if _NOVEL.fullmatch(given) else line[i]
-    page = workdir.path("report.html")
-    renamed = rename_page(page.read_text(encoding="utf-8"), new) if page.is_file() else None
-    # All that may fail is done; what follows is as good as one step.
-    save_names(workdir, new)
-    workdir.write_csv("assignments.csv", header, lines)
-    if renamed is not None:
-        workdir.write_text("report.html", renamed)
-    workdir.write_json("metrics.json", metrics | ({"names": new} if new else {}))
+    with workdir.alone():
+        old = names_of(workdir)
+        new = _agreed(load_model(workdir).classes, old, wanted)
+        metrics = {k: v for k, v in read_metrics(workdir).items() if k != "names"}
+        given = {name: novel for novel, name in old.items()}
+        header, lines = read_assignments(workdir)
+        places = [i for i, name in enumerate(header) if name in ("label", "runner_up")]
+        for line in lines:
+            for i in places:
+                novel = given.get(line[i], line[i])
+                line[i] = new.get(novel, novel)
+        with workdir.together() as group:
+            save_names(group, new)
+            group.write_csv("assignments.csv", header, lines)
+            if workdir.has(_PAGE):
+                group.write_text(_PAGE, rename_page(workdir.read_text(_PAGE), new))
+            group.write_json("metrics.json", metrics | ({"names": new} if new else {}))
     return new
 
 
@@ -129,11 +124,3 @@ def _agreed(
 
 def _number(novel: str) -> int:
     return int(novel.removeprefix("novel_"))
-
-
-def _read_csv(workdir: Workdir) -> list[list[str]]:
-    path = workdir.path("assignments.csv")
-    try:
-        return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
-    except OSError:
-        raise UserError(f"{path} does not exist; run again in a new workdir") from None

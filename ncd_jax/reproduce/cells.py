@@ -10,21 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.n_clusters import INDEX_SIGNS
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KSearch, estimate_k
 from ncd_jax.data.folds import hold_out
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.discovery.joining import join_rows
-from ncd_jax.discovery.model import Model, refit_and_choose
+from ncd_jax.discovery.fit import k_search
+from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.problem import Problem, judged, prepare, purpose_key
-from ncd_jax.discovery.protocol import k_search
 from ncd_jax.discovery.scoring import score, score_all, score_test_split
-from ncd_jax.discovery.solve import prepare_methods, solve_problems
+from ncd_jax.discovery.solve import answer_alone, prepare_methods, solve_problems
 from ncd_jax.discovery.tune import tune, unselected_scores
 from ncd_jax.reproduce.baselines import BASELINES, GCD_BASELINES, PartlyLabelled
 from ncd_jax.reproduce.baselines import estimate_k as estimate_with_sklearn
 from ncd_jax.reproduce.plan import BenchmarkConfig, Cell, cell_config
-from ncd_jax.tuning.k_estimation import KSearch, estimate_k
 from ncd_jax.tuning.storage import own_journal
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
 
@@ -90,14 +88,14 @@ def _run_method(
     turns = [hparams[i % len(hparams)] for i in range(n_refits)]
     rows, models = [], []
     for seed in range(config.seeds):
-        seeded = _seeded(problem, seed)
-        _, answer, model = refit_and_choose(seeded, table, turns)
-        models.append(model)
+        solution = answer_alone(_seeded(problem, seed), table, turns)
+        answer = solution.answer
+        models.append(solution.model)
         if table.x_test is None:
             found = score(answer.labels, truth.y[table.y == UNLABELLED])
             rows.append(_row(seed, answer.k, "transductive", found))
             continue
-        test = score_test_split(seeded, table, truth, model, answer)
+        test = score_test_split(solution, table, truth)
         for evaluation in ("inductive", "transductive"):
             found, known = test[evaluation], test["known_accuracy"]
             rows.append(_row(seed, answer.k, evaluation, found, known))
@@ -129,11 +127,7 @@ def _run_judged(
             continue
         novel_test = table.y_test == UNLABELLED
         x_test, classes = table.x_test[novel_test], truth.y_test[novel_test]
-        own = solution.winner.problem
-        assert solution.judged is not None
-        cells, rows_of_test = solution.judged.cells, own.scaler.apply(x_test)
-        joined = join_rows(own, solution.refits, cells, rows_of_test)
-        inductive = score(solution.answer.owners[joined.cell], classes)
+        inductive = score_test_split(solution, table, truth)["inductive"]
         # Transductive: the rows of the test split are those that the judge is asked about.
         anew = dataclasses.replace(
             table,
@@ -171,10 +165,13 @@ def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
 
         return estimate_k(key, represent, data, goal, represent(data.x[goal.rows]), how).k
 
+    def own_state(model: Model) -> PyTree:
+        return jax.tree.map(lambda leaf: leaf[model.view], model.state)
+
     keys = jax.random.split(purpose_key(problem.config, "indices"), len(models))
     return {
         index: [
-            int(number(key, model.state, problem.data, dataclasses.replace(how, index=index)))
+            int(number(key, own_state(model), problem.data, dataclasses.replace(how, index=index)))
             for key, model in zip(keys, models, strict=True)
         ]
         for index in INDEX_SIGNS

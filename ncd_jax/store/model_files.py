@@ -1,48 +1,75 @@
-"""A model in the folder of a run: arrays and a description, without pickle."""
+"""A model in the folder of a run: arrays and a description, without pickle, checked when read."""
 
 import dataclasses
+import hashlib
+import io
+import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
+
+import jax
+import numpy as np
 
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
-from ncd_jax.discovery.calibration import Calibration
-from ncd_jax.discovery.familiarity import Reference
-from ncd_jax.discovery.model import Model
+from ncd_jax.discovery.model import (
+    Model,
+    Places,
+    Reference,
+    Remembered,
+    apply,
+    arrays_of,
+    nothing_told,
+)
+from ncd_jax.discovery.problem import make_method
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, Spec
-from ncd_jax.store.records import read_model, write_model
+from ncd_jax.store.records import package_versions
 from ncd_jax.store.workdir import Workdir
 
-__all__ = ["load_model", "load_temperature", "names_of", "save_model", "save_names"]
+__all__ = [
+    "load_model",
+    "names_of",
+    "read_model",
+    "save_model",
+    "save_names",
+    "write_model",
+]
 
-_NAMES = "names.json"
-_PLACES = ("means", "rows", "centroids", "owners")
+_FORMAT_VERSION = 5
+_NAMES, _DESCRIPTION, _ARRAYS = "names.json", "model/model.json", "model/arrays.npz"
+_MAY_LACK = ("reference/usual", "scaler/low", "scaler/high")
+"""Arrays in which a number that is not finite says that there is none."""
 
 
-def save_model(workdir: Workdir, model: Model, temperature: float) -> None:
+def save_model(workdir: Workdir, model: Model) -> None:
     """Writes the model into the folder `model/` of a run.
 
     Args:
         workdir: of the run.
         model: the model.
-        temperature: of the softmax over its class means, for the second likeliest class.
     """
     state = {name: leaf for name, leaf in model.state._asdict().items() if name != "opt"}
-    arrays = {"state": state}
-    arrays |= {name: getattr(model, name) for name in _PLACES}
-    arrays["scaler"] = model.scaler.to_arrays()
-    arrays["calibration"] = model.calibration._asdict()
-    if model.reference is not None:
-        arrays["reference"] = model.reference._asdict()
+    arrays = {
+        "state": state,
+        "means": model.means,
+        "rows": model.rows,
+        "scaler": model.scaler.to_arrays(),
+        "places": model.places._asdict(),
+        "reference": model.reference._asdict(),
+    }
+    if model.remembered is not None:
+        arrays["remembered"] = model.remembered._asdict()
     facts: dict[str, Any] = {
         "method": model.method,
         "spec": dataclasses.asdict(model.spec),
         "hparams": model.hparams,
+        "view": model.view,
+        "judged": model.judged,
         "encoder": model.encoder and model.encoder.to_json(),
         "columns": model.columns,
         "classes": model.classes,
-        "temperature": temperature,
     }
     write_model(workdir, arrays, facts)
 
@@ -51,7 +78,7 @@ def load_model(workdir: Workdir) -> Model:
     """Reads the model of a run; its classes go by the names that people gave them.
 
     Raises:
-        UserError: there is none, it is damaged, or a newer release wrote it.
+        UserError: there is none, it is damaged, or another release wrote it.
     """
     arrays, facts = read_model(workdir)
     if (method := facts.get("method", "rca")) not in METHODS:
@@ -60,33 +87,135 @@ def load_model(workdir: Workdir) -> Model:
             " give --plugin=FILE with the file that has it, as the run was given"
         )
     try:
-        return Model(
+        model = Model(
             method=facts["method"],
             spec=Spec(**facts["spec"] | {"blocks": tuple(map(tuple, facts["spec"]["blocks"]))}),
             hparams=facts["hparams"],
             state=METHODS[facts["method"]].state(**arrays.get("state", {}), opt=None),
+            view=facts["view"],
+            judged=facts["judged"],
             encoder=facts["encoder"] and Encoder.from_json(facts["encoder"]),
             scaler=Standardiser.from_arrays(arrays["scaler"]),
             columns=tuple(facts["columns"]),
             classes=tuple(facts.get("names", {}).get(name, name) for name in facts["classes"]),
-            **{name: arrays[name] for name in _PLACES},
-            calibration=Calibration(**arrays["calibration"]),
-            reference=Reference(**arrays["reference"]) if "reference" in arrays else None,
+            means=arrays["means"],
+            rows=arrays["rows"],
+            places=Places(**arrays["places"]),
+            reference=Reference(**arrays["reference"]),
+            remembered=Remembered(**arrays["remembered"]) if "remembered" in arrays else None,
         )
-    except (AttributeError, KeyError, TypeError) as error:
+        _check(model)
+    except Exception as error:  # somebody else's data may be wrong in any way
         raise _damaged(workdir) from error
+    return model
 
 
-def load_temperature(workdir: Workdir) -> float:
-    """Reads the temperature that was saved with a model.
+def _check(model: Model) -> None:
+    """Whether the parts of a model belong together.
 
     Raises:
-        UserError: as `load_model`.
+        ValueError, TypeError: they do not.
     """
-    _, facts = read_model(workdir)
+    n_columns, n_known = len(model.scaler.mean), model.spec.n_known
+    n_new = len(model.means) - n_known
+    places, reference, old = model.places, model.reference, model.remembered
+    together = {
+        "classes": len(model.classes) == len(model.rows) == len(set(model.classes)) > 0,
+        "names": all(isinstance(name, str) for name in (*model.classes, *model.columns)),
+        "columns": len(model.columns) == n_columns == model.spec.n_features,
+        "means": model.means.ndim == 2 and n_new >= 0,
+        "rows": _are_indices(model.rows, len(model.means)),
+        "places": places.cells.shape[1:] == places.micro.shape[1:] == model.means.shape[1:]
+        and _are_indices(places.owners, max(n_new, 1), lowest=-1)
+        and _are_indices(places.groups, max(n_new, 1), lowest=-1)
+        and len(places.owners) == len(places.cells)
+        and len(places.micro) == len(places.groups) == len(places.score) == len(places.most),
+        "scaler": model.scaler.scale.shape == model.scaler.mean.shape == (n_columns,)
+        and bool(np.all(model.scaler.scale > 0)),
+        "reference": reference.x.shape == (len(reference.z), n_columns)
+        and _are_indices(reference.y, n_known, lowest=-2)
+        and len(reference.y) == len(reference.z)
+        and reference.limits.shape == (2, len(model.means))
+        and reference.usual.shape == (),
+        "remembered": old is None
+        or (
+            len(old.keys) == len(old.confidence) == len(old.p_known) == len(old.labels)
+            and _are_indices(old.labels, len(model.classes))
+            and bool(np.all((old.confidence >= 0) & (old.confidence <= 1)))
+        ),
+    }
+    if wrong := [name for name, is_right in together.items() if not is_right]:
+        raise ValueError(f"{', '.join(wrong)} do not belong to the rest")
+    rows = jax.ShapeDtypeStruct((2, n_columns), np.float32)
+    method = make_method(model.method, model.spec)
+    told, arrays = nothing_told(2), arrays_of(model)
+    applied = jax.eval_shape(partial(apply, method, model.judged), arrays, rows, told)
+    if applied.z.ndim != 2 or applied.squared.shape != (2, len(model.means)):
+        raise ValueError("the state is of another shape")
+    if reference.z.shape[1:] != applied.z.shape[1:]:
+        raise ValueError("reference.z is of another representation")
+
+
+def _are_indices(values: np.ndarray, n: int, lowest: int = 0) -> bool:
+    is_whole = values.ndim == 1 and np.issubdtype(values.dtype, np.integer)
+    return bool(is_whole and np.all((values >= lowest) & (values < n)))
+
+
+def write_model(workdir: Workdir, arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    """Writes a model into the folder `model/`: both files or none.
+
+    Args:
+        workdir: where to.
+        arrays: nested dicts of arrays. Names may not hold `/`; empty dicts are not kept.
+        metadata: anything that JSON can say.
+    """
+    flat = _flatten(arrays)
+    with workdir.together() as group:
+        description = {
+            "format_version": _FORMAT_VERSION,
+            "versions": package_versions(),
+            "sha256": group.write_arrays(_ARRAYS, flat),
+            "metadata": metadata,
+        }
+        group.write_json(_DESCRIPTION, description)
+
+
+def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads what `write_model` wrote.
+
+    Returns:
+        The nested dicts of arrays, all finite but for those that may lack something, and the
+        metadata.
+
+    Raises:
+        UserError: there is no model, it is damaged, or another release wrote it.
+    """
+    folder = workdir.path("model")
+    if not workdir.has(_DESCRIPTION):
+        raise UserError(f"{folder} holds no model; let a run finish in this workdir first")
+    description = workdir.read_json(_DESCRIPTION)
     try:
-        return float(facts["temperature"])
+        version, metadata = int(description["format_version"]), dict(description["metadata"])
     except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(workdir) from error
+    if version != _FORMAT_VERSION:
+        remedy = "upgrade ncd_jax" if version > _FORMAT_VERSION else "run again"
+        raise UserError(
+            f"{folder} has format {version}, this release reads {_FORMAT_VERSION}; {remedy}"
+        )
+    try:
+        data = workdir.read_bytes(_ARRAYS)
+        if hashlib.sha256(data).hexdigest() != description.get("sha256"):
+            raise ValueError("these are other arrays than those that were written")
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        for name, values in arrays.items():
+            if values.dtype.kind not in "biuf" or not (
+                name in _MAY_LACK or np.isfinite(values).all()
+            ):
+                raise ValueError(f"{name} is not finite")
+        return _unflatten(arrays), metadata
+    except Exception as error:  # somebody else's data may be wrong in any way
         raise _damaged(workdir) from error
 
 
@@ -96,21 +225,51 @@ def names_of(workdir: Workdir) -> dict[str, str]:
     Raises:
         UserError: `names.json` is damaged.
     """
-    if not workdir.path(_NAMES).is_file():
+    if not workdir.has(_NAMES):
         return {}
-    names = workdir.read_json(_NAMES)
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+    names: dict[str, str] = workdir.read_json(_NAMES, dict)
+    if not all(
+        re.fullmatch(r"novel_\d+", novel) and isinstance(name, str) for novel, name in names.items()
+    ):
         raise UserError(f"{workdir.path(_NAMES)} is damaged; delete it and rename again")
     return names
 
 
 def save_names(workdir: Workdir, names: Mapping[str, str]) -> None:
-    """Writes these names, and puts them into the model, which may be sent alone."""
-    description = workdir.read_json("model/model.json")
+    """Writes these names, and puts them into the model, which may be sent alone.
+
+    Args:
+        workdir: of a run, in a block that keeps its files together.
+        names: from `novel_i` to name.
+    """
+    description = workdir.read_json(_DESCRIPTION, dict)
     description["metadata"]["names"] = dict(names)
-    workdir.write_json("model/model.json", description)
+    workdir.write_json(_DESCRIPTION, description)
     workdir.write_json(_NAMES, names)
 
 
 def _damaged(workdir: Workdir) -> UserError:
     return UserError(f"{workdir.path('model')} is damaged; run again in a new workdir")
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if "/" in name:
+            raise ValueError(f"array name {name!r} holds '/', which separates levels")
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}/")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        *parents, name = path.split("/")
+        level = tree
+        for parent in parents:
+            level = level.setdefault(parent, {})
+        level[name] = value
+    return tree

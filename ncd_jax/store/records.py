@@ -1,13 +1,14 @@
-"""What a run leaves for other programs: tables, metrics, and the model as data.
+"""What a run leaves for other programs, tables and metrics, and how these are read again.
 
 `write_records` ends with `metrics.json`, which makes a workdir complete. Call it last,
-after `write_model` and the report, and a killed run never looks finished.
+after the model and the report, and a killed run never looks finished.
 """
 
+import csv
 import dataclasses
 import hashlib
+import io
 import platform
-import zipfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata as distributions
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError, without_password
 from ncd_jax.read.words import as_text
-from ncd_jax.store.workdir import Workdir
+from ncd_jax.store.workdir import Workdir, as_it_was
 from ncd_jax.tuning.proposals import Trial
 
 __all__ = [
@@ -28,13 +29,13 @@ __all__ = [
     "describe_environment",
     "describe_run",
     "package_versions",
-    "read_model",
+    "read_assignments",
+    "read_metrics",
     "write_assignments",
-    "write_model",
     "write_records",
 ]
 
-_FORMAT_VERSION = 3
+_COUNTS = ("n_rows", "n_unlabelled", "n_rows_known", "n_known_classes", "n_novel_estimated")
 _PACKAGES = ("ncd_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 
 
@@ -70,54 +71,52 @@ def write_records(
     workdir.write_json("metrics.json", metrics)
 
 
-def write_model(workdir: Workdir, arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-    """Writes a model into the folder `model/`.
-
-    Args:
-        workdir: where to.
-        arrays: nested dicts of arrays. Names may not hold `/`; empty dicts are not kept.
-        metadata: anything that JSON can say.
-    """
-    # Without its description a model does not exist, so an interrupted overwrite cannot
-    # pair new arrays with an old description.
-    workdir.path("model/model.json").unlink(missing_ok=True)
-    workdir.write_arrays("model/arrays.npz", _flatten(arrays))
-    description = {
-        "format_version": _FORMAT_VERSION,
-        "versions": package_versions(),
-        "metadata": metadata,
-    }
-    workdir.write_json("model/model.json", description)
-
-
-def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Reads what `write_model` wrote.
-
-    Returns:
-        The nested dicts of arrays, and the metadata.
+def read_metrics(workdir: Workdir) -> dict[str, Any]:
+    """Reads `metrics.json` of a finished run.
 
     Raises:
-        UserError: there is no model, it is damaged, or a newer release wrote it.
+        UserError: it is missing, damaged, or of something else.
     """
-    folder = workdir.path("model")
-    if not workdir.path("model/model.json").is_file():
-        raise UserError(f"{folder} holds no model; let a run finish in this workdir first")
-    description = workdir.read_json("model/model.json")
+    metrics: dict[str, Any] = workdir.read_json("metrics.json", dict)
+    sizes, known = metrics.get("novel_sizes"), metrics.get("known_sizes")
+    counts = [metrics.get(name) for name in _COUNTS]
+    if not (
+        isinstance(sizes, list)
+        and isinstance(known, dict)
+        and all(type(n) is int and n >= 0 for n in (*counts, *sizes, *known.values()))
+        and metrics["n_novel_estimated"] == len(sizes)
+        and isinstance(metrics.get("seconds"), dict)
+        and isinstance(metrics["seconds"].get("total"), int | float)
+    ):
+        raise UserError(
+            f"{workdir.path('metrics.json')} is of something else; choose another --workdir or"
+            " delete it"
+        )
+    return {"warnings": [], "n_answers": 0, **metrics}
+
+
+def read_assignments(workdir: Workdir) -> tuple[list[str], list[list[str]]]:
+    """Reads `assignments.csv`: its header, and every line as the cells were in the table.
+
+    Raises:
+        UserError: it is missing, damaged, or of something else.
+    """
+    path = workdir.path("assignments.csv")
+    if not workdir.has("assignments.csv"):
+        raise UserError(f"{path} does not exist; run again in a new workdir")
+    text = io.StringIO(workdir.read_text("assignments.csv"), newline="")
     try:
-        version, metadata = int(description["format_version"]), dict(description["metadata"])
-        if version != _FORMAT_VERSION:
-            remedy = "upgrade ncd_jax" if version > _FORMAT_VERSION else "run again"
-            raise UserError(
-                f"{folder} has format {version}, this release reads {_FORMAT_VERSION}; {remedy}"
-            )
-        with (
-            workdir.path("model/arrays.npz").open("rb") as file,
-            np.load(file, allow_pickle=False) as stored,
-        ):
-            arrays = {name: stored[name] for name in stored.files}
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{folder} is damaged; run again in a new workdir") from error
-    return _unflatten(arrays), metadata
+        header, *lines = (
+            [as_it_was(cell) for cell in line] for line in csv.reader(text, strict=True)
+        )
+        place = header.index("row"), header.index("label")
+        rows = {int(line[place[0]]) for line in lines}
+        whole = all(len(line) == len(header) and line[place[1]] for line in lines)
+        if not whole or len(rows) < len(lines) or min(rows, default=0) < 0:
+            raise ValueError
+    except (ValueError, IndexError, csv.Error):
+        raise UserError(f"{path} is damaged; run again in a new workdir") from None
+    return header, lines
 
 
 def describe_environment() -> dict[str, Any]:
@@ -209,26 +208,3 @@ def write_assignments(workdir: Workdir, name: str, assignments: Assignments) -> 
 
 def _as_written(cells: pd.Series) -> list[str]:
     return ["" if e else as_text(v) for v, e in zip(cells, cells.isna(), strict=True)]
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if "/" in name:
-            raise ValueError(f"array name {name!r} holds '/', which separates levels")
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}/")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def _unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, value in flat.items():
-        *parents, name = path.split("/")
-        level = tree
-        for parent in parents:
-            level = level.setdefault(parent, {})
-        level[name] = value
-    return tree

@@ -1,32 +1,38 @@
 """The folder of a run: one run per folder, every file whole or absent."""
 
-import csv
 import hashlib
 import io
 import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from ncd_jax.errors import UserError
-from ncd_jax.store.spreadsheet import harmless
 
-__all__ = ["Workdir", "digest_of"]
+__all__ = ["Workdir", "as_it_was", "digest_of", "harmless"]
 
-_CONFIG = "config.json"
-_METRICS = "metrics.json"
-_LOCK = ".lock"
-_TEMPORARY = ".tmp"
+_CONFIG, _METRICS, _LOCK = "config.json", "metrics.json", ".lock"
+_TEMPORARY, _STAGED, _PENDING = ".tmp", ".staged", ".pending.json"
+_WAIT = 10.0
+"""Seconds in which another process will have written its few files."""
 _ONLY_HOW = (".search.lanes", ".search.storage", ".search.grace")
 """Ends of keys that say how to compute and not what: no part of what makes a run this run."""
+
+
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)*|[.,]\d+)(e[+-]?\d+)?\s?%?", re.ASCII | re.IGNORECASE)
+_BREAKS = r"\r\n\x0b\x0c\x85\u2028\u2029"
+_BREAK, _BLANK = f"[{_BREAKS}]", rf"[^\S{_BREAKS}]|[\ufeff\u200b]"
+_FORMULA = rf"(?='*(?:{_BLANK})*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r])"
+"""Where a spreadsheet may see a formula begin: at a sign, whatever it skips before it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Workdir:
 
     root: Path
     lock: FileLock | None = field(default=None, repr=False, compare=False)
+    _group: list[str] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -69,49 +76,115 @@ class Workdir:
         try:
             workdir.root.mkdir(parents=True, exist_ok=True)
             workdir._check_same_run(config["run"])
-            if workdir.is_complete:
+            if workdir.is_complete and not workdir.path(_PENDING).exists():
                 return workdir
-            workdir = replace(workdir, lock=_locked(workdir.path(_LOCK)))
+            workdir = replace(workdir, lock=_locked(workdir.path(_LOCK), 0))
             # Until now another process may have had the folder, and made it its own.
             workdir._check_same_run(config["run"])
+            workdir._tidy()
             if not workdir.is_complete:
                 workdir.write_json(_CONFIG, config)
-        except (FileExistsError, NotADirectoryError):
-            raise UserError(f"workdir {path} is not a folder; choose another --workdir") from None
-        except Timeout:
-            raise UserError(
-                f"workdir {path} is in use by another process; wait for it or choose another"
-                " --workdir"
-            ) from None
-        except OSError as error:
-            raise UserError(
-                f"workdir {path} cannot be written ({error.strerror}); choose another --workdir"
-            ) from None
+        except (OSError, Timeout) as error:
+            workdir._refuse(error)
         return workdir
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps others from writing into the folder for as long as the block runs.
+
+        What a process that was stopped has left there is put in order first.
+
+        Raises:
+            UserError: it is in use by another process, or cannot be written.
+        """
+        try:
+            lock = _locked(self.path(_LOCK), _WAIT)
+        except (OSError, Timeout) as error:
+            self._refuse(error)
+        try:
+            self._tidy()
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def together(self) -> Iterator["Workdir"]:
+        """Files that are written in this block take their places together, or none of them does.
+
+        They lie beside their targets until a list of them is written: that decides. Who is stopped
+        behind it leaves the rest to whoever opens the folder next; reading sees it done.
+
+        Yields:
+            What to write to.
+        """
+        group: list[str] = []
+        try:
+            yield replace(self, _group=group)
+            self.write_json(_PENDING, group)
+        except BaseException:
+            for name in group:
+                self._staged(name).unlink(missing_ok=True)
+            raise
+        self._finish()
 
     @property
     def is_complete(self) -> bool:
         """Whether the run came to its end: `metrics.json` is written last."""
-        return self.path(_METRICS).is_file()
+        return self.has(_METRICS)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name, in its place or on the way there."""
+        return self._where(name).is_file()
 
     def path(self, name: str) -> Path:
         """Where the file `name` is; `/` separates folders."""
         return self.root / name
 
-    def read_json(self, name: str) -> Any:
-        """Reads a JSON file.
+    def read_bytes(self, name: str) -> bytes:
+        """Reads a file.
 
         Raises:
-            UserError: it is missing or not JSON.
+            UserError: it is missing, or cannot be read.
         """
         try:
-            return json.loads(self.path(name).read_text(encoding="utf-8"))
+            return self._where(name).read_bytes()
         except FileNotFoundError:
             raise UserError(
                 f"{self.path(name)} does not exist; give the workdir of a run"
             ) from None
+        except OSError as error:
+            raise UserError(
+                f"{self.path(name)} cannot be read ({error.strerror}); check it"
+            ) from None
+
+    def read_text(self, name: str) -> str:
+        """Reads text in UTF-8.
+
+        Raises:
+            UserError: it is missing, or something else.
+        """
+        try:
+            return self.read_bytes(name).decode()
         except ValueError:
+            raise UserError(f"{self.path(name)} is damaged; run again in a new workdir") from None
+
+    def read_json(self, name: str, kind: type | None = None) -> Any:
+        """Reads a JSON file.
+
+        Args:
+            name: of the file.
+            kind: what its value must be, where that matters: `dict` or `list`.
+
+        Raises:
+            UserError: it is missing, not JSON, or another kind of it.
+        """
+        try:
+            value = json.loads(self.read_bytes(name))
+        except (ValueError, RecursionError):
             raise UserError(f"{self.path(name)} is not valid JSON; use another --workdir") from None
+        if kind is not None and not isinstance(value, kind):
+            raise UserError(f"{self.path(name)} is of something else; use another --workdir")
+        return value
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes strict JSON: NaN and infinities, which JSON lacks, become null."""
@@ -119,27 +192,35 @@ class Workdir:
         self.write_text(name, text + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        """Writes text in UTF-8."""
-        with self._replacing(name) as file:
-            file.write(text.encode("utf-8"))
+        """Writes text in UTF-8; halves of signs, which UTF-8 lacks, become question marks."""
+        self.write_bytes(name, text.encode("utf-8", errors="replace"))
 
     def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Writes a header line and the rows under it, text as a spreadsheet only shows it."""
-        text = io.StringIO()
-        lines = csv.writer(text, lineterminator="\n")
-        lines.writerows([harmless(cell) for cell in row] for row in itertools.chain([header], rows))
-        self.write_text(name, text.getvalue())
+        lines = (",".join(map(_cell, row)) for row in itertools.chain([header], rows))
+        self.write_text(name, "".join(f"{line}\n" for line in lines))
 
-    def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
-        """Writes named arrays as npz; arrays of objects are refused, they need pickle."""
+    def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> str:
+        """Writes named arrays as npz; arrays of objects are refused, they need pickle.
+
+        Returns:
+            The SHA-256 of the file.
+        """
+        data = io.BytesIO()
         plain = {key: np.asarray(value) for key, value in arrays.items()}
+        np.savez(data, allow_pickle=False, **plain)
+        self.write_bytes(name, data.getvalue())
+        return hashlib.sha256(data.getvalue()).hexdigest()
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Writes a file."""
         with self._replacing(name) as file:
-            np.savez(file, allow_pickle=False, **plain)
+            file.write(data)
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[BinaryIO]:
         """A file that takes the place of `name` when the block ends without an error."""
-        target = self.path(name)
+        target = self.path(name) if self._group is None else self._staged(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{os.getpid()}{_TEMPORARY}")
         try:
@@ -148,20 +229,69 @@ class Workdir:
                 file.flush()
                 # A rename may reach the disk before the content does.
                 os.fsync(file.fileno())
+            if self._group is not None:
+                self._group.append(name)
             os.replace(temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
 
+    def _where(self, name: str) -> Path:
+        is_on_the_way = name in self._pending() and self._staged(name).is_file()
+        return self._staged(name) if is_on_the_way else self.path(name)
+
+    def _staged(self, name: str) -> Path:
+        target = self.path(name)
+        return target.with_name(f".{target.name}{_STAGED}")
+
+    def _pending(self) -> list[str]:
+        """Files that have been decided on and may not be in their places yet."""
+        if not self.path(_PENDING).is_file():
+            return []
+        root = self.root.resolve()
+        try:
+            names = list(map(str, json.loads(self.path(_PENDING).read_bytes())))
+        except (ValueError, TypeError, RecursionError):
+            names = [".."]
+        if not all(self.path(name).resolve().is_relative_to(root) for name in names):
+            raise UserError(f"{self.path(_PENDING)} is of something else; delete it")
+        return names
+
+    def _finish(self) -> None:
+        for name in self._pending():
+            if self._staged(name).is_file():
+                os.replace(self._staged(name), self.path(name))
+        self.path(_PENDING).unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Finishes what was decided, and drops what was not; for who holds the lock."""
+        self._finish()
+        for end in (_TEMPORARY, _STAGED):
+            for left in [*self.root.glob(f".*{end}"), *self.root.glob(f"*/.*{end}")]:
+                left.unlink(missing_ok=True)
+
+    def _refuse(self, error: OSError | Timeout) -> NoReturn:
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            reason, remedy = "is not a folder", "choose another --workdir"
+        elif isinstance(error, Timeout):
+            reason, remedy = (
+                "is in use by another process",
+                "wait for it or choose another --workdir",
+            )
+        else:
+            reason, remedy = f"cannot be written ({error.strerror})", "choose another --workdir"
+        raise UserError(f"workdir {self.root} {reason}; {remedy}") from None
+
     def _check_same_run(self, identity: Any) -> None:
         if not self.path(_CONFIG).exists():
-            if any(p.name != _LOCK and p.suffix != _TEMPORARY for p in self.root.iterdir()):
+            ours = (_LOCK, _TEMPORARY, _STAGED, _PENDING)
+            if not all(path.name.endswith(ours) for path in self.root.iterdir()):
                 raise UserError(
                     f"workdir {self.root} holds files of something else; choose another --workdir"
                 )
             return
-        stored = self.read_json(_CONFIG)
-        if not isinstance(stored, dict) or "run" not in stored:
+        stored = self.read_json(_CONFIG, dict)
+        if "run" not in stored:
             raise UserError(f"{self.path(_CONFIG)} is of something else; choose another --workdir")
         if difference := _first_difference(stored["run"], identity):
             key, there, here = difference
@@ -184,14 +314,39 @@ def digest_of(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _locked(path: Path) -> FileLock:
+def harmless(cell: Any) -> Any:
+    """The cell with an apostrophe before all that would be run; numbers are left alone.
+
+    That is so at its start and after each line break, where a reader that mistakes a break in a
+    cell for the end of a row would see a cell begin.
+
+    Source: OWASP, "CSV Injection".
+    """
+    if isinstance(cell, str) and not _NUMBER.fullmatch(cell):
+        return re.sub(rf"(^|{_BREAK}){_FORMULA}", r"\1'", cell)
+    return cell
+
+
+def as_it_was(cell: str) -> str:
+    """The cell without the apostrophes that `harmless` put into it."""
+    return re.sub(rf"(^|{_BREAK})'{_FORMULA}", r"\1", cell)
+
+
+def _cell(value: Any) -> str:
+    """A cell of a CSV file, in quotes where any reader could see its end in the middle of it."""
+    text = "" if value is None else str(harmless(value))
+    quoted = re.search(rf'[",]|{_BREAK}|^\s|\s$', text)
+    return '"' + text.replace('"', '""') + '"' if quoted else text
+
+
+def _locked(path: Path, seconds: float) -> FileLock:
     """The lock of a folder, held. Within one process it may be taken again.
 
     Raises:
-        Timeout: another process holds it.
+        Timeout: another process holds it for longer.
     """
     lock = FileLock(path, timeout=0, thread_local=False, is_singleton=True)
-    lock.acquire()
+    lock.acquire(timeout=seconds)
     return lock
 
 

@@ -4,7 +4,7 @@ Operating system and database let go of a lock however its holder ends.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,12 +25,15 @@ _SQLITE_SECONDS = 60.0
 _FAILURES = (SQLAlchemyError, OptunaError)
 
 
-def open_shared(where: str, grace: float) -> Storage:
+def open_shared(
+    where: str, grace: float, say: Callable[[str], None] = lambda text: None
+) -> Storage:
     """Opens a storage in which several workers may search; makes it where there is none.
 
     Args:
         where: `postgresql://...`, `sqlite:///...`, or the path of a journal file.
         grace: see `Storage`.
+        say: told where a journal had to be mended.
 
     Raises:
         UserError: there is no such place, its driver is not installed, or it holds something else.
@@ -50,7 +53,7 @@ def open_shared(where: str, grace: float) -> Storage:
             raise UserError(f"config.search.storage={name}: its folder does not exist; make it")
         proposing = FileLock(path.with_name(f"{path.name}.proposing"), thread_local=False)
         with proposing:
-            storage = _sqlite(where) if scheme else journal(path)
+            storage = _sqlite(where) if scheme else journal(path, say)
         return Storage(
             storage,
             name,

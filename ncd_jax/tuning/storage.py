@@ -5,6 +5,8 @@ lock: whoever proposes or takes over candidates does so alone. Storages for many
 by `shared_storage`.
 """
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -15,9 +17,13 @@ from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from ncd_jax.errors import without_password
+from ncd_jax.errors import UserError, without_password
 
 __all__ = ["Storage", "in_memory", "journal", "own_journal", "reason"]
+
+_REMEDY = "delete it, and the search begins anew"
+_CREATE_STUDY, _LAST_OPERATION = 0, 10
+"""Numbers of operations in a journal of Optuna's."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +69,79 @@ def in_memory() -> Storage:
     return Storage(InMemoryStorage(), "memory")
 
 
-def own_journal(path: Path) -> Storage:
-    """The journal of a run that one process has at a time."""
-    return Storage(journal(path), str(path))
+def own_journal(
+    path: Path, study: str = "ncd_jax", say: Callable[[str], None] = lambda text: None
+) -> Storage:
+    """The journal of a run that one process has at a time.
+
+    Args:
+        path: of the file; it is made where there is none.
+        study: the search, by a name that no other configuration has.
+        say: told where the file had to be mended.
+
+    Raises:
+        UserError: the file is damaged, or of another run.
+    """
+    storage = journal(path, say, study)
+    return Storage(storage, str(path), study, failures=(OptunaError, json.JSONDecodeError))
 
 
-def journal(path: Path) -> JournalStorage:
-    """A journal file as Optuna knows it."""
+def journal(path: Path, say: Callable[[str], None], study: str = "") -> JournalStorage:
+    """A journal file as Optuna knows it, mended where its last record is not whole.
+
+    Args:
+        path: of the file.
+        say: told where it had to be mended.
+        study: the only search that may be in it; any where that is empty.
+
+    Raises:
+        UserError: it is damaged, or holds another search.
+    """
     # The open lock works on network file systems and Windows too, unlike a symlink. It is held
     # for a moment, so one that a killed process left may soon be taken over.
     lock = JournalFileOpenLock(str(path), grace_period=3)
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    if path.exists():
+        lock.acquire()
+        try:
+            _mend(path, say, study)
+        finally:
+            lock.release()
+    try:
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({error!r}); {_REMEDY}") from error
+
+
+def _mend(path: Path, say: Callable[[str], None], study: str) -> None:
+    """Cuts off what follows the last whole record: a full disk or a stopped machine left it."""
+    whole = end = 0
+    with path.open("r+b") as file:
+        for number, line in enumerate(file, start=1):
+            start, end = end, end + len(line)
+            if (record := _record(line)) is None:
+                continue
+            if whole < start:
+                raise UserError(f"{path}: line {number - 1} is no record of a search; {_REMEDY}")
+            if study and record["op_code"] == _CREATE_STUDY and record.get("study_name") != study:
+                raise UserError(
+                    f"{path} is of another configuration, table or release of ncd_jax; {_REMEDY}"
+                )
+            whole = end
+        if whole < end:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+            say(f"{path}: the last record was not whole; {end - whole} bytes were cut off")
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The operation in a line of a journal; none where there is none."""
+    try:
+        record = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or type(record.get("op_code")) is not int:
+        return None
+    return record if 0 <= record["op_code"] <= _LAST_OPERATION else None
 
 
 def reason(error: Exception) -> str:

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import mannwhitneyu
 
-from ncd_jax.profiles.columns import CodedColumn, Measure, best_measure, code_columns
+from ncd_jax.profiles.coded_columns import CodedColumn, Measure, best_measure, code_columns
 
 
 def column(values, name: str = "x") -> CodedColumn:

@@ -8,10 +8,10 @@ from jinja2 import StrictUndefined
 from sklearn.datasets import load_wine
 
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
-from ncd_jax.profiles.columns import code_columns
-from ncd_jax.profiles.contrasts import contrast_classes, draw_sample
+from ncd_jax.profiles.coded_columns import code_columns
+from ncd_jax.profiles.contrasts import contrast_classes, draw_sample, repeating_columns
 from ncd_jax.profiles.rules import find_rule
-from ncd_jax.report.profile_plots import profile_plot
+from ncd_jax.report.figures import profile_plot
 from ncd_jax.report.templating import environment
 
 HOSTILE = ("<script>alert(1)</script>", "<b>bold</b> & {{ 7 * 7 }}", "%{x} 'quoted\" <a href=x>")
@@ -267,3 +267,53 @@ def test_the_page_shows_what_was_found():
     assert 'data-figure="profiles"' in html
     assert "Against the other novel classes" in html
     assert "That is weak" not in html
+
+
+def rows_of_places(rng, kind, n_classes, others):
+    """Rows in classes, a column that repeats these, and others that know them or do not."""
+    n = 60 * n_classes
+    classes = rng.permuted(np.repeat(np.arange(n_classes), 60))
+    told = {
+        "words": np.array([f"place {c}" for c in classes], object),
+        "flag": classes == 0,
+        "numbers": classes + rng.uniform(0, 0.4, n),
+        "dates": pd.Timestamp("2024-01-01") + pd.to_timedelta(100 * classes, "D"),
+        "many words": np.array([f"{c}{i % 3}" for i, c in enumerate(classes)], object),
+    }[kind]
+    signal = {"noise": 0.0, "telling": 6.0}[others]
+    x = rng.normal(size=(n, 4)) + signal * rng.normal(size=(n_classes, 4))[classes]
+    frame = pd.DataFrame(x, columns=list("abcd"))
+    frame["id"] = [f"r{i}" for i in range(n)]  # says which row it is, and so everything
+    frame["place"] = told
+    return frame, np.array([f"novel_{c}" for c in classes])
+
+
+@pytest.mark.parametrize("kind", ["words", "flag", "numbers", "dates", "many words"])
+@pytest.mark.parametrize("others", ["noise", "telling"])
+def test_a_column_that_alone_repeats_the_classes(kind, others):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        frame, labels = rows_of_places(rng, kind, 2 if kind == "flag" else 2 + seed, others)
+        found = repeating_columns(code_columns(frame), labels)
+        assert found == (("place",) if others == "noise" else ())
+        # Some rows are elsewhere, as answers are never exact.
+        wrong = rng.random(len(labels)) < 0.02
+        labels[wrong] = rng.choice(labels, wrong.sum())
+        if others == "noise":
+            assert repeating_columns(code_columns(frame), labels) == ("place",)
+
+
+def test_of_little_nothing_is_said():
+    frame = pd.DataFrame({"a": ["x", "y", "x"], "b": [1.0, 2.0, 3.0]})
+    columns = code_columns(frame)
+    assert repeating_columns(columns, np.array(["p", "q", "p"])) == ()
+    assert repeating_columns(columns, np.array(["p", "p", "p"])) == ()
+    assert repeating_columns((), np.array([], object)) == ()
+    alone = code_columns(pd.DataFrame({"a": ["x", "y"] * 20}))
+    assert repeating_columns(alone, np.array(["p", "q"] * 20)) == ()
+
+
+def test_copies_of_the_column_are_named_with_it():
+    frame, labels = rows_of_places(np.random.default_rng(0), "words", 3, "noise")
+    frame["code"] = frame["place"].map({"place 0": 7, "place 1": 3, "place 2": 5})
+    assert repeating_columns(code_columns(frame), labels) == ("place", "code")

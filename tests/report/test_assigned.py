@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ncd_jax.report.assigned import Assigned
+from ncd_jax.report.headline import Assigned
 
 
 @pytest.mark.parametrize(

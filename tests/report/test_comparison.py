@@ -8,8 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.errors import UserError
 from ncd_jax.report.comparison import compare_runs, render_comparison, write_comparison
-from ncd_jax.store.spreadsheet import harmless
-from ncd_jax.store.workdir import Workdir
+from ncd_jax.store.workdir import Workdir, harmless
 
 TABLE = {"name": "t", "sha256": "abc"}
 

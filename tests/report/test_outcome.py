@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from ncd_jax.discovery.solve import solve
 from ncd_jax.report import outcome as module
-from ncd_jax.report.findings import LatentMap
+from ncd_jax.report.latent_map import LatentMap
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.types import UNLABELLED
@@ -64,9 +64,8 @@ def test_the_headline_of_a_method_that_is_tuned_on_known_classes(solved, overlap
 
 def test_findings(rca, findings, overlapping):
     novel = np.flatnonzero(overlapping.y == UNLABELLED)
-    np.testing.assert_array_equal(findings.rows, novel)
-    np.testing.assert_array_equal(findings.labels, rca.answer.labels)
-    np.testing.assert_array_equal(findings.confidence, rca.confidence)
+    np.testing.assert_array_equal(findings.assignments.rows, novel)
+    np.testing.assert_array_equal(findings.assignments.confidence, rca.confidence)
     assert list(findings.assignments.labels) == [f"novel_{i}" for i in rca.answer.labels]
     hidden = rca.winner.problem.hidden_folds.hidden
     names = np.array(overlapping.classes)
@@ -104,7 +103,7 @@ def test_the_map_has_every_row_under_its_name(findings, overlapping):
     drawn = findings.latent_map
     np.testing.assert_array_equal(drawn.row, np.arange(180))
     np.testing.assert_array_equal(drawn.is_novel, overlapping.y == UNLABELLED)
-    of_row = dict(zip(findings.rows.tolist(), findings.assignments.labels, strict=True))
+    of_row = dict(zip(findings.assignments.rows.tolist(), findings.assignments.labels, strict=True))
     for row, label in zip(drawn.row.tolist(), drawn.label, strict=True):
         assert label == of_row.get(row, overlapping.classes[overlapping.y[row]])
     assert drawn.truth is None
@@ -122,7 +121,7 @@ def test_the_truth_is_for_the_map_alone(rca, findings, overlapping, monkeypatch)
     metrics = measure(rca, overlapping)
     found = find(rca, overlapping, names, {}, metrics)
     assert given == [names]
-    np.testing.assert_array_equal(found.confidence, findings.confidence)
+    np.testing.assert_array_equal(found.assignments.confidence, findings.assignments.confidence)
     assert repr(found.profiles) == repr(findings.profiles)
 
 
@@ -143,7 +142,7 @@ def test_a_given_number_has_no_curve_and_methods_are_ranked(overlapping, quick):
     assert [each.method for each in findings.ranking] == list(ranking)
 
 
-def test_the_page_of_a_real_solution(findings):
+def test_the_page_of_a_real_solution(rca, findings):
     page = render_report(findings)
     assert page.startswith("<!doctype html>")
-    assert f"novel_{findings.labels.max()}" in page
+    assert f"novel_{rca.answer.k - 1}" in page

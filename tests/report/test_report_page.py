@@ -9,10 +9,13 @@ import pytest
 from html_pages import HOSTILE, Page, browse, run_browser, squeeze
 
 from ncd_jax.report import templating
-from ncd_jax.report.embedded import pack
-from ncd_jax.report.findings import Findings, KCurve, LatentMap, Ranked
+from ncd_jax.report.findings import Findings, Ranked, choose_shown
+from ncd_jax.report.how_many import KCurve, NumberStory
+from ncd_jax.report.latent_map import LatentMap
 from ncd_jax.report.page import render_report
-from ncd_jax.report.shown import choose_shown
+from ncd_jax.report.renaming import rename_page
+from ncd_jax.report.templating import pack
+from ncd_jax.store.records import Assignments
 
 TEMPLATES = Path(templating.__file__).parent / "templates"
 FILES = {"assignments.csv", "trials.csv"}
@@ -29,37 +32,52 @@ def hostile_html(findings_of) -> str:
     return render_report(findings_of(HOSTILE, n_trials=4))
 
 
+def cards(html: str) -> dict[str, tuple[str, str]]:
+    """Value and text of every card, by its metric."""
+    found = re.findall(
+        r'class="card" data-metric="(\w+)"><div class="value">(.*?)</div>.*?<p>(.*?)</p>',
+        html,
+        re.S,
+    )
+    return {metric: (value, squeeze(text)) for metric, value, text in found}
+
+
 def test_the_headline_answers_the_question(page: Page):
     assert "5 novel classes among 890 unlabelled rows" in page.text
 
 
-def page_of_curve(findings: Findings, **changes) -> str:
-    curve = dataclasses.replace(findings.k_curve, **changes)
-    return squeeze(Page(render_report(dataclasses.replace(findings, k_curve=curve))).text)
+def with_index(findings: Findings, seven, five, others, spread, **changes) -> Findings:
+    """Findings whose index is that for 7, for the 5 that was chosen, and for other numbers."""
+    ks = findings.k_curve.ks
+    index = np.where(ks == 7, seven, np.where(ks == 5, five, others))
+    spread = np.full(len(ks), spread)
+    curve = dataclasses.replace(findings.k_curve, index=index, spread=spread, **changes)
+    return dataclasses.replace(findings, k_curve=curve)
 
 
 @pytest.mark.parametrize(
-    ("second", "spread", "verdict", "said"),
+    ("seven", "spread", "share", "is_close", "is_clear"),
     [
-        (0.416, 0.0, "close ", "to 100, the chosen one, it gets 98 (index 0.416 against 0.42)."),
-        (0.416, 0.0, "close ", "That is close: 5 is a good guess"),
-        (0.416, 0.0, "close ", "with --config.k.n_novel=7"),
-        (0.37, 0.06, "close ", "moves the difference by more than its size. That is close"),
-        (0.32, 0.06, "clearly ", "it gets 50 (index"),
-        (0.32, 0.06, "clearly ", "the difference by less than its size. That is a clear lead."),
-        (0.42, 0.0, "close ", "it gets 100 (index 0.42 against 0.42). That is close"),
-        # One curve alone: how much of the lead is chance, nobody knows.
-        (0.32, 0.0, "", "it gets 50 (index 0.32 against 0.42). The index was measured once"),
+        (0.416, 0.0, 98, True, False),
+        (0.37, 0.06, 75, True, False),  # within what another training makes
+        (0.32, 0.06, 50, False, True),
+        (0.42, 0.0, 100, True, False),
+        (0.32, 0.0, 50, False, False),  # measured once: how much is chance, nobody knows
     ],
 )
-def test_the_second_best_number_is_named(findings: Findings, second, spread, verdict, said):
-    ks = findings.k_curve.ks
-    index = np.where(ks == 7, second, np.where(ks == 5, 0.42, 0.22))
-    text = page_of_curve(findings, index=index, spread=np.full(len(ks), spread))
-    assert "Second best: 7 classes." in text
-    assert said in text
-    assert f"Second best: 7, {verdict}behind." in text
-    assert ("a clear lead" in text) == (verdict == "clearly ")
+def test_the_second_best_number_is_named(
+    findings: Findings, seven, spread, share, is_close, is_clear
+):
+    changed = with_index(findings, seven, 0.42, 0.22, spread)
+    second = changed.k_curve.runner_up
+    assert (second.k, second.is_close, second.is_clear) == (7, is_close, is_clear)
+    text = squeeze(Page(html := render_report(changed)).text)
+    assert f"{seven:.4g} against 0.42" in text
+    assert f" {share} (index" in text
+    assert ("n_novel=7" in text) == (not is_clear)
+    said = cards(html)["n_novel_estimated"][1]
+    assert "7" in said
+    assert ("close" in said, "clear" in said) == (is_close, is_clear)
 
 
 def test_on_noise_nothing_is_a_clear_lead(findings: Findings):
@@ -71,34 +89,23 @@ def test_on_noise_nothing_is_a_clear_lead(findings: Findings):
         chosen = int(ks[index.argmax()])
         curve = KCurve("silhouette", ks, index, refits.std(axis=0), chosen)
         assert not curve.runner_up.is_clear
-    text = page_of_curve(findings, index=index, spread=refits.std(axis=0), chosen=chosen)
-    assert "a clear lead" not in text
-    assert "clearly behind" not in text
+    text = Page(render_report(dataclasses.replace(findings, k_curve=curve))).text
+    assert "clear lead" not in text
 
 
-def test_a_runner_up_within_the_tolerance_is_no_clear_loser(findings: Findings):
-    ks = findings.k_curve.ks
-    index = np.where(ks == 7, 0.41, np.where(ks == 5, 0.42, 0.36))
-    changes = {"index": index, "spread": np.full(len(ks), 1e-4)}
-    assert "a clear lead" in page_of_curve(findings, **changes)
-    text = page_of_curve(findings, **changes, tolerance=0.05)
-    assert "(index 0.41 against 0.42), which is within the tolerance." in text
-    assert "That is close: 5 is a good guess" in text
-    assert "Second best: 7, close behind." in text
-
-
-def test_a_smaller_number_within_the_tolerance_is_not_called_the_best(findings: Findings):
-    ks = findings.k_curve.ks
-    index = np.where(ks == 7, 0.42, np.where(ks == 5, 0.41, 0.32))
-    changes = {"index": index, "spread": np.full(len(ks), 1e-4), "tolerance": 0.05}
-    text = page_of_curve(findings, **changes)
-    assert "By the index alone: 7, close ahead." in text
-    assert "Best by the index alone: 7 classes." in text
-    assert "behind by 10 % of the way from the worst number tried to the best" in text
-    assert "(index 0.41 against 0.42), which is within the tolerance." in text
-    assert "That is close: 5 is a good guess" in text
-    for wrong in ("Second best", "clear lead", "chosen one, it gets"):
-        assert wrong not in text
+def test_a_tolerance_makes_numbers_equal(findings: Findings):
+    """Whichever of the two has the better index, the other is no clear loser."""
+    clear = with_index(findings, 0.41, 0.42, 0.36, 1e-4).k_curve.runner_up
+    assert clear.is_clear
+    tied = with_index(findings, 0.41, 0.42, 0.36, 1e-4, tolerance=0.05)
+    assert tied.k_curve.runner_up.is_tied
+    assert "within the tolerance" in squeeze(Page(render_report(tied)).text)
+    ahead = with_index(findings, 0.42, 0.41, 0.32, 1e-4, tolerance=0.05)
+    assert ahead.k_curve.runner_up.is_ahead
+    html = render_report(ahead)
+    assert "ahead" in cards(html)["n_novel_estimated"][1]
+    assert "behind by 10 %" in squeeze(Page(html).text)
+    assert "Second best" not in html
 
 
 def test_the_number_of_hidden_classes_is_that_of_all_folds(page: Page, findings: Findings):
@@ -108,22 +115,65 @@ def test_the_number_of_hidden_classes_is_that_of_all_folds(page: Page, findings:
     assert "each hid 2 to 3 classes" in text
 
 
-def test_the_first_score_is_the_one_that_nothing_was_selected_on(page: Page, findings: Findings):
-    text = squeeze(page.text)
-    evaluated = text.index("87.4%accuracy on hidden classes")
-    selected = text.index(f"{findings.metrics['hidden_class_score']:.1%}hidden-class score")
-    assert evaluated < selected < text.index("Classes are numbered")
-    assert "The best of 32 candidates, selected on it" in text
-    assert "gives their class, all known classes present" in text
+def test_the_first_score_is_the_one_that_nothing_was_selected_on(findings: Findings):
+    shown = cards(render_report(findings))
+    assert list(shown)[:4] == [
+        "n_novel_estimated",
+        "hidden_class_accuracy",
+        "hidden_class_score",
+        "known_accuracy",
+    ]
+    value, said = shown["hidden_class_accuracy"]
+    assert value == "87.4%"
+    assert {"85.1%", "93.2%"} <= set(re.findall(r"[\d.]+%", said)), "several hidden, and one"
+    assert "optimistic" in shown["hidden_class_score"][1]
+    assert "24.0%" in shown["known_accuracy"][1]
 
 
 def test_a_score_that_nothing_was_selected_on_is_called_that(least_findings: Findings):
-    text = squeeze(Page(render_report(least_findings)).text)
-    assert "Nothing was selected on it." in text
-    assert "optimistic" not in text
+    assert "optimistic" not in cards(render_report(least_findings))["hidden_class_score"][1]
     ranking = (Ranked("pbn", "PBN", (0.9,)), Ranked("sc", "SC", (0.5,)))
-    page = Page(render_report(dataclasses.replace(least_findings, ranking=ranking)))
-    assert "The best of 1 candidate of each of 2 methods, selected on it" in squeeze(page.text)
+    chosen = dataclasses.replace(least_findings, ranking=ranking)
+    assert "optimistic" in cards(render_report(chosen))["hidden_class_score"][1]
+
+
+def changed_metrics(findings: Findings, **changes) -> Findings:
+    return dataclasses.replace(findings, metrics=findings.metrics | changes)
+
+
+def test_warnings_come_first(findings: Findings, page: Page):
+    said = ["labels are no <b>random sample</b>", "leave it out with --drop=x"]
+    warned = changed_metrics(findings, warnings=said)
+    html = render_report(warned)
+    text = squeeze(Page(html).text)
+    places = [text.index(squeeze(each)) for each in said]
+    assert places == sorted(places)
+    assert places[-1] < text.index("Novel class discovery", places[0]) < text.index("1,797 rows")
+    assert ("b", {}) not in Page(html).tags
+    assert not [1 for _, attrs in page.tags if attrs.get("class") == "warning"]
+
+
+def test_one_known_class_is_compared_with_nothing(findings: Findings):
+    one = changed_metrics(findings, n_known_classes=1, known_accuracy_by_chance=1.0)
+    assert "100" not in cards(render_report(one))["known_accuracy"][1]
+
+
+def test_no_novel_class_was_not_given(least_findings: Findings):
+    none = changed_metrics(least_findings, n_novel_estimated=0, novel_sizes=[], n_rows_known=1)
+    value, said = cards(render_report(none))["n_novel_estimated"]
+    assert value == "0"
+    assert "configuration" not in said
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_a_number_that_was_given_has_no_chance(findings: Findings, is_given):
+    story = NumberStory(2, (0.1, 0.9), ("novel_0", "novel_1", 0.2), None, is_given)
+    changed = dataclasses.replace(findings, k_curve=None, number=story)
+    html = render_report(changed)
+    said = cards(html)["n_novel_estimated"][1]
+    assert ("configuration" in said, "90.0%" in said) == (is_given, not is_given)
+    assert ("number" in Page(html).figures) == (not is_given)
+    assert "20.0%" in Page(html).text, "the two classes that were nearly one"
 
 
 def test_sections_and_figures_belong_together(page: Page):
@@ -145,14 +195,14 @@ def test_the_numbers_are_in_it(page: Page, findings: Findings):
     assert "87.3%" in text
     assert '"max": 20' in text
     assert "3 of 165 trainings diverged" in text
-    assert "shared among candidates 1, 0" in text
+    assert "candidates 1, 0" in text
 
 
 def test_the_least_run_has_a_report(least_findings: Findings):
     page = Page(render_report(least_findings))
     assert "1 novel class among 1 unlabelled row" in page.text
     assert "Scored against the truth" not in page.text
-    assert "was given in the configuration" in squeeze(page.text)
+    assert "configuration" in cards(render_report(least_findings))["n_novel_estimated"][1]
     assert sorted(page.figures) == ["confidence", "folds", "loss", "map", "profiles", "sizes"]
     assert "None" not in page.text
     assert "nan" not in page.text
@@ -190,9 +240,17 @@ frame.onload = () => {{
     const page = frame.contentDocument;
     const right = (what) => [...page.querySelectorAll(what)].map(
       (element) => element.getBoundingClientRect().right);
+    const clipped = [...page.querySelectorAll(".plot")].flatMap((plot) => {{
+      const room = plot.getBoundingClientRect();
+      return [...plot.querySelectorAll("text")].filter((text) => {{
+        const box = text.getBoundingClientRect();
+        return box.width && (box.left < room.left - 1 || box.right > room.right + 1
+          || box.top < room.top - 1 || box.bottom > room.bottom + 1);
+      }}).map((text) => text.textContent); }});
     const found = {{
       room: page.documentElement.clientWidth, page: page.documentElement.scrollWidth,
-      plots: right(".plot .main-svg"), tables: right("table"), texts: right("p, h1, h2, h3, li") }};
+      clipped, plots: right(".plot .main-svg"), tables: right("table"),
+      texts: right("p, h1, h2, h3, li") }};
     document.body.dataset.found = JSON.stringify(found);
   }}, 5000);
 }};
@@ -209,12 +267,47 @@ def measure(html: str, folder: Path, width: int, event: str = "none") -> dict:
     return json.loads(body["data-found"])
 
 
-@pytest.mark.parametrize("kind", ["usual", "hostile"])
-def test_a_phone_need_not_scroll_sideways(kind: str, findings, hostile_html: str, tmp_path: Path):
+@pytest.mark.parametrize("kind", ["usual", "hostile", "renamed", "many"])
+def test_a_phone_need_not_scroll_sideways(
+    kind: str, findings, many_classes, hostile_html: str, tmp_path: Path
+):
     html = hostile_html if kind == "hostile" else render_report(findings)
-    found = measure(html, tmp_path, 400)
-    assert found["page"] == found["room"] <= 400
+    if kind == "renamed":  # all alike but for their ends
+        html = rename_page(
+            html, {f"novel_{i}": f"Customers who came back in {i}" for i in range(5)}
+        )
+    if kind == "many":
+        html = render_report(many_classes)
+    found = measure(html, tmp_path, 390)
+    assert found["page"] == found["room"] <= 390
     assert max(found["plots"] + found["texts"]) <= found["room"]
+    assert found["clipped"] == []
+
+
+@pytest.fixture(scope="module")
+def many_classes(findings: Findings) -> Findings:
+    """24 novel classes, and twelve folds."""
+    rng, n, k = np.random.default_rng(0), len(findings.latent_map.row), 24
+    label = rng.integers(-1, k, n)
+    names = tuple("old" if i < 0 else f"novel_{i}" for i in label)
+    picture = LatentMap(findings.latent_map.xy, np.arange(n), names, label >= 0, None)
+    trials = tuple(
+        dataclasses.replace(
+            t,
+            fold_scores=tuple(np.resize(t.fold_scores, 12).tolist()),
+            fold_k=tuple(np.resize(t.fold_k, 12).tolist()),
+        )
+        for t in findings.trials
+    )
+    sizes = {"novel_sizes": np.bincount(label[label >= 0]).tolist(), "n_novel_estimated": k}
+    return dataclasses.replace(
+        findings,
+        latent_map=picture,
+        hidden=tuple((f"class number {i}", f"and another {i}") for i in range(12)),
+        trials=trials,
+        scored=trials,
+        metrics=findings.metrics | sizes,
+    )
 
 
 def test_print_cuts_nothing(findings, tmp_path: Path):
@@ -341,6 +434,20 @@ const tell = () => {{
     all: said(), first: cells() }};
   document.getElementById("rows-more").click();
   found.more = cells().length;
+  const titles = [...document.querySelectorAll("#rows th button")];
+  found.sorted = [0, 3, 3, 7].map((i) => {{
+    titles[i].click();
+    const order = titles[i].parentNode.getAttribute("aria-sort");
+    return [titles[i].textContent, order, cells().map((line) => line[i])];
+  }});
+  titles[0].click();
+  const least = document.querySelector("table.sortable");
+  const lines = () => [...least.tBodies[0].rows].map(
+    (tr) => [...tr.cells].map((td) => td.textContent));
+  found.least = lines();
+  least.querySelectorAll("button")[0].click();
+  found.leastByRow = lines();
+  titles[0].click();
   set("rows-class", "1", "change");
   found.of_class = [said(), cells()];
   set("rows-search", "RED", "input");
@@ -395,25 +502,64 @@ def test_rows_are_listed_and_found(asked: dict, findings: Findings):
     assert asked["more"] == 250
     row, _, label, sure, second, *_ = asked["first"][1]
     assert (int(row), label, second) == (
-        findings.rows[1],
-        findings.names[1],
-        findings.runners_up[1],
+        findings.assignments.rows[1],
+        findings.assignments.labels[1],
+        findings.assignments.runners_up[1],
     )
-    assert sure == f"{100 * float(f'{findings.confidence[1]:.3g}'):.1f}%"
+    assert sure == f"{100 * float(f'{findings.assignments.confidence[1]:.3g}'):.1f}%"
     of_class, red = asked["of_class"], asked["red"]
-    n_of_class = int((findings.labels == 1).sum())
+    n_of_class = findings.assignments.labels.count("novel_1")
     assert of_class[0].startswith(f"{n_of_class} rows")
     assert {line[2] for line in of_class[1]} == {"novel_1"}
     assert {(line[7], line[2]) for line in red[1]} == {("red", "novel_1")}
     colours = findings.shown.listed_values["colour"].to_numpy()
-    assert red[0].startswith(f"{int(((findings.labels == 1) & (colours == 'red')).sum())} rows")
+    of_one = np.array(findings.assignments.labels) == "novel_1"
+    n_red = int((of_one & (colours == "red")).sum())
+    assert red[0].startswith(f"{n_red} rows")
     assert asked["nothing"] == ["0 rows", []]
+
+
+def test_tables_of_rows_can_be_sorted(asked: dict, findings: Findings):
+    """By number or by alphabet, the other way round at the second click, gaps last."""
+    for (title, order, cells), down in zip(
+        asked["sorted"], (False, False, True, False), strict=True
+    ):
+        assert order == ("descending" if down else "ascending"), title
+        if title == "colour":
+            words = [cell for cell in cells if cell]
+            assert cells == sorted(words, key=str.casefold) + [""] * (len(cells) - len(words))
+            continue
+        numbers = [float(cell.rstrip("%")) for cell in cells]
+        assert numbers == sorted(numbers, reverse=down)
+    row = asked["sorted"][0][2]
+    assert int(row[0]) == findings.assignments.rows.min(), "all rows, not the shown ones"
+
+
+def test_the_rows_to_check_first_are_the_least_sure(asked: dict, findings: Findings):
+    rows, labels, sure, seconds, second_sure, _ = findings.assignments
+    order = np.argsort(sure)[:20]
+    assert asked["least"] == [
+        [str(rows[i]), labels[i], f"{sure[i]:.1%}", seconds[i], f"{second_sure[i]:.1%}"]
+        for i in order
+    ]
+    by_row = sorted(asked["least"], key=lambda line: int(line[0]))
+    assert asked["leastByRow"] == by_row
+
+
+def test_rows_to_check_have_what_names_them(findings: Findings):
+    names = pd.DataFrame({"customer <b>": [f"c{i}" for i in range(890)]})
+    named = findings.assignments._replace(copied=names)
+    page = Page(render_report(dataclasses.replace(findings, assignments=named)))
+    least = np.argsort(findings.assignments.confidence)[:20]
+    for i in least:
+        assert f"c{i}" in page.text
+    assert "customer <b>" in page.text
 
 
 def test_two_columns_of_choice_are_drawn(asked: dict, findings: Findings):
     assert asked["axes"] == ["height", "0", "linear", "linear"], "words come last"
     assert asked["chosen"] == ["colour", "born", "category", "date"]
-    names = ["known classes", *sorted(set(findings.names))]
+    names = ["known classes", *sorted(set(findings.assignments.labels))]
     assert [name for name, *_ in asked["traces"]] == names
     assert sum(n for _, n, _ in asked["traces"]) == len(findings.latent_map.row)
     assert "<br>height: " in asked["hover"]
@@ -428,18 +574,15 @@ def test_a_long_table_has_a_page_of_two_megabytes(findings: Findings):
     frame["code"] = [f"C{i:08}" for i in rng.integers(0, 10**8, n)]
     points, sure = np.arange(1500), rng.random(n)
     profiles = findings.profiles
-    shown = choose_shown(frame, profiles, points, np.arange(n), names, frame[["code"]])
+    seconds = names[1:] + names[:1]
+    assignments = Assignments(np.arange(n), names, sure, seconds, sure / 2, frame[["code"]])
+    shown = choose_shown(frame, profiles, points, np.arange(n), assignments)
     assert len(shown.listed) == 2000
     assert {names[i] for i in shown.listed} == set(names)
     drawn = LatentMap(rng.normal(size=(1500, 2)), points, names[:1500], points >= 0, None)
     many = dataclasses.replace(
         findings,
-        rows=np.arange(n),
-        labels=np.array([int(name[6:]) for name in names]),
-        names=names,
-        confidence=sure,
-        runners_up=names[1:] + names[:1],
-        runner_up_confidence=sure / 2,
+        assignments=assignments,
         shown=shown,
         latent_map=drawn,
     )

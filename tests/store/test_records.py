@@ -1,30 +1,23 @@
 import dataclasses
 import os
+import re
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
 from ncd_jax.errors import UserError
+from ncd_jax.read.words import as_text
 from ncd_jax.report.findings import Findings
 from ncd_jax.store.records import (
     Assignments,
-    package_versions,
-    read_model,
+    read_assignments,
+    read_metrics,
     write_assignments,
-    write_model,
     write_records,
 )
-from ncd_jax.store.spreadsheet import as_it_was
-from ncd_jax.store.workdir import Workdir
-
-MODEL = {
-    "encoder": {"dense": {"kernel": jnp.ones((2, 3)), "bias": np.arange(3)}},
-    "centroids": np.array([[1.5, -2.0]], np.float32),
-    "scalar": 3,
-}
+from ncd_jax.store.workdir import Workdir, as_it_was, harmless
 
 
 def write(path: Path, findings: Findings) -> None:
@@ -53,11 +46,10 @@ def test_assignments_are_in_order_of_row(tmp_path: Path, findings: Findings):
     write(tmp_path, findings)
     lines = (tmp_path / "assignments.csv").read_text().splitlines()
     assert lines[0] == "row,label,confidence,runner_up,runner_up_confidence"
-    columns = (findings.rows, findings.labels, findings.confidence, findings.runner_up_confidence)
-    expected = sorted(zip(*columns, strict=True), key=lambda r: r[0])
+    rows, labels, sure, seconds, second_sure, _ = findings.assignments
     assert lines[1:] == [
-        f"{row},novel_{label},{sure:.4f},novel_{(label + 1) % 5},{second:.4f}"
-        for row, label, sure, second in expected
+        f"{rows[i]},{labels[i]},{sure[i]:.4f},{seconds[i]},{second_sure[i]:.4f}"
+        for i in np.argsort(rows)
     ]
 
 
@@ -123,76 +115,95 @@ def test_metrics_survive_nan(tmp_path: Path, findings: Findings):
     assert Workdir(tmp_path).read_json("metrics.json") == {**findings.metrics, "stability": None}
 
 
-def test_a_model_comes_back(tmp_path: Path):
-    workdir = Workdir(tmp_path)
-    write_model(workdir, MODEL, {"method": "pbn", "classes": ["a/b", "é"]})
-    arrays, metadata = read_model(workdir)
-    assert metadata == {"method": "pbn", "classes": ["a/b", "é"]}
-    assert set(arrays) == set(MODEL)
-    np.testing.assert_array_equal(arrays["encoder"]["dense"]["kernel"], np.ones((2, 3)))
-    np.testing.assert_array_equal(arrays["encoder"]["dense"]["bias"], np.arange(3))
-    assert arrays["centroids"].dtype == np.float32
-    assert arrays["scalar"] == 3
-    description = workdir.read_json("model/model.json")
-    assert description["versions"] == package_versions()
-    assert description["versions"]["numpy"] == np.__version__
+CELLS = [
+    "a\rb",
+    "a\r\nb,c",
+    "\r=1+1",
+    "two\n=cmd|' /C calc'!A0",
+    "\u2028@SUM(A1)",
+    "\uff1d1+1",
+    "\uff0b1",
+    "\ufeff=1+1",
+    " \u200b-x",
+    "\t=1",
+    "'=1",
+    "''-",
+    'say "é"',
+    " blank ",
+    "a\x0b-b",
+    "a\x85+b",
+    "'tis\n'tis",
+    "-5",
+    "- none",
+    "",
+]
 
 
-def test_a_name_with_the_separator_is_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match="separates levels"):
-        write_model(Workdir(tmp_path), {"a/b": np.zeros(1)}, {})
-
-
-@pytest.mark.parametrize(("version", "remedy"), [(4, "upgrade ncd_jax"), (2, "run again")])
-def test_a_model_of_another_release_is_refused(tmp_path: Path, version: int, remedy: str):
-    workdir = Workdir(tmp_path)
-    write_model(workdir, MODEL, {})
-    other = workdir.read_json("model/model.json") | {"format_version": version}
-    workdir.write_json("model/model.json", other)
-    with pytest.raises(UserError, match=rf"^.*format {version}, .* reads 3; {remedy}$"):
-        read_model(workdir)
-
-
-def test_a_missing_model_is_the_users_to_mend(tmp_path: Path):
-    with pytest.raises(UserError, match=r"^.* holds no model; .*$"):
-        read_model(Workdir(tmp_path))
+def test_no_cell_makes_a_row_or_runs_and_all_come_back(tmp_path: Path):
+    """Read as Python's csv does and as pandas does; the guard is undone to the letter."""
+    n = len(CELLS)
+    copied = pd.DataFrame({"a\rb": CELLS, "=x": CELLS[::-1]})
+    labels, half = [cell or "x" for cell in CELLS], np.full(n, 0.5)
+    answer = Assignments(np.arange(n), labels, half, CELLS, half, copied)
+    write_assignments(Workdir(tmp_path), "assignments.csv", answer)
+    header, lines = read_assignments(Workdir(tmp_path))
+    own = ["label", "confidence", "runner_up", "runner_up_confidence"]
+    assert header == ["row", "a\rb", "=x", *own]
+    kept = [as_text(cell) for cell in CELLS]
+    expected = [list(cells) for cells in zip(kept, kept[::-1], labels, strict=True)]
+    assert [line[1:4] for line in lines] == expected
+    assert [line[5] for line in lines] == CELLS
+    found = pd.read_csv(tmp_path / "assignments.csv", dtype=str, keep_default_na=False)
+    assert found["row"].tolist() == [str(i) for i in range(n)]
+    text = (tmp_path / "assignments.csv").read_bytes().decode()
+    for cell in re.split(r'[",\r\n\x0b\x0c\x85\u2028]', text):
+        bare = cell.strip("\ufeff\u200b \t")
+        assert not bare.startswith(tuple("=+@\uff1d\uff0b\uff0d\uff20")), cell
+        assert not bare.startswith("-") or bare == "-5"
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    "text",
     [
-        ("arrays.npz", b""),
-        ("arrays.npz", b"PK\x03\x04 cut"),
-        ("model.json", b"[]"),
-        ("model.json", b'{"format_version": "?", "metadata": {}}'),
-        ("model.json", b'{"format_version": 2}'),
+        "",
+        "row,name\n0,a\n",
+        "row,label\n0\n",
+        "row,label\nx,a\n",
+        "row,label\n-1,a\n",
+        "row,label\n0,a\n0,b\n",
+        "row,label\n0,\n",
+        'row,label\n0,"a\n',
+        "\0",
     ],
 )
-def test_a_damaged_model_is_the_users_to_mend(tmp_path: Path, name: str, content: bytes):
+def test_assignments_of_something_else(tmp_path: Path, text: str):
+    (tmp_path / "assignments.csv").write_text(text)
+    with pytest.raises(UserError, match=r"^.*assignments\.csv is damaged; .*$"):
+        read_assignments(Workdir(tmp_path))
+
+
+def test_metrics_of_something_else_are_no_run(tmp_path: Path, findings: Findings):
     workdir = Workdir(tmp_path)
-    write_model(workdir, MODEL, {})
-    workdir.path(f"model/{name}").write_bytes(content)
-    with pytest.raises(UserError, match=r"^.* is damaged; .*$"):
-        read_model(workdir)
+    assert read_metrics_of(workdir, findings.metrics) == findings.metrics
+    old = {k: v for k, v in findings.metrics.items() if k not in ("warnings", "n_answers")}
+    assert read_metrics_of(workdir, old) == findings.metrics
+    wrong = [[], 3, {}, {"accuracy": 0.5}]
+    for key in ("n_rows", "n_novel_estimated", "novel_sizes", "known_sizes", "seconds"):
+        for value in (None, "x", -1, [1.5], {"a": "b"}):
+            wrong.append(findings.metrics | {key: value})
+    for metrics in wrong:
+        with pytest.raises(UserError, match=r"^.*metrics\.json is of something else; .*$"):
+            read_metrics_of(workdir, metrics)
 
 
-def test_pickled_arrays_are_not_opened(tmp_path: Path):
-    workdir = Workdir(tmp_path)
-    write_model(workdir, MODEL, {})
-    np.savez(workdir.path("model/arrays.npz"), a=np.array([{}], dtype=object))
-    with pytest.raises(UserError, match="is damaged"):
-        read_model(workdir)
+def read_metrics_of(workdir, metrics):
+    workdir.write_json("metrics.json", metrics)
+    return read_metrics(workdir)
 
 
-def test_an_interrupted_overwrite_leaves_no_model(tmp_path: Path, monkeypatch):
-    workdir = Workdir(tmp_path)
-    write_model(workdir, MODEL, {"of": "the first"})
-
-    def stop(source, target):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", stop)
-    with pytest.raises(KeyboardInterrupt):
-        write_model(workdir, {"other": np.zeros(1)}, {"of": "the second"})
-    with pytest.raises(UserError, match="holds no model"):
-        read_model(workdir)
+def test_the_guard_is_undone_whatever_a_cell_holds():
+    rng = np.random.default_rng(0)
+    signs = np.array(list("'=\t\r\n -+1a\ufeff@\x0b,\"\uff1d\u2028\u200b"))
+    for _ in range(20_000):
+        cell = "".join(rng.choice(signs, rng.integers(0, 7)))
+        assert as_it_was(harmless(cell)) == cell

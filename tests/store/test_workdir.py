@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from ncd_jax.errors import UserError
+from ncd_jax.store import workdir as module
 from ncd_jax.store.workdir import Workdir
 
 RUN = {"config": {"k": {"max": 20}, "seed": 0}, "table": "digits"}
@@ -177,6 +179,104 @@ def test_missing_json_is_the_users_to_mend(tmp_path: Path):
     with pytest.raises(UserError) as error:
         Workdir(tmp_path).read_json("metrics.json")
     assert "does not exist" in message(error)
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.name != ".lock")
+
+
+@pytest.mark.parametrize("function", ["replace", "fsync"])
+def test_files_that_are_written_together(tmp_path: Path, monkeypatch, function: str):
+    """Stopped anywhere: reading sees all old or all new, and whoever comes next tidies up."""
+    called, plain = 0, getattr(os, function)
+    names = ["a.csv", "sub/b.json", "c.txt"]
+
+    def stop(*args):
+        nonlocal called
+        called += 1
+        if called == last:
+            raise KeyboardInterrupt
+        return plain(*args)
+
+    seen = set()
+    for last in range(1, 30):
+        workdir = Workdir(tmp_path / str(last))
+        for name in names[:2]:
+            workdir.write_text(name, "old")
+        called = 0
+        monkeypatch.setattr(os, function, stop)
+        try:
+            with workdir.together() as group:
+                for name in names:
+                    group.write_text(name, "new")
+        except KeyboardInterrupt:
+            pass
+        monkeypatch.setattr(os, function, plain)
+        texts = {name: workdir.read_text(name) for name in names if workdir.has(name)}
+        assert set(texts.values()) == ({"new"} if "c.txt" in texts else {"old"})
+        seen |= set(texts.values())
+        with workdir.alone():
+            pass
+        assert {n: workdir.path(n).read_text() for n in texts} == texts
+        assert left_in(workdir.root) == sorted(Path(name).name for name in texts)
+        if called < last:
+            break
+    assert last > 4
+    assert seen == {"old", "new"}
+
+
+def test_what_fails_among_files_that_belong_together_leaves_nothing(tmp_path: Path):
+    workdir = Workdir(tmp_path)
+    workdir.write_text("a", "old")
+
+    def fail():
+        with workdir.together() as group:
+            group.write_text("a", "new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert left_in(tmp_path) == ["a"]
+    assert workdir.read_text("a") == "old"
+
+
+@pytest.mark.parametrize("content", ["[", "3", '["../x"]', '["/etc/x"]', "[[1]]", '{"a": 1}'])
+def test_a_list_of_pending_files_cannot_point_elsewhere(tmp_path: Path, content: str):
+    run = tmp_path / "run"
+    workdir = Workdir(run)
+    workdir.write_text("a", "old")
+    (tmp_path / ".x.staged").write_text("evil")
+    (run / ".pending.json").write_text(content)
+    with suppress(UserError), workdir.alone():
+        pass
+    if content not in ("[[1]]", '{"a": 1}'):
+        with pytest.raises(UserError, match=r"pending\.json is of something else; delete it"):
+            workdir.read_text("a")
+    assert not (tmp_path / "x").exists()
+    assert (run / "a").read_text() == "old"
+
+
+def test_who_opens_a_run_removes_what_dead_processes_left(tmp_path: Path):
+    Workdir.open(tmp_path, RUN, {}).lock.release()
+    for name in (".config.json.1.tmp", "model/.arrays.npz.7.tmp", ".report.html.staged"):
+        Workdir(tmp_path).write_text(name, "half")
+    Workdir.open(tmp_path, RUN, {}).lock.release()
+    assert left_in(tmp_path) == ["config.json"]
+
+
+def test_who_writes_waits_for_who_is_there(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(module, "_WAIT", 0.1)
+    arguments = [sys.executable, "-c", OPEN_AND_WAIT, str(tmp_path)]
+    other = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(UserError, match="in use by another process"), Workdir(tmp_path).alone():
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with Workdir(tmp_path).alone():
+        pass
 
 
 @pytest.mark.parametrize("function", ["replace", "fsync"])

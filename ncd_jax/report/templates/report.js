@@ -22,9 +22,12 @@ const names = read("names");
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const cut = (text, longest) => text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
 const short = (text) => escaped(cut(text, 28));
-// Two classes must not share a line, and a phone has little room for names.
-const isClear = new Set(Object.values(names).map((name) => cut(name, 18))).size === Object.keys(names).length;
-const figureName = (name) => name in names ? escaped(cut(names[name], isClear ? 18 : 40)) : name;
+// A phone has little room for names, and two classes must not share a line: cut at the end, in the middle, or numbered.
+const middle = (text) => text.length > 18 ? `${text.slice(0, 9)}…${text.slice(-8)}` : text;
+const numbered = (text, novel) => `${cut(text, 13)} (${novel.slice(6)})`;
+const short18 = [(text) => cut(text, 18), middle, numbered].find((way, i) =>
+  i === 2 || new Set(Object.values(names).map(way)).size === Object.keys(names).length);
+const figureName = (name) => name in names ? escaped(short18(names[name], name)) : name;
 const named = (text) => text.replace(/\bnovel_\d+\b/g, figureName);
 const renamed = (value) => typeof value === "string" ? named(value) : Array.isArray(value) ? value.map(renamed)
   : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).map(([k, v]) => [k, renamed(v)]))

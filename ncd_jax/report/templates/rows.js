@@ -1,4 +1,4 @@
-// The rows of the report: a list with search, and a scatter of two columns.
+// The rows of the report: a list with search and order, and a scatter of two columns.
 const PAGE = 50;
 const fill = (parent, tag, text) => {
   const element = parent.appendChild(document.createElement(tag));
@@ -9,39 +9,72 @@ const percent = (value) => value === null ? "" : `${(100 * value).toFixed(1)}%`;
 
 const isWords = (column) => column.kind !== "linear";
 
+// Numbers by size and words by the alphabet, what is missing last either way.
+const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b
+  : String(a).localeCompare(String(b), "en", { numeric: true });
+const isGap = (value) => value === "" || value === null || value === undefined;
+const inOrder = (items, value, down) => [...items].sort((a, b) => isGap(value(a)) || isGap(value(b))
+  ? isGap(value(a)) - isGap(value(b)) : (down ? -1 : 1) * compare(value(a), value(b)));
+
+// Titles of a table as buttons; `sort(column, down)` puts its lines in order.
+function sortable(table, sort) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, i) => {
+    const title = head.textContent;
+    head.textContent = "";
+    fill(head, "button", title).addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      sort(i, down);
+    });
+  });
+}
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0];
+  const cell = (line, i) => {
+    const text = line.cells[i].textContent;
+    return text !== "" && Number.isFinite(Number(text.replace(/%$/, ""))) ? Number(text.replace(/%$/, "")) : text;
+  };
+  sortable(table, (i, down) => body.replaceChildren(...inOrder(body.rows, (line) => cell(line, i), down)));
+}
+
 function listRows(rows, called) {
   const [table, more] = [document.getElementById("rows"), document.getElementById("rows-more")];
   const [choice, search] = [document.getElementById("rows-class"), document.getElementById("rows-search")];
   const used = new Set(rows.label);
   called.forEach((name, i) => { if (used.has(i)) fill(choice, "option", name).value = i; });
   const head = fill(table.tHead, "tr", "");
-  const [copied, telling] = [rows.columns.slice(0, rows.copied), rows.columns.slice(rows.copied)];
-  const titles = ["row", ...copied.map((c) => c.name), "class", "confidence", "runner-up", "its confidence",
-    ...telling.map((c) => c.name)];
-  const isText = [false, ...copied.map(isWords), true, false, true, false, ...telling.map(isWords)];
-  const kind = (cell, i) => { if (isText[i]) cell.className = "text"; };
-  titles.forEach((title, i) => kind(fill(head, "th", title), i));
-  const lines = rows.row.map((row, i) => [
-    row, ...copied.map((c) => c.values[i] ?? ""), called[rows.label[i]], percent(rows.confidence[i]),
-    called[rows.runnerUp[i]] ?? "", rows.runnerUp[i] < 0 ? "" : percent(rows.runnerUpConfidence[i]),
-    ...telling.map((c) => c.values[i] ?? ""),
-  ].map(String));
+  const named = (column) => [column.name, isWords(column), (i) => column.values[i]];
+  // Title, whether it is words, the value of row i.
+  const columns = [
+    ["row", false, (i) => rows.row[i]], ...rows.columns.slice(0, rows.copied).map(named),
+    ["class", true, (i) => called[rows.label[i]]], ["confidence", false, (i) => rows.confidence[i], percent],
+    ["runner-up", true, (i) => called[rows.runnerUp[i]]],
+    ["its confidence", false, (i) => rows.runnerUp[i] < 0 ? null : rows.runnerUpConfidence[i], percent],
+    ...rows.columns.slice(rows.copied).map(named),
+  ];
+  const kind = (cell, i) => { if (columns[i][1]) cell.className = "text"; };
+  columns.forEach(([title], i) => kind(fill(head, "th", title), i));
+  const lines = rows.row.map((_, i) => columns.map(([, , value, shown]) => String((shown ?? ((v) => v ?? ""))(value(i)))));
   const texts = lines.map((line) => line.join("\n").toLowerCase());
-  let shown = PAGE;
+  let [shown, order] = [PAGE, [...rows.row.keys()]];
   const draw = () => {
     const wanted = search.value.trim().toLowerCase();
-    const found = lines.filter((_, i) =>
+    const found = order.filter((i) =>
       (choice.value === "" || rows.label[i] === Number(choice.value)) && texts[i].includes(wanted));
     table.tBodies[0].replaceChildren();
-    for (const line of found.slice(0, shown)) {
+    for (const i of found.slice(0, shown)) {
       const tr = fill(table.tBodies[0], "tr", "");
-      line.forEach((cell, i) => kind(fill(tr, "td", cell), i));
+      lines[i].forEach((cell, j) => kind(fill(tr, "td", cell), j));
     }
     const part = found.length > shown ? `, the first ${shown} shown` : "";
     document.getElementById("rows-count").textContent = `${found.length.toLocaleString("en")} rows${part}`;
     more.hidden = found.length <= shown;
   };
   const again = () => { shown = PAGE; draw(); };
+  sortable(table, (i, down) => { order = inOrder(rows.row.keys(), columns[i][2], down); again(); });
   choice.addEventListener("change", again);
   search.addEventListener("input", again);
   more.addEventListener("click", () => { shown += 4 * PAGE; draw(); });
@@ -64,10 +97,10 @@ function drawScatter(rows, points) {
     const data = points.map((trace) => ({
       ...trace, x: trace.customdata.map((i) => xs[i]), y: trace.customdata.map((i) => ys[i]) }));
     const layout = {
-      ...rows.layout, height: 520, xaxis: axis(rows.layout.xaxis, x), yaxis: axis(rows.layout.yaxis, y) };
+      ...rows.layout, height: 460, showlegend: false, xaxis: axis(rows.layout.xaxis, x), yaxis: axis(rows.layout.yaxis, y) };
     Plotly.react(plot, data, layout, options);
   };
-  plot.style.minHeight = "520px";
+  plot.style.minHeight = "460px";
   for (const select of [across, up]) select.addEventListener("change", draw);
   draw();
   plots.push(plot);

@@ -4,10 +4,19 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from ncd_jax.report.findings import Findings, KCurve, LatentMap, RunnerUp
-from ncd_jax.report.novel_plots import k_plot, map_plot, size_plot
+from ncd_jax.discovery.calibration import ConfidenceCurve, accuracy_by_confidence
+from ncd_jax.report.figures import (
+    confidence_plot,
+    fold_plot,
+    hparam_plot,
+    loss_plot,
+    search_plot,
+    size_plot,
+)
+from ncd_jax.report.findings import Findings
+from ncd_jax.report.how_many import KCurve, RunnerUp, k_plot
+from ncd_jax.report.latent_map import LatentMap, map_plot
 from ncd_jax.report.plot_style import class_style, display_name
-from ncd_jax.report.search_plots import fold_plot, hparam_plot, loss_plot, search_plot
 
 
 def trace(figure: go.Figure, name: str):
@@ -33,7 +42,7 @@ def test_names_are_shown_as_they_are_written(name: str, shown: str):
 def test_search_marks_the_best_and_the_diverged(findings: Findings):
     figure = search_plot(findings.trials, findings.best)
     best = max(findings.trials, key=lambda t: t.score)
-    assert list(trace(figure, "best").x) == [best.number]
+    assert list(trace(figure, "taken").x) == [best.number]
     so_far = list(trace(figure, "best so far").y)
     assert so_far == sorted(so_far)
     assert so_far[-1] == best.score
@@ -66,7 +75,7 @@ def test_folds_name_the_hidden_classes(findings: Findings):
     # Point and candidate belong together.
     assert everyone.y[7] == findings.trials[everyone.customdata[7]].fold_scores[7 % 5]
     best = findings.trials[findings.best]
-    assert tuple(trace(figure, "best candidate").y) == best.fold_scores
+    assert tuple(trace(figure, "taken").y) == best.fold_scores
 
 
 def test_only_hyperparameters_that_varied_are_shown(findings: Findings):
@@ -102,10 +111,10 @@ def test_k_curve_of_an_index_that_is_minimised():
     index = np.array([0.4, 0.1, 0.3, np.nan])
     figure = k_plot(KCurve("davies_bouldin", np.arange(2, 6), index, 0 * index, 3))
     assert figure.layout.yaxis.title.text == "Davies-Bouldin index (lower is better)"
-    assert list(trace(figure, "mean over refits").x) == [2, 3, 4]
+    assert list(trace(figure, "mean over trainings").x) == [2, 3, 4]
     assert list(trace(figure, "runner-up: 4").y) == [0.3]
     nothing = KCurve("dunn", np.arange(2, 6), np.full(4, np.nan), np.full(4, np.nan), 2)
-    assert not len(trace(k_plot(nothing), "mean over refits").x)
+    assert not len(trace(k_plot(nothing), "mean over trainings").x)
 
 
 def switch(figure: go.Figure, i: int) -> list[str]:
@@ -152,3 +161,21 @@ def test_sizes_and_loss():
     assert list(size_plot([5, 3]).data[0].x) == [5, 3]
     assert list(loss_plot(np.array([3.0, 2.0])).data[0].x) == [1, 2]
     assert loss_plot(np.array([3.0])).data[0].mode == "markers"
+
+
+def test_the_curve_with_its_counts():
+    curve = ConfidenceCurve(np.array([0.3, 0.9]), np.array([0.25, 1.0]), np.array([40, 4]))
+    figure = confidence_plot(curve)
+    line = next(t for t in figure.data if t.name == "hidden classes")
+    assert list(line.x) == [0.3, 0.9]
+    assert list(line.y) == [0.25, 1.0]
+    assert list(next(t for t in figure.data if t.name == "rows").y) == [40, 4]
+    # Four rows that were all right leave much room below, none above.
+    assert line.error_y.array[1] == 0
+    assert line.error_y.arrayminus[1] > 0.3
+    assert 0.05 < line.error_y.array[0] < 0.2
+
+
+def test_one_row():
+    figure = confidence_plot(accuracy_by_confidence([0.4], [True]))
+    assert np.isfinite(figure.data[1].error_y.arrayminus).all()
