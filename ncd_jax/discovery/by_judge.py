@@ -183,7 +183,7 @@ def _found(fitted: Fitted, judgements: list[Judgement], prior: Prior) -> Found:
     return Found(
         view=int(np.argmax(judgement.say)),
         views=slice(None),
-        places=_places(own, judgement, k),
+        places=_places(own, judgement),
         n_classes=k,
         labels=own.labels,
         features=features,
@@ -251,16 +251,17 @@ def cells_of(problem: Problem, judgement: Judgement, z: np.ndarray, asked: np.nd
     return Cells(groups, owners[cell], centroids, owners)
 
 
-def _places(cells: Cells, judgement: Judgement, k: int) -> Places:
-    filled = judgement.sizes > 0
+def _places(cells: Cells, judgement: Judgement) -> Places:
+    # What nobody joins is no other class that a row could be near to.
+    lives = (judgement.sizes > 0) & np.isin(cells.groups, cells.labels)
     return Places(
         cells=cells.centroids,
         owners=cells.owners.astype(np.int32),
         micro=np.asarray(judgement.scene.centroids),
-        groups=np.where(filled, cells.groups, -1).astype(np.int32),
-        score=np.zeros(len(filled), np.float32),
+        groups=np.where(lives, cells.groups, -1).astype(np.int32),
+        score=np.zeros(len(lives), np.float32),
         slope=np.float32(0.0),
-        most=np.ones(len(filled), np.float32),
+        most=np.ones(len(lives), np.float32),
     )
 
 

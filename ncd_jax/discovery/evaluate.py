@@ -121,8 +121,10 @@ class Lesson(NamedTuple):
         k: classes found.
         n_hidden: classes hidden.
         familiar: `f[r]`, see `Applied`.
+        as_known: `f[r]`, how sure each would be of a known class, if it is of one.
         nearness: `f[r]`, see `Applied`; no row is a neighbour of its own.
         of_known: `f[q]`, the same of labelled rows.
+        known_y: `i[q]`, known class of each of these.
     """
 
     features: np.ndarray
@@ -133,14 +135,20 @@ class Lesson(NamedTuple):
     k: int
     n_hidden: int
     familiar: np.ndarray
+    as_known: np.ndarray
     nearness: np.ndarray
     of_known: np.ndarray
+    known_y: np.ndarray
 
     def without(self, classes: np.ndarray) -> "Lesson":
         """What is left where rows of some classes may not teach."""
-        kept = ~np.isin(self.y, classes)
-        rows = ("features", "new", "p_new", "right", "y", "familiar", "nearness")
-        return self._replace(**{name: getattr(self, name)[kept] for name in rows})
+        kept, known = ~np.isin(self.y, classes), ~np.isin(self.known_y, classes)
+        rows = ("features", "new", "p_new", "right", "y", "familiar", "as_known", "nearness")
+        return self._replace(
+            of_known=self.of_known[known],
+            known_y=self.known_y[known],
+            **{name: getattr(self, name)[kept] for name in rows},
+        )
 
 
 def all_new(n: int) -> Told:
@@ -204,6 +212,8 @@ def lesson_of(fitted: Fitted, found: Found, table: Table, decided: Decided | Non
     told = all_new(len(both))._replace(itself=_places_in(model, model.scaler.apply(table.x[both])))
     applied = apply_model(model, table.x[both], told)
     of_rows = Applied(*(each[: len(rows)] for each in applied))
+    known = told._replace(p_known=np.ones_like(told.p_known), is_new=np.zeros_like(told.is_new))
+    as_known = apply_model(model, table.x[both], known).confidence[: len(rows)]
     novel, hidden = of_rows.labels - model.n_known, fitted.hidden
     # Clusters and hidden classes are matched by the rows that were called new, known ones too.
     counts = count_pairs(
@@ -225,8 +235,10 @@ def lesson_of(fitted: Fitted, found: Found, table: Table, decided: Decided | Non
         k=found.n_classes,
         n_hidden=int(hidden.sum()),
         familiar=of_rows.familiar[asked],
+        as_known=as_known[asked],
         nearness=of_rows.nearness[asked],
         of_known=applied.nearness[len(rows) :],
+        known_y=y[labelled],
     )
 
 
@@ -302,10 +314,10 @@ def evaluation_of(partitioner: Partitioner, lessons: Sequence[Lesson]) -> Evalua
         others = [other.without(each.y) for j, other in enumerate(lessons) if j != i]
         weights, nearer = learn_weights(partitioner, others), nearer_weights(others)
         right = _sigmoid(each.features @ weights[:-1] + weights[-1]) * each.familiar
-        sure.append(np.where(each.new, each.p_new * right, 1.0 - each.p_new))
+        sure.append(np.where(each.new, each.p_new * right, (1.0 - each.p_new) * each.as_known))
         logit = nearer[0] * np.clip(each.nearness, -CLIP, CLIP) + nearer[1]
         new, p_known = logit < -IN_DOUBT, _sigmoid(logit)
-        later.append(np.where(new, (1.0 - p_known) * right, p_known))
+        later.append(np.where(new, (1.0 - p_known) * right, p_known * each.as_known))
         later_right.append(new & each.right)
     return Evaluation(
         confidence=np.concatenate(sure),

@@ -466,7 +466,7 @@ def shares(
     share = np.where(rest[:, None] > 1e-12, share / np.maximum(rest, 1e-12)[:, None], even)
     share *= (1.0 - sure)[:, None]
     # The likeliest of the others may not pass it: then the two are level, and a hair apart.
-    share[rows, labels] = np.maximum(sure, share.max(axis=1, initial=0.0) * (1 + 1e-9))
+    share[rows, labels] = np.maximum(sure, share.max(axis=1, initial=1e-12) * (1 + 1e-9))
     return np.asarray(share / share.sum(axis=1, keepdims=True))
 
 

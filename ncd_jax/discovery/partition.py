@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
 
+from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.fit import Refits
 from ncd_jax.discovery.model import NEIGHBOUR, TINY, Model, Places, Reference
@@ -212,10 +213,10 @@ def _reference(fitted: Fitted, found: Found, means: np.ndarray) -> Reference:
     labelled = _drawn(rng, np.flatnonzero(y[rows] != UNLABELLED))
     new = _drawn(rng, np.arange(problem.n_targets))
     x_rows = np.concatenate([rows[labelled], np.asarray(problem.target_rows)[new]])
-    x = np.asarray(problem.data.x[x_rows])
-    z = np.concatenate(
-        [np.asarray(refits.known[found.view])[labelled], np.asarray(refits.z[found.view])[new]]
-    )
+    # Programs are compiled for lengths: those of all tables, and the rest is cut off on the host.
+    x = np.asarray(problem.data.x[pad_rows(x_rows, 2 * MOST_ROWS)])[: len(x_rows)]
+    known, own = (np.asarray(each)[found.view] for each in (refits.known, refits.z))
+    z = np.concatenate([known[labelled], own[new]])
     classes = np.concatenate([y[rows[labelled]], n_slots + found.labels[new]])
     is_new = classes >= n_slots
     limits = [_limits(space, classes, is_new, len(means)) for space in (x, z)]

@@ -10,6 +10,7 @@ from ncd_jax.discovery.by_judge import Judged
 from ncd_jax.discovery.evaluate import Evaluation, all_new
 from ncd_jax.discovery.fit import Refits
 from ncd_jax.discovery.model import (
+    Applied,
     Model,
     Remembered,
     Told,
@@ -142,6 +143,9 @@ def answered(
     model, refits, found = fit
     n_known, unlabelled = model.n_known, table.y == UNLABELLED
     applied = apply_model(model, table.x, _told(table, gate))
+    keys = fingerprints(model.scaler.apply(table.x))
+    first = _first_of_equals(keys, unlabelled)
+    applied = Applied(*(each[first] for each in applied))
     model, order = _numbered(model, applied.labels[unlabelled])
     codes = table.y.astype(int)
     codes[unlabelled] = order[applied.labels[unlabelled]]
@@ -165,7 +169,7 @@ def answered(
         gate=gate,
         evaluation=None,
         known_accuracy=float("nan"),
-        model=model._replace(remembered=_remembered(model, table, codes, sure, p_known)),
+        model=model._replace(remembered=_remembered(keys, first, codes, sure, p_known)),
         z=applied.z,
         found=of_rows[0],
         confidence=of_rows[1],
@@ -225,16 +229,31 @@ def _numbered(model: Model, labels: np.ndarray) -> tuple[Model, np.ndarray]:
     return numbered, np.concatenate([np.arange(n_known), n_known + number])
 
 
+def _first_of_equals(keys: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
+    """For every row the one that answers for all that are equal to it, `i[n]`: an unlabelled one.
+
+    Args:
+        keys: `u64[n]`, fingerprints of the rows.
+        unlabelled: `bool[n]`.
+    """
+    order = np.argsort(~unlabelled, kind="stable")
+    _, at, which = np.unique(keys[order], return_index=True, return_inverse=True)
+    first = np.empty(len(keys), int)
+    first[order] = order[at[which]]
+    return first
+
+
 def _remembered(
-    model: Model, table: Table, codes: np.ndarray, sure: np.ndarray, p_known: np.ndarray
+    keys: np.ndarray, first: np.ndarray, codes: np.ndarray, sure: np.ndarray, p_known: np.ndarray
 ) -> Remembered:
-    """Every row of the table and its answer; of equal rows that of the first counts."""
-    keys, first = np.unique(fingerprints(model.scaler.apply(table.x)), return_index=True)
+    """Every row of the table and its answer, once for all that are equal."""
+    keys, at = np.unique(keys, return_index=True)
+    rows = first[at]
     return Remembered(
         keys,
-        codes[first].astype(np.int32),
-        sure[first].astype(np.float32),
-        p_known[first].astype(np.float32),
+        codes[rows].astype(np.int32),
+        sure[rows].astype(np.float32),
+        p_known[rows].astype(np.float32),
     )
 
 

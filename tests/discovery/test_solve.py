@@ -1,139 +1,291 @@
-"""The procedure in memory: its parts fit together, and each is what it is said to be."""
+"""The procedure in memory: one answer for a row, whoever asks, and each part what it is said."""
 
 import dataclasses
+import re
+from pathlib import Path
 
+import jax
 import numpy as np
-import pandas as pd
 import pytest
-from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
+from sklearn.metrics import adjusted_rand_score
 
+import ncd_jax
 from ncd_jax.data.folds import hold_out
-from ncd_jax.discovery import finish as finishing
+from ncd_jax.data.table import Table
 from ncd_jax.discovery import solve as module
-from ncd_jax.discovery.calibration import calibrate, fit_calibration, held_out_confidence
-from ncd_jax.discovery.familiarity import familiarity
-from ncd_jax.discovery.model import apply_model, refit_and_choose
+from ncd_jax.discovery.evaluate import all_new
+from ncd_jax.discovery.model import apply_model, assign
+from ncd_jax.discovery.problem import middle
 from ncd_jax.discovery.progress import Reporter
-from ncd_jax.discovery.solve import prepare_methods, solve, solve_problems
+from ncd_jax.discovery.scoring import score
+from ncd_jax.discovery.solve import fit_untuned, prepare_methods, solve, solve_problems
 from ncd_jax.discovery.tune import Tuned
 from ncd_jax.errors import UserError
+from ncd_jax.known_or_new.decision import Gated
+from ncd_jax.methods import METHODS
 from ncd_jax.tuning.proposals import Trial
 from ncd_jax.tuning.search import SearchResult
 from ncd_jax.tuning.storage import own_journal
 from ncd_jax.types import UNLABELLED
 
-METHODS = pytest.mark.parametrize("method", ["kmeans", "rca"])
+PACKAGE = Path(ncd_jax.__file__).parent
+N_KNOWN = 4
+ALL = pytest.mark.parametrize("setting", ["ncd", "gcd"])
+BOTH = pytest.mark.parametrize("how", ["index", "judge"])
 
 
-def n_right(labels, classes):
-    """Rows in the cluster that stands for their class, as SciPy matches them."""
-    table = pd.crosstab(labels, classes).to_numpy()
-    return table[linear_sum_assignment(-table)].sum()
+def given(config, n_novel, **changes):
+    return dataclasses.replace(config, k=dataclasses.replace(config.k, n_novel=n_novel), **changes)
 
 
-@METHODS
-def test_the_parts_fit_together(method, solved, overlapping, quick):
-    found, table = solved(method), overlapping
-    answer, novel = found.answer, table.y == UNLABELLED
+@BOTH
+@ALL
+def test_assign_repeats_the_run_on_every_row(how, setting, run_of):
+    """Of all rows of the table: labelled ones have their label, the others the run's answer."""
+    table, _, found = run_of(how, setting)
+    said, new = assign(found.model, table.x), table.y == UNLABELLED
+    assert found.setting == setting
+    np.testing.assert_array_equal(said.labels[new], found.found)
+    np.testing.assert_array_equal(said.confidence[new], found.confidence)
+    np.testing.assert_array_equal(said.labels[~new], table.y[~new])
+    np.testing.assert_array_equal(said.confidence[~new], 1)
+    np.testing.assert_array_equal(said.shares.argmax(axis=1), said.labels)
+    if setting == "gcd":  # the gate sees more than the model alone
+        alone = assign(found.model._replace(remembered=None), table.x[new])
+        assert not np.array_equal(alone.confidence, found.confidence)
+
+
+@BOTH
+@ALL
+def test_the_parts_fit_together(how, setting, run_of):
+    table, classes, found = run_of(how, setting)
+    new, model, answer = table.y == UNLABELLED, found.model, found.answer
+    n = new.sum()
     assert found.tuned == [found.winner]
-    assert len(found.refits.finite) == quick.train.refits
-    assert len(answer.labels) == len(found.confidence) == len(answer.margin) == novel.sum()
-    assert set(answer.labels) == set(range(answer.k))
-    assert 2 <= answer.k <= quick.k.max
-    assert found.model.classes == (*table.classes, *(f"novel_{i}" for i in range(answer.k)))
-    assert {"tune", "compile", "refit", "discover", "evaluate"} <= set(found.seconds)
+    for each in (found.confidence, found.runner_up, found.runner_up_confidence):
+        assert len(each) == len(found.found) == n
     assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
-    assert len(np.unique(found.confidence)) > 1
-    np.testing.assert_array_equal(found.z, apply_model(found.model, table.x).z)
-    means = [found.z[table.y == c].mean(axis=0) for c in range(4)]
-    model = found.model
-    np.testing.assert_allclose(model.means[model.rows[:4]], means, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(model.means[model.rows[4:]], answer.means)
-    np.testing.assert_array_equal(model.centroids, answer.centroids)
-    np.testing.assert_array_equal(model.owners, answer.owners)
-    assert found.judged is None, "an index counted"
-    lone = found.evaluation.lone_calibration
-    np.testing.assert_array_equal(found.model.calibration.y, lone.y)
+    assert (found.runner_up_confidence <= found.confidence).all()
+    assert (found.runner_up != found.found).all()
+    np.testing.assert_array_equal(answer.labels, found.found[found.is_new] - N_KNOWN)
+    sizes = np.bincount(answer.labels)
+    assert len(sizes) == answer.k == (3 if setting == "ncd" else 2)
+    assert (np.diff(sizes) <= 0).all(), "the largest class comes first"
+    assert model.classes == (*table.classes, *(f"novel_{i}" for i in range(answer.k)))
+    assert adjusted_rand_score(classes[new], found.found) > 0.95
+    assert {"tune", "refit", "discover", "evaluate", "total"} <= set(found.seconds)
+    np.testing.assert_array_equal(found.z, apply_model(model, table.x).z)
+    assert found.known_accuracy > 0.8
+    assert 0 <= model.reference.usual <= 0.5
+    assert (found.judged is None) == (how == "index")
 
 
-@METHODS
-def test_hidden_rows_are_right_where_their_own_answer_is(method, solved, overlapping, quick):
-    """Every fold once more, alone, and matched by SciPy."""
-    found, table = solved(method), overlapping
-    problem, hparams = found.winner.problem, found.winner.refit_hparams(quick.train.refits)
-    evaluation, right, margins = found.evaluation, [], []
-    for f in range(quick.search.folds):
-        y = problem.hidden_folds.y[f][: len(table.y)]
-        rows = np.flatnonzero((table.y != UNLABELLED) & (y == UNLABELLED))
-        here = evaluation.fold == f
-        np.testing.assert_array_equal(evaluation.y[here], table.y[rows])
-        _, answer, model = refit_and_choose(problem.of_fold(f), table, hparams)
-        assert answer.k == evaluation.k[f]
-        right.append(n_right(answer.labels, table.y[rows]))
-        assert evaluation.right[here].sum() == right[-1]
-        margins.append(answer.margin)
-        lone = apply_model(model, table.x[rows]).margin
-        np.testing.assert_allclose(evaluation.lone_margin[here], lone, rtol=1e-5, atol=1e-6)
-    assert 0.4 < np.mean(evaluation.right) < 1
-    assert np.mean(evaluation.right) == pytest.approx(sum(right) / len(evaluation.right))
-    # Rows of the same margin are as sure as hidden ones of that margin are right.
-    margin = np.concatenate(margins)
-    sure = calibrate(fit_calibration(margin, evaluation.right), found.answer.margin)
-    model, new = found.model, table.y == UNLABELLED
-    x, z = model.scaler.apply(table.x)[new], found.z[new]
-    sure *= familiarity(model.reference, x, z, 4 + found.answer.labels)
-    np.testing.assert_allclose(found.confidence, sure, rtol=1e-5, atol=1e-6)
-    sure = held_out_confidence(margin, evaluation.right, evaluation.fold, evaluation.y)
-    np.testing.assert_allclose(evaluation.confidence, sure, rtol=1e-5, atol=1e-6)
+@BOTH
+def test_numbering_changes_nothing_but_numbers(how, run_of):
+    """What the model says of new rows is what the run said, before it remembered any of them."""
+    table, _, found = run_of(how, "ncd")
+    x = table.x[table.y == UNLABELLED]
+    applied = apply_model(found.model, x, all_new(len(x)))
+    np.testing.assert_array_equal(applied.labels, found.found)
+    np.testing.assert_array_equal(applied.confidence, found.confidence)
 
 
-@METHODS
-def test_known_accuracy_is_that_of_rows_without_their_label(method, solved, overlapping, quick):
-    """The nearest of all centroids, those of the novel classes among them, found by SciPy."""
-    found, table = solved(method), overlapping
-    held = hold_out(table.y, quick.search.held_out, quick.seed)
-    assert held.sum() == 4 * 3
-    without = dataclasses.replace(table, y=np.where(held, UNLABELLED, table.y).astype(np.int32))
-    problem = found.winner.problem
-    y = np.full(len(problem.data.y), UNLABELLED, np.int32)
-    y[: len(without.y)] = without.y
-    problem = problem._replace(data=problem.data._replace(y=y))
-    _, answer, model = refit_and_choose(problem, without, found.winner.refit_hparams(2))
-    z = apply_model(model, table.x).z
-    known = [z[without.y == c].mean(axis=0) for c in range(4)]
-    nearest = cdist(z[held], np.concatenate([known, answer.means])).argmin(axis=1)
-    assert found.known_accuracy == np.mean(nearest == table.y[held])
-    assert found.known_accuracy > 0.5
+@pytest.mark.parametrize(("how", "setting"), [("index", "ncd"), ("judge", "gcd")])
+def test_rows_in_another_order_get_the_same_answer(how, setting, run_of):
+    table, _, found = run_of(how, setting)
+    order = np.random.default_rng(5).permutation(len(table.y))
+    other = dataclasses.replace(table, x=table.x[order], y=table.y[order])
+    again = solve(found.winner.problem.config, other)
+    for name in ("found", "confidence", "runner_up"):
+        one, two = np.full((2, len(order)), np.nan)
+        one[table.y == UNLABELLED] = getattr(found, name)
+        two[other.y == UNLABELLED] = getattr(again, name)
+        np.testing.assert_array_equal(two, one[order])
+    np.testing.assert_array_equal(again.z, found.z[order])
 
 
-def test_known_accuracy_is_unknown_where_all_diverged(overlapping, quick, monkeypatch):
-    """All that was trained with these rows is there nevertheless."""
+@ALL
+def test_three_cuts_agree_on_classes_that_are_apart(setting, run_of):
+    _, _, found = run_of("judge", setting)
+    assert found.answer.stability == 1.0
 
-    def diverge(*_):
-        raise FloatingPointError
 
-    monkeypatch.setattr(finishing, "refit_and_choose", diverge)
-    found = solve(dataclasses.replace(quick, method="kmeans"), overlapping)
+@ALL
+def test_folds_ask_for_as_many_rows_as_are_new(setting, run_of):
+    table, _, found = run_of("judge", setting)
+    folds = found.winner.problem.hidden_folds
+    n_new = found.is_new.sum()
+    n_hidden = folds.hidden @ np.bincount(table.y[table.y != UNLABELLED])
+    np.testing.assert_array_equal(
+        folds.hidden_mask.sum(axis=1), np.minimum(max(n_new, 60), n_hidden)
+    )
+    assert (folds.hidden_mask.sum(axis=1) < n_hidden).any() == (setting == "gcd")
+    assert {each.shape for each in (folds.hidden_rows, folds.hidden_y)} == {(len(folds.y), 128)}
+
+
+@BOTH
+def test_what_folds_called_known_counts_as_wrong(how, run_of):
+    """Rows of hidden classes in the folds of the gate, one after the other."""
+    _, _, found = run_of(how, "gcd")
+    evaluation = found.evaluation
+    asked = [each.fold.hidden[each.fold.true] for each in found.gate.folds]
+    new = np.concatenate([d.is_new[a] for d, a in zip(found.gate.folds, asked, strict=True)])
+    assert len(evaluation.right) == len(new)
+    assert not evaluation.right[~new].any()
+    np.testing.assert_array_equal(
+        evaluation.y,
+        np.concatenate([d.fold.true[a] for d, a in zip(found.gate.folds, asked, strict=True)]),
+    )
+    assert {1, 2} <= set(evaluation.n_hidden)
+
+
+def test_later_rows_are_no_surer_than_they_are_right(solved):
+    """Nobody knows of a later row that it is new. Two folds teach little."""
+    evaluation = solved("rca").evaluation
+    assert evaluation.later.mean() < evaluation.right.mean()
+    assert not (evaluation.later & ~evaluation.right).any()
+    assert evaluation.later_confidence.mean() < evaluation.later.mean() + 0.12
+    assert evaluation.confidence.mean() < evaluation.right.mean() + 0.12
+
+
+def test_what_the_gate_swallowed_does_not_vouch_for_itself(run_of, monkeypatch):
+    """Five rows far from all are called known: neither they nor later ones there are sure."""
+    table, classes, before = run_of("index", "gcd")
+    new = table.y == UNLABELLED
+    rng = np.random.default_rng(0)
+    away = table.x.mean(axis=0) + 8 * table.x.std(axis=0)
+    x, far = table.x.copy(), np.flatnonzero(new & (classes == 0))[:5]
+    x[far] = away + 0.1 * rng.normal(size=(5, 6))
+
+    def swallow(problem, table, best):
+        true = classes[table.row_numbers[table.y == UNLABELLED]]
+        p_known, p_class = np.where(true < N_KNOWN, 0.95, 0.05), np.full(len(true), 0.9)
+        return Gated(True, p_known < 0.5, np.minimum(true, 3), p_known, p_class, None)
+
+    monkeypatch.setattr(module, "pass_gate", swallow)
+    found = solve(before.winner.problem.config, dataclasses.replace(table, x=x))
+    sure = np.zeros(len(x))
+    sure[new] = found.confidence
+    assert not found.is_new[np.isin(np.flatnonzero(new), far)].any()
+    assert sure[far].max() < 0.05
+    others = new & (classes < N_KNOWN) & ~np.isin(np.arange(len(x)), far)
+    assert np.median(sure[others]) > 0.8
+    later = assign(found.model, away + 0.1 * rng.normal(size=(20, 6)))
+    assert later.confidence.max() < 0.05
+    assert later.unfamiliar.all()
+
+
+@pytest.mark.parametrize(("n_classes", "n_novel"), [(20, 20), (3, 50)])
+def test_as_many_classes_as_were_told(n_classes, n_novel, gaussians, judged_config):
+    """Twenty small classes; and fifty of three, of 120 rows."""
+    table, _ = gaussians([25] * 4, [120 // n_classes] * n_classes, apart=8.0)
+    found = solve(given(judged_config, n_novel), table)
+    assert found.answer.k == n_novel
+    assert set(found.answer.labels) == set(range(n_novel))
+
+
+@pytest.mark.parametrize("n_novel", [None, 1])
+def test_nothing_is_new_unless_it_was_told(n_novel, gaussians, judged_config):
+    table, classes = gaussians([25] * 4, [], spare=25)
+    found = solve(given(judged_config, n_novel, setting="gcd"), table)
+    assert found.answer.k == (n_novel or 0)
+    assert found.is_new.sum() == (n_novel or 0)
+    old = ~found.is_new
+    assert np.mean(found.found[old] == classes[table.y == UNLABELLED][old]) > 0.97
+    if n_novel is None:
+        assert found.judged is None
+        assert found.model.classes == table.classes
+
+
+def test_told_the_number_it_is_no_less_sure(run_of, judged_config):
+    table, _, free = run_of("judge", "ncd")
+    told = solve(given(judged_config, 3), table)
+    np.testing.assert_array_equal(told.found, free.found)
+    assert told.confidence.mean() >= free.confidence.mean()
+    assert told.judged.partition.numbers.argmax() == free.judged.partition.numbers.argmax() == 2
+
+
+def test_a_number_given_to_an_index_is_taken(overlapping, quick):
+    found = solve(given(quick, 3, method="kmeans"), overlapping)
+    assert found.answer.k == 3
+    assert found.refits.estimate is None
+
+
+def test_more_rows_than_the_judge_looks_at_join_what_it_has_seen(run_of, judged_config):
+    table, classes, _ = run_of("judge", "ncd")
+    few = dataclasses.replace(judged_config.k, max_rows=80)
+    found = solve(dataclasses.replace(judged_config, k=few), table)
+    assert found.winner.problem.n_targets == 80
+    assert len(found.found) == 115
+    new = classes[table.y == UNLABELLED] - N_KNOWN
+    assert score(found.answer.labels, new)["acc"] > 0.95
+
+
+def test_of_noise_nothing_is_sure(gaussians, judged_config):
+    table, _ = gaussians([25] * 4, [100])
+    noise = np.random.default_rng(0).normal(size=table.x.shape)
+    found = solve(judged_config, dataclasses.replace(table, x=noise))
+    assert found.known_accuracy < 0.5
+    assert found.confidence.mean() < 0.85
+
+
+def test_with_one_known_class_the_prior_speaks_alone(gaussians, judged_config):
+    table, _ = gaussians([100], [50, 40], seed=1)
+    found = solve(judged_config, table)
+    assert found.evaluation is None
+    assert found.answer.k >= 1
+    assert ((found.confidence > 0) & (found.confidence < 1)).all()
+
+
+def test_known_accuracy_is_that_of_rows_without_their_label(run_of):
+    """Three neighbours vote among classes that are apart; some of each class had no label."""
+    table, _, found = run_of("index", "ncd")
+    config = found.winner.problem.config
+    held = hold_out(table.y, config.search.held_out, config.seed)
+    assert held.sum() >= N_KNOWN
+    left = np.flatnonzero(~held)
+    nearest = left[cdist(found.z[held], found.z[left]).argsort(axis=1)[:, :3]]
+    like = np.array([np.bincount(v + 1).argmax() - 1 for v in table.y[nearest]])
+    assert found.known_accuracy == pytest.approx(np.mean(like == table.y[held]), abs=0.1)
+
+
+def test_known_accuracy_alone_is_lost_where_its_fit_diverges(run_of, monkeypatch):
+    table, _, expected = run_of("judge", "ncd")
+    fit, fits = module.refit_all, iter([False, True])
+
+    def refit(problem, hparams):
+        if next(fits):
+            raise FloatingPointError
+        return fit(problem, hparams)
+
+    monkeypatch.setattr(module, "refit_all", refit)
+    found = solve(expected.winner.problem.config, table)
     assert np.isnan(found.known_accuracy)
-    assert len(found.confidence) == np.sum(overlapping.y == UNLABELLED)
+    np.testing.assert_array_equal(found.found, expected.found)
+    np.testing.assert_array_equal(found.confidence, expected.confidence)
 
 
 def test_the_same_again_and_another_seed(solved, overlapping, quick):
     config = dataclasses.replace(quick, method="rca")
     again, found = solve(config, overlapping), solved("rca")
-    np.testing.assert_array_equal(again.answer.labels, found.answer.labels)
+    np.testing.assert_array_equal(again.found, found.found)
     np.testing.assert_array_equal(again.confidence, found.confidence)
     assert again.winner.found.trials == found.winner.found.trials
     other = solve(dataclasses.replace(config, seed=1), overlapping)
     assert other.winner.found.trials != found.winner.found.trials
 
 
-def test_a_given_number_is_taken(overlapping, quick):
-    given = dataclasses.replace(quick, method="kmeans", k=dataclasses.replace(quick.k, n_novel=3))
-    found = solve(given, overlapping)
-    assert found.answer.k == 3
-    assert found.refits.estimate is None
+def test_hidden_rows_are_right_where_their_own_answer_is(solved, overlapping):
+    """Every fold matched by SciPy: of the classes it hides and those that it found."""
+    evaluation = solved("rca").evaluation
+    assert 0.4 < evaluation.right.mean() < 1
+    y = overlapping.y[overlapping.y != UNLABELLED]
+    for f, n_hidden in enumerate(evaluation.n_hidden):
+        here = evaluation.fold == f
+        hidden = np.unique(evaluation.y[here])
+        assert len(hidden) == n_hidden
+        assert here.sum() == np.isin(y, hidden).sum()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +316,9 @@ def test_auto_compares_scores_that_nobody_was_chosen_for(
     assert found.winner.problem.config.method == found.model.method == winner
 
 
-def test_phases_are_told_and_searches_kept_where_they_are_wanted(overlapping, quick, tmp_path):
+def test_phases_are_told_and_searches_kept_where_they_are_wanted(
+    overlapping, quick, solved, tmp_path
+):
     said = []
 
     class Listener(Reporter):
@@ -173,21 +327,72 @@ def test_phases_are_told_and_searches_kept_where_they_are_wanted(overlapping, qu
             return super().phase(name, detail, total)
 
     config = dataclasses.replace(quick, method="auto", methods="kmeans, rca")
-    problems = prepare_methods(config, overlapping, None)
     found = solve_problems(
-        problems,
+        prepare_methods(config, overlapping, None),
         overlapping,
         Listener(),
         lambda method: own_journal(tmp_path / f"{method}.journal"),
     )
-    assert said == ["tune", "tune", "refit", "discover", "evaluate"]
+    assert said == ["tune", "tune", "learn", "refit", "discover", "evaluate"]
     assert {path.name for path in tmp_path.glob("*.journal")} == {"kmeans.journal", "rca.journal"}
-    alone = [solve(dataclasses.replace(quick, method=m), overlapping) for m in ("kmeans", "rca")]
-    for together, single in zip(found.tuned, alone, strict=True):
-        assert together.found.trials == single.winner.found.trials
+    assert {len(each.found.trials) for each in found.tuned} == {1, 2}
 
 
 def test_nothing_to_discover_is_the_users_mistake(overlapping, quick):
     labelled = dataclasses.replace(overlapping, y=np.arange(180, dtype=np.int32) % 4)
     with pytest.raises(UserError, match="no unlabelled row"):
         solve(quick, labelled)
+
+
+@pytest.mark.parametrize("n_known", [1, 2, 6])
+def test_untuned_fits_of_any_number_of_known_classes(n_known, blobs, quick):
+    """With fewer classes than could be hidden, and without an unlabelled row."""
+    x, classes = blobs([30] * 6, 4)
+    y = np.where(classes < n_known, classes, UNLABELLED).astype(np.int32)
+    table = Table("blobs", x, y, tuple("abcd"), tuple("uvwxyz"[:n_known]))
+    found = fit_untuned(given(quick, 6 - n_known or None, method="kmeans"), table)
+    assert found.answer.k == 6 - n_known
+    assert found.evaluation is None
+    assert found.model.classes[:n_known] == table.classes
+    assert adjusted_rand_score(assign(found.model, x).labels, classes) == 1
+
+
+def test_what_an_untuned_fit_takes_and_refuses(overlapping, quick):
+    pbn = dataclasses.replace(quick, method="pbn", hparams={"w": 0.25})
+    found = fit_untuned(pbn, overlapping)
+    assert found.model.hparams == middle(METHODS["pbn"].space(4)) | {"w": 0.25}
+    with pytest.raises(UserError, match="not a hyperparameter of kmeans"):
+        fit_untuned(dataclasses.replace(quick, method="kmeans", hparams={"lr": 1.0}), overlapping)
+    with pytest.raises((FloatingPointError, UserError)):
+        fit_untuned(dataclasses.replace(pbn, hparams={"lr": 1e12}), overlapping)
+
+
+def test_a_run_is_few_large_programs(gaussians, judged_config):
+    """Folds, new rows and rows without their label share theirs."""
+    table, _ = gaussians([30] * 4, [40, 40], spare=5, seed=4)
+    table = dataclasses.replace(
+        table, x=np.column_stack([table.x, table.x[:, 0]]), columns=tuple("tuvwxyz")
+    )
+    durations = {}
+
+    def listen(event, duration, fun_name="", **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            durations.setdefault(fun_name, []).append(duration)
+
+    jax.config.update("jax_enable_compilation_cache", False)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        solve(dataclasses.replace(judged_config, setting="gcd"), table)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+        jax.config.update("jax_enable_compilation_cache", True)
+    # By name, as wall times say little where two threads compile at once. Other tests may have left
+    # those that do not depend on the number of columns.
+    defined = re.findall(r"def (\w+)\(", "".join(map(Path.read_text, PACKAGE.rglob("*.py"))))
+    ours = {name: len(durations.get(f"jit({name})", ())) for name in set(defined)}
+    assert ours["refit"] == ours["_see"] == 1
+    assert max(ours.values()) == 1
+    assert "jit(<lambda>)" not in durations
+    assert {name for name, times in ours.items() if times} <= {
+        *("refit", "make_scene", "judge", "apply", "_see"),
+    }
