@@ -17,7 +17,7 @@ from ncd_jax.judge.prior import read_prior
 from ncd_jax.judge.scene import MAX_MICRO, Rows, make_scene
 from ncd_jax.judge.verdict import WORST, judge_by_prior
 from ncd_jax.tuning.devices import devices_for, in_shares
-from ncd_jax.tuning.train import Training, train
+from ncd_jax.tuning.train import Task, train
 from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "measure",
     "one_run",
     "run_pairs",
-    "training_of",
+    "task_of",
 ]
 
 
@@ -90,18 +90,18 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
         hparams: of one candidate.
         protocol: static facts.
     """
-    state, info = train(**training_of(method, sweep, hparams, protocol)._asdict())
+    state, info = train(**task_of(method, sweep, hparams, protocol)._asdict())
     return measure(method, sweep, state, info["loss"], protocol)
 
 
-def training_of(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protocol) -> Training:
+def task_of(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protocol) -> Task:
     """The training of `one_run`."""
     key = jax.random.split(sweep.keys, 3)[0]
-    data, goal = _task_of(sweep)
-    return Training(key, method, data, goal, hparams, protocol.epochs, protocol.batch_size)
+    data, goal = _given(sweep)
+    return Task(key, method, data, goal, hparams, protocol.epochs, protocol.batch_size)
 
 
-def _task_of(sweep: SweepData) -> tuple[NCDData, Goal]:
+def _given(sweep: SweepData) -> tuple[NCDData, Goal]:
     """What a method is given, for a sweep of one fold and one number."""
     fold = sweep.folds
     return NCDData(sweep.x, fold.y), Goal(fold.hidden_rows, fold.hidden_mask, sweep.ks)
@@ -140,7 +140,7 @@ def measure(
         k, n_labels = jnp.max(jnp.where(fold.hidden_mask, labels, 0)) + 1, MAX_MICRO
     else:
         if protocol.k_search is not None:
-            k = estimate_k(key_index, represent, *_task_of(sweep), z, protocol.k_search).k
+            k = estimate_k(key_index, represent, *_given(sweep), z, protocol.k_search).k
         labels = method.cluster(key_cluster, state, z, k, fold.hidden_mask).labels
         log_loss, n_labels = jnp.full((), jnp.nan), method.max_clusters
     n_slots = max(n_labels, protocol.n_hidden)

@@ -26,12 +26,12 @@ from ncd_jax.tuning.cross_validation import (
     alone,
     by_candidate,
     measure,
-    training_of,
+    task_of,
 )
 from ncd_jax.tuning.devices import devices_for, in_shares, on_devices, permute
 from ncd_jax.tuning.processes import gather
 from ncd_jax.tuning.proposals import worth
-from ncd_jax.tuning.train import Training, begin, go_on, last_stage
+from ncd_jax.tuning.train import Task, begin, go_on, last_stage
 from ncd_jax.types import Array, Method, PyTree, RunResult
 
 __all__ = ["Climb", "Rung", "compile_rungs", "plan_rungs", "what_varies"]
@@ -158,9 +158,9 @@ def what_varies(
     def trained(data: SweepData, hparams: PyTree, pairs: Array) -> list[Array]:
         def one(pair: Array) -> list[Array]:
             run, candidate = _of_pair(data, hparams, pair, data.keys[0])
-            training = training_of(method, run, candidate, protocol)
+            task = task_of(method, run, candidate, protocol)
             span = last_stage(method, protocol.epochs), protocol.epochs
-            leaves, tree = jax.tree.flatten(go_on(training, begin(training), span))
+            leaves, tree = jax.tree.flatten(go_on(task, begin(task), span))
             structure.append(tree)
             varies.append((False,) * len(leaves))  # where not even one does, nobody asks
             return look(leaves)
@@ -236,12 +236,12 @@ class _Static(NamedTuple):
         leaves = [next(mine) if varies else next(others) for varies in flags]
         return jax.tree.unflatten(tree, leaves)
 
-    def training(
+    def task(
         self, data: SweepData, hparams: PyTree, pair: Array, key: Array
-    ) -> tuple[SweepData, Training]:
+    ) -> tuple[SweepData, Task]:
         """That of a candidate and a fold, `i32[2]`, from one seed, and the sweep of it alone."""
         run, candidate = _of_pair(data, hparams, pair, key)
-        return run, training_of(self.method, run, candidate, self.protocol)
+        return run, task_of(self.method, run, candidate, self.protocol)
 
 
 class _Begun(NamedTuple):
@@ -262,7 +262,7 @@ def _start(data: SweepData, hparams: PyTree, pairs: Array, how: _Static) -> _Beg
     def share(pairs: Array) -> _Begun:
         def of_seed(key: Array) -> list[Array]:
             def one(pair: Array) -> list[Array]:
-                return jax.tree.leaves(begin(how.training(data, hparams, pair, key)[1]))
+                return jax.tree.leaves(begin(how.task(data, hparams, pair, key)[1]))
 
             return jax.lax.map(one, pairs, batch_size=how.slots.lanes)
 
@@ -298,8 +298,8 @@ def _climb(
             key, own, shared = inputs
 
             def one(pair: Array, own: list[Array]) -> Any:
-                run, training = how.training(data, hparams, pair, key)
-                begun = go_on(training, how.together(own, shared), (span[0], span[1]))
+                run, task = how.task(data, hparams, pair, key)
+                begun = go_on(task, how.together(own, shared), (span[0], span[1]))
                 found = measure(how.method, run, *begun, how.protocol)
                 return *how.apart(jax.tree.leaves(begun)), found
 

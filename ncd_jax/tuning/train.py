@@ -10,10 +10,10 @@ import numpy as np
 
 from ncd_jax.types import Array, Batch, Goal, Method, NCDData, PyTree, Stage
 
-__all__ = ["Training", "begin", "epoch_order", "go_on", "last_stage", "most_wanted", "train"]
+__all__ = ["Task", "begin", "epoch_order", "go_on", "last_stage", "most_wanted", "train"]
 
 
-class Training(NamedTuple):
+class Task(NamedTuple):
     """All that decides a training.
 
     The order of rows and the noise depend on `key` alone. Under `vmap` over candidates and
@@ -75,14 +75,14 @@ def train(
 ) -> tuple[PyTree, dict[str, Array]]:
     """Trains a method on all rows of `data`, or fits it where it needs no training.
 
-    Arguments are as those of `Training`.
+    Arguments are as those of `Task`.
 
     Returns:
         The last state, and the method's info as `f32[epochs]`, means over the steps: what
         all its stages report, `loss` at least. Without training it is one loss of 0: sweeps
         cannot stack what has no size.
     """
-    training = Training(key, method, data, goal, hparams, epochs, batch_size)
+    task = Task(key, method, data, goal, hparams, epochs, batch_size)
     state = method.init(jax.random.split(key, 3)[0], data, goal, hparams)
     if not method.stages:
         return state, {"loss": jnp.zeros(1)}
@@ -90,40 +90,40 @@ def train(
     infos = []
     ends = _ends(method, epochs)
     for stage, first, end in zip(method.stages, [0, *ends], ends, strict=False):
-        epoch = _epoch(training, stage)
+        epoch = _epoch(task, stage)
         state, info = jax.lax.scan(epoch, stage.enter(state), jnp.arange(first, end))
         infos.append(info)
     shared = set.intersection(*(set(info) for info in infos))
     return state, {name: jnp.concatenate([info[name] for info in infos]) for name in shared}
 
 
-def begin(training: Training) -> tuple[PyTree, Array]:
+def begin(task: Task) -> tuple[PyTree, Array]:
     """`train` as far as its last stage, to `go_on` from.
 
     Returns:
         The state with which the last stage begins, and the losses `f32[epochs]` until then, with
         zeros for epochs to come.
     """
-    *earlier, last = training.method.stages
-    method = training.method._replace(stages=tuple(earlier))
-    state, info = train(**training._replace(method=method)._asdict())
-    loss = jnp.zeros(training.epochs)
+    *earlier, last = task.method.stages
+    method = task.method._replace(stages=tuple(earlier))
+    state, info = train(**task._replace(method=method)._asdict())
+    loss = jnp.zeros(task.epochs)
     if earlier:
         loss = loss.at[: len(info["loss"])].set(info["loss"])
     return last.enter(state), loss
 
 
 def go_on(
-    training: Training, begun: tuple[PyTree, Array], span: tuple[Array | int, Array | int]
+    task: Task, begun: tuple[PyTree, Array], span: tuple[Array | int, Array | int]
 ) -> tuple[PyTree, Array]:
     """More epochs of the last stage: as many as one likes at a time, `train` has them at once.
 
     Args:
-        training: that of `begin`.
+        task: that of `begin`.
         begun: what `begin` or this function returned.
         span: the first of these epochs and the first that is none of them; may be traced.
     """
-    epoch = _epoch(training, training.method.stages[-1])
+    epoch = _epoch(task, task.method.stages[-1])
 
     def one(i: Array, so_far: tuple[PyTree, Array]) -> tuple[PyTree, Array]:
         state, info = epoch(so_far[0], i)
@@ -142,16 +142,14 @@ def _ends(method: Method, epochs: int) -> np.ndarray:
     return np.rint(np.cumsum([stage.share for stage in method.stages]) * epochs).astype(int)
 
 
-def _epoch(
-    training: Training, stage: Stage
-) -> Callable[[PyTree, Array], tuple[PyTree, dict[str, Array]]]:
+def _epoch(task: Task, stage: Stage) -> Callable[[PyTree, Array], tuple[PyTree, dict[str, Array]]]:
     """The function from a state and the number of an epoch to the next state and its info."""
-    data, goal = training.data, training.goal
-    _, key_order, key_step = jax.random.split(training.key, 3)
+    data, goal = task.data, task.goal
+    _, key_order, key_step = jax.random.split(task.key, 3)
     wanted = jnp.zeros(len(data.x), bool).at[goal.rows].max(goal.mask)
 
     def epoch(state: PyTree, i: Array) -> tuple[PyTree, dict[str, Array]]:
-        order = epoch_order(jax.random.fold_in(key_order, i), len(data.x), training.batch_size)
+        order = epoch_order(jax.random.fold_in(key_order, i), len(data.x), task.batch_size)
         keys = jax.random.split(jax.random.fold_in(key_step, i), len(order))
 
         def one(state: PyTree, inputs: tuple[Array, Array]) -> tuple[PyTree, dict[str, Array]]:
@@ -159,7 +157,7 @@ def _epoch(
             most = most_wanted(len(goal.rows), len(data.x), len(rows))
             (places,) = jnp.nonzero(wanted[rows], size=most, fill_value=0)
             batch = Batch(data.x[rows], data.y[rows], wanted[rows], places)
-            return stage.step(key, state, batch, training.hparams)
+            return stage.step(key, state, batch, task.hparams)
 
         state, info = jax.lax.scan(one, state, (keys, order))
         return state, jax.tree.map(jnp.mean, info)

@@ -27,6 +27,7 @@ def table():
     return (centres[classes] + rng.normal(size=(len(classes), D))).astype(np.float32), classes
 
 
+@functools.cache
 def make(name, variant):
     info = {"k-means": plain.INFO, "NCD k-means": ncd.INFO}[name]
     assert info.title == name
@@ -49,12 +50,17 @@ def discover(method, data, goal):
     return state, z, method.cluster(KEY, state._replace(opt=None), z, goal.k, goal.mask)
 
 
+@functools.cache
+def program(name, variant):
+    return jax.jit(functools.partial(discover, make(name, variant)))
+
+
 @pytest.mark.parametrize(("name", "variant"), NAMES)
 def test_clusters_are_those_of_the_algorithm(name, variant, table):
     """With the means of the classes that are labelled in this fold."""
     x, classes = table
     data, goal = fold(table)
-    _, z, clusters = jax.jit(functools.partial(discover, make(name, variant)))(data, goal)
+    _, z, clusters = program(name, variant)(data, goal)
     np.testing.assert_array_equal(z, x[goal.rows])
     options = {"max_clusters": K, "mask": goal.mask, "restarts": 3}
     if name == "k-means":
@@ -76,7 +82,7 @@ def test_clusters_are_those_of_the_algorithm(name, variant, table):
 def test_new_rows_join_the_nearest_cluster_in_use(name, variant, table):
     data, goal = fold(table)
     method = make(name, variant)
-    state, z, clusters = jax.jit(functools.partial(discover, method))(data, goal)
+    state, z, clusters = program(name, variant)(data, goal)
     active = jnp.arange(K) < goal.k
     np.testing.assert_array_equal(
         method.assign(state, z, clusters.centroids, active), clusters.labels

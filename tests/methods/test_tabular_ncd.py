@@ -141,10 +141,10 @@ def test_nothing_is_learnt_from_rows_that_are_held_out(state):
     after, info = STEP(KEY, state, batch, hparams)
     assert info["loss"] == 0 < info["steady_classes"]
     # The first moment decays by 0.9 where there is no gradient.
-    before = state.opt.adamw[0].mu
+    before = state.opt.moments[0].mu
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, 0.9 * b, rtol=1e-5),
-        after.opt.adamw[0].mu,
+        after.opt.moments[0].mu,
         before,
     )
     wanted = batch._replace(wanted=jnp.ones(N, bool))
