@@ -20,10 +20,10 @@ from ncd_jax.read.dtypes import to_frame
 from ncd_jax.read.false_rows import without_false_rows
 from ncd_jax.read.files import read_raw
 from ncd_jax.read.labels import read_labels
-from ncd_jax.read.leakage import tell_tales
 from ncd_jax.read.names import Mistakes, checked_names, find_names
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable, is_empty
+from ncd_jax.read.useless import tell_tales
 from ncd_jax.read.vectors import source_of, split_vectors
 
 __all__ = [
@@ -194,7 +194,12 @@ def read_numeric_rows(
         UserError: the file cannot be read, lacks columns, or has cells in them that are no numbers.
     """
     options = options or ReadOptions()
-    raw = _load(source, _needed(columns, options.copied), options)
+
+    def choose(names: Sequence[str]) -> list[str]:
+        find_names([*columns, *options.copied], names)
+        return [*columns, *options.copied]
+
+    raw = _load(source, choose, options)
     x = np.empty((len(raw.frame), len(columns)))
 
     def fill(i: int, name: str) -> None:
@@ -212,14 +217,6 @@ def read_numeric_rows(
     except UserError as error:
         raise _located(source, error) from None
     return NewRows(x, raw.frame[options.copied], raw.numbers)
-
-
-def _needed(columns: Sequence[str], copied: Sequence[str]) -> Choose:
-    def choose(names: Sequence[str]) -> list[str]:
-        find_names([*columns, *copied], names)
-        return [*columns, *copied]
-
-    return choose
 
 
 def _load(source: Path | Any, choose: Choose, options: ReadOptions) -> RawTable:

@@ -25,9 +25,8 @@ from ncd_jax.read.date_words import day_order
 from ncd_jax.read.gaps import MARKS, sentinels
 from ncd_jax.read.locales import Locale, decide_locale
 from ncd_jax.read.names import gathered, show
-from ncd_jax.read.number_words import evidence
+from ncd_jax.read.number_words import PlainNumbers, evidence, plain_numbers
 from ncd_jax.read.options import ReadOptions
-from ncd_jax.read.plain_numbers import PlainNumbers, plain_numbers
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.readings import blamed, found_in, used_as
 from ncd_jax.read.recognise import Form, as_dates, as_numbers, as_words, recognise

@@ -17,8 +17,7 @@ from pandas.api import types
 from ncd_jax.errors import UserError
 from ncd_jax.read.gaps import MARKS, is_gap
 from ncd_jax.read.names import is_index_name
-from ncd_jax.read.number_words import evidence, numbers_of
-from ncd_jax.read.plain_numbers import plain_numbers
+from ncd_jax.read.number_words import evidence, numbers_of, plain_numbers
 from ncd_jax.read.raw import RawTable, is_empty
 from ncd_jax.read.units import is_unit
 from ncd_jax.read.words import as_text, words_of

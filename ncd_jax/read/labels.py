@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ _MANY, _ROWS_EACH = 20, 1.5
 """So many classes with fewer rows each are none."""
 
 
-class Labels:
+class Labels(NamedTuple):
     """The known classes, and which row is of which.
 
     Attributes:
@@ -32,13 +32,10 @@ class Labels:
         notes: for people.
     """
 
-    def __init__(
-        self, classes: tuple[str, ...], y: np.ndarray, reading: Reading, notes: list[str]
-    ) -> None:
-        self.classes = classes
-        self.y = y
-        self.reading = reading
-        self.notes = notes
+    classes: tuple[str, ...]
+    y: np.ndarray
+    reading: Reading
+    notes: list[str]
 
 
 def read_labels(cells: pd.Series, label: str, unlabelled: Any = None) -> Labels:

@@ -18,9 +18,8 @@ from ncd_jax.read.date_words import clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import is_gap, is_lone_mark
 from ncd_jax.read.locales import Locale, column_decimal
 from ncd_jax.read.number_words import evidence, numbers_of
-from ncd_jax.read.truth_words import truth_levels
 from ncd_jax.read.units import is_currency, ratio
-from ncd_jax.read.words import Words
+from ncd_jax.read.words import Words, truth_levels
 
 __all__ = ["FEW", "Form", "as_dates", "as_numbers", "as_words", "recognise"]
 

@@ -1,4 +1,4 @@
-"""The cells of a column as words, whatever they are stored as.
+"""The cells of a column as words, whatever they are stored as; yes and no in several languages.
 
 Text is looked at once for each different cell, not once for each row.
 """
@@ -6,6 +6,7 @@ Text is looked at once for each different cell, not once for each row.
 import datetime
 import decimal
 import re
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -15,10 +16,31 @@ import pandas as pd
 from ncd_jax.errors import UserError
 from ncd_jax.read.names import show
 
-__all__ = ["Words", "as_text", "level_key", "merged", "words_of"]
+__all__ = ["Words", "as_text", "level_key", "merged", "truth_levels", "truth_of", "words_of"]
 
 _FRACTION = re.compile(r"([+-]?\d+)\.0+", re.A)
 _HAS_DIGIT = re.compile(r"\d")
+
+_TRUTHS = (
+    ("no", "yes"),
+    ("n", "y"),
+    ("false", "true"),
+    ("f", "t"),
+    ("nein", "ja"),
+    ("n", "j"),
+    ("non", "oui"),
+    ("n", "o"),
+    ("no", "si"),
+    ("no", "sí"),
+    ("não", "sim"),
+    ("nee", "ja"),
+    ("nej", "ja"),
+    ("off", "on"),
+    ("falsch", "wahr"),
+    ("faux", "vrai"),
+)
+_LETTERS = {word for levels in _TRUTHS for word in levels if len(word) == 1}
+_BOTH_WAYS = {**{no: 0 for no, _ in _TRUTHS}, **{yes: 1 for _, yes in _TRUTHS}, "0": 0, "1": 1}
 
 
 class Words(NamedTuple):
@@ -125,6 +147,24 @@ def merged(words: Words) -> Words:
     position = {key: i for i, key in enumerate(order)}
     new = np.array([*(position[key] for key in keys), -1], np.int64)
     return Words(new[words.codes], [words.words[best[key]] for key in order])
+
+
+def truth_of(word: str) -> int | None:
+    """1 or 0 where a word means yes or no, in whatever language, or none."""
+    return _BOTH_WAYS.get(word.casefold())
+
+
+def truth_levels(words: Sequence[str]) -> tuple[str, ...]:
+    """How no and yes are called where words say nothing else, or nothing."""
+    folded = {word.casefold() for word in words}
+    for levels in _TRUTHS:
+        if folded == set(levels) or (folded in ({"true"}, {"false"}) and folded <= set(levels)):
+            return levels
+    # Several spellings of both: `yes`, `Y`, `no`. One letter for each may be anything.
+    if len(folded) < 3 or not folded <= _BOTH_WAYS.keys() - {"0", "1"} or folded <= _LETTERS:
+        return ()
+    sides = [[w for w in sorted(folded, key=len) if _BOTH_WAYS[w] == side] for side in (0, 1)]
+    return (sides[0][-1], sides[1][-1]) if all(sides) else ()
 
 
 def _is_none(value: Any) -> bool:
