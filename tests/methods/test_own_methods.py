@@ -193,7 +193,7 @@ def test_names_are_taken_once():
 @pytest.mark.parametrize(
     ("line", "instead", "message"),
     [
-        ("apart**2", "apart @ apart", r"init fails for 4 columns and 3 classes.*mine.py line \d+"),
+        ("apart**2", "apart @ apart", r"init fails for 4 columns and 3 known classes.*mine.py line \d+"),
         ("means * scale[None, :], present, ())", "means, present)", "init fails"),
         ("x * state.scale[None, :]", "x[:, 0]", "represent fails .*it gives .*not float32"),
         (
