@@ -282,8 +282,6 @@ def _trace(
         z = jax.eval_shape(method.represent, state, x)
         width = spec.latent_width if info.width else (z.shape or (0,))[-1]
         want_like(z, n, width)
-    with part("known_logits"):
-        want_like(jax.eval_shape(method.known_logits, state, x), n, spec.n_known)
     with part("cluster"):
         found = jax.eval_shape(method.cluster, key, state, z, k, some)
         _want(isinstance(found, Clusters), "it gives no ncd_jax.types.Clusters")

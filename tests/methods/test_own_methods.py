@@ -193,8 +193,12 @@ def test_names_are_taken_once():
 @pytest.mark.parametrize(
     ("line", "instead", "message"),
     [
-        ("apart**2", "apart @ apart", r"init fails for 4 columns and 3 known classes.*mine.py line \d+"),
-        ("means * scale[None, :], present, ())", "means, present)", "init fails"),
+        (
+            "apart**2",
+            "apart @ apart",
+            r"init fails for 4 columns and 3 known.*mine.py line \d+",
+        ),
+        ("hparams.shrinkage), ())", "hparams.shrinkage))", "init fails"),
         ("x * state.scale[None, :]", "x[:, 0]", "represent fails .*it gives .*not float32"),
         (
             "        return parts.mean_logits",
@@ -221,7 +225,7 @@ def test_what_is_computed_is_what_was_registered():
     ncd_jax.register(info)
     method = METHODS["mine"].make(SPEC)
     x = jnp.ones((2, 4))
-    state = info.state(jnp.arange(4.0), jnp.zeros((3, 4)), jnp.ones(3, bool), None)
+    state = info.state(jnp.arange(4.0), None)
     np.testing.assert_array_equal(method.represent(state, x), np.arange(4.0) * np.ones((2, 4)))
 
 
