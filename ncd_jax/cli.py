@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +125,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console without the sign is no reason to fail
             stream.reconfigure(errors="backslashreplace")
+    if {"-h", "-help", "--help"} & set(argv):
+        from ncd_jax.usage import usage
+
+        with suppress(UserError):  # help is there even where a plugin is broken
+            load_plugins(argv[1:])
+        texts = {name: (mode.__doc__ or "").strip() for name, mode in _MODES.items()}
+        _print_all(usage(program, texts))
+        return 0
     if "--version" in argv:
         print(ncd_jax.__version__)
         return 0
     from ncd_jax.multihost import fail_alone, leave
 
     try:
-        status, message, in_step = _outcome([program, *argv[1:]])
+        status, message, in_step = _outcome(argv)
     except Exception:  # a fault of the program; who waits for this process shall not
         fail_alone()
         raise
@@ -169,13 +178,6 @@ def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
 
 
 def _run(argv: Sequence[str]) -> None:
-    if {"-h", "-help", "--help"} & set(argv):
-        from ncd_jax.usage import usage
-
-        load_plugins(argv[1:])
-        texts = {name: (mode.__doc__ or "").strip() for name, mode in _MODES.items()}
-        _print_all(usage(argv[0], texts))
-        return
     # Warnings of libraries, and backends that are not installed, are nobody's concern here.
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.WARNING)

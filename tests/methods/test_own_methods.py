@@ -17,7 +17,7 @@ import ncd_jax
 from ncd_jax import NovelClassDiscovery
 from ncd_jax.config import default_config, parse
 from ncd_jax.data.datasets import DATASETS, load_dataset
-from ncd_jax.discovery.hyperparameters import make_method
+from ncd_jax.discovery.problem import make_method
 from ncd_jax.errors import UserError
 from ncd_jax.flags import read_flags
 from ncd_jax.methods import METHODS, Spec, load_plugin
@@ -193,9 +193,14 @@ def test_names_are_taken_once():
 @pytest.mark.parametrize(
     ("line", "instead", "message"),
     [
-        ("apart**2", "apart @ apart", r"init fails for 4 columns and 3 classes.*mine.py line \d+"),
-        ("State(scale, ())", "State()", "init fails"),
+        (
+            "apart**2",
+            "apart @ apart",
+            r"init fails for 4 columns and 3 known.*mine.py line \d+",
+        ),
+        ("hparams.shrinkage), ())", "hparams.shrinkage))", "init fails"),
         ("x * state.scale[None, :]", "x[:, 0]", "represent fails .*it gives .*not float32"),
+        ("cluster_by_kmeans(spec)", "lambda *_: 1", "cluster fails .*no ncd_jax.types.Clusters"),
         ("Method(init, ()", "Method(init, None", "stages fails .*no tuple"),
         ("return Method(", "return (", "it gives .*tuple.*, no ncd_jax.types.Method"),
     ],
