@@ -74,6 +74,7 @@ def load_model(workdir: Workdir) -> Model:
     """
     arrays, facts = read_model(workdir)
     try:
+        names = names_of(workdir) if workdir.has(_NAMES) else facts.get("names", {})
         model = Model(
             method=facts["method"],
             spec=Spec(**facts["spec"] | {"blocks": tuple(map(tuple, facts["spec"]["blocks"]))}),
@@ -82,12 +83,14 @@ def load_model(workdir: Workdir) -> Model:
             encoder=facts["encoder"] and Encoder.from_json(facts["encoder"]),
             scaler=Standardiser.from_arrays(arrays["scaler"]),
             columns=tuple(facts["columns"]),
-            classes=tuple(facts.get("names", {}).get(name, name) for name in facts["classes"]),
+            classes=tuple(names.get(name, name) for name in facts["classes"]),
             **{name: arrays[name] for name in _PLACES},
             calibration=Calibration(**arrays["calibration"]),
             reference=Reference(**arrays["reference"]) if "reference" in arrays else None,
         )
         _check(model)
+    except UserError:
+        raise
     except Exception as error:  # somebody else's data may be wrong in any way
         raise _damaged(workdir) from error
     return model
