@@ -19,8 +19,7 @@ from ncd_jax.errors import UserError
 from ncd_jax.experiment import assign_rows
 from ncd_jax.methods import METHODS
 from ncd_jax.report import latent_map
-from ncd_jax.store.model_files import load_model
-from ncd_jax.store.records import read_model
+from ncd_jax.store.model_files import load_model, read_model
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
 

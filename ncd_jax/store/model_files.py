@@ -87,6 +87,7 @@ def load_model(workdir: Workdir) -> Model:
             " give --plugin=FILE with the file that has it, as the run was given"
         )
     try:
+        names = names_of(workdir) if workdir.has(_NAMES) else facts.get("names", {})
         model = Model(
             method=facts["method"],
             spec=Spec(**facts["spec"] | {"blocks": tuple(map(tuple, facts["spec"]["blocks"]))}),
@@ -97,7 +98,7 @@ def load_model(workdir: Workdir) -> Model:
             encoder=facts["encoder"] and Encoder.from_json(facts["encoder"]),
             scaler=Standardiser.from_arrays(arrays["scaler"]),
             columns=tuple(facts["columns"]),
-            classes=tuple(facts.get("names", {}).get(name, name) for name in facts["classes"]),
+            classes=tuple(names.get(name, name) for name in facts["classes"]),
             means=arrays["means"],
             rows=arrays["rows"],
             places=Places(**arrays["places"]),
@@ -105,6 +106,8 @@ def load_model(workdir: Workdir) -> Model:
             remembered=Remembered(**arrays["remembered"]) if "remembered" in arrays else None,
         )
         _check(model)
+    except UserError:
+        raise
     except Exception as error:  # somebody else's data may be wrong in any way
         raise _damaged(workdir) from error
     return model

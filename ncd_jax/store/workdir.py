@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -26,8 +26,6 @@ _WAIT = 10.0
 """Seconds in which another process will have written its few files."""
 _ONLY_HOW = (".search.lanes", ".search.storage", ".search.grace")
 """Ends of keys that say how to compute and not what: no part of what makes a run this run."""
-
-
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)*|[.,]\d+)(e[+-]?\d+)?\s?%?", re.ASCII | re.IGNORECASE)
 _BREAKS = r"\r\n\x0b\x0c\x85\u2028\u2029"
 _BREAK, _BLANK = f"[{_BREAKS}]", rf"[^\S{_BREAKS}]|[\ufeff\u200b]"
@@ -122,6 +120,7 @@ class Workdir:
             yield replace(self, _group=group)
             self.write_json(_PENDING, group)
         except BaseException:
+            self.path(_PENDING).unlink(missing_ok=True)
             for name in group:
                 self._staged(name).unlink(missing_ok=True)
             raise
@@ -147,7 +146,9 @@ class Workdir:
             UserError: it is missing, or cannot be read.
         """
         try:
-            return self._where(name).read_bytes()
+            with suppress(FileNotFoundError):
+                return self._where(name).read_bytes()
+            return self.path(name).read_bytes()  # it may have come there in this moment
         except FileNotFoundError:
             raise UserError(
                 f"{self.path(name)} does not exist; give the workdir of a run"
@@ -274,10 +275,8 @@ class Workdir:
         if isinstance(error, FileExistsError | NotADirectoryError):
             reason, remedy = "is not a folder", "choose another --workdir"
         elif isinstance(error, Timeout):
-            reason, remedy = (
-                "is in use by another process",
-                "wait for it or choose another --workdir",
-            )
+            reason = "is in use by another process"
+            remedy = "wait for it or choose another --workdir"
         else:
             reason, remedy = f"cannot be written ({error.strerror})", "choose another --workdir"
         raise UserError(f"workdir {self.root} {reason}; {remedy}") from None
@@ -345,7 +344,7 @@ def _locked(path: Path, seconds: float) -> FileLock:
     Raises:
         Timeout: another process holds it for longer.
     """
-    lock = FileLock(path, timeout=0, thread_local=False, is_singleton=True)
+    lock = FileLock(path.absolute(), timeout=0, thread_local=False, is_singleton=True)
     lock.acquire(timeout=seconds)
     return lock
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -43,6 +44,7 @@ def test_metrics(rca, overlapping, quick):
     assert metrics["refit_candidates"][0] == best.number
     assert metrics["known_accuracy"] == rca.known_accuracy
     assert metrics["hidden_class_accuracy"] == np.mean(right)
+    assert metrics["n_answers"] == 0
     assert metrics["hidden_class_k"] == list(rca.evaluation.k)
     sure = rca.evaluation.confidence
     assert metrics["confidence_ranking"] == pytest.approx(roc_auc_score(right, sure))
@@ -50,6 +52,50 @@ def test_metrics(rca, overlapping, quick):
     assert metrics["total_runs"] == quick.search.candidates * quick.search.folds
     assert metrics["diverged_runs"] == 0
     assert "ranking" not in metrics
+
+
+def test_several_and_one_hidden_are_told_apart(rca, overlapping):
+    """Folds that hide one class and folds that hide more, counted by hand."""
+    fold = np.array([0, 0, 0, 1, 1, 1, 1])
+    y = np.array([2, 2, 2, 0, 1, 1, 3])
+    right = np.array([1, 1, 0, 1, 0, 0, 0], bool)
+    evaluation = rca.evaluation._replace(
+        confidence=np.linspace(0.1, 0.9, 7), lone_margin=np.zeros(7), right=right, fold=fold, y=y
+    )
+    found = measure(rca._replace(evaluation=evaluation), overlapping)
+    assert found["hidden_class_accuracy_by"] == {"several": 0.25, "one": pytest.approx(2 / 3)}
+    assert found["hidden_class_accuracy"] == pytest.approx(3 / 7)
+    one = evaluation._replace(y=np.zeros(7, int))
+    found = measure(rca._replace(evaluation=one), overlapping)
+    assert list(found["hidden_class_accuracy_by"]) == ["one"]
+
+
+def test_what_must_be_known_first_is_a_warning(rca, overlapping):
+    assert measure(rca, overlapping)["warnings"] == []
+    (said,) = measure(rca._replace(evaluation=None), overlapping)["warnings"]
+    assert "4 known classes" in said
+    # A table whose novel rows are noise, but for a column that says which class they were put in.
+    labels = rca.labels(4)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(180, 3)), columns=list("abc"))
+    frame["island"] = "x"
+    frame.loc[overlapping.y == UNLABELLED, "island"] = [f"island {label}" for label in labels]
+    table = dataclasses.replace(overlapping, frame=frame)
+    (said,) = measure(rca, table)["warnings"]
+    assert "'island'" in said
+    assert said.endswith("--drop=island")
+
+
+def test_a_given_number_has_no_probability(overlapping, quick):
+    config = dataclasses.replace(quick, method="rca", k=dataclasses.replace(quick.k, index="judge"))
+    asked = measure(solve(config, overlapping), overlapping)
+    assert sum(asked["n_novel_probability"].values()) == pytest.approx(1, abs=0.01)
+    told = dataclasses.replace(config, k=dataclasses.replace(config.k, n_novel=2))
+    found = solve(told, overlapping)
+    metrics = measure(found, overlapping)
+    assert metrics["n_novel_probability"] == {}
+    metrics["seconds"] = {}
+    assert find(found, overlapping, None, {}, metrics).number.is_given
 
 
 def test_the_headline_of_a_method_that_is_tuned_on_known_classes(solved, overlapping):

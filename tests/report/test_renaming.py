@@ -4,6 +4,9 @@ import csv
 import dataclasses
 import io
 import json
+import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +17,12 @@ from rich.console import Console
 from ncd_jax import experiment
 from ncd_jax.errors import UserError
 from ncd_jax.experiment import assign_rows
+from ncd_jax.report.comparison import compare_runs
 from ncd_jax.report.console import summary
 from ncd_jax.report.page import render_report
 from ncd_jax.report.renaming import rename_classes, rename_page
-from ncd_jax.store.model_files import load_model
+from ncd_jax.store.model_files import load_model, names_of
+from ncd_jax.store.records import read_assignments, read_metrics
 from ncd_jax.store.workdir import Workdir
 
 
@@ -103,6 +108,102 @@ def test_wrong_names_change_nothing(run, names, said):
         rename_classes(run, names)
     assert "\n" not in str(error.value)
     assert files(run) == before
+
+
+def states(workdir):
+    """What every reader of the folder sees of the names, together."""
+    labels = {line[1] for line in read_assignments(workdir)[1]}
+    page = squeeze(Page(workdir.read_text("report.html")).text)
+    return (
+        frozenset(names_of(workdir).values()),
+        frozenset(read_metrics(workdir).get("names", {}).values()),
+        frozenset(name for name in load_model(workdir).classes if name.startswith("Ex")),
+        frozenset(labels & {"Ex1", "Ex2"}),
+        frozenset(name for name in ("Ex1", "Ex2") if f"{name}: " in page),
+    )
+
+
+def test_a_rename_that_is_killed_is_done_or_undone(run, tmp_path, monkeypatch):
+    """At every write: the same name everywhere, and the same command goes on."""
+    replace, called = os.replace, 0
+
+    def kill(source, target):
+        nonlocal called
+        called += 1
+        if called == last:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    seen = []
+    for last in range(1, 30):
+        workdir = Workdir(tmp_path / str(last))
+        shutil.copytree(run.root, workdir.root)
+        rename_classes(workdir, ["novel_0=Ex1"])
+        called = 0
+        monkeypatch.setattr(os, "replace", kill)
+        with suppress(KeyboardInterrupt):
+            rename_classes(workdir, ["Ex1=Ex2"])
+        monkeypatch.setattr(os, "replace", replace)
+        seen.append(states(workdir))
+        assert len(set(seen[-1])) == 1, seen[-1]
+        with suppress(UserError):  # where it was done there is no Ex1 any more
+            rename_classes(workdir, ["Ex1=Ex2"])
+        assert set(states(workdir)) == {frozenset({"Ex2"})}
+        assert "Ex1" not in workdir.path("assignments.csv").read_text()
+        assert not list(workdir.root.rglob("*.staged"))
+        if called < last:
+            break
+    assert len(seen) > 8
+    assert {next(iter(state)) for state in seen} == {frozenset({"Ex1"}), frozenset({"Ex2"})}
+
+
+def said_by(act, workdir):
+    try:
+        act(workdir)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def damages(rng, data):
+    """Bytes that were a file once: cut, overwritten, of something else."""
+    yield b""
+    yield data[: len(data) // 2]
+    yield data[:-3] + b"\0\0\0"
+    yield rng.bytes(200)
+    yield from (b"[]", b"3", b'"x"', b"{}", b"null", b"[" * 3000, b"a,b\n1,2\n", b'{"run": 1}')
+
+
+def test_damaged_folders_are_told_in_one_line(run, overlapping, tmp_path):
+    """Every file of a run, damaged in every way, before everything that reads a run."""
+    rng, rows = np.random.default_rng(0), tmp_path / "new.csv"
+    np.savetxt(rows, overlapping.x[:5], delimiter=",", header="a,b,c,d", comments="")
+    whole = Workdir(tmp_path / "whole")
+    shutil.copytree(run.root, whole.root)
+    rename_classes(whole, ["novel_0=Export"])
+    names = ["config.json", "metrics.json", "assignments.csv", "names.json", "report.html"]
+    told = 0
+
+    def rename(workdir):
+        rename_classes(workdir, ["Export=Trial"])
+
+    def compare(workdir):
+        compare_runs(workdir.root, whole.root)
+
+    for name in [*names, "model/model.json", "model/arrays.npz", ".pending.json"]:
+        data = whole.path(name).read_bytes() if whole.has(name) else b"[]"
+        for i, damage in enumerate(damages(rng, data)):
+            workdir = Workdir(tmp_path / f"{name.replace('/', '_')}{i}")
+            shutil.copytree(whole.root, workdir.root)
+            workdir.path(name).write_bytes(damage)
+            for act in (rename, compare, load_model, read_metrics):
+                if message := said_by(act, workdir):
+                    told += 1
+                    assert "\n" not in message
+                    assert str(workdir.root) in message or message.startswith("--names")
+            shutil.rmtree(workdir.root)
+    assert told > 150
+    assert assign_rows(whole, rows).sizes
 
 
 def test_an_unfinished_run_has_no_classes_to_name(tmp_path: Path):
