@@ -1,7 +1,7 @@
 """Tables of columns of any kind as one matrix, and the record of how, stored without pickle."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.data.column_codes import Block, NumberCode, WordCode
+from ncd_jax.data.groups import GroupCentres
 from ncd_jax.read.cells import Where, by_row
 from ncd_jax.read.columns import Column
 from ncd_jax.read.names import Mistakes, find_name
+from ncd_jax.read.words import as_text
 
 __all__ = ["Encoder"]
 
@@ -22,9 +24,11 @@ class Encoder:
 
     Attributes:
         codes: how each column is encoded.
+        centres: within which groups numbers are centred; none where they are not.
     """
 
     codes: tuple[NumberCode | WordCode, ...]
+    centres: GroupCentres | None = None
 
     @classmethod
     def fit(cls, frame: pd.DataFrame, columns: Sequence[Column]) -> "Encoder":
@@ -35,6 +39,11 @@ class Encoder:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that are read, in order."""
         return tuple(code.column.name for code in self.codes)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names of all columns that rows must have: those, and the one of groups."""
+        return (*self.columns, *([self.centres.column] if self.centres else []))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,7 +70,7 @@ class Encoder:
         """
         given = list(frame)
         with Mistakes() as mistakes:
-            for name in self.columns:
+            for name in self.needed:
                 mistakes.add(find_name, name, given)
         x = np.empty((len(frame), len(self.names)), np.float32)
         start = 0
@@ -70,25 +79,35 @@ class Encoder:
                 stop = start + len(code.names())
                 mistakes.add(code.apply, frame[name], x[:, start:stop], where)
                 start = stop
+        if self.centres is not None:
+            x = self.centres.apply(frame[self.centres.column].map(as_text).tolist(), x)
         return x
+
+    def without(self, x: np.ndarray, names: Collection[str]) -> tuple[np.ndarray, "Encoder"]:
+        """Encoded rows `f32[n, d]` and the encoder, less some of the columns."""
+        gone = [np.arange(b.start, b.stop) for b in self.blocks if b.column in names]
+        kept = tuple(code for code in self.codes if code.column.name not in names)
+        return np.delete(x, np.concatenate(gone), axis=1), dataclasses.replace(self, codes=kept)
 
     def is_blank(self, x: np.ndarray) -> np.ndarray:
         """Encoded rows `f32[n, d]` that look as if they had no filled cell, `bool[n]`."""
         nothing = pd.DataFrame({name: pd.Series([None], dtype=object) for name in self.columns})
-        return np.asarray((x == self.apply(nothing)).all(axis=1))
+        return np.asarray((x == Encoder(self.codes).apply(nothing)).all(axis=1))
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self) -> dict[str, Any]:
         """The encoder as JSON can say it; numbers keep every digit."""
-        return [dataclasses.asdict(code) for code in self.codes]
+        codes = [dataclasses.asdict(code) for code in self.codes]
+        return {"codes": codes, "centres": self.centres and dataclasses.asdict(self.centres)}
 
     @classmethod
-    def from_json(cls, facts: Sequence[Mapping[str, Any]]) -> "Encoder":
+    def from_json(cls, facts: Mapping[str, Any]) -> "Encoder":
         """Undoes `to_json`.
 
         Raises:
             KeyError, TypeError: the facts are not those of an encoder.
         """
-        return cls(tuple(_code(fact) for fact in facts))
+        codes, centres = tuple(map(_code, facts["codes"])), facts["centres"]
+        return cls(codes, centres and GroupCentres.from_json(centres))
 
 
 def _fit(column: Column, cells: pd.Series) -> NumberCode | WordCode:

@@ -12,6 +12,7 @@ from ncd_jax.data.own_table import encoded_table
 from ncd_jax.data.table import Table
 from ncd_jax.read.describe import describe
 from ncd_jax.read.dtypes import to_labels
+from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.words import as_text
 from ncd_jax.types import UNLABELLED
@@ -98,7 +99,9 @@ def make_table(frame: pd.DataFrame, targets: Targets, wanted: bool) -> Table:
         y = y if raw.rows is None else y[raw.rows]
     found = describe(raw, columns, wanted=columns if wanted else ())
     classes = tuple(as_text(name) for name in targets.classes.tolist())
-    return encoded_table("table", raw, found, classes, y, found.readings)
+    # Columns that somebody chose stay, whatever they tell.
+    options = ReadOptions(use=columns if wanted else ())
+    return encoded_table("table", raw, found, classes, y, found.readings, options=options)
 
 
 def _of_one_kind(known: np.ndarray) -> np.ndarray:
