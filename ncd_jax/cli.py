@@ -235,6 +235,8 @@ def _read_options(given: FlagValues) -> Any:
         sheet=given.sheet or "",
         id=given.id or "",
         keep=given.keep or (),
+        use=given.use or (),
+        group=given.group or "",
     )
 
 

@@ -1,7 +1,7 @@
 """Tables of columns of any kind as one matrix, and the record of how, stored without pickle."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.data.column_codes import Block, NumberCode, WordCode
+from ncd_jax.data.groups import GroupCentres
 from ncd_jax.read.cells import Where, by_row
 from ncd_jax.read.columns import Column
 from ncd_jax.read.names import Mistakes, find_names
+from ncd_jax.read.words import as_text
 
 __all__ = ["Encoder"]
 
@@ -23,10 +25,12 @@ class Encoder:
     Attributes:
         codes: how each column is encoded.
         copied: columns of the training table that are copied into answers, and are so of new rows.
+        centres: within which groups numbers are centred; none where they are not.
     """
 
     codes: tuple[NumberCode | WordCode, ...]
     copied: tuple[str, ...] = ()
+    centres: GroupCentres | None = None
 
     @classmethod
     def fit(
@@ -43,6 +47,11 @@ class Encoder:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that are read, in order."""
         return tuple(code.column.name for code in self.codes)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names of all columns that rows must have: those, and the one of groups."""
+        return (*self.columns, *([self.centres.column] if self.centres else []))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,7 +76,7 @@ class Encoder:
         Raises:
             UserError: columns are missing, or cells are not of their column's kind; all are named.
         """
-        find_names(self.columns, list(frame))
+        find_names(self.needed, list(frame))
         x = np.empty((len(frame), len(self.names)), np.float32)
         start = 0
         with Mistakes() as mistakes:
@@ -75,27 +84,38 @@ class Encoder:
                 stop = start + len(code.names())
                 mistakes.add(code.apply, frame[name], x[:, start:stop], where)
                 start = stop
+        if self.centres is not None:
+            x = self.centres.apply(frame[self.centres.column].map(as_text).tolist(), x)
         return x
+
+    def without(self, x: np.ndarray, names: Collection[str]) -> tuple[np.ndarray, "Encoder"]:
+        """Encoded rows `f32[n, d]` and the encoder, less some of the columns."""
+        gone = [np.arange(b.start, b.stop) for b in self.blocks if b.column in names]
+        kept = tuple(code for code in self.codes if code.column.name not in names)
+        return np.delete(x, np.concatenate(gone), axis=1), dataclasses.replace(self, codes=kept)
 
     def is_blank(self, x: np.ndarray) -> np.ndarray:
         """Encoded rows `f32[n, d]` that look as if they had no filled cell, `bool[n]`."""
         nothing = pd.DataFrame({name: pd.Series([None], dtype=object) for name in self.columns})
-        return np.asarray((x == self.apply(nothing)).all(axis=1))
+        return np.asarray((x == Encoder(self.codes).apply(nothing)).all(axis=1))
 
     def to_json(self) -> dict[str, Any]:
         """The encoder as JSON can say it; numbers keep every digit."""
-        return {"codes": [dataclasses.asdict(c) for c in self.codes], "copied": [*self.copied]}
+        return {
+            "codes": [dataclasses.asdict(code) for code in self.codes],
+            "copied": [*self.copied],
+            "centres": self.centres and dataclasses.asdict(self.centres),
+        }
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> "Encoder":
-        """Undoes `to_json`; 0.2 wrote the codes alone.
+    def from_json(cls, facts: Mapping[str, Any]) -> "Encoder":
+        """Undoes `to_json`.
 
         Raises:
             KeyError, TypeError: the facts are not those of an encoder.
         """
-        if not isinstance(facts, Mapping):
-            facts = {"codes": facts, "copied": ()}
-        return cls(tuple(_code(fact) for fact in facts["codes"]), tuple(facts["copied"]))
+        centres = facts["centres"] and GroupCentres.from_json(facts["centres"])
+        return cls(tuple(map(_code, facts["codes"])), tuple(facts["copied"]), centres)
 
 
 def _fit(column: Column, cells: pd.Series) -> NumberCode | WordCode:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ncd_jax.data.folds import draw_hidden, numbers_to_hide
+from ncd_jax.data.folds import draw_hidden, numbers_to_hide, take_away
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["GateFolds", "make_gate_folds"]
@@ -29,13 +29,23 @@ class GateFolds(NamedTuple):
     kinds: tuple[str, ...]
 
 
-def make_gate_folds(y: np.ndarray, n_folds: int, seed: int) -> GateFolds:
+def make_gate_folds(
+    y: np.ndarray,
+    n_folds: int,
+    seed: int,
+    *,
+    score: np.ndarray | None = None,
+    group: np.ndarray | None = None,
+) -> GateFolds:
     """Draws folds of all kinds. With one known class no class can be hidden.
 
     Args:
         y: `i32[n]`, known class of every row, or `UNLABELLED`.
         n_folds: how many hide several classes; fewer where there are not as many choices.
         seed: of all draws.
+        score: `f[n]`, how much a row is like the unlabelled ones of its class: every second fold
+            takes labels away by it; see `folds.take_away`.
+        group: `i[n]`, the group of every row; these lose their labels whole.
     """
     y, rng = np.asarray(y, np.int32), np.random.default_rng(seed)
     n_classes = int(y.max(initial=UNLABELLED)) + 1
@@ -47,14 +57,17 @@ def make_gate_folds(y: np.ndarray, n_folds: int, seed: int) -> GateFolds:
     plan += [("one", hidden, HELD_OUT) for hidden in alone[:N_ONE] if n_classes > 2]
     plan += [("none", np.zeros(n_classes, bool), HELD_OUT)] * N_NONE
     plan += [("ncd", hidden, 0.0) for hidden in many[:N_NCD]]
-    folds = [_without(y, hidden, share, rng) for _, hidden, share in plan]
+    folds = []
+    for i, (_, hidden, share) in enumerate(plan):
+        off = rng.random(len(y)) < share
+        if share and (group is not None or (score is not None and i % 2)):
+            off = take_away(y, share, rng, score=score, group=group)
+        folds.append(_without(y, hidden, off))
     return GateFolds(np.stack(folds), tuple(kind for kind, *_ in plan))
 
 
-def _without(
-    y: np.ndarray, hidden: np.ndarray, share: float, rng: np.random.Generator
-) -> np.ndarray:
-    off = (rng.random(len(y)) < share) | hidden[y]
+def _without(y: np.ndarray, hidden: np.ndarray, off: np.ndarray) -> np.ndarray:
+    off = off | hidden[y]
     left = np.bincount(y[(y != UNLABELLED) & ~off], minlength=len(hidden))
     # A class that would keep hardly a row keeps all: somebody must be known.
     poor = (left < FEWEST_LABELLED) & ~hidden

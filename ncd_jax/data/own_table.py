@@ -1,5 +1,6 @@
 """A table of the user's own: a file or a frame with one column of class names."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.data.encode import Encoder
+from ncd_jax.data.groups import GroupCentres, centring, group_note
+from ncd_jax.data.labelled_rows import how_labelled
+from ncd_jax.data.selection import NOT_RANDOM
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.read.again import read_again
@@ -25,6 +29,7 @@ from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable, is_empty
 from ncd_jax.read.useless import tell_tales
 from ncd_jax.read.vectors import source_of, split_vectors
+from ncd_jax.read.words import as_text
 
 __all__ = [
     "NewRows",
@@ -77,7 +82,7 @@ def read_table(
 
     def choose(names: Sequence[str]) -> list[str]:
         features[:] = options.features(names, label)
-        used = {*features, label, *options.copied}
+        used = {*features, label, *options.copied, *([options.group] if options.group else [])}
         return [name for name in names if name in used]
 
     raw = _load(source, choose, options)
@@ -97,7 +102,7 @@ def read_table(
             labels.y,
             readings,
             tuple(labels.notes),
-            options.copied,
+            options,
         )
     except UserError as error:
         raise _located(source, error) from None
@@ -111,17 +116,34 @@ def encoded_table(
     y: np.ndarray,
     readings: Sequence[Reading],
     notes: Sequence[str] = (),
-    copied: Sequence[str] = (),
+    options: ReadOptions | None = None,
 ) -> Table:
     """The rows as numbers, with what was found out about them: of a file or from memory alike."""
-    encoder = Encoder.fit(found.frame, found.columns, copied)
-    notes = (*raw.notes, *notes, *found.notes, *tell_tales(found.columns, found.frame, y))
+    options = options or ReadOptions()
+    encoder = Encoder.fit(found.frame, found.columns, options.copied)
+    of_groups: tuple[str, ...] = ()
+    x, group = encoder.apply(found.frame), None
+    if options.group:
+        encoder, x, of_groups = _in_groups(encoder, x, y, raw.frame[options.group])
+        group = pd.factorize(raw.frame[options.group])[0]
+    how = how_labelled(encoder, found.frame, x, y, {*options.use, *(options.columns or ())})
+    if how.left_out:
+        x, encoder = encoder.without(x, how.left_out)
+        found = found.without(how.left_out)
+        readings = [
+            dataclasses.replace(each, kind="left out", form="", remark=how.left_out[each.name])
+            if each.name in how.left_out
+            else each
+            for each in readings
+        ]
+    notes = (*of_groups, *how.notes, *raw.notes, *notes, *found.notes)
+    notes += tuple(tell_tales(found.columns, found.frame, y))
     facts = dict(raw.facts)
     if any(column.decimal for column in found.columns) or raw.lines is not None:
         facts["decimal mark"] = found.locale.decimal
     return Table(
         name,
-        encoder.apply(found.frame),
+        x,
         y,
         encoder.names,
         classes,
@@ -131,8 +153,28 @@ def encoded_table(
         notes=tuple(notes),
         rows=raw.rows,
         reading=TableReading(facts, tuple(readings), tuple(notes)),
-        copied=raw.frame[list(copied)] if copied else None,
+        copied=raw.frame[options.copied] if options.copied else None,
+        group=group,
     )
+
+
+def _in_groups(
+    encoder: Encoder, x: np.ndarray, y: np.ndarray, cells: pd.Series
+) -> tuple[Encoder, np.ndarray, tuple[str, ...]]:
+    """The encoder and its rows, centred within groups where that helps, and what is said of it."""
+    column, names = str(cells.name), cells.map(as_text).tolist()
+    at = [i for b in encoder.blocks if b.kind == "numeric" for i in range(b.start, b.stop)]
+    notes = []
+    if without := group_note(column, names, y):
+        notes.append(f"{NOT_RANDOM}: {without}")
+    if at:
+        centres = GroupCentres.fit(column, names, x, at)
+        helps, why = centring(centres, names, x, y)
+        notes.append(why)
+        if helps:
+            encoder = dataclasses.replace(encoder, centres=centres)
+            x = centres.apply(names, x)
+    return encoder, x, tuple(notes)
 
 
 def read_rows(source: Path | Any, encoder: Encoder, options: ReadOptions | None = None) -> NewRows:
@@ -157,7 +199,7 @@ def read_rows(source: Path | Any, encoder: Encoder, options: ReadOptions | None 
                 for name in encoder.copied
                 if name not in names
             )
-        needed = [source_of(name, names) for name in encoder.columns]
+        needed = [source_of(name, names) for name in encoder.needed]
         find_names([*needed, *copied], names)
         return list(dict.fromkeys([*needed, *copied]))
 
@@ -182,6 +224,8 @@ def encode_rows(
     texts = {source_of(name, names) for name in encoder.columns} - {*encoder.columns}
     raw, _ = split_vectors(raw, names, {*names} - texts)
     frame, odd = read_again(raw, [code.column for code in encoder.codes], options)
+    if encoder.centres is not None:
+        frame[encoder.centres.column] = raw.frame[encoder.centres.column]
     return encoder.apply(frame), odd
 
 
@@ -232,11 +276,11 @@ def _load(source: Path | Any, choose: Choose, options: ReadOptions) -> RawTable:
 
 
 def _in_order(raw: RawTable, readings: Sequence[Reading], options: ReadOptions) -> list[Reading]:
-    """What was read as what, in the order of the table; columns that are only copied too."""
+    """What was read as what, in the order of the table; columns that are no features too."""
     found = {each.name: each for each in readings}
-    for name in options.copied:
-        if name not in found:
-            kind = "id" if name == options.id else "copied"
+    kinds = {options.group: "group"} | dict.fromkeys(options.copied, "copied") | {options.id: "id"}
+    for name, kind in kinds.items():
+        if name and name not in found:
             empty = int(is_empty(raw.frame[name]).sum())
             found[name] = Reading(name, kind, filled=len(raw.frame) - empty, empty=empty)
     return [found[name] for name in map(str, raw.frame.columns) if name in found]

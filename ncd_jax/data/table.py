@@ -33,6 +33,7 @@ class Table:
             left out; none where all are there.
         reading: how the table was understood; none of a benchmark table.
         copied: columns of these rows that are copied to the answer; none where there are none.
+        group: `i[n]`, the group of every row, such as its plate; none where there are no groups.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Table:
     rows: np.ndarray | None = None
     reading: TableReading | None = None
     copied: pd.DataFrame | None = None
+    group: np.ndarray | None = None
 
     @property
     def row_numbers(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from ncd_jax.data.table import Table
 from ncd_jax.read.describe import describe
 from ncd_jax.read.dtypes import to_labels
 from ncd_jax.read.false_rows import without_false_rows
+from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.vectors import split_vectors
 from ncd_jax.read.words import as_text
@@ -104,7 +105,9 @@ def make_table(frame: pd.DataFrame, targets: Targets, wanted: bool) -> Table:
     raw, columns = split_vectors(raw, columns)
     found = describe(raw, columns, wanted=columns if wanted else ())
     classes = tuple(as_text(name) for name in targets.classes.tolist())
-    return encoded_table("table", raw, found, classes, y, found.readings)
+    # Columns that somebody chose stay, whatever they tell.
+    options = ReadOptions(use=columns if wanted else ())
+    return encoded_table("table", raw, found, classes, y, found.readings, options=options)
 
 
 def _dtypes(y: Any) -> list[Any]:

@@ -60,6 +60,11 @@ class Description(NamedTuple):
             for each in said
         )
 
+    def without(self, names: Collection[str]) -> "Description":
+        """The same, less some of the columns that are used."""
+        columns = tuple(each for each in self.columns if each.name not in names)
+        return self._replace(columns=columns, frame=self.frame[[each.name for each in columns]])
+
 
 class _Sight(NamedTuple):
     """A column that was looked at: what it is, in its own type, and how it got there."""

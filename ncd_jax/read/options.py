@@ -30,6 +30,8 @@ class ReadOptions:
         sheet: of an Excel file: its name, or its number from 1 on.
         id: a column that names the rows; no feature, copied to the answer.
         keep: columns that are copied to the answer.
+        use: features that stay so though they tell labelled rows from unlabelled ones.
+        group: a column of groups of rows, such as plates or sessions; no feature.
     """
 
     columns: Collection[str] | None = None
@@ -45,6 +47,8 @@ class ReadOptions:
     sheet: str = ""
     id: str = ""
     keep: Collection[str] = ()
+    use: Collection[str] = ()
+    group: str = ""
 
     def __post_init__(self) -> None:
         marks = {"comma": ",", "point": ".", "dot": "."}
@@ -104,13 +108,15 @@ class ReadOptions:
         Raises:
             UserError: there is no such column, one is both wanted and not, or no feature is left.
         """
-        said = [self.columns or (), self.drop, self.numbers, self.orders, self.categories]
-        said.append(self.periods)
+        said = [self.columns or (), self.drop, self.numbers, self.orders, self.categories, self.use]
+        said += [self.periods, [self.group] if self.group else []]
         with Mistakes() as mistakes:
             for name in dict.fromkeys([label, *self.copied, *itertools.chain(*said)]):
                 mistakes.add(find_name, name, names)
         if label in self.drop:
             raise UserError(f"{show(label)} is the label column and cannot be dropped")
+        if label == self.group:
+            raise UserError(f"{show(label)} is the label column and no group; give another --group")
         kinds = {"numbers": self.numbers, "dates": self.orders, "categories": self.categories}
         pairs = [("columns", self.columns or (), "drop", self.drop)]
         pairs += [(a, kinds[a], b, kinds[b]) for a, b in itertools.combinations(kinds, 2)]
@@ -120,7 +126,7 @@ class ReadOptions:
                     f"column {show(min(both))} is in both {one} and {other}; take it from one"
                 )
         wanted = set(names if self.columns is None else self.columns)
-        wanted -= {*self.drop, label, self.id}
+        wanted -= {*self.drop, label, self.id, self.group}
         if not wanted:
             raise UserError("only the label column is left; add columns with features")
         for kind, these in {**kinds, "circular": self.periods}.items():
