@@ -31,7 +31,7 @@ from ncd_jax.data.encode import Encoder
 from ncd_jax.data.labelled_rows import how_labelled
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.gate_looks import look
-from ncd_jax.discovery.gating import views_of
+from ncd_jax.discovery.gating import decide, views_of
 from ncd_jax.discovery.problem import prepare
 from ncd_jax.known_or_new.gate_weights import read_gate_prior
 from ncd_jax.read.columns import Column

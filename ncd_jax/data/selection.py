@@ -125,7 +125,8 @@ class Contrast(NamedTuple):
     Attributes:
         auc: chance that an unlabelled row has the larger score of the two, the mean over classes.
         low: the same in the quarter of the classes that say least in that direction.
-        n_classes: classes that have enough rows of either kind.
+        n_classes: classes that have enough rows of either kind, of
+        n_known: known ones.
         errors: how many standard errors `auc` is from 0.5.
         strange: chance that an unlabelled row is farther from its class in all other directions.
         ratio: unlabelled rows that look like a class, to a labelled one that does.
@@ -135,6 +136,7 @@ class Contrast(NamedTuple):
     auc: float
     low: float
     n_classes: int
+    n_known: int
     errors: float
     strange: float
     ratio: float
@@ -145,8 +147,13 @@ class Contrast(NamedTuple):
         """How far from telling nothing, `0..0.5`, in whichever direction."""
         return abs(self.auc - 0.5)
 
+    @property
+    def agrees(self) -> bool:
+        """Whether classes enough have a say: a new class may lie beside two, all in one way."""
+        return self.n_classes >= min(3, self.n_known) > 1
 
-NOTHING = Contrast(0.5, 0.5, 0, 0.0, 0.5, 0.0, 0.0)
+
+NOTHING = Contrast(0.5, 0.5, 0, 0, 0.0, 0.5, 0.0, 0.0)
 
 
 def _contrast(parts: list[tuple[float, float, int, int]], n_known: int) -> Contrast:
@@ -164,6 +171,7 @@ def _contrast(parts: list[tuple[float, float, int, int]], n_known: int) -> Contr
         auc=mean,
         low=0.5 + float(signed[len(auc) // 4]),
         n_classes=len(auc),
+        n_known=n_known,
         errors=abs(mean - 0.5) / error,
         strange=float(weight @ strange),
         ratio=float(m.sum() / n.sum()),
@@ -322,7 +330,7 @@ def is_one_sided(contrast: Contrast) -> bool:
     The limits of this and the next were set on development tables; see
     `benchmarks.missing_labels`.
     """
-    enough = contrast.n_classes > 1 and contrast.errors > 2.5 and contrast.ratio > 0.3
+    enough = contrast.agrees and contrast.errors > 2.5 and contrast.ratio > 0.3
     return enough and contrast.auc > 0.64 and contrast.strange < 0.66 and contrast.even > 0.5
 
 
@@ -341,7 +349,7 @@ def is_by_column(contrast: Contrast, *, runs: bool) -> bool:
     """
     if runs:
         return contrast.n_classes > 0 and contrast.size > 0.2 and contrast.low > 0.6
-    enough = contrast.n_classes > 1 and contrast.ratio > 0.3 and contrast.even > 0.5
+    enough = contrast.agrees and contrast.ratio > 0.3 and contrast.even > 0.5
     return enough and contrast.size > 0.3 and contrast.low > 0.75 and contrast.strange < 0.66
 
 
