@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ncd_jax.discovery.calibration import accuracy_by_confidence
+from ncd_jax.discovery.evaluate import accuracy_by_confidence
 from ncd_jax.profiles.classes import SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, Ranked, Shown
 from ncd_jax.report.how_many import KCurve

@@ -30,7 +30,7 @@ from sklearn.utils import estimator_checks
 from ncd_jax import NovelClassDiscovery, experiment, hidden_class_scorer
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.own_table import read_table
-from ncd_jax.discovery.hyperparameters import middle
+from ncd_jax.discovery.problem import middle
 from ncd_jax.discovery.model import Applied
 from ncd_jax.types import Interval
 

@@ -329,6 +329,7 @@ def ordered(table: Table) -> tuple[Table, np.ndarray]:
         rows=table.row_numbers[order],
         frame=None if table.frame is None else table.frame.iloc[order],
         copied=None if table.copied is None else table.copied.iloc[order],
+        group=None if table.group is None else table.group[order],
     )
     return inner, order
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ncd_jax.data.selection import NOT_RANDOM
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.evaluate import (
     Evaluation,
@@ -62,7 +63,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "total_runs": len(trials) * len(trials[0].fold_scores) * problem.config.search.seeds,
         "compilations": found.compilations,
         "refit_candidates": [trial.number for trial in best],
-        "notes": list(table.notes),
+        "notes": [note for note in table.notes if NOT_RANDOM not in note],
     }
     if len(solution.tuned) > 1:
         metrics["ranking"] = [
@@ -82,7 +83,7 @@ def _number_probability(solution: Solution) -> dict[str, float]:
 
 def _warnings(solution: Solution, table: Table) -> list[str]:
     """What people must know before they read the answer, in sentences."""
-    said = []
+    said = [note for note in table.notes if NOT_RANDOM in note]
     if solution.evaluation is None:
         said.append(
             f"with {len(table.classes)} known {plural('class', len(table.classes))} none could be"

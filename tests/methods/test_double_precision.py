@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.discovery.hyperparameters import make_hparams, middle
+from ncd_jax.discovery.problem import make_hparams, middle
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.types import Batch, Goal, NCDData
 

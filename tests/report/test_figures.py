@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from ncd_jax.discovery.calibration import ConfidenceCurve, accuracy_by_confidence
+from ncd_jax.discovery.evaluate import ConfidenceCurve, accuracy_by_confidence
 from ncd_jax.report.figures import (
     confidence_plot,
     fold_plot,
