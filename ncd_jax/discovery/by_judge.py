@@ -51,11 +51,13 @@ __all__ = [
 TAINTED = 0.2
 """Share of a micro cluster's rows of a class from which on it would teach of that class."""
 AT_ONCE = 5
+"""Scenes that are judged are filled up to a multiple of this: runs share programs."""
 FEWEST = 3
 """Rows of a cell; fewer are chance."""
 SLOTS = 2
 """Cells for each micro cluster, at most."""
 CUTS = 3
+"""Partitions of which the central one answers: fewer have no middle."""
 
 _JUDGE = jax.jit(judge)
 
