@@ -19,6 +19,7 @@ __all__ = ["answer", "by_index", "choose", "fit_folds"]
 POSITION = np.array([4.0, -0.5])
 """What a row's position says, and the intercept, where no class could be hidden."""
 STRENGTH = 0.03
+"""Of the pull to them: the rows of the folds add up to 1."""
 
 
 def by_index() -> Partitioner:

@@ -51,11 +51,13 @@ __all__ = [
 TAINTED = 0.2
 """Share of a micro cluster's rows of a class from which on it would teach of that class."""
 AT_ONCE = 5
+"""Scenes that are judged are filled up to a multiple of this: runs share programs."""
 FEWEST = 3
 """Rows of a cell; fewer are chance."""
 SLOTS = 2
 """Cells for each micro cluster, at most."""
 CUTS = 3
+"""Partitions of which the central one answers: fewer have no middle."""
 
 _JUDGE = jax.jit(judge)
 
@@ -233,7 +235,8 @@ def cells_of(problem: Problem, judgement: Judgement, z: np.ndarray, asked: np.nd
     micro = np.asarray(judgement.scene.labels)[problem.target_mask]
     before = groups[micro]
     after = outvoted(before, asked)
-    if problem.n_novel is not None:
+    while problem.n_novel is not None and not np.isin(before, after).all():
+        # Rows that stay may have been the only voters of another group: until none is lost.
         after = np.where(np.isin(before, after), after, before)
     parts, part, sizes = np.unique(
         np.stack([micro, after]), axis=1, return_inverse=True, return_counts=True
@@ -247,8 +250,17 @@ def cells_of(problem: Problem, judgement: Judgement, z: np.ndarray, asked: np.nd
     owners, cell_of_part = np.full(n_slots, -1), np.full(len(sizes), UNLABELLED)
     owners[: len(kept)], cell_of_part[kept] = parts[1][kept], np.arange(len(kept))
     centroids = means_of(z, cell_of_part[part.reshape(-1)], n_slots)
-    cell = cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)
-    return Cells(groups, owners[cell], centroids, owners)
+    labels = owners[cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)]
+    if problem.n_novel is not None:
+        for _ in range(problem.n_novel):  # a small cell may lie nearest to no row
+            lost = np.setdiff1d(owners[: len(kept)], labels)
+            if not len(lost):
+                break
+            slots = [int(np.flatnonzero(owners == group)[0]) for group in lost]
+            # One of its own rows is its place then: rows of different groups are apart.
+            centroids[slots] = z[[int(np.flatnonzero(after == group)[0]) for group in lost]]
+            labels = owners[cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)]
+    return Cells(groups, labels, centroids, owners)
 
 
 def _places(cells: Cells, judgement: Judgement) -> Places:

@@ -48,12 +48,15 @@ __all__ = [
 ]
 
 NEIGHBOUR = 3
+"""Which neighbour says how far the rows of a kind are."""
 VOTERS = 15
+"""Labelled neighbours that say of which known class a row is."""
 CLIP = 3.0
 """Of the logarithm of how much nearer one kind of rows is than the other."""
 IN_DOUBT = 0.3
 """Log-odds by which a row may look new and is still given to a known class."""
 ABSENT = -1e9
+"""Log-odds of a class without a labelled row."""
 TINY = 1e-6
 _CHUNK = 512
 """Rows that a model is applied to together: one compiled program serves tables of any length, and a
@@ -314,6 +317,7 @@ class _Around(NamedTuple):
 
 
 def _look_around(reference: Reference, x: Array, z: Array, itself: Array) -> _Around:
+    """What labelled and new rows of the reference lie around rows `x` and `z`."""
     rows = jnp.arange(len(reference.y))
     other = rows[None] != itself[:, None]
     labelled = other & (reference.y >= 0)[None]
@@ -368,6 +372,7 @@ def _joined(
 
 
 def _position(places: Places, side: Array, novel: Array) -> tuple[Array, Array]:
+    """Nearest micro cluster `i32[n]` of the class of a row, and how clearly; see `Applied`."""
     squared = jnp.where(places.groups >= 0, squared_distances(side, places.micro), jnp.inf)
     own_class = places.groups[None] == novel[:, None]
     of_own = jnp.where(own_class, squared, jnp.inf)

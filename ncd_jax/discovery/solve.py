@@ -29,9 +29,7 @@ from ncd_jax.discovery.evaluate import (
 )
 from ncd_jax.discovery.fit import Refits, cut, refit_all
 from ncd_jax.discovery.known_rows import pass_gate
-from ncd_jax.discovery.model import (
-    Model,
-)
+from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.partition import Fitted, Folded, Found, Partitioner, model_of
 from ncd_jax.discovery.problem import (
     Problem,

@@ -276,18 +276,6 @@ def test_the_same_again_and_another_seed(solved, overlapping, quick):
     assert other.winner.found.trials != found.winner.found.trials
 
 
-def test_hidden_rows_are_right_where_their_own_answer_is(solved, overlapping):
-    """Every fold matched by SciPy: of the classes it hides and those that it found."""
-    evaluation = solved("rca").evaluation
-    assert 0.4 < evaluation.right.mean() < 1
-    y = overlapping.y[overlapping.y != UNLABELLED]
-    for f, n_hidden in enumerate(evaluation.n_hidden):
-        here = evaluation.fold == f
-        hidden = np.unique(evaluation.y[here])
-        assert len(hidden) == n_hidden
-        assert here.sum() == np.isin(y, hidden).sum()
-
-
 @pytest.mark.parametrize(
     ("rca", "kmeans", "winner"),
     [
