@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from ncd_jax.profiles.coded_columns import CodedColumn, Measure, best_measure
+from ncd_jax.profiles.coded_columns import CodedColumn, Measure, best_measure, code_columns
 
 __all__ = [
     "ClassContrasts",
@@ -202,9 +203,7 @@ def make_grid(found: Sequence[ClassContrasts], sample: Sample, names: Sequence[s
     )
 
 
-def repeating_columns(
-    columns: Sequence[CodedColumn], labels: np.ndarray, seed: int = 0
-) -> tuple[str, ...]:
+def repeating_columns(frame: pd.DataFrame, labels: np.ndarray, seed: int = 0) -> tuple[str, ...]:
     """A column that alone says which class a row is in, where all others together hardly do.
 
     Such a column is often where or when a row was taken, and the classes are places or days then.
@@ -212,44 +211,45 @@ def repeating_columns(
     and 1 for all.
 
     Args:
-        columns: of `n` rows.
+        frame: `n` rows.
         labels: `[n]`, the class of each.
         seed: of the sample, and of the trees that look at the others.
 
     Returns:
         Its name, and those of its copies; nothing where there is none.
     """
-    _, group = np.unique(labels, return_inverse=True)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(group))[:_MOST_ROWS_TOLD])
-    sizes = np.bincount(group[rows])
-    if np.count_nonzero(sizes) < 2 or len(rows) < _FEWEST_ROWS_A_CLASS * len(sizes):
+    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_MOST_ROWS_TOLD])
+    _, group = np.unique(labels[rows], return_inverse=True)
+    sizes = np.bincount(group)
+    if len(sizes) < 2 or len(rows) < _FEWEST_ROWS_A_CLASS * len(sizes):
         return ()
 
     def said(right: float) -> float:
         largest = sizes.max() / len(rows)
         return (right - largest) / (1 - largest)
 
-    says = [said(_told_by(column, rows, group[rows])) for column in columns]
+    columns = code_columns(frame.iloc[rows])
+    says = [said(_told_by(column, group)) for column in columns]
     if max(says, default=0.0) < _REPEATS:
         return ()
     best = columns[int(np.argmax(says))]
-    repeating = [column for column in columns if column is best or _are_copies(column, best, rows)]
+    repeating = [column for column in columns if column is best or _are_copies(column, best)]
     others = [column for column in columns if column not in repeating]
     if not others:
         return ()
-    x = np.stack([column.codes[rows] for column in others], axis=1)
-    kept = sizes[group[rows]] >= _TOLD_FOLDS
+    x = np.stack([column.codes for column in others], axis=1)
+    kept = sizes[group] >= _TOLD_FOLDS
     folds = StratifiedKFold(_TOLD_FOLDS, shuffle=True, random_state=seed)
     forest = RandomForestClassifier(50, min_samples_leaf=2, random_state=seed)
-    told = cross_val_predict(forest, x[kept], group[rows][kept], cv=folds) == group[rows][kept]
+    told = cross_val_predict(forest, x[kept], group[kept], cv=folds) == group[kept]
     if said(float(told.sum()) / len(rows)) > _HARDLY:
         return ()
     return tuple(column.name for column in repeating)
 
 
-def _told_by(column: CodedColumn, rows: np.ndarray, group: np.ndarray) -> float:
+def _told_by(column: CodedColumn, group: np.ndarray) -> float:
     """Share of rows whose class the other rows with their value tell; of numbers, with one near."""
-    codes, n_classes = column.codes[rows], int(group.max()) + 1
+    codes, n_classes = column.codes, int(group.max()) + 1
     if column.is_number:
         tree = DecisionTreeClassifier(max_leaf_nodes=2 * n_classes, random_state=0)
         codes = tree.fit(codes[:, None], group).apply(codes[:, None])
@@ -261,12 +261,12 @@ def _told_by(column: CodedColumn, rows: np.ndarray, group: np.ndarray) -> float:
     return float(counts[counts[:, -1] - 1 > counts[:, -2], -1].sum() / len(group))
 
 
-def _are_copies(a: CodedColumn, b: CodedColumn, rows: np.ndarray) -> bool:
-    """Whether two columns say the same of these rows in other words."""
-    pairs = np.stack([a.codes[rows], b.codes[rows]], axis=1)
+def _are_copies(a: CodedColumn, b: CodedColumn) -> bool:
+    """Whether two columns say the same of their rows in other words."""
+    pairs = np.stack([a.codes, b.codes], axis=1)
     n_pairs = len(np.unique(pairs, axis=0))
     # Columns without a value twice say nothing of each other.
-    return n_pairs < len(rows) / 2 and all(len(np.unique(c)) == n_pairs for c in pairs.T)
+    return n_pairs < len(pairs) / 2 and all(len(np.unique(c)) == n_pairs for c in pairs.T)
 
 
 def _line(measure: Measure, counts: np.ndarray, used: np.ndarray) -> list[Difference]:

@@ -21,7 +21,6 @@ from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.solution import Answer, Solution
 from ncd_jax.discovery.tune import Tuned, unselected_scores
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
-from ncd_jax.profiles.coded_columns import code_columns
 from ncd_jax.profiles.contrasts import repeating_columns
 from ncd_jax.report.findings import Findings, Ranked, choose_shown
 from ncd_jax.report.headline import plural
@@ -89,9 +88,9 @@ def _warnings(solution: Solution, table: Table) -> list[str]:
             f"with {len(table.classes)} known {plural('class', len(table.classes))} none could be"
             " hidden, so how good the answer is was not measured on this table"
         )
-    names = np.array(_names(table, solution))[table.y == UNLABELLED][solution.is_new]
-    rows = table.original()[table.y == UNLABELLED][solution.is_new]
-    for column in repeating_columns(code_columns(rows), names):
+    new = np.flatnonzero(table.y == UNLABELLED)[solution.is_new]
+    names = np.array(_names(table, solution), object)[new]
+    for column in repeating_columns(table.original().iloc[new], names):
         said.append(
             f"column {column!r} alone reproduces the novel classes, and the other columns hardly"
             f" tell them apart; if its values are not what you look for, leave it out with"
