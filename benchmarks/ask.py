@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from absl import app, flags
+from ncd_jax.discovery.judging import judge_scenes
 from sklearn.cluster import KMeans
 
 from benchmarks.judge_prior import Sight as Judged
@@ -32,7 +33,6 @@ from ncd_jax.ask.person import Person
 from ncd_jax.ask.state import answer_all
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.config import RunConfig
-from ncd_jax.discovery.judging import judge_scenes
 from ncd_jax.judge.prior import Prior
 from ncd_jax.startup import one_device_per_core
 

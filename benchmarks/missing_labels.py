@@ -24,14 +24,14 @@ import jax
 import numpy as np
 import pandas as pd
 from absl import app, flags
+from ncd_jax.discovery.gate_looks import look
+from ncd_jax.discovery.gating import decide, views_of
 
 from benchmarks.judge_tables import TABLES, read_columns
 from ncd_jax.config import RunConfig
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.labelled_rows import how_labelled
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.gate_looks import look
-from ncd_jax.discovery.gating import decide, views_of
 from ncd_jax.discovery.problem import prepare
 from ncd_jax.known_or_new.gate_weights import read_gate_prior
 from ncd_jax.read.columns import Column

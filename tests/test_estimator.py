@@ -30,8 +30,8 @@ from sklearn.utils import estimator_checks
 from ncd_jax import NovelClassDiscovery, experiment, hidden_class_scorer
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.own_table import read_table
-from ncd_jax.discovery.problem import middle
 from ncd_jax.discovery.model import Applied
+from ncd_jax.discovery.problem import middle
 from ncd_jax.types import Interval
 
 SMALL = {"n_candidates": 2, "n_folds": 2, "epochs": 3, "n_refits": 2, "k_max": 4}

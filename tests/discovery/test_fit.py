@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ncd_jax.clustering.n_clusters import KSearch
 from ncd_jax.discovery.fit import Training, cut, refit, refit_all
 from ncd_jax.discovery.problem import prepare
-from ncd_jax.clustering.n_clusters import KSearch
 from ncd_jax.tuning.train import train
 
 S, EPOCHS, SLOTS = 3, 2, 5
