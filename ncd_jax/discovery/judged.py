@@ -1,7 +1,7 @@
 """Answers of the judge: classes of any shape, made of micro clusters."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +15,7 @@ from ncd_jax.discovery.judging import FoldScenes, Judgement
 from ncd_jax.discovery.model import apply_model, fitted_model
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.refits import Refits
-from ncd_jax.judge.confidence import (
-    STRENGTH,
-    Partition,
-    confidence,
-    confidence_features,
-    own_weights,
-)
+from ncd_jax.judge.confidence import Partition, confidence, confidence_features, nested
 from ncd_jax.judge.number import number_probability
 from ncd_jax.judge.prior import Prior
 from ncd_jax.types import UNLABELLED
@@ -99,8 +93,6 @@ def evaluate_folds(
         The evaluation, none without a fold, and the weights `f64[D + 1]` of the confidence.
     """
     parts: list[Any] = []
-    features: list[np.ndarray] = []
-    weight: list[np.ndarray] = []
     prior_weights = np.asarray(prior.confidence, np.float64)
     every = problem.hidden_folds
     for refits, judgement, f in zip(folds.refits, judgements, folds.numbers, strict=False):
@@ -116,46 +108,19 @@ def evaluate_folds(
         of_rows = every.hidden_rows[f][mask]
         lone = apply_model(model, table.x[of_rows]).margin
         partition = partition_of(judgement, cells, rows, prior, fold.n_novel)
-        features.append(confidence_features(partition))
-        weight.append(np.full(len(right), 1 / len(right)))
-        parts.append((lone, right, np.full(len(right), f), table.y[of_rows], answer.k))
+        sure = row_confidence(partition, prior_weights)
+        parts.append((sure, lone, right, np.full(len(right), f), table.y[of_rows], answer.k))
     if not parts:
         return None, prior_weights
-    lones, rights, of_fold, known, k = zip(*parts, strict=True)
-    columns = (features, rights, weight, of_fold, known)
-    lessons = _Lessons(*(np.concatenate(column) for column in columns))
-    sure = np.zeros(len(lessons.right))
-    for f in np.unique(lessons.fold):
-        there = lessons.fold == f
-        teaches = ~there & ~np.isin(lessons.y, lessons.y[there])
-        sure[there] = confidence(lessons.features[there], _learn(lessons, teaches, prior_weights))
-    every_row = np.ones(len(sure), bool)
-    evaluation = HiddenClassEvaluation(
-        sure, np.concatenate(lones), lessons.right, lessons.fold, lessons.y, k
-    )
-    return evaluation, _learn(lessons, every_row, prior_weights)
-
-
-class _Lessons(NamedTuple):
-    """Rows of hidden classes, which teach how sure to be: see `HiddenClassEvaluation`."""
-
-    features: np.ndarray
-    right: np.ndarray
-    weight: np.ndarray
-    fold: np.ndarray
-    y: np.ndarray
-
-
-def _learn(lessons: _Lessons, rows: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Weights of the confidence from some of the rows; every fold among them weighs as much."""
-    weight = lessons.weight[rows]
-    weight = weight / max(weight.sum(), 1e-9)
-    return own_weights(lessons.features[rows], lessons.right[rows], weight, prior, STRENGTH)
+    *columns, k = zip(*parts, strict=True)
+    sure, lone, right, of_fold, known = map(np.concatenate, columns)
+    return HiddenClassEvaluation(sure, lone, right, of_fold, known, k), prior_weights
 
 
 def row_confidence(partition: Partition, weights: np.ndarray) -> np.ndarray:
     """The confidence `f64[n]` of the rows of an answer."""
-    return confidence(confidence_features(partition), weights)
+    most = nested(partition)[partition.micro]
+    return confidence(confidence_features(partition), weights, most)
 
 
 def _position(rows: JoinedRows, groups: np.ndarray) -> np.ndarray:
