@@ -1,7 +1,10 @@
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from benchmarks.reliability import reliability, reliability_figure
 from ncd_jax.judge.confidence import (
     CONFIDENCE_FEATURES,
     Partition,
@@ -117,3 +120,18 @@ def test_confidence_is_the_logistic_of_the_figures_times_the_cap():
     weights = np.array([1.0] * 4 + [0.0])
     assert confidence(np.zeros((2, 4)), weights).tolist() == [0.5, 0.5]
     assert confidence(np.zeros((2, 4)), weights, np.array([1.0, 0.4])).tolist() == [0.5, 0.2]
+
+
+def test_reliability_by_hand():
+    """Two tables weigh the same, whatever their rows; so do the splits of one."""
+    first = [
+        (np.array([0.95, 0.91]), np.array([True, False])),
+        (np.array([0.15]), np.array([True])),
+    ]
+    second = [(np.array([1.0] * 5), np.ones(5, bool))]
+    found = reliability([first, second])
+    np.testing.assert_allclose(found.share, [0, 0.25, 0, 0, 0, 0, 0, 0, 0, 0.75])
+    np.testing.assert_allclose(found.confidence[[1, 9]], [0.15, (0.25 * 0.93 + 0.5) / 0.75])
+    np.testing.assert_allclose(found.accuracy[[1, 9]], [1.0, (0.25 * 0.5 + 0.5) / 0.75])
+    figure = ElementTree.fromstring(reliability_figure(found))
+    assert len(figure.findall("{*}circle")) == 2
