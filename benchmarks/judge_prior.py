@@ -5,8 +5,10 @@ python -m benchmarks.judge_prior       # needs NCD_JAX_DATA; half an hour on two
 Every table is cut into known and novel classes in twelve ways, three of them with one novel class
 and three with few novel rows.
 Pairs of micro clusters of hidden classes, and of the novel ones, teach the weights; the novel rows
-teach how sure a number and a row's class are. Each table weighs the same. The prior of the package
-is learned from all of them; every table is measured with one learned from the others.
+teach how sure a number and a row's class are, every table judged by what pairs of the others have
+taught. Each table weighs the same. The prior of the package is learned from all of them; every
+table is measured with one learned from the others. The reliability diagram of `docs/judge.md` is
+drawn from these.
 """
 
 import dataclasses
@@ -20,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
+from scipy.optimize import minimize
 
 from benchmarks.judge_tables import (
     TABLES,
@@ -30,6 +33,7 @@ from benchmarks.judge_tables import (
     splits_into_one,
     with_few_rows,
 )
+from benchmarks.reliability import reliability, reliability_figure
 from ncd_jax.clustering.matching import count_pairs
 from ncd_jax.config import JUDGE, KConfig, RunConfig
 from ncd_jax.discovery.calibration import is_right
@@ -41,14 +45,14 @@ from ncd_jax.discovery.problem import Problem, prepare
 from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.judge.confidence import (
     CONFIDENCE_FEATURES,
-    STRENGTH,
     Partition,
     confidence,
     confidence_features,
+    nested,
     own_weights,
 )
 from ncd_jax.judge.features import NAMES
-from ncd_jax.judge.number import NUMBER_FEATURES, number_features
+from ncd_jax.judge.number import NUMBER_FEATURES, number_probability
 from ncd_jax.judge.prior import Prior
 from ncd_jax.judge.weights import RAREST
 from ncd_jax.startup import one_device_per_core
@@ -62,10 +66,14 @@ PAIRS_OF_A_FOLD = 200
 ONE_COUNTS = 2.0
 """Weight of a split with one novel class. What splits with few rows teach is to say more classes;
 this is the counterweight."""
-PAIR_STRENGTH, NUMBER_STRENGTH, SURE_STRENGTH = 0.01, 1e-4, 1e-3
+ROWS_OF_AN_ANSWER = 200
+PAIR_STRENGTH, NUMBER_STRENGTH, SURE_STRENGTH = 0.01, 1e-3, 1e-3
 
 _TABLES = flags.DEFINE_list("tables", list(TABLES), "Tables; a prior is written from all alone.")
 _OUT = flags.DEFINE_string("out", "benchmarks/results/judge.json", "Where figures go.")
+_FIGURE = flags.DEFINE_string(
+    "figure", "docs/reliability.svg", "Where the reliability diagram goes."
+)
 _PRIOR = flags.DEFINE_string("prior", "ncd_jax/judge/prior.json", "Where the prior goes.")
 
 
@@ -87,6 +95,24 @@ class Sight(NamedTuple):
     refits: Refits
     rows: SeenRows
     hidden_rows: list[SeenRows]
+
+
+class Answered(NamedTuple):
+    """An answer of the judge, and what is true of it.
+
+    Attributes:
+        partition: the answer; its numbers are not said yet, see `with_numbers`.
+        linkage: `f[M - 1]`, mean evidence of each merge.
+        found: `i[n]`, the class that is said of every row.
+        right: `bool[n]`.
+        true: the number of classes.
+    """
+
+    partition: Partition
+    linkage: np.ndarray
+    found: np.ndarray
+    right: np.ndarray
+    true: int
 
 
 def splits_of(name: str) -> Iterable[Split]:
@@ -121,12 +147,14 @@ def _light_rows(rows: SeenRows) -> SeenRows:
     return rows._replace(z=rows.z.astype(np.float16), asked=rows.asked.astype(np.int16))
 
 
-def _partition(judgement: Judgement, rows: SeenRows, prior: Prior) -> tuple[Partition, np.ndarray]:
-    """The answer for some rows, and the group of each."""
+def _answered(judgement: Judgement, rows: SeenRows, classes: np.ndarray, prior: Prior) -> Answered:
     rows = rows._replace(z=rows.z.astype(np.float32))
     cells = settle(rows, judgement, None)
     joined = join(rows, cells)
-    return partition_of(judgement, cells, joined, prior, None), cells.owners[joined.cell]
+    partition = partition_of(judgement, cells, joined, prior, None)
+    found = cells.owners[joined.cell]
+    linkage = judgement.linkage[: judgement.n_micro - 1]
+    return Answered(partition, linkage, found, is_right(found, classes), int(classes.max()) + 1)
 
 
 def _light(refits: Refits) -> Refits:
@@ -170,40 +198,70 @@ def learn_pairs(tables: Sequence[Sequence[Sight]]) -> tuple[np.ndarray, np.ndarr
     return mean, scale, own_weights(standard, target, weight / weight.sum(), start, PAIR_STRENGTH)
 
 
+def answers_of(sight: Sight, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[Answered]:
+    """What the judge says of the novel rows and then of every fold, by what pairs have taught."""
+    prior = standard_prior(pairs)
+    *of_folds, novel = judge_scenes(sight.folds, [sight.refits], prior)
+    answered = [_answered(novel, sight.rows, _novel_classes(sight), prior)]
+    for judgement, rows, f in zip(of_folds, sight.hidden_rows, sight.folds.numbers, strict=True):
+        answered.append(_answered(judgement, rows, _hidden_classes(sight, f), prior))
+    return answered
+
+
 def learn_sureness(
-    tables: Sequence[Sequence[Sight]], pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
+    tables: Sequence[Sequence[list[Answered]]], pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> Prior:
-    """The whole prior: how sure a number and a class are, judged with what pairs taught."""
-    start = standard_prior(pairs)
-    judged = [[_judge(sight, start) for sight in sights] for sights in tables]
-    x, y, w = [], [], []
-    for sights, judgements in zip(tables, judged, strict=True):
-        for sight, (judgement, _) in zip(sights, judgements, strict=True):
-            true, m = int(sight.split.novel.max()) + 1, judgement.n_micro
-            linkage, k = judgement.linkage[: m - 1], int(judgement.groups()[:m].max()) + 1
-            features = number_features(linkage, k)
-            numbers = np.arange(1, len(features) + 1)
-            x.append(features)
-            y.append((true <= numbers).astype(float))
-            w.append(1 / (1 + np.abs(numbers - true)) / len(sights))
-    number = _plain(x, y, w, NUMBER_STRENGTH)
-    prior = start._replace(number=jnp.asarray(number, jnp.float32))
-    x, y, w = [], [], []
+    """The whole prior: how sure a number and a class are.
+
+    Args:
+        tables: answers for every split of each table, best by what pairs of others have taught:
+            nobody is as sure of a table that he has not seen.
+        pairs: what goes into the prior.
+    """
+    novel = [(split[0], 1 / len(splits)) for splits in tables for split in splits]
+    number = _learn_number([each for each, _ in novel], np.array([share for _, share in novel]))
     rng = np.random.default_rng(0)
-    for sights, judgements in zip(tables, judged, strict=True):
-        for sight, (judgement, of_folds) in zip(sights, judgements, strict=True):
-            answers = [(judgement, sight.rows, _novel_classes(sight), 1.0)]
-            every = zip(of_folds, sight.hidden_rows, sight.folds.numbers, strict=True)
-            for one, rows, f in every:
-                answers.append((one, rows, _hidden_classes(sight, f), 1 / len(of_folds)))
-            for one, rows, classes, share in answers:
-                partition, found = _partition(one, rows, prior)
-                right = is_right(found, classes)
-                chosen = rng.permutation(len(right))[:200]
+    x, y, w, most = [], [], [], []
+    for splits in tables:
+        for split in splits:
+            # The novel rows teach as much as all folds together.
+            shares = [1.0] + [1 / (len(split) - 1)] * (len(split) - 1)
+            for each, share in zip(split, shares, strict=True):
+                partition = with_numbers(each, number)
+                chosen = rng.permutation(len(each.right))[:ROWS_OF_AN_ANSWER]
                 x.append(confidence_features(partition)[chosen])
-                y.append(right[chosen].astype(float))
-                w.append(np.full(len(chosen), share / len(chosen) / len(sights)))
-    return prior._replace(confidence=jnp.asarray(_plain(x, y, w, SURE_STRENGTH), jnp.float32))
+                most.append(nested(partition)[partition.micro][chosen])
+                y.append(each.right[chosen].astype(float))
+                w.append(np.full(len(chosen), share / len(chosen) / len(splits)))
+    sure = _plain(x, y, w, SURE_STRENGTH, np.concatenate(most))
+    return standard_prior(pairs)._replace(
+        number=jnp.asarray(number, jnp.float32), confidence=jnp.asarray(sure, jnp.float32)
+    )
+
+
+def with_numbers(answered: Answered, weights: np.ndarray) -> Partition:
+    """The partition with the probability of every number, by weights `f[4]`."""
+    k = int(answered.partition.groups.max()) + 1
+    return answered.partition._replace(numbers=number_probability(answered.linkage, k, weights))
+
+
+def _learn_number(answers: Sequence[Answered], weight: np.ndarray) -> np.ndarray:
+    """Weights `f64[4]` under which the true numbers are likeliest.
+
+    Not those that tell best whether there are at most 1, 2, ... classes: where these questions
+    weigh the more the nearer they are to the true number, one class is said too often.
+    """
+    weight = weight / weight.sum()
+
+    def surprise(weights: np.ndarray) -> float:
+        total = NUMBER_STRENGTH / 2 * float(weights @ weights)
+        for each, share in zip(answers, weight, strict=True):
+            likely = with_numbers(each, weights).numbers
+            total -= share * float(np.log(likely[min(each.true, len(likely)) - 1]))
+        return total
+
+    start = np.array([1.0, 0.0, 1.0, 0.0])
+    return np.asarray(minimize(surprise, start, method="Nelder-Mead").x)
 
 
 def standard_prior(pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Prior:
@@ -215,11 +273,6 @@ def standard_prior(pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Prior:
 def _counts(sight: Sight) -> float:
     """How much a split teaches of pairs, against one with several novel classes."""
     return ONE_COUNTS if sight.split.novel.max() == 0 else 1.0
-
-
-def _judge(sight: Sight, prior: Prior) -> tuple[Judgement, list[Judgement]]:
-    *of_folds, novel = judge_scenes(sight.folds, [sight.refits], prior)
-    return novel, of_folds
 
 
 def _hidden_classes(sight: Sight, f: int) -> np.ndarray:
@@ -268,44 +321,48 @@ def _balanced(same: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _plain(
-    x: list[np.ndarray], y: list[np.ndarray], w: list[np.ndarray], strength: float
+    x: list[np.ndarray],
+    y: list[np.ndarray],
+    w: list[np.ndarray],
+    strength: float,
+    most: np.ndarray,
 ) -> np.ndarray:
-    """Weights of a logistic regression, learned on standardised features, for plain ones."""
+    """Weights of `own_weights`, learned on standardised features, for plain ones."""
     features, target, weight = (np.concatenate(each) for each in (x, y, w))
     weight = weight / weight.sum()
     mean = np.average(features, axis=0, weights=weight)
     scale = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weight)) + 1e-9
     start = np.zeros(features.shape[1] + 1)
-    found = own_weights((features - mean) / scale, target, weight, start, strength)
+    found = own_weights((features - mean) / scale, target, weight, start, strength, most)
     return np.append(found[:-1] / scale, found[-1] - (found[:-1] * mean / scale).sum())
 
 
-def measure(sight: Sight, prior: Prior) -> dict[str, Any]:
+def sureness(answered: Answered, prior: Prior) -> np.ndarray:
+    """The confidence `f64[n]` of every row of an answer."""
+    partition = with_numbers(answered, np.asarray(prior.number, np.float64))
+    most = nested(partition)[partition.micro]
+    weights = np.asarray(prior.confidence, np.float64)
+    return confidence(confidence_features(partition), weights, most)
+
+
+def measure(split: Split, answered: Answered, prior: Prior) -> dict[str, Any]:
     """How good the answer is, and how sure it says it is."""
-    judgement, of_folds = _judge(sight, prior)
-    partition, found = _partition(judgement, sight.rows, prior)
-    right = is_right(found, _novel_classes(sight))
-    features, rights, weights = [], [], []
-    every = zip(of_folds, sight.hidden_rows, sight.folds.numbers, strict=True)
-    for one, rows, f in every:
-        hidden, said = _partition(one, rows, prior)
-        features.append(confidence_features(hidden))
-        rights.append(is_right(said, _hidden_classes(sight, f)))
-        weights.append(np.full(len(rights[-1]), 1 / len(rights[-1]) / len(of_folds)))
-    x, y, w = (np.concatenate(each) for each in (features, rights, weights))
-    drawn = own_weights(x, y, w, np.asarray(prior.confidence), STRENGTH)
-    true, sure = int(sight.split.novel.max()) + 1, confidence(confidence_features(partition), drawn)
-    likely = np.argsort(-partition.numbers)
-    in_90 = likely[: int(np.searchsorted(np.cumsum(partition.numbers[likely]), 0.9)) + 1] + 1
+    sure, found, right = sureness(answered, prior), answered.found, answered.right
+    numbers = with_numbers(answered, np.asarray(prior.number, np.float64)).numbers
+    likely = np.argsort(-numbers)
+    in_90 = likely[: int(np.searchsorted(np.cumsum(numbers[likely]), 0.9)) + 1] + 1
     return {
-        "known": len(sight.split.table.classes),
-        "few": sight.split.few,
-        "novel": true,
+        "known": len(split.table.classes),
+        "few": split.few,
+        "novel": answered.true,
         "found": len(np.unique(found)),
         "acc": round(100 * float(right.mean()), 2),
         "largest": round(100 * float(np.bincount(found).max() / len(found)), 2),
         "confidence": round(100 * float(sure.mean()), 2),
-        "number_in_90": bool(np.isin(true, in_90)),
+        "brier": round(float(((sure - right) ** 2).mean()), 4),
+        "p_one": round(100 * float(numbers[0]), 2),
+        "log_likelihood": round(float(np.log(numbers[min(answered.true, len(numbers)) - 1])), 3),
+        "number_in_90": bool(np.isin(answered.true, in_90)),
         "numbers_in_90": len(in_90),
     }
 
@@ -319,6 +376,9 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "acc": _mean(row["acc"] for row in many),
         "error_of_k": _mean(abs(row["found"] - row["novel"]) for row in many),
         "confidence_off": _mean(abs(row["confidence"] - row["acc"]) for row in [*many, *one]),
+        "brier": _mean(row["brier"] for row in [*many, *one]),
+        "p_one": _mean(row["p_one"] for row in [*many, *one]),
+        "log_likelihood": _mean(row["log_likelihood"] for row in [*many, *one]),
         "number_in_90": _mean(100 * row["number_in_90"] for row in [*many, *one]),
         "few_acc": _mean(row["acc"] for row in few),
         "few_error_of_k": _mean(abs(row["found"] - row["novel"]) for row in few),
@@ -329,7 +389,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _mean(values: Iterable[float]) -> float | None:
     listed = list(values)
-    return round(float(np.mean(listed)), 2) if listed else None
+    return round(float(np.mean(listed)), 3) if listed else None
 
 
 def main(_: list[str]) -> None:
@@ -344,22 +404,40 @@ def main(_: list[str]) -> None:
             f"{name}: {len(sights[name])} splits, {time.perf_counter() - start:.0f} s", flush=True
         )
         jax.clear_caches()  # thousands of programs meet the limit of memory maps
-    tables, report = {}, {}
+    others = {
+        name: learn_pairs([each for other, each in sights.items() if other != name])
+        for name in sights
+    }
+    answered = {
+        name: [answers_of(sight, others[name]) for sight in own] for name, own in sights.items()
+    }
+    tables, report, rows = {}, {}, []
     for name, own in sights.items():
-        others = [each for other, each in sights.items() if other != name]
-        prior = learn_sureness(others, learn_pairs(others))
-        report[name] = [measure(sight, prior) for sight in own]
+        taught = [each for other, each in answered.items() if other != name]
+        prior = learn_sureness(taught, others[name])
+        novel = [(sight.split, split[0]) for sight, split in zip(own, answered[name], strict=True)]
+        report[name] = [measure(split, each, prior) for split, each in novel]
+        rows.append([(sureness(each, prior), each.right) for s, each in novel if not s.few])
         tables[name] = summary(report[name])
         print(name, json.dumps(tables[name]), flush=True)
     every = [t for t in tables.values() if t["acc"] is not None]
     mean = {key: _mean(t[key] for t in every if t[key] is not None) for key in every[0]}
     print("mean", json.dumps(mean))
-    environment = describe_environment()
-    content = {"environment": environment, "mean": mean, "tables": tables, "splits": report}
+    found = reliability(rows)
+    Path(_FIGURE.value).write_text(reliability_figure(found))
+    content = {
+        "environment": describe_environment(),
+        "mean": mean,
+        "reliability": {
+            name: [None if np.isnan(value) else round(float(value), 4) for value in values]
+            for name, values in found._asdict().items()
+        },
+        "tables": tables,
+        "splits": report,
+    }
     Path(_OUT.value).write_text(json.dumps(content, indent=1) + "\n")
     if set(_TABLES.value) == set(TABLES):
-        every_table = list(sights.values())
-        _write(learn_sureness(every_table, learn_pairs(every_table)))
+        _write(learn_sureness(list(answered.values()), learn_pairs(list(sights.values()))))
 
 
 def _write(prior: Prior) -> None:

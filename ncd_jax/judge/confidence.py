@@ -1,23 +1,32 @@
 """How sure it is that a row is in the class that stands for its own, the number in doubt included.
 
-A logistic model of a few figures of the row and of the whole partition. Its weights come from other
-tables, and are drawn towards them on the table's own folds, each judged by others.
+It is the chance that the number leaves the row's micro cluster where it is, times the chance that
+the row belongs there, a logistic model of a few figures of the micro cluster and of the whole
+partition. So no row is surer than what is known of the number allows. The weights come from other
+tables; how often rows of a table's own hidden classes were right adds nothing to them.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-__all__ = ["CONFIDENCE_FEATURES", "Partition", "confidence", "confidence_features", "own_weights"]
+__all__ = [
+    "CONFIDENCE_FEATURES",
+    "Partition",
+    "confidence",
+    "confidence_features",
+    "nested",
+    "own_weights",
+]
 
-CONFIDENCE_FEATURES = ("own", "nested", "log_k", "entropy", "mean_own", "position")
-STRENGTH = 0.3
-"""Of the pull to other tables' weights: the rows of the table's folds add up to 1."""
+CONFIDENCE_FEATURES = ("own", "mean_nested", "number", "position")
 SAME_MICRO = 0.95
 """Chance that two rows of one micro cluster are of one class."""
 UNKNOWN = 0.3
 """Agreement of the answer with numbers of classes that no partition shows."""
-STEPS = 30
+STEPS = 60
+TINY = 1e-9
 
 
 class Partition(NamedTuple):
@@ -43,14 +52,26 @@ class Partition(NamedTuple):
     position: np.ndarray
 
 
+def nested(answer: Partition) -> np.ndarray:
+    """The chance `f64[M]` that each micro cluster is in the class that stands for its own.
+
+    One of the partitions on the path is taken to be right, each as likely as its number of classes.
+    They are nested, so of a class that one of them divides the largest part is right, and of parts
+    that it joins the largest one. It is 1 everywhere where the number is given.
+    """
+    n_groups = int(answer.groups.max()) + 1
+    agree = np.zeros(len(answer.groups))
+    for k, likely in enumerate(answer.numbers, start=1):
+        agree += likely * _right_if(answer, k, n_groups)
+    return agree
+
+
 def confidence_features(answer: Partition) -> np.ndarray:
-    """The figures `f64[n, 6]` that speak for and against a row's class.
+    """The figures `f64[n, 4]` that speak for and against a row's class.
 
     * `own`: logit of the mean chance that rows of its micro cluster and of its class are one class;
-    * `nested`: logit of the chance that its micro cluster is in the class that stands for its own,
-      if one of the partitions on the path is right, each as likely as its number of classes;
-    * `log_k`, `entropy`: logarithm of the number of classes, and the entropy of that number;
-    * `mean_own`: `own` over all rows;
+    * `mean_nested`: logit of the mean of `nested` over the rows of all micro clusters;
+    * `number`: logit of the probability of the number of classes that is said;
     * `position`: between the row's micro cluster and others.
     """
     groups, sizes = answer.groups, answer.sizes.astype(float)
@@ -59,49 +80,70 @@ def confidence_features(answer: Partition) -> np.ndarray:
     chance = 1 / (1 + np.exp(-answer.evidence))
     np.fill_diagonal(chance, SAME_MICRO)
     own = ((chance * sizes) @ member / (sizes @ member))[np.arange(len(groups)), groups]
-    agree = np.zeros(len(groups))
-    for k, likely in enumerate(answer.numbers, start=1):
-        agree += likely * _right_if(answer, k, n_groups)
-    per_row = np.column_stack([_logit(own), _logit(agree)])[answer.micro]
-    whole = [
-        np.log(n_groups),
-        -float((answer.numbers * np.log(answer.numbers)).sum()),
-        float(_logit(np.asarray((own * sizes).sum() / sizes.sum()))),
-    ]
+    said = answer.numbers[n_groups - 1] if n_groups <= len(answer.numbers) else 0.0
+    whole = _logit(np.array([(nested(answer) * sizes).sum() / sizes.sum(), said]))
     n = len(answer.micro)
-    return np.column_stack([per_row, np.tile(whole, (n, 1)), answer.position])
+    return np.column_stack([_logit(own)[answer.micro], np.tile(whole, (n, 1)), answer.position])
 
 
-def confidence(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The probability `f64[n]` of being right, from features `f[n, D]` and weights `f[D + 1]`."""
-    return 1 / (1 + np.exp(-(features @ weights[:-1] + weights[-1])))
-
-
-def own_weights(
-    features: np.ndarray, right: np.ndarray, weight: np.ndarray, prior: np.ndarray, strength: float
-) -> np.ndarray:
-    """Weights `f64[D + 1]` of a table, drawn to those of others: penalised logistic regression.
-
-    Damped Newton steps: a step is at most 3 long in any weight.
+def confidence(features: np.ndarray, weights: np.ndarray, most: ArrayLike = 1.0) -> np.ndarray:
+    """The probability `f64[n]` of being right.
 
     Args:
         features: `f[n, D]`.
-        right: `bool[n]`.
+        weights: `f[D + 1]`, the intercept last.
+        most: `f[n]`, what it cannot exceed: `nested` of each row's micro cluster.
+    """
+    return np.asarray(most / (1 + np.exp(-(features @ weights[:-1] + weights[-1]))))
+
+
+def own_weights(
+    features: np.ndarray,
+    right: np.ndarray,
+    weight: np.ndarray,
+    prior: np.ndarray,
+    strength: float,
+    most: ArrayLike = 1.0,
+) -> np.ndarray:
+    """Weights `f64[D + 1]` drawn to given ones: penalised likelihood of `confidence`.
+
+    Where `most` is 1 it is logistic regression. Fisher's scoring, which is Newton's method then; a
+    step is at most 3 long in any weight, and halved while it leads up.
+
+    Args:
+        features: `f[n, D]`.
+        right: `f[n]` or `bool[n]`, the chance that each is right.
         weight: `f[n]`, of each row.
         prior: `f[D + 1]`.
         strength: of the pull to the prior.
+        most: `f[n]`, the largest probability that each row can have.
     """
     inputs = np.column_stack([features, np.ones(len(features))])
+
+    def probability(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        share = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
+        return np.clip(most * share, TINY, 1 - TINY), share
+
+    def loss(weights: np.ndarray) -> float:
+        p, _ = probability(weights)
+        surprise = right * np.log(p) + (1 - right) * np.log(1 - p)
+        return float(strength / 2 * ((weights - prior) ** 2).sum() - weight @ surprise)
+
     weights = np.array(prior, np.float64)
     for _ in range(STEPS):
-        p = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
-        gradient = inputs.T @ (weight * (p - right)) + strength * (weights - prior)
-        curvature = (inputs * (weight * np.maximum(p * (1 - p), 1e-6))[:, None]).T @ inputs
+        p, share = probability(weights)
+        slope = p * (1 - share)
+        gain = weight * slope / (p * (1 - p))
+        gradient = inputs.T @ (gain * (p - right)) + strength * (weights - prior)
+        curvature = (inputs * np.maximum(gain * slope, TINY)[:, None]).T @ inputs
         step = np.linalg.solve(curvature + strength * np.eye(len(prior)), gradient)
         longest = np.abs(step).max()
-        weights -= step * min(1.0, 3 / max(longest, 1e-9))
         if longest < 1e-6:
             break
+        step *= min(1.0, 3 / longest)
+        while np.abs(step).max() > 1e-6 and loss(weights - step) > loss(weights):
+            step = step / 2
+        weights = weights - step
     return weights
 
 
