@@ -28,7 +28,7 @@ from ncd_jax.discovery.partition import (
     nothing_new,
 )
 from ncd_jax.discovery.problem import Problem
-from ncd_jax.judge.confidence import STRENGTH, Partition, confidence_features
+from ncd_jax.judge.confidence import Partition, confidence_features, nested
 from ncd_jax.judge.number import number_probability
 from ncd_jax.judge.prior import Prior, read_prior
 from ncd_jax.judge.scene import Scene, side_by_side
@@ -122,7 +122,7 @@ def by_judge(prior: Prior | None = None) -> Partitioner:
     """
     prior = prior or read_prior()
     weights = np.asarray(prior.confidence, np.float64)
-    return Partitioner(see_folds, functools.partial(answer, prior), weights, STRENGTH, CUTS)
+    return Partitioner(see_folds, functools.partial(answer, prior), weights, None, CUTS)
 
 
 def see_folds(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Folded:
@@ -179,13 +179,14 @@ def _found(fitted: Fitted, judgements: list[Judgement], prior: Prior) -> Found:
         position=np.zeros(m),
     )
     features = np.zeros((len(judgement.sizes), len(prior.confidence) - 1))
-    features[:m] = confidence_features(partition)
+    most = np.ones(len(judgement.sizes), np.float32)
+    features[:m], most[:m] = confidence_features(partition), nested(partition)
     owners = own.owners
     partition = partition._replace(micro=np.asarray(judgement.scene.labels)[problem.target_mask])
     return Found(
         view=int(np.argmax(judgement.say)),
         views=slice(None),
-        places=_places(own, judgement),
+        places=_places(own, judgement)._replace(most=most),
         n_classes=k,
         labels=own.labels,
         features=features,

@@ -32,7 +32,7 @@ from ncd_jax.discovery.model import (
 )
 from ncd_jax.discovery.partition import NEARER, Fitted, Found, Partitioner, model_of
 from ncd_jax.discovery.problem import Problem, fingerprints
-from ncd_jax.judge.confidence import own_weights
+from ncd_jax.judge.confidence import confidence, own_weights
 from ncd_jax.known_or_new.decision import Decided
 from ncd_jax.types import UNLABELLED
 
@@ -114,6 +114,7 @@ class Lesson(NamedTuple):
 
     Attributes:
         features: `f[r, D]`, what speaks for each row.
+        most: `f[r]`, the largest chance that it has; see `Places`.
         new: `bool[r]`, rows that were called new.
         p_new: `f[r]`, the chance of it that they were given.
         right: `bool[r]`, whether the new class that a row is in, or would be, stands for its own.
@@ -128,6 +129,7 @@ class Lesson(NamedTuple):
     """
 
     features: np.ndarray
+    most: np.ndarray
     new: np.ndarray
     p_new: np.ndarray
     right: np.ndarray
@@ -143,7 +145,17 @@ class Lesson(NamedTuple):
     def without(self, classes: np.ndarray) -> "Lesson":
         """What is left where rows of some classes may not teach."""
         kept, known = ~np.isin(self.y, classes), ~np.isin(self.known_y, classes)
-        rows = ("features", "new", "p_new", "right", "y", "familiar", "as_known", "nearness")
+        rows = (
+            "features",
+            "most",
+            "new",
+            "p_new",
+            "right",
+            "y",
+            "familiar",
+            "as_known",
+            "nearness",
+        )
         return self._replace(
             of_known=self.of_known[known],
             known_y=self.known_y[known],
@@ -228,6 +240,7 @@ def lesson_of(fitted: Fitted, found: Found, table: Table, decided: Decided | Non
     features[:, -1] = of_rows.position
     return Lesson(
         features=features[asked],
+        most=found.places.most[of_rows.micro][asked],
         new=new[asked],
         p_new=p_new[asked],
         right=stands_for[asked] == (np.cumsum(hidden) - 1)[true[asked]],
@@ -275,7 +288,7 @@ def nearer_weights(lessons: Sequence[Lesson]) -> np.ndarray:
 def learn_weights(partitioner: Partitioner, lessons: Sequence[Lesson]) -> np.ndarray:
     """Weights `f64[D + 1]` of what speaks for a row; every fold weighs as much."""
     rows = [each for each in lessons if each.new.any()]
-    if not rows:
+    if not rows or partitioner.strength is None:
         return partitioner.prior
     weight = [np.full(each.new.sum(), 1 / (len(rows) * each.new.sum())) for each in rows]
     return own_weights(
@@ -313,7 +326,7 @@ def evaluation_of(partitioner: Partitioner, lessons: Sequence[Lesson]) -> Evalua
     for i, each in enumerate(lessons):
         others = [other.without(each.y) for j, other in enumerate(lessons) if j != i]
         weights, nearer = learn_weights(partitioner, others), nearer_weights(others)
-        right = _sigmoid(each.features @ weights[:-1] + weights[-1]) * each.familiar
+        right = confidence(each.features, weights, each.most) * each.familiar
         sure.append(np.where(each.new, each.p_new * right, (1.0 - each.p_new) * each.as_known))
         logit = nearer[0] * np.clip(each.nearness, -CLIP, CLIP) + nearer[1]
         new, p_known = logit < -IN_DOUBT, _sigmoid(logit)

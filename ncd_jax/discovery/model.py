@@ -75,7 +75,8 @@ class Places(NamedTuple):
         groups: `i32[M]`, the new class of each; -1 where a slot is empty.
         score: `f32[M]`, log-odds that a row on the border of each is right.
         slope: scalar, what its position adds to them.
-        most: `f32[M]`, the largest chance that a row of each has.
+        most: `f32[M]`, the chance that the number of classes leaves each where it is: no row of it
+            is surer.
     """
 
     cells: Any
@@ -278,7 +279,9 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
     """
     state, view, means, is_class, places, reference = arrays
     n_known = len(reference.log_share)
-    views = jax.vmap(method.represent, (0, None))(state, x)
+    leaves = jax.tree.leaves(state)  # none where nothing is fitted, as in k-means
+    n_views = len(leaves[0]) if leaves else 1
+    views = jax.vmap(method.represent, (0, None), axis_size=n_views)(state, x)
     z, side = views[view], side_by_side(views)
     squared = jnp.where(is_class, squared_distances(side, means), jnp.inf)
 
@@ -295,8 +298,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
 
     novel = _joined(method, view, judged, state, places, z, side)
     micro, position = _position(places, side, novel)
-    right = jax.nn.sigmoid(places.score[micro] + places.slope * position)
-    right = jnp.minimum(right, places.most[micro])
+    right = places.most[micro] * jax.nn.sigmoid(places.score[micro] + places.slope * position)
     labels = jnp.where(is_new, n_known + novel, likeliest).astype(jnp.int32)
     sure = jnp.where(is_new, (1.0 - p_known) * right, p_known * p_class)
     limits = reference.limits[:, labels]

@@ -106,14 +106,14 @@ class Partitioner(NamedTuple):
         answer: `(folded, fits) -> [Found]`, for all folds and then for the fits, each by what was
             learned without its hidden classes.
         prior: `f64[D + 1]`, what other tables teach of the features' weights, the intercept last.
-        strength: of the pull to them.
+        strength: of the pull to them; none where folds of the table do not move them.
         n_cuts: how often the rows of the table are cut.
     """
 
     learn: Callable[[Problem, Sequence[Any]], Folded]
     answer: Callable[[Folded, Sequence[Fitted]], list[Found]]
     prior: np.ndarray
-    strength: float
+    strength: float | None
     n_cuts: int
 
 

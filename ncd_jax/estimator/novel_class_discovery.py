@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 from pandas.api import types
@@ -171,8 +170,7 @@ class NovelClassDiscovery(
         self.method_ = fitted.model.method
         self.hparams_ = dict(fitted.model.hparams)
         width = METHODS[self.method_].width
-        n_views = jax.tree.leaves(self._model.state)[0].shape[0]
-        in_view = self._model.means.shape[1] // n_views
+        in_view = self._model.reference.z.shape[1]
         self._n_features_out = int(self.hparams_[width] if width else in_view)
 
         self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
