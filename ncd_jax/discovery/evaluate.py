@@ -159,7 +159,7 @@ class Lesson(NamedTuple):
         return self._replace(
             of_known=self.of_known[known],
             known_y=self.known_y[known],
-            **{name: getattr(self, name)[kept] for name in rows},
+            **{name: getattr(self, name)[kept] for name in (*rows, "nearness")},
         )
 
 
