@@ -226,7 +226,7 @@ def test_yes_and_no(tmp_path, pair):
         table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
         np.testing.assert_array_equal(table.x, wanted.x)
         assert table.reading.columns[0].kind == "yes/no"
-        assert table.encoder.columns == ("q", "other")
+        assert table.encoder.columns == ("other", "q")
         (code,) = (c for c in table.encoder.codes if c.column.name == "q")
         assert code.words == (pair[1].lower(), pair[0].lower())
 
