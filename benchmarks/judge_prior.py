@@ -22,6 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
+from ncd_jax.discovery.calibration import is_right
+from ncd_jax.discovery.cells import SeenRows, seen_rows, settle
+from ncd_jax.discovery.joining import join
+from ncd_jax.discovery.judged import partition_of
+from ncd_jax.discovery.judging import FoldScenes, Judgement, judge_scenes, see_folds
+from ncd_jax.discovery.refits import Refits, refit_all
 from scipy.optimize import minimize
 
 from benchmarks.judge_tables import (
@@ -36,13 +42,7 @@ from benchmarks.judge_tables import (
 from benchmarks.reliability import reliability, reliability_figure
 from ncd_jax.clustering.matching import count_pairs
 from ncd_jax.config import JUDGE, KConfig, RunConfig
-from ncd_jax.discovery.calibration import is_right
-from ncd_jax.discovery.cells import SeenRows, seen_rows, settle
-from ncd_jax.discovery.joining import join
-from ncd_jax.discovery.judged import partition_of
-from ncd_jax.discovery.judging import FoldScenes, Judgement, judge_scenes, see_folds
 from ncd_jax.discovery.problem import Problem, prepare
-from ncd_jax.discovery.refits import Refits, refit_all
 from ncd_jax.judge.confidence import (
     CONFIDENCE_FEATURES,
     Partition,

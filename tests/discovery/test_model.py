@@ -10,7 +10,7 @@ from ncd_jax.discovery.evaluate import all_new
 from ncd_jax.discovery.model import Arrays, Places, Reference, apply, nothing_told, shares
 from ncd_jax.discovery.partition import _limits
 from ncd_jax.discovery.problem import fingerprints, make_method
-from ncd_jax.discovery.solution import runners_up
+from ncd_jax.discovery.solution import second_of
 from ncd_jax.methods import Spec
 
 RNG = np.random.default_rng(0)
@@ -198,10 +198,10 @@ def test_shares_add_up_and_none_is_likelier_than_the_own_one(n_known, m):
 
 def test_the_second_likeliest_class():
     share = np.array([[0.5, 0.2, 0.3], [0.4, 0.4, 0.2]])
-    second, sure = runners_up(share, np.array([0, 1]), np.array([0.25, 0.4]))
+    second, sure = second_of(share, np.array([0, 1]), np.array([0.25, 0.4]))
     assert second.tolist() == [2, 0]
     assert sure.tolist() == [0.25, 0.4]
-    second, sure = runners_up(np.ones((1, 1)), np.zeros(1, int), np.ones(1))
+    second, sure = second_of(np.ones((1, 1)), np.zeros(1, int), np.ones(1))
     assert (second.tolist(), sure.tolist()) == ([-1], [0])
 
 

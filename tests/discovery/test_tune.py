@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from ncd_jax.clustering import n_clusters
 from ncd_jax.config import KConfig, SearchConfig
 from ncd_jax.discovery.fit import refit_all
 from ncd_jax.discovery.problem import prepare
@@ -16,7 +17,6 @@ from ncd_jax.discovery.tune import (
     tune,
     unselected_scores,
 )
-from ncd_jax.tuning import k_estimation
 from ncd_jax.tuning.proposals import Trial
 
 REFITS = 2
@@ -71,11 +71,11 @@ def test_folds_and_novel_rows_have_the_same_index(monkeypatch, overlapping, conf
     class Told(BaseException):
         pass
 
-    def tell(*args, index, **kwargs):
-        raise Told(index)
+    def tell(key, x, mask, search):
+        raise Told(search.index)
 
     ready = prepare(config_of("dunn"), overlapping, None)
-    monkeypatch.setattr(k_estimation, "estimate_n_clusters", tell)
+    monkeypatch.setattr(n_clusters, "estimate_by_validity", tell)
     with pytest.raises(Told, match="dunn"):
         tune(ready)
     with pytest.raises(Told, match="dunn"):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ncd_jax.judge.merges import best_partition, evidence, merges, partition_into, worth
+from ncd_jax.judge.merges import best_partition, evidence, merges
 
 M = 7
 
@@ -96,15 +96,6 @@ def test_to_stop_at_0_is_to_have_most_worth(run, case):
     np.testing.assert_array_equal(best_partition(run(w, sizes)), as_labels(path[stopped]))
 
 
-def test_given_the_number(run):
-    w, sizes = CASES["seed 1"]
-    path, wanted = run(w, sizes), brute_force(w, sizes)[0]
-    for groups in wanted:
-        np.testing.assert_array_equal(partition_into(path, len(groups)), as_labels(groups))
-    np.testing.assert_array_equal(partition_into(path, 0), as_labels(wanted[-1]))
-    np.testing.assert_array_equal(partition_into(path, M + 5), as_labels(wanted[0]))
-
-
 def test_masked_equals_subset(run):
     w, sizes = draw(5, sizes=[3, 0, 4, 2, 0, 1, 6])
     filled = sizes > 0
@@ -120,7 +111,6 @@ def test_one_slot(run):
     path = run(np.zeros((1, 1)), [4])
     np.testing.assert_array_equal(path.labels, [[0]])
     np.testing.assert_array_equal(best_partition(path), [0])
-    np.testing.assert_array_equal(partition_into(path, 1), [0])
     np.testing.assert_array_equal(path.worth, [0])
     assert path.linkage.shape == (0,)
 
@@ -134,23 +124,6 @@ def test_batched_equals_single(run):
         np.testing.assert_array_equal(many.labels[lane], path.labels)
         np.testing.assert_allclose(many.linkage[lane], path.linkage, rtol=1e-5)
         np.testing.assert_array_equal(best[lane], best_partition(path))
-
-
-def test_worth_of_a_partition_of_rows():
-    w, sizes = draw(2, sizes=[3, 0, 4, 2, 5, 1, 6])
-    micro = np.repeat(np.arange(M), sizes)
-    labels = np.random.default_rng(0).integers(0, 3, len(micro))
-    wanted = sum(
-        w[micro[a], micro[b]]
-        for a, b in itertools.combinations(range(len(micro)), 2)
-        if micro[a] != micro[b] and labels[a] == labels[b]
-    )
-    rows = np.zeros((M, 4), np.float32)
-    np.add.at(rows, (micro, labels), 1)
-    # What a micro cluster has to do with itself does not count.
-    w = (w + 5 * np.eye(M)).astype(np.float32)
-    np.testing.assert_allclose(jax.jit(worth)(w, rows), wanted, rtol=1e-4)
-    assert worth(w, np.diag(sizes).astype(np.float32)) == 0
 
 
 def test_evidence_has_limits():

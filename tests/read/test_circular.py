@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from ncd_jax.profiles.columns import code_columns
 
 from ncd_jax.data.own_table import read_rows, read_table
 from ncd_jax.errors import UserError
+from ncd_jax.profiles.coded_columns import code_columns
 from ncd_jax.read.options import ReadOptions
 
 LABELS = ["a", "b", None, None] * 20

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KM_ACC
-from ncd_jax.discovery.model import refit_and_choose
+from ncd_jax.discovery.solve import answer_alone
 from ncd_jax.discovery.tune import Tuned
 from ncd_jax.reproduce import cells
 from ncd_jax.reproduce.cells import run_cell
@@ -50,10 +50,10 @@ def test_without_training_each_candidate_is_fitted_once(
 
     def count(problem, table, hparams):
         given.append(hparams)
-        return refit_and_choose(problem, table, hparams)
+        return answer_alone(problem, table, hparams)
 
     monkeypatch.setattr(cells, "tune", tune)
-    monkeypatch.setattr(cells, "refit_and_choose", count)
+    monkeypatch.setattr(cells, "answer_alone", count)
     cell = Cell("digits", method, k_known=True, hyperparameters="tuned")
     record = run_cell(make_plan(method), cell, *tiny, tmp_path / "search.journal")
     assert given == [(candidates * 2)[:fits]] * 2
