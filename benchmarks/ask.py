@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from absl import app, flags
-from ncd_jax.discovery.judging import judge_scenes
 from sklearn.cluster import KMeans
 
 from benchmarks.judge_prior import Sight as Judged
@@ -33,7 +32,9 @@ from ncd_jax.ask.person import Person
 from ncd_jax.ask.state import answer_all
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.config import RunConfig
+from ncd_jax.discovery.by_judge import judge_all
 from ncd_jax.judge.prior import Prior
+from ncd_jax.judge.scene import side_by_side
 from ncd_jax.startup import one_device_per_core
 
 AFTER = (0, 3, 5, 10, 20, 50)
@@ -217,17 +218,18 @@ def _judged_tables(names: Sequence[str]) -> Iterator[tuple[str, list[Scene]]]:
 
 
 def _scene(judged: Judged, prior: Prior) -> Scene:
-    judgement = judge_scenes(judged.folds, [judged.refits], prior)[-1]
-    rows = judged.rows
-    m = judgement.n_micro
+    judgement = judge_all(judged.folded, [judged.fitted], prior)[-1][0]
+    m, mask = judgement.n_micro, judged.problem.target_mask
+    micro = np.asarray(judgement.scene.labels)[mask]
+    z = side_by_side(np.asarray(judged.fitted.refits.z, np.float32))[mask]
     target = np.asarray(judged.problem.target_rows)[judged.problem.target_mask]
     classes = np.full(len(judged.split.table.y), -1)
     classes[judged.split.table.y < 0] = judged.split.novel
     sight = Sight(
         judgement.evidence[:m, :m],
-        np.asarray(rows.micro, np.intp),
-        np.asarray(rows.z, np.float32),
-        np.zeros((len(rows.micro), 0)),
+        np.asarray(micro, np.intp),
+        z,
+        np.zeros((len(micro), 0)),
     )
     return Scene(sight, np.unique(classes[target], return_inverse=True)[1])
 

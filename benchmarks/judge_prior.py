@@ -22,12 +22,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
-from ncd_jax.discovery.calibration import is_right
-from ncd_jax.discovery.cells import SeenRows, seen_rows, settle
-from ncd_jax.discovery.joining import join
-from ncd_jax.discovery.judged import partition_of
-from ncd_jax.discovery.judging import FoldScenes, Judgement, judge_scenes, see_folds
-from ncd_jax.discovery.refits import Refits, refit_all
 from scipy.optimize import minimize
 
 from benchmarks.judge_tables import (
@@ -42,6 +36,11 @@ from benchmarks.judge_tables import (
 from benchmarks.reliability import reliability, reliability_figure
 from ncd_jax.clustering.matching import count_pairs
 from ncd_jax.config import JUDGE, KConfig, RunConfig
+from ncd_jax.discovery.by_judge import answer, see_folds
+from ncd_jax.discovery.evaluate import is_right
+from ncd_jax.discovery.fit import cut, refit_all
+from ncd_jax.discovery.model import position_of
+from ncd_jax.discovery.partition import Fitted, Folded, Found
 from ncd_jax.discovery.problem import Problem, prepare
 from ncd_jax.judge.confidence import (
     CONFIDENCE_FEATURES,
@@ -54,6 +53,7 @@ from ncd_jax.judge.confidence import (
 from ncd_jax.judge.features import NAMES
 from ncd_jax.judge.number import NUMBER_FEATURES, number_probability
 from ncd_jax.judge.prior import Prior
+from ncd_jax.judge.scene import side_by_side
 from ncd_jax.judge.weights import RAREST
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
@@ -82,19 +82,18 @@ class Sight(NamedTuple):
 
     Attributes:
         split: the table and its novel classes.
-        problem: of the table.
-        folds: as fitted, less their states.
-        refits: on all known classes, less their states.
-        rows: the novel rows.
-        hidden_rows: those of every fold.
+        folded: its folds as fitted, less their states.
+        fitted: the fit on all known classes, less its states.
     """
 
     split: Split
-    problem: Problem
-    folds: FoldScenes
-    refits: Refits
-    rows: SeenRows
-    hidden_rows: list[SeenRows]
+    folded: Folded
+    fitted: Fitted
+
+    @property
+    def problem(self) -> Problem:
+        """Of the table."""
+        return self.fitted.problem
 
 
 class Answered(NamedTuple):
@@ -131,38 +130,38 @@ def look_at(split: Split, config: RunConfig) -> Sight:
     """Fits the folds and the table, as a run does."""
     problem = prepare(config, split.table, None)
     assert problem.candidates is not None
-    folds = see_folds(problem, problem.candidates)
+    folded = see_folds(problem, problem.candidates)
     refits = refit_all(problem, problem.candidates)
-    rows = _light_rows(seen_rows(problem, refits))
-    hidden_rows = [
-        _light_rows(seen_rows(problem.of_fold(f), of_fold))
-        for of_fold, f in zip(folds.refits, folds.numbers, strict=True)
-    ]
-    light = folds._replace(refits=[_light(each) for each in folds.refits])
-    return Sight(split, problem, light, _light(refits), rows, hidden_rows)
+    nobody = np.zeros(len(split.table.classes), bool)
+    fitted = Fitted(problem, refits, cut(problem, refits), nobody)
+    return Sight(
+        split, folded._replace(fits=[_light(each) for each in folded.fits]), _light(fitted)
+    )
 
 
-def _light_rows(rows: SeenRows) -> SeenRows:
-    """The same in half the memory: there are many."""
-    return rows._replace(z=rows.z.astype(np.float16), asked=rows.asked.astype(np.int16))
-
-
-def _answered(judgement: Judgement, rows: SeenRows, classes: np.ndarray, prior: Prior) -> Answered:
-    rows = rows._replace(z=rows.z.astype(np.float32))
-    cells = settle(rows, judgement, None)
-    joined = join(rows, cells)
-    partition = partition_of(judgement, cells, joined, prior, None)
-    found = cells.owners[joined.cell]
-    linkage = judgement.linkage[: judgement.n_micro - 1]
-    return Answered(partition, linkage, found, is_right(found, classes), int(classes.max()) + 1)
-
-
-def _light(refits: Refits) -> Refits:
+def _light(fitted: Fitted) -> Fitted:
     """What the judge looks at, in the memory of the host: states of many tables fill it."""
-    scene = jax.tree.map(np.asarray, refits.seen)
-    nothing: Any = np.zeros(0)
-    finite: Any = np.asarray(refits.finite)
-    return Refits(nothing, nothing, nothing, None, scene, finite)
+    z, nothing = np.asarray(fitted.refits.z).astype(np.float16), np.zeros(0)
+    light: Any = {"state": nothing, "loss": nothing, "known": nothing, "z": z}
+    light["finite"] = np.asarray(fitted.refits.finite)
+    scenes = [jax.tree.map(np.asarray, scene) for scene in fitted.scenes]
+    return fitted._replace(refits=fitted.refits._replace(**light), scenes=scenes)
+
+
+def _whole(fitted: Fitted) -> Fitted:
+    """The same in single precision again."""
+    z: Any = np.asarray(fitted.refits.z).astype(np.float32)
+    return fitted._replace(refits=fitted.refits._replace(z=z))
+
+
+def _answered(fitted: Fitted, found: Found, classes: np.ndarray) -> Answered:
+    side = side_by_side(np.asarray(fitted.refits.z))[fitted.problem.target_mask]
+    micro, position = map(np.asarray, position_of(found.places, side, found.labels))
+    judged = found.details
+    partition = judged.partition._replace(micro=micro, position=position)
+    linkage = judged.judgement.linkage[: judged.judgement.n_micro - 1]
+    right = is_right(found.labels, classes)
+    return Answered(partition, linkage, found.labels, right, int(classes.max()) + 1)
 
 
 def learn_pairs(tables: Sequence[Sequence[Sight]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -173,10 +172,9 @@ def learn_pairs(tables: Sequence[Sequence[Sight]]) -> tuple[np.ndarray, np.ndarr
         of_table = []
         for sight in sights:
             scenes = [
-                _pairs(refits, share)
-                for refits, share in zip(sight.folds.refits, sight.folds.shares, strict=True)
+                _pairs(fold, _shares(fold, _hidden_classes(fold))) for fold in sight.folded.fits
             ]
-            finals.append(_pairs(sight.refits, _novel_shares(sight)))
+            finals.append(_pairs(sight.fitted, _shares(sight.fitted, _novel_classes(sight))))
             drawn = [_draw(rng, pairs, PAIRS_OF_A_FOLD) for pairs in scenes]
             # The novel rows teach half as much as all folds together.
             novel = _draw(rng, finals[-1], 4 * PAIRS_OF_A_FOLD)
@@ -201,10 +199,11 @@ def learn_pairs(tables: Sequence[Sequence[Sight]]) -> tuple[np.ndarray, np.ndarr
 def answers_of(sight: Sight, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> list[Answered]:
     """What the judge says of the novel rows and then of every fold, by what pairs have taught."""
     prior = standard_prior(pairs)
-    *of_folds, novel = judge_scenes(sight.folds, [sight.refits], prior)
-    answered = [_answered(novel, sight.rows, _novel_classes(sight), prior)]
-    for judgement, rows, f in zip(of_folds, sight.hidden_rows, sight.folds.numbers, strict=True):
-        answered.append(_answered(judgement, rows, _hidden_classes(sight, f), prior))
+    fits = [_whole(each) for each in sight.folded.fits]
+    *of_folds, novel = answer(prior, sight.folded._replace(fits=fits), [_whole(sight.fitted)])
+    answered = [_answered(sight.fitted, novel, _novel_classes(sight))]
+    for fold, found in zip(sight.folded.fits, of_folds, strict=True):
+        answered.append(_answered(fold, found, _hidden_classes(fold)))
     return answered
 
 
@@ -275,9 +274,10 @@ def _counts(sight: Sight) -> float:
     return ONE_COUNTS if sight.split.novel.max() == 0 else 1.0
 
 
-def _hidden_classes(sight: Sight, f: int) -> np.ndarray:
-    folds = sight.problem.hidden_folds
-    return folds.hidden_y[f][folds.hidden_mask[f]]
+def _hidden_classes(fold: Fitted) -> np.ndarray:
+    """The class of every row of a fold, counted among its hidden ones."""
+    assert fold.problem.true_targets is not None
+    return (np.cumsum(fold.hidden) - 1)[fold.problem.true_targets[fold.problem.target_mask]]
 
 
 def _novel_classes(sight: Sight) -> np.ndarray:
@@ -288,19 +288,20 @@ def _novel_classes(sight: Sight) -> np.ndarray:
     return classes[judged]
 
 
-def _novel_shares(sight: Sight) -> np.ndarray:
-    """Share of every novel class in each micro cluster."""
-    n_classes = int(sight.split.novel.max()) + 1
-    n_micro = len(sight.refits.seen.sizes)
-    rows = count_pairs(sight.rows.micro, _novel_classes(sight), n_micro, n_classes)
+def _shares(fitted: Fitted, classes: np.ndarray) -> np.ndarray:
+    """Share of every class in each micro cluster."""
+    scene = fitted.scenes[0]
+    micro = np.asarray(scene.labels)[fitted.problem.target_mask]
+    rows = count_pairs(micro, classes, len(scene.sizes), int(classes.max()) + 1)
     return rows / np.maximum(rows.sum(axis=1, keepdims=True), 1)
 
 
-def _pairs(refits: Refits, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(fitted: Fitted, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features `f64[P, F]` of all pairs, mean of all views, and their chance to be one class."""
-    m = int((np.asarray(refits.seen.sizes) > 0).sum())
+    scene = fitted.scenes[0]
+    m = int((np.asarray(scene.sizes) > 0).sum())
     i, j = np.triu_indices(m, 1)
-    features = np.asarray(refits.seen.features, np.float64).mean(axis=0)[i, j]
+    features = np.asarray(scene.features, np.float64).mean(axis=0)[i, j]
     return features, (share @ share.T)[i, j]
 
 

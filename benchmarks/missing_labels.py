@@ -24,15 +24,15 @@ import jax
 import numpy as np
 import pandas as pd
 from absl import app, flags
-from ncd_jax.discovery.gate_looks import look
-from ncd_jax.discovery.gating import decide, views_of
 
 from benchmarks.judge_tables import TABLES, read_columns
 from ncd_jax.config import RunConfig
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.labelled_rows import how_labelled
 from ncd_jax.data.table import Table
+from ncd_jax.discovery.known_rows import observe, views_of
 from ncd_jax.discovery.problem import prepare
+from ncd_jax.known_or_new.decision import decide
 from ncd_jax.known_or_new.gate_weights import read_gate_prior
 from ncd_jax.read.columns import Column
 from ncd_jax.startup import one_device_per_core
@@ -167,8 +167,8 @@ def gate_of(missing: Missing, name: str) -> dict[str, Any]:
     )
     problem = prepare(RunConfig(method="rca", setting="gcd"), table, None)
     assert problem.candidates is not None
-    looks = look(problem, table, views_of(problem.candidates))
-    gated = decide(looks, read_gate_prior(), "gcd")
+    seen = observe(problem, table, views_of(problem.candidates))
+    gated = decide(seen, read_gate_prior(), "gcd")
     true = missing.true[missing.y == UNLABELLED]
     is_known = true < n_known
     return {

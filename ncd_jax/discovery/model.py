@@ -44,6 +44,7 @@ __all__ = [
     "assign",
     "nothing_told",
     "on_host",
+    "position_of",
     "shares",
 ]
 
@@ -297,7 +298,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
     p_class = jnp.where(told.likeliest >= 0, told.p_class, jnp.max(chances, axis=1))
 
     novel = _joined(method, view, judged, state, places, z, side)
-    micro, position = _position(places, side, novel)
+    micro, position = position_of(places, side, novel)
     right = places.most[micro] * jax.nn.sigmoid(places.score[micro] + places.slope * position)
     labels = jnp.where(is_new, n_known + novel, likeliest).astype(jnp.int32)
     sure = jnp.where(is_new, (1.0 - p_known) * right, p_known * p_class)
@@ -373,7 +374,17 @@ def _joined(
     return jnp.maximum(places.owners[cell], 0)
 
 
-def _position(places: Places, side: Array, novel: Array) -> tuple[Array, Array]:
+def position_of(places: Places, side: Any, novel: Any) -> tuple[Array, Array]:
+    """Where rows lie in the new class that they are in.
+
+    Args:
+        places: of the new classes.
+        side: `f32[n, W]`, rows in all views side by side.
+        novel: `i32[n]`, the class of each.
+
+    Returns:
+        The nearest micro cluster of that class, `i32[n]`, and the position there; see `Applied`.
+    """
     """Nearest micro cluster `i32[n]` of the class of a row, and how clearly; see `Applied`."""
     squared = jnp.where(places.groups >= 0, squared_distances(side, places.micro), jnp.inf)
     own_class = places.groups[None] == novel[:, None]
