@@ -106,7 +106,7 @@ def test_what_is_found_in_a_frame(fitted, mixed, tmp_path):
 def test_the_stored_model_knows_which_columns_are_one_category(fitted):
     """Gaps in sizes, colours with a gap, and whether it is ready."""
     spec = fitted._model.spec
-    assert spec.blocks == ((1, 3), (3, 7), (7, 9))
+    assert spec.blocks == ((5, 9), (9, 11), (12, 14))
     assert spec in {spec}
 
 
@@ -116,7 +116,7 @@ def test_words_in_methods_that_make_new_rows(method, mixed):
     ncd = NovelClassDiscovery(
         method=method, n_candidates=0, n_novel=2, n_refits=1, epochs=5, random_state=0
     ).fit(X, y)
-    assert ncd._model.spec.blocks == ((1, 3), (3, 7), (7, 9))
+    assert ncd._model.spec.blocks == ((5, 9), (9, 11), (12, 14))
     new = X.assign(colour="never seen")
     np.testing.assert_allclose(ncd.predict_proba(new).sum(axis=1), 1, rtol=1e-5)
     assert np.isfinite(ncd.transform(new)).all()

@@ -9,6 +9,7 @@ thousand tables; less will do where the row calls itself `Total`.
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,8 @@ def _without_headers(raw: RawTable) -> RawTable:
         for row in rows:
             cells = zip(frame.columns, frame.iloc[row], strict=True)
             is_header[row] = all(
-                as_text(cell).casefold() == name.casefold() or (is_index_name(name) and cell == "")
+                as_text(cell).casefold() == name.casefold()
+                or (is_index_name(name) and not _word(cell))
                 for name, cell in cells
             )
     if not is_header.any():
@@ -121,7 +123,7 @@ def _without_units(raw: RawTable, label: str) -> RawTable:
             if types.is_numeric_dtype(frame[name].dtype) and not pd.isna(frame[name].iloc[0]):
                 return raw
             continue
-        word = as_text(frame[name].iloc[0]) if not pd.isna(frame[name].iloc[0]) else ""
+        word = _word(frame[name].iloc[0])
         plain = word.strip("[](){} ")
         if name == label or not _are_numbers(frame[name].iloc[1 : 1 + _SAMPLE]):
             continue
@@ -131,7 +133,7 @@ def _without_units(raw: RawTable, label: str) -> RawTable:
             return raw
         words.append(word)
         is_known |= is_unit(plain)
-    rest = [as_text(cell) for cell in frame.iloc[0] if not pd.isna(cell)]
+    rest = [word for word in map(_word, frame.iloc[0]) if word]
     alone = all(word in words or word in MARKS or is_gap(word) for word in rest)
     if not is_known or (len(words) < 2 and not alone):
         return raw
@@ -375,6 +377,12 @@ def _number_rows(others: np.ndarray) -> bool:
 
 def _is_text(cells: pd.Series) -> bool:
     return cells.dtype == object or isinstance(cells.dtype, pd.StringDtype)
+
+
+def _word(cell: Any) -> str:
+    """A cell as text, empty where there is none; it may be a list."""
+    is_none = cell is None or cell is pd.NA or cell is pd.NaT
+    return "" if is_none or (isinstance(cell, float) and np.isnan(cell)) else as_text(cell)
 
 
 def _listed(places: Sequence[str]) -> str:
