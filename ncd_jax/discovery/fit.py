@@ -6,7 +6,7 @@ the judge looks at all views together, at small groups of rows that are cut from
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from ncd_jax.tuning.devices import spread_over_devices
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, KEstimate, Method, NCDData, PyTree
 
-__all__ = ["Refits", "Training", "cut", "k_search", "refit", "refit_all"]
+__all__ = ["Asked", "Refits", "Training", "cut", "cut_rows", "k_search", "refit", "refit_all"]
 
 
 class Refits(NamedTuple):
@@ -186,31 +186,58 @@ def cut(problem: Problem, refits: Refits, n_cuts: int = 1) -> list[Scene]:
         refits: of it.
         n_cuts: how often.
     """
-    keys = purpose_key(problem.config, "cut")
-    data = problem.data
+    key = purpose_key(problem.config, "cut")
     # On one device, wherever they were trained: the cut is one program.
     z, known = (jax.device_put(np.asarray(each)) for each in (refits.z, refits.known))
-    rows = Rows(
-        z,
-        data.x[problem.target_rows],
-        jnp.asarray(problem.target_mask),
-        known,
-        data.y[problem.known_rows],
-        jnp.float32(problem.class_size),
-        jnp.int32(PARTS * (problem.n_novel or 0)),
+    asked = Asked(
+        problem.target_rows,
+        problem.target_mask,
+        problem.known_rows,
+        np.float32(problem.class_size),
+        np.int32(PARTS * (problem.n_novel or 0)),
     )
+    shape = {"n_known": problem.spec.n_known, "max_micro": problem.max_micro}
     return [
-        _CUT(
-            jax.random.fold_in(keys, i),
-            rows,
-            n_known=problem.spec.n_known,
-            max_micro=problem.max_micro,
-        )
+        _CUT(jax.random.fold_in(key, i), problem.data, z, known, asked, **shape)
         for i in range(n_cuts)
     ]
 
 
-_CUT = jax.jit(make_scene, static_argnames=("n_known", "max_micro"))
+class Asked(NamedTuple):
+    """Which rows are cut.
+
+    Attributes:
+        targets: `i32[m]`.
+        mask: `bool[m]`, which of them count.
+        known: `i32[q]`, labelled rows that they are measured against.
+        class_size: see `judge.scene.Rows`.
+        least: see there.
+    """
+
+    targets: Any
+    mask: Any
+    known: Any
+    class_size: Any
+    least: Any
+
+
+def cut_rows(
+    key: Array,
+    data: NCDData,
+    z: Array,
+    known: Array,
+    asked: Asked,
+    *,
+    n_known: int,
+    max_micro: int,
+) -> Scene:
+    """`make_scene` for rows by their numbers, with latents `f32[V, m, L]` and `f32[V, q, L]`."""
+    x, y = data.x[asked.targets], data.y[asked.known]
+    rows = Rows(z, x, asked.mask, known, y, asked.class_size, asked.least)
+    return make_scene(key, rows, n_known=n_known, max_micro=max_micro)
+
+
+_CUT = jax.jit(cut_rows, static_argnames=("n_known", "max_micro"))
 
 
 def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearch | None:

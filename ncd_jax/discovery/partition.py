@@ -9,6 +9,7 @@ the same form where the new classes lie and what speaks for a row that lies ther
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
@@ -20,7 +21,7 @@ from ncd_jax.discovery.model import NEIGHBOUR, TINY, Model, Places, Reference
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.scene import Scene, side_by_side
 from ncd_jax.known_or_new.gate_weights import read_gate_prior
-from ncd_jax.types import UNLABELLED
+from ncd_jax.types import UNLABELLED, Array
 
 __all__ = [
     "Fitted",
@@ -214,7 +215,7 @@ def _reference(fitted: Fitted, found: Found, means: np.ndarray) -> Reference:
     new = _drawn(rng, np.arange(problem.n_targets))
     x_rows = np.concatenate([rows[labelled], np.asarray(problem.target_rows)[new]])
     # Programs are compiled for lengths: those of all tables, and the rest is cut off on the host.
-    x = np.asarray(problem.data.x[pad_rows(x_rows, 2 * MOST_ROWS)])[: len(x_rows)]
+    x = np.asarray(rows_at(problem.data.x, pad_rows(x_rows, 2 * MOST_ROWS)))[: len(x_rows)]
     known, own = (np.asarray(each)[found.view] for each in (refits.known, refits.z))
     z = np.concatenate([known[labelled], own[new]])
     classes = np.concatenate([y[rows[labelled]], n_slots + found.labels[new]])
@@ -233,6 +234,12 @@ def _reference(fitted: Fitted, found: Found, means: np.ndarray) -> Reference:
         apart=np.float32(_apart(refits, found, problem, means[:n_slots][counts > 0])),
         usual=np.float32(np.nan),
     )
+
+
+@jax.jit
+def rows_at(x: Array, rows: Array) -> Array:
+    """Rows `f32[m, d]` of a table by their numbers, one program for all tables of a size."""
+    return x[rows]
 
 
 def _drawn(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:

@@ -90,6 +90,7 @@ def lesson(y, right, *, new=True, nearness=-2.0, n=40, seed=0):
     rng = np.random.default_rng(seed)
     return Lesson(
         features=rng.random((n, 1)),
+        most=np.ones(n),
         new=np.full(n, new),
         p_new=np.full(n, 0.9 if new else 0.2),
         right=np.full(n, right),

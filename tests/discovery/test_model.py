@@ -75,7 +75,9 @@ def test_a_position_is_measured_to_the_class_that_is_given():
     np.testing.assert_allclose(found.confidence, right * found.familiar, rtol=1e-4)
     most = np.full(4, 0.25, np.float32)
     np.testing.assert_allclose(
-        said([[9, 10]], all_new(1), most=most).confidence, 0.25 * found.familiar[1], rtol=1e-4
+        said([[9, 10]], all_new(1), most=most).confidence,
+        0.25 * right[1] * found.familiar[1],
+        rtol=1e-4,
     )
     alone = np.array([-1, 1, -1, -1], np.int32)
     assert said([[3, 10]], all_new(1), owners=alone, groups=alone).position.tolist() == [1]

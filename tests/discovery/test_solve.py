@@ -387,5 +387,5 @@ def test_a_run_is_few_large_programs(gaussians, judged_config):
     assert max(ours.values()) == 1
     assert "jit(<lambda>)" not in durations
     assert {name for name, times in ours.items() if times} <= {
-        *("refit", "make_scene", "judge", "apply", "_see"),
+        *("refit", "cut_rows", "judge", "apply", "_see", "rows_at"),
     }
