@@ -2,8 +2,9 @@
 
 python launch.py
 
-Measured on two CPU cores: 5 novel classes, accuracy on hidden classes 89.0 %, against the truth
-99.0 %; 22 seconds, 15 where the programs are compiled already.
+Measured with 0.3.0 on two CPU cores beside other work: 5 novel classes (a chance of 36 % that this
+is right), accuracy on hidden classes 86.2 %, mean confidence 65 %, against the truth 99.4 %;
+36 seconds, 22 where the programs are compiled already.
 """
 
 import ml_collections

@@ -2,8 +2,9 @@
 
 python launch.py --config=optdigits --workdir=runs/optdigits
 
-Measured on two CPU cores: 6 novel classes (there are 5), accuracy on hidden classes 85.1 %, against
-the truth 96.7 %, 17 seconds. The judge gives its number a chance of 16 %.
+Measured with 0.3.0 on two CPU cores beside other work: 5 novel classes (a chance of 22 % that this
+is right), accuracy on hidden classes 88.1 %, mean confidence 63 %, against the truth 99.3 %;
+25 seconds where the programs are compiled already.
 """
 
 import ml_collections

@@ -2,8 +2,10 @@
 
 python launch.py --config=pendigits --workdir=runs/pendigits
 
-Measured on two CPU cores: 5 novel classes, accuracy on hidden classes 78.4 %, against the truth
-76.6 %, 14 seconds. PBN with the silhouette had 86.5 % in 4 minutes (measured with 0.1.0).
+Measured with 0.3.0 on two CPU cores beside other work: 5 novel classes (a chance of 11 % that this
+is right), accuracy on hidden classes 77.3 %, mean confidence 66 %, against the truth 90.3 %;
+22 seconds where the programs are compiled already. PBN with the silhouette had 86.5 % in 4 minutes
+(measured with 0.1.0).
 """
 
 import ml_collections

@@ -16,7 +16,7 @@ __all__ = [
     "register",
 ]
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _PLACES = {
     "NovelClassDiscovery": "estimator.novel_class_discovery",

@@ -61,7 +61,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     text("id", "Column that names the rows; it goes into the answer and is no feature.")
     names("keep", "Columns that are copied into the answer.")
     names("use", "Columns to use though they tell labelled rows from unlabelled ones.")
-    text("group", "Column of groups of rows (plate, session, customer); folds keep them whole.")
+    text("group", "Column of groups (plate, session); numbers are centred within where it helps.")
     names("names", "Names for novel classes: novel_0=Export,novel_1=Trial.")
     text("workdir", "Folder of the run [runs/NAME_OF_THE_TABLE].")
     text("against", "Folder of the run to compare --workdir with.")

@@ -86,7 +86,7 @@ def test_nothing_new_is_a_whole_run(tmp_path):
     metrics = experiment.run(CONFIG, table, None, tmp_path / "run")
     assert metrics["n_novel_estimated"] == 0
     assert metrics["novel_sizes"] == []
-    assert "n_novel_probability" not in metrics
+    assert metrics["n_novel_probability"] == {}
     rows = pd.read_csv(tmp_path / "run" / "assignments.csv")
     assert np.mean(rows.label == truth[rows.row].to_numpy()) > 0.97
     page = (tmp_path / "run" / "report.html").read_text()

@@ -131,7 +131,9 @@ class Problem(NamedTuple):
             y: `i32[n]`, the labels that are left.
             drawn: share of the rows in question that were drawn.
         """
-        return min(median_class_size(y) * drawn, self.n_asked / FEWEST_CLASSES)
+        of_known = median_class_size(y) * drawn
+        # Where nothing is new there is nothing that folds would have to be like.
+        return min(of_known, self.n_asked / FEWEST_CLASSES) if self.n_asked else of_known
 
     def asking_for(self, rows: np.ndarray, y: np.ndarray | None = None) -> "Problem":
         """The problem in which only some of the unlabelled rows are to be told apart.

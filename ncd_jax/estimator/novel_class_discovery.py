@@ -89,7 +89,7 @@ class NovelClassDiscovery(
             `novel_1`, ... The report calls them that in any case.
         n_novel_: number of novel classes.
         labels_: class of every training row. Labelled rows keep their label, unlabelled ones get
-            a novel class or, in the setting `gcd`, a known one; `predict` may give any row any.
+            a novel class or, in the setting `gcd`, a known one. `predict` gives them the same.
         setting_: `ncd` or `gcd`, as it was taken.
         confidence_: how likely each training row is in the class that stands for its own: 1 for
             labelled rows, NaN without tuning, 0 for rows without any cell.
@@ -101,7 +101,10 @@ class NovelClassDiscovery(
             over folds; NaN without tuning. It chose the hyperparameters, so it flatters.
         hidden_class_accuracy_: the same share where the whole procedure was repeated on the folds,
             each answered without its classes; NaN without tuning.
-        stability_: mean adjusted Rand index between refits; NaN where there is one.
+        hidden_class_accuracy_by_: the same for folds that hid `several` classes and `one`, of those
+            that there are.
+        stability_: mean adjusted Rand index between the partitions of which the central one
+            answers, of three cuts of the rows or of the refits; NaN where there is one.
         method_: the method that gave the answer.
         hparams_: its hyperparameters.
         notes_: for people: columns that were left out, and why.

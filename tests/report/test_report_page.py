@@ -198,6 +198,13 @@ def test_the_numbers_are_in_it(page: Page, findings: Findings):
     assert "candidates 1, 0" in text
 
 
+def test_a_test_split_that_is_not_clustered_anew_has_a_report(findings: Findings):
+    test = {key: findings.metrics["test"][key] for key in ("inductive", "known_accuracy")}
+    text = squeeze(Page(render_report(changed_metrics(findings, test=test))).text)
+    assert "novel test rows, assigned one by one" in text
+    assert "clustered together" not in text
+
+
 def test_the_least_run_has_a_report(least_findings: Findings):
     page = Page(render_report(least_findings))
     assert "1 novel class among 1 unlabelled row" in page.text
