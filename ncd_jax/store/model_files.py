@@ -81,7 +81,7 @@ def load_model(workdir: Workdir) -> Model:
         UserError: there is none, it is damaged, or another release wrote it.
     """
     arrays, facts = read_model(workdir)
-    if (method := facts.get("method", "rca")) not in METHODS:
+    if isinstance(method := facts.get("method", 0), str) and method not in METHODS:
         raise UserError(
             f"the model in {workdir.path('model')} is of a method {method!r} that is not here;"
             " give --plugin=FILE with the file that has it, as the run was given"
@@ -120,34 +120,31 @@ def _check(model: Model) -> None:
         ValueError, TypeError: they do not.
     """
     n_columns, n_known = len(model.scaler.mean), model.spec.n_known
-    n_new = len(model.means) - n_known
     places, reference, old = model.places, model.reference, model.remembered
+    n_new, n_means = len(places.groups), len(model.means)
     together = {
         "classes": len(model.classes) == len(model.rows) == len(set(model.classes)) > 0,
         "names": all(isinstance(name, str) for name in (*model.classes, *model.columns)),
         "columns": len(model.columns) == n_columns == model.spec.n_features,
-        "means": model.means.ndim == 2 and n_new >= 0,
-        "rows": _are_indices(model.rows, len(model.means)),
-        "places": places.cells.shape[1:] == places.micro.shape[1:] == model.means.shape[1:]
-        and _are_indices(places.owners, max(n_new, 1), lowest=-1)
-        and _are_indices(places.groups, max(n_new, 1), lowest=-1)
-        and len(places.owners) == len(places.cells)
-        and len(places.micro) == len(places.groups) == len(places.score) == len(places.most),
-        "scaler": model.scaler.scale.shape == model.scaler.mean.shape == (n_columns,)
-        and bool(np.all(model.scaler.scale > 0)),
-        "reference": reference.x.shape == (len(reference.z), n_columns)
-        and _are_indices(reference.y, n_known, lowest=-2)
-        and len(reference.y) == len(reference.z)
-        and reference.limits.shape == (2, len(model.means))
-        and reference.usual.shape == (),
+        "means": n_means == n_known + n_new,
+        "rows": _are_indices(model.rows, n_means),
+        "owners": _are_indices(places.owners, n_new, lowest=-1),
+        "groups": _are_indices(places.groups, n_new, lowest=-1),
+        "reference.y": _are_indices(reference.y, n_known, lowest=-2),
+        "scaler": bool(np.all(model.scaler.scale > 0))
+        and bool(np.all(model.scaler.low < np.inf) and np.all(model.scaler.high > -np.inf)),
+        "view": isinstance(model.view, int) and isinstance(model.judged, bool),
         "remembered": old is None
         or (
-            len(old.keys) == len(old.confidence) == len(old.p_known) == len(old.labels)
-            and _are_indices(old.labels, len(model.classes))
+            _are_indices(old.labels, len(model.classes))
             and bool(np.all((old.confidence >= 0) & (old.confidence <= 1)))
         ),
     }
-    if wrong := [name for name, is_right in together.items() if not is_right]:
+    wrong = [name for name, is_right in together.items() if not is_right]
+    for name, (array, shapes) in _shapes(model).items():
+        if np.shape(array) not in shapes:
+            wrong.append(name)
+    if wrong:
         raise ValueError(f"{', '.join(wrong)} do not belong to the rest")
     rows = jax.ShapeDtypeStruct((2, n_columns), np.float32)
     method = make_method(model.method, model.spec)
@@ -157,6 +154,40 @@ def _check(model: Model) -> None:
         raise ValueError("the state is of another shape")
     if reference.z.shape[1:] != applied.z.shape[1:]:
         raise ValueError("reference.z is of another representation")
+
+
+def _shapes(model: Model) -> dict[str, tuple[Any, tuple[tuple[int, ...], ...]]]:
+    """Every array but those of the state, and the shapes that it may have."""
+    places, reference, scaler = model.places, model.reference, model.scaler
+    width, n_columns = model.means.shape[-1], len(scaler.mean)
+    n_cells, n_micro, n_rows = len(places.cells), len(places.micro), len(reference.z)
+    of_rows, of_micro = (n_rows,), (n_micro,)
+    found: dict[str, tuple[Any, tuple[tuple[int, ...], ...]]] = {
+        "means": (model.means, ((len(model.means), width),)),
+        "cells": (places.cells, ((n_cells, width),)),
+        "owners": (places.owners, ((n_cells,),)),
+        "micro": (places.micro, ((n_micro, width),)),
+        "groups": (places.groups, (of_micro,)),
+        "score": (places.score, (of_micro,)),
+        "slope": (places.slope, ((),)),
+        "most": (places.most, (of_micro,)),
+        "x": (reference.x, ((n_rows, n_columns),)),
+        "y": (reference.y, (of_rows,)),
+        "limits": (reference.limits, ((2, len(model.means)),)),
+        "nearer": (reference.nearer, ((2,),)),
+        "votes": (reference.votes, ((4,),)),
+        "log_share": (reference.log_share, ((model.spec.n_known,),)),
+        "apart": (reference.apart, ((),)),
+        "usual": (reference.usual, ((),)),
+        "mean": (scaler.mean, ((n_columns,),)),
+        "scale": (scaler.scale, ((n_columns,),)),
+        "low": (scaler.low, ((), (n_columns,))),
+        "high": (scaler.high, ((), (n_columns,))),
+    }
+    if (old := model.remembered) is not None:
+        found |= {name: (array, (old.keys.shape,)) for name, array in old._asdict().items()}
+        found["keys"] = (old.keys, ((old.keys.size,),))
+    return found
 
 
 def _are_indices(values: np.ndarray, n: int, lowest: int = 0) -> bool:

@@ -60,12 +60,12 @@ def test_several_and_one_hidden_are_told_apart(rca, overlapping):
     y = np.array([2, 2, 2, 0, 1, 1, 3])
     right = np.array([1, 1, 0, 1, 0, 0, 0], bool)
     evaluation = rca.evaluation._replace(
-        confidence=np.linspace(0.1, 0.9, 7), lone_margin=np.zeros(7), right=right, fold=fold, y=y
+        confidence=np.linspace(0.1, 0.9, 7), right=right, fold=fold, y=y, n_hidden=(1, 3)
     )
     found = measure(rca._replace(evaluation=evaluation), overlapping)
     assert found["hidden_class_accuracy_by"] == {"several": 0.25, "one": pytest.approx(2 / 3)}
     assert found["hidden_class_accuracy"] == pytest.approx(3 / 7)
-    one = evaluation._replace(y=np.zeros(7, int))
+    one = evaluation._replace(y=np.zeros(7, int), n_hidden=(1, 1))
     found = measure(rca._replace(evaluation=one), overlapping)
     assert list(found["hidden_class_accuracy_by"]) == ["one"]
 
