@@ -64,7 +64,11 @@ def test_every_file_speaks_of_known_and_new_rows_alike(partly):
     assert metrics["n_novel_estimated"] == 2
     assert metrics["gate"]["precision"] > 0.9
     page = (path / "run" / "report.html").read_text()
-    for text in (f"{known.sum()} of {len(rows)} unlabelled rows", "2 novel classes", "swallowed"):
+    for text in (
+        f"{known.sum()} of {len(rows)} unlabelled rows",
+        "2 novel classes",
+        "and so missed",
+    ):
         assert text in page
 
 

@@ -440,23 +440,27 @@ def assign(model: Model, x: np.ndarray) -> Answered:
     """
     applied = apply_model(model, x)
     labels, p_known = applied.labels.copy(), applied.p_known.astype(np.float64)
-    sure, unfamiliar = applied.confidence.astype(np.float64), applied.familiar < 1
+    sure, familiar = applied.confidence.astype(np.float64), applied.familiar.astype(np.float64)
     if model.encoder is not None:
         blank = model.encoder.is_blank(x)
-        sure[blank], unfamiliar[blank] = 0.0, True
+        sure[blank], familiar[blank] = 0.0, 0.0
     if (old := model.remembered) is not None and len(old.keys):
         keys = fingerprints(model.scaler.apply(x))
         at = np.minimum(np.searchsorted(old.keys, keys), len(old.keys) - 1)
         seen = old.keys[at] == keys
         for of_rows, of_run in zip((labels, sure, p_known), old[1:], strict=True):
             of_rows[seen] = of_run[at[seen]]
-    return Answered(
-        labels, sure, shares(applied.squared, p_known, labels, sure, model.n_known), unfamiliar
-    )
+    share = shares(applied.squared, p_known, labels, sure, model.n_known, familiar)
+    return Answered(labels, sure, share, familiar < 1)
 
 
 def shares(
-    squared: np.ndarray, p_known: np.ndarray, labels: np.ndarray, sure: np.ndarray, n_known: int
+    squared: np.ndarray,
+    p_known: np.ndarray,
+    labels: np.ndarray,
+    sure: np.ndarray,
+    n_known: int,
+    familiar: np.ndarray | float = 1.0,
 ) -> np.ndarray:
     """How likely each class is, `f64[n, m]`; a row adds up to 1, and none is likelier than its own.
 
@@ -470,6 +474,7 @@ def shares(
         labels: `i[n]`, the class of each row.
         sure: `f[n]`, its confidence.
         n_known: number of known classes.
+        familiar: `f[n]`; what is like no class is as like one as another.
     """
     rows, (n, m) = np.arange(len(labels)), squared.shape
     inverse = 1.0 / np.maximum(squared.astype(np.float64), 1e-12)
@@ -482,7 +487,8 @@ def shares(
     even = np.full((n, m), 1.0 / max(m - 1, 1))
     even[rows, labels] = 0.0
     share = np.where(rest[:, None] > 1e-12, share / np.maximum(rest, 1e-12)[:, None], even)
-    share *= (1.0 - sure)[:, None]
+    of_distance = np.broadcast_to(familiar, n)[:, None]
+    share = (of_distance * share + (1.0 - of_distance) * even) * (1.0 - sure)[:, None]
     # The likeliest of the others may not pass it: then the two are level, and a hair apart.
     share[rows, labels] = np.maximum(sure, share.max(axis=1, initial=1e-12) * (1 + 1e-9))
     return np.asarray(share / share.sum(axis=1, keepdims=True))

@@ -153,7 +153,8 @@ def answered(
     sure = np.where(unlabelled, applied.confidence.astype(np.float64), 1.0)
     p_known = np.where(unlabelled, applied.p_known, 1.0)
     of_rows = codes[unlabelled], sure[unlabelled]
-    share = shares(squared[unlabelled], p_known[unlabelled], *of_rows, n_known)
+    familiar = applied.familiar[unlabelled]
+    share = shares(squared[unlabelled], p_known[unlabelled], *of_rows, n_known, familiar)
     runner_up, runner_up_sure = second_of(share, *of_rows)
     new = of_rows[0] >= n_known
     return Solution(

@@ -206,7 +206,8 @@ class NovelClassDiscovery(
 
         Rows of the fit get the class that they have in `labels_`.
         """
-        return np.asarray(self.classes_[self._answer(X).labels])
+        labels = self._answer(X).labels
+        return np.asarray(self.classes_[labels])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """How likely each class is, in every row, `f64[n, len(classes_)]`; a row adds up to 1.
