@@ -57,6 +57,8 @@ __all__ = [
 
 MOST_KNOWN = 512
 """Labelled rows of a fold that teach what a known row looks like."""
+USUAL, WORTH = 0.05, 20
+"""Share of rows of known classes that look like no class, and how many rows that is worth."""
 STRENGTH = 0.1
 """Of the pull to `NEARER`; known and new rows of the folds weigh a half each."""
 
@@ -373,15 +375,15 @@ def recognised(model: Model, table: Table, held: np.ndarray) -> tuple[float, flo
         held: `bool[n]`, rows that had none.
 
     Returns:
-        The share of them that get their class back, and the share that look like no class.
+        The share of them that get their class back, and the share that look like no class, drawn to
+        what is usual: of few rows it would often be none.
     """
     if not held.any():
         return float("nan"), float("nan")
     applied = apply_model(model, table.x[held])
-    return (
-        float(np.mean(applied.labels == table.y[held])),
-        float(np.mean(applied.familiar < 1)),
-    )
+    beyond = np.sum(applied.familiar < 1)
+    usual = (beyond + USUAL * WORTH) / (held.sum() + WORTH)
+    return float(np.mean(applied.labels == table.y[held])), float(usual)
 
 
 def is_right(labels: ArrayLike, classes: ArrayLike) -> np.ndarray:

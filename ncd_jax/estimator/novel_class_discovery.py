@@ -221,7 +221,8 @@ class NovelClassDiscovery(
     @on_device
     def transform(self, X: Any) -> np.ndarray:
         """The rows in the space in which they are shown, `f32[n, L]`."""
-        return apply_model(self._model, self._encoded(X)).z[:, : self._n_features_out]
+        x = self._encoded(X)
+        return apply_model(self._model, x).z[:, : self._n_features_out]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of the labelled rows that `predict` gives their class; others do not count.
@@ -345,7 +346,8 @@ class NovelClassDiscovery(
 
     @on_device
     def _answer(self, X: Any) -> Answered:
-        return assign(self._model, self._encoded(X))
+        x = self._encoded(X)
+        return assign(self._model, x)
 
     def _encoded(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "classes_")
