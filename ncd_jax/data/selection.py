@@ -47,6 +47,8 @@ MOST_AXES, MOST_COLUMNS = 50, 40
 """Principal axes in which rows are compared, and single columns that are looked at closely."""
 RIDGE = 0.1
 """Share of the variance of all rows in that within classes: some columns vary only between them."""
+CLEAR = 3.0
+"""Standard errors by which a single column has to tell: of few rows half a class lies anywhere."""
 FEWEST = 3
 """Rows of either kind from which a class says something."""
 ROUNDS, ALIGNING = 4, 10
@@ -347,6 +349,8 @@ def is_by_column(contrast: Contrast, *, runs: bool) -> bool:
         contrast: of the column.
         runs: whether it is a date or a running number, which no class need have to do with.
     """
+    if contrast.errors < CLEAR:
+        return False
     if runs:
         return contrast.n_classes > 0 and contrast.size > 0.2 and contrast.low > 0.6
     enough = contrast.agrees and contrast.ratio > 0.3 and contrast.even > 0.5
