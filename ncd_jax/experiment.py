@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import jax
 import numpy as np
+import pandas as pd
 
 import ncd_jax
 from ncd_jax.config import RunConfig
@@ -26,6 +27,7 @@ from ncd_jax.report.headline import Assigned
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.report.templating import packed_plotly
+from ncd_jax.store.asking import Answers, Asking, Outcome, read_answers, save_asked
 from ncd_jax.store.model_files import load_model, save_model
 from ncd_jax.store.records import (
     Assignments,
@@ -39,7 +41,7 @@ from ncd_jax.tuning.processes import is_leader, share
 from ncd_jax.tuning.storage import Storage, own_journal
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["assign_rows", "run"]
+__all__ = ["apply_answers", "assign_rows", "run"]
 
 
 @in_single_precision
@@ -113,6 +115,11 @@ def run(
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
         save_model(workdir, solution.model)
+        if solution.asked is not None:
+            unlabelled = np.flatnonzero(table.y == UNLABELLED)
+            cells = table.original() if table.copied is None else _beside(table)
+            rows = table.row_numbers[unlabelled]
+            save_asked(workdir, solution.asked, solution.model, rows, cells.iloc[unlabelled])
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
@@ -165,6 +172,34 @@ def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None
         usual=float(model.reference.usual),
         notes=new.notes,
     )
+
+
+@in_single_precision
+def apply_answers(workdir: Workdir, path: Path) -> Outcome:
+    """Sorts the rows of a finished run again, by the answers in a file and those given before.
+
+    Writes `answers.csv`, `labels.csv` if there is one, `questions.csv`, `assignments.csv`,
+    `metrics.json` and the model, all or none.
+
+    Args:
+        workdir: of the run.
+        path: answers as `question,answer`, or labels as `row,label`. The run's own file is taken as
+            it is; what another one says is added to it.
+
+    Raises:
+        UserError: the run cannot be asked about, the file cannot be used, or is of another run.
+    """
+    asking, new = Asking(workdir), read_answers(path)
+    old = asking.said
+    return asking.write(Answers(old.answers | new.answers, old.labels | new.labels))
+
+
+def _beside(table: Table) -> pd.DataFrame:
+    """The table with the columns that are copied in front."""
+    assert table.copied is not None
+    frame, copied = table.original(), table.copied
+    others = [name for name in copied.columns if name not in frame.columns]
+    return pd.concat([copied[others].set_axis(frame.index), frame], axis=1)
 
 
 def _shared_storage(config: RunConfig, reporter: Reporter) -> Storage | None:
