@@ -122,7 +122,9 @@ def benchmark(given: FlagValues) -> None:
     print(f"{len(records) - failed} cells finished, {failed} failed: {workdir / 'benchmark.html'}")
 
 
-_MODES = {mode.__name__: mode for mode in (discover, inspect, assign, ask, rename, compare, benchmark)}
+_MODES = {
+    mode.__name__: mode for mode in (discover, inspect, assign, ask, rename, compare, benchmark)
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

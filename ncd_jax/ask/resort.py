@@ -2,8 +2,8 @@
 
 Nothing is fitted. What the micro clusters and their parts are grouped to goes through the same
 vote and the same cells as in the run, so that `discovery.model.apply` speaks of the new answer, of
-rows that come later too. How sure a row is follows from the evidence with the answers in it: a merge
-that a person has confirmed, or denied, leaves less doubt of the number.
+rows that come later too. How sure a row is follows from the evidence with the answers in it: a
+merge that a person has confirmed, or denied, leaves less doubt of the number.
 """
 
 from collections.abc import Mapping
@@ -132,8 +132,8 @@ def _kinds(base: Model, asked: Asked, written: Mapping[int, str]) -> dict[int, i
     others = sorted({name for name in written.values() if name not in known})
     kinds = known | {name: -1 - i for i, name in enumerate(others)}
     of_new = {name for row, name in written.items() if asked.like[row] >= 0}
-    for row, name in sorted(written.items()):
-        if name not in known and name not in of_new:
+    for name in others:
+        if name not in of_new:
             raise ValueError(f"{name!r} is written for rows of known classes alone")
     return {row: kinds[name] for row, name in sorted(written.items())}
 
@@ -312,8 +312,7 @@ def _reference(
     classes[new[~known]] = n_slots + np.maximum(of_rows[nearest[~known]], 0)
     there = y > -2
     limits = [
-        limits_of(space[there], classes[there], y[there] == -1, n_means)
-        for space in (old.x, old.z)
+        limits_of(space[there], classes[there], y[there] == -1, n_means) for space in (old.x, old.z)
     ]
     return old._replace(y=y, limits=np.array(limits, np.float32))
 

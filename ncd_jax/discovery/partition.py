@@ -249,7 +249,9 @@ def _apart(refits: Refits, found: Found, problem: Problem, means: np.ndarray) ->
     return float(np.median(nearest[:, 1] - nearest[:, 0])) + TINY
 
 
-def limits_of(space: np.ndarray, classes: np.ndarray, is_new: np.ndarray, n_slots: int) -> np.ndarray:
+def limits_of(
+    space: np.ndarray, classes: np.ndarray, is_new: np.ndarray, n_slots: int
+) -> np.ndarray:
     """How far the third neighbour of a row of each class may be among rows of its kind, `f[s]`.
 
     Labelled rows among labelled ones: what was given to a known class does not vouch for itself.

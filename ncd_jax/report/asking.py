@@ -95,8 +95,10 @@ def converse(
             n_new = int((asking.asked.like >= 0).sum())
             share = n_new / len(asking.asked.row)
             console.print(_outlook([question._replace(gain=question.gain * share)], n_new))
-            console.print("[b]y[/] yes  [b]n[/] no  [b]m[/] mixed  [b]u[/] do not know  "
-                          "[b]b[/] take back  [b]q[/] stop")
+            console.print(
+                "[b]y[/] yes  [b]n[/] no  [b]m[/] mixed  [b]u[/] do not know  "
+                "[b]b[/] take back  [b]q[/] stop"
+            )
             key = read_key().lower()
             if key in ("q", "", "\x03", "\x04"):
                 break

@@ -34,9 +34,10 @@ __all__ = [
     "Asking",
     "Outcome",
     "fingerprint",
+    "question_lines",
     "read_answers",
     "save_asked",
-    "write_questions",
+    "sorted_by",
 ]
 
 QUESTION_COLUMNS = (
@@ -109,6 +110,36 @@ def fingerprint(asked: Asked, rows: np.ndarray) -> str:
     return hashlib.sha256(said.tobytes()).hexdigest()[:8]
 
 
+def sorted_by(said: Answers, asked: Asked, base: Model, rows: np.ndarray, sight: Sight) -> Resorted:
+    """What follows from some answers.
+
+    Args:
+        said: the answers.
+        asked: what the run left.
+        base: the model before any answer.
+        rows: `i[u]`, row numbers of the unlabelled rows.
+        sight: of `asked`.
+
+    Raises:
+        UserError: one is of another run, to no question, or for a row that is not unlabelled.
+    """
+    mark, answers = fingerprint(asked, rows), dict[str, str]()
+    for name, answer in said.answers.items():
+        question, _, of = name.partition("@")
+        if of != mark:
+            raise UserError(f"{name!r} is no question of this run; answer those that it asks")
+        answers[question] = answer
+    place = {row: i for i, row in enumerate(rows.tolist())}
+    for row in said.labels:
+        if row not in place:
+            raise UserError(f"row {row} is no unlabelled row of this run; label one of those")
+    written = {place[row]: name for row, name in said.labels.items()}
+    try:
+        return resort(base, asked, sight, answers, written)
+    except ValueError as error:
+        raise UserError(f"{error}; answer questions of this run") from None
+
+
 def save_asked(
     workdir: Workdir, asked: Asked, model: Model, rows: np.ndarray, cells: pd.DataFrame
 ) -> None:
@@ -139,7 +170,8 @@ def save_asked(
         lines = ([int(rows[i]), *map(as_text, line)] for i, line in _lines(shown, asked.row))
         group.write_csv(_CELLS, ["row", *shown.columns], lines)
         sight = sight_of(asked)
-        write_questions(group, plan_questions(sight, {}, {}), asked, rows, model)
+        questions = plan_questions(sight, {}, {})
+        _write_questions(group, question_lines(questions, asked, rows, model))
 
 
 def _lines(frame: pd.DataFrame, row: np.ndarray) -> list[tuple[int, list[Any]]]:
@@ -161,40 +193,38 @@ def _telling(frame: pd.DataFrame, micro: np.ndarray) -> list[str]:
     return [name for name in columns if name in best]
 
 
-def write_questions(
-    workdir: Workdir,
-    questions: Sequence[Question],
-    asked: Asked,
-    rows: np.ndarray,
-    model: Model,
-) -> None:
-    """Writes `questions.csv`.
+def question_lines(
+    questions: Sequence[Question], asked: Asked, rows: np.ndarray, model: Model
+) -> list[tuple[Any, ...]]:
+    """Questions as lines of a table with `QUESTION_COLUMNS`; rows are arrays of their numbers.
 
     Args:
-        workdir: of the run.
-        questions: the next ones.
+        questions: these.
         asked: what they are about.
         rows: `i[u]`, row numbers of the unlabelled rows.
         model: whose known classes they may be about.
     """
     mark, number = fingerprint(asked, rows), rows[asked.row]
     share = float((asked.like >= 0).sum() / len(asked.row))
-    workdir.write_csv(
-        "questions.csv",
-        QUESTION_COLUMNS,
-        [
-            (
-                f"{each.name}@{mark}",
-                each.kind,
-                " ".join(map(str, number[each.rows_a].tolist())),
-                " ".join(map(str, number[each.rows_b].tolist())),
-                model.classes[each.known] if each.known >= 0 else "",
-                round(each.rows_moved * share),
-                f"{each.chance_yes:.3f}",
-            )
-            for each in questions
-        ],
-    )
+    return [
+        (
+            f"{each.name}@{mark}",
+            each.kind,
+            number[each.rows_a],
+            number[each.rows_b],
+            model.classes[each.known] if each.known >= 0 else "",
+            round(each.rows_moved * share),
+            round(each.chance_yes, 3),
+        )
+        for each in questions
+    ]
+
+
+def _write_questions(workdir: Workdir, lines: Sequence[tuple[Any, ...]]) -> None:
+    def cell(value: Any) -> Any:
+        return " ".join(map(str, value)) if isinstance(value, np.ndarray) else value
+
+    workdir.write_csv("questions.csv", QUESTION_COLUMNS, [list(map(cell, line)) for line in lines])
 
 
 class Asking:
@@ -248,27 +278,7 @@ class Asking:
         Raises:
             UserError: one is of another run, to no question, or for a row that is not unlabelled.
         """
-        answers: dict[str, str] = {}
-        for name, answer in said.answers.items():
-            question, _, mark = name.partition("@")
-            if mark != self.mark:
-                raise UserError(
-                    f"{name!r} is no question of the run in {self.workdir.root}; answer those in"
-                    " its questions.csv"
-                )
-            answers[question] = answer
-        place = {row: i for i, row in enumerate(self.rows.tolist())}
-        for row in said.labels:
-            if row not in place:
-                raise UserError(
-                    f"row {row} is not an unlabelled row of the run in {self.workdir.root}; write"
-                    " labels for rows of its assignments.csv"
-                )
-        written = {place[row]: name for row, name in said.labels.items()}
-        try:
-            return resort(self.base, self.asked, self.sight, answers, written)
-        except ValueError as error:
-            raise UserError(f"{error}; answer questions of questions.csv") from None
+        return sorted_by(said, self.asked, self.base, self.rows, self.sight)
 
     def questions(self, found: Resorted, n_questions: int = 10) -> list[Question]:
         """The next questions.
@@ -292,6 +302,7 @@ class Asking:
         questions = self.questions(found)
         names = self._names(found)
         called = [names.get(name, name) for name in found.model.classes]
+        lines_of_questions = question_lines(questions, self.asked, self.rows, self.base)
         header, lines = read_assignments(self.workdir)
         self._put(header, lines, found, called)
         read_metrics(self.workdir)  # says what is wrong with it
@@ -304,7 +315,7 @@ class Asking:
             group.write_csv(_ANSWERS, ("question", "answer"), sorted(said.answers.items()))
             if said.labels or self.workdir.has(_LABELS):
                 group.write_csv(_LABELS, ("row", "label"), sorted(said.labels.items()))
-            write_questions(group, questions, self.asked, self.rows, self.base)
+            _write_questions(group, lines_of_questions)
             group.write_csv("assignments.csv", header, lines)
             group.write_json("metrics.json", metrics)
         self.said, self._current = said, found.model
@@ -336,7 +347,8 @@ class Asking:
         old, current = names_of(self.workdir), self._current
         if not old or current.remembered is None:
             return {}
-        labels, names = current.remembered.labels[self.asked.at], {}
+        names: dict[str, str] = {}
+        labels = current.remembered.labels[self.asked.at]
         n_known = current.n_known
         for novel, name in sorted(old.items(), key=lambda each: int(each[0].split("_")[1])):
             rows = found.labels[labels == n_known + int(novel.split("_")[1])]

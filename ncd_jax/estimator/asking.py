@@ -1,0 +1,70 @@
+"""Questions and answers of a fit, as the estimator's users hold them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ncd_jax.ask.choose import plan_questions
+from ncd_jax.ask.resort import Resorted, sight_of
+from ncd_jax.ask.state import ANSWERS
+from ncd_jax.data.targets import Targets
+from ncd_jax.discovery.asked import Asked
+from ncd_jax.discovery.model import Model
+from ncd_jax.errors import UserError
+from ncd_jax.estimator.fitting import as_value_errors
+from ncd_jax.store.asking import QUESTION_COLUMNS, Answers, question_lines, sorted_by
+
+__all__ = ["question_frame", "resorted"]
+
+
+def resorted(
+    asked: Asked,
+    base: Model,
+    rows: np.ndarray,
+    answers: Mapping[str, Any],
+    labels: Mapping[int, Any],
+    targets: Targets,
+) -> Resorted:
+    """What follows from what a person said.
+
+    Args:
+        asked: what the fit left.
+        base: the model before any answer.
+        rows: `i[u]`, places of the unlabelled rows.
+        answers: to questions by their name.
+        labels: classes of rows by their place.
+        targets: the labels of the fit.
+
+    Raises:
+        ValueError: there is no such question, answer, or unlabelled row.
+    """
+    known = dict(zip(targets.classes.tolist(), base.classes, strict=False))
+    with as_value_errors():
+        for name, answer in answers.items():
+            if answer not in ANSWERS:
+                raise UserError(f"{answer!r} is no answer to {name}; say {', '.join(ANSWERS)}")
+        said = Answers(
+            {str(name): answer for name, answer in answers.items()},
+            {int(row): known.get(name, str(name)) for row, name in labels.items()},
+        )
+        return sorted_by(said, asked, base, rows, sight_of(asked))
+
+
+def question_frame(
+    asked: Asked, rows: np.ndarray, found: Resorted, targets: Targets
+) -> pd.DataFrame:
+    """The next ten questions, with the columns of `questions.csv`.
+
+    Args:
+        asked: what the fit left.
+        rows: `i[u]`, places of the unlabelled rows.
+        found: what follows from the answers so far.
+        targets: the labels of the fit.
+    """
+    questions = plan_questions(sight_of(asked), found.answers, found.written)
+    lines = question_lines(questions, asked, rows, found.model)
+    frame = pd.DataFrame(lines, columns=list(QUESTION_COLUMNS))
+    frame["known_class"] = [targets.classes[q.known] if q.known >= 0 else None for q in questions]
+    return frame
