@@ -119,7 +119,9 @@ def run(
             unlabelled = np.flatnonzero(table.y == UNLABELLED)
             cells = table.original() if table.copied is None else _beside(table)
             rows = table.row_numbers[unlabelled]
-            save_asked(workdir, solution.asked, solution.model, rows, cells.iloc[unlabelled])
+            copied = [] if table.copied is None else list(table.copied.columns)
+            shown = cells.iloc[unlabelled]
+            save_asked(workdir, solution.asked, solution.model, rows, shown, copied)
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))

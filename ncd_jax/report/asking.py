@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ncd_jax.ask.choose import LITTLE, Question
+from ncd_jax.ask.choose import Question
 from ncd_jax.ask.state import State
 from ncd_jax.ask.subject import parse_subject
 from ncd_jax.errors import UserError, printable
@@ -31,7 +31,7 @@ _MOST_ROWS = 14
 def answers_in_words(outcome: Outcome) -> str:
     """What answers have changed, and what the next one would bring, in a few lines."""
     metrics, next_ones = outcome.metrics, outcome.questions
-    n, n_rows = metrics["n_answers"], metrics["n_unlabelled"]
+    n = metrics["n_answers"]
     lines = [
         f"{n} {plural('answer', n)}: {headline(metrics)}; {outcome.n_moved:,}"
         f" {plural('row', outcome.n_moved)} moved",
@@ -43,18 +43,22 @@ def answers_in_words(outcome: Outcome) -> str:
         lines[1] += f"{before['mean_confidence']:.1%})"
     if outcome.contradicted:
         lines.append(f"these answers do not all hold: {', '.join(outcome.contradicted)}")
-    lines.append(_outlook(next_ones, n_rows - metrics["n_rows_known"]))
+    lines.append(_outlook(next_ones, outcome.n_asked, outcome.n_new))
     return printable("\n".join(lines))
 
 
-def _outlook(questions: Sequence[Question], n_rows: int) -> str:
+def _outlook(questions: Sequence[Question], n_asked: int, n_new: int) -> str:
+    """What the next question would bring, told of `n_new` rows of which it is about `n_asked`."""
     if not questions:
         return "there is nothing left to ask"
-    gain = questions[0].gain
-    if gain <= LITTLE * max(n_rows, 1):
+    if not questions[0].is_worth_asking(n_asked):
         return "the next question is expected to change little: one may stop"
-    points = 100 * gain / max(n_rows, 1)
-    return f"the next question is expected to put {gain:.0f} rows right ({points:.1f} points)"
+    rows = max(round(questions[0].gain * n_new / n_asked), 1)
+    points = questions[0].points(n_asked)
+    return (
+        f"the next question is expected to put {rows:,} {plural('row', rows)} right"
+        f" ({points:.1f} points)"
+    )
 
 
 @in_single_precision
@@ -91,10 +95,8 @@ def converse(
             a, b = _groups(asking, found.state, question)
             console.print()
             console.print(_headed(asking, question, len(answers)))
-            console.print(question_table(cells, asking.rows[asking.asked.row], question, a, b))
-            n_new = int((asking.asked.like >= 0).sum())
-            share = n_new / len(asking.asked.row)
-            console.print(_outlook([question._replace(gain=question.gain * share)], n_new))
+            console.print(question_table(cells, asking, question, a, b))
+            console.print(_outlook(questions, asking.n_asked, asking.n_new))
             console.print(
                 "[b]y[/] yes  [b]n[/] no  [b]m[/] mixed  [b]u[/] do not know  "
                 "[b]b[/] take back  [b]q[/] stop"
@@ -138,22 +140,26 @@ def _headed(asking: Asking, question: Question, n_answers: int) -> Text:
 
 
 def question_table(
-    cells: pd.DataFrame, number: np.ndarray, question: Question, a: np.ndarray, b: np.ndarray
+    cells: pd.DataFrame, asking: Asking, question: Question, a: np.ndarray, b: np.ndarray
 ) -> Table:
-    """Six rows of each group side by side: a line for each column, the most different ones first.
+    """Rows of both groups side by side: a line for each column, the most different ones first.
+
+    What names a row, and is no feature, stands in front.
 
     Args:
         cells: rows that may be shown, by their number.
-        number: `i[n]`, the row number of each row that is asked about.
+        asking: the run.
         question: what is asked.
         a: all rows of the one group, by number.
         b: of the other; where there is none, all other rows stand for it.
     """
+    number = asking.rows[asking.asked.row]
     others = b if len(b) else np.setdiff1d(number, a)
-    columns = differing(cells.loc[a], cells.loc[others])
+    columns = [name for name in asking.copied if name in cells.columns]
+    columns += differing(cells.loc[a].drop(columns=columns), cells.loc[others])
     room = max(shutil.get_terminal_size().columns - 24, 20)
     shown = [number[question.rows_a], number[question.rows_b]]
-    most = max(room // 10 // (2 if len(b) else 1), 2)
+    most = max(room // 9 // (2 if len(b) else 1), 2)
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("", style="cyan", max_width=_WIDEST, no_wrap=True)
     for side, rows in zip("AB", shown, strict=True):

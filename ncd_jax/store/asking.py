@@ -24,7 +24,7 @@ from ncd_jax.discovery.asked import OF_ROWS, Asked
 from ncd_jax.discovery.model import Model, Places
 from ncd_jax.errors import UserError
 from ncd_jax.read.words import as_text
-from ncd_jax.store.model_files import load_model, names_of, save_model, save_names
+from ncd_jax.store.model_files import load_model, names_of, save_model
 from ncd_jax.store.records import read_assignments, read_metrics
 from ncd_jax.store.workdir import Workdir, as_it_was
 
@@ -89,12 +89,16 @@ class Outcome(NamedTuple):
     Attributes:
         metrics: the content of `metrics.json`.
         questions: the next ones.
+        n_asked: rows that questions are about.
+        n_new: rows that were new before any answer, whose sample these are.
         n_moved: rows that were in another class before any answer.
         contradicted: questions whose answer does not hold.
     """
 
     metrics: dict[str, Any]
     questions: list[Question]
+    n_asked: int
+    n_new: int
     n_moved: int
     contradicted: list[str]
 
@@ -141,7 +145,12 @@ def sorted_by(said: Answers, asked: Asked, base: Model, rows: np.ndarray, sight:
 
 
 def save_asked(
-    workdir: Workdir, asked: Asked, model: Model, rows: np.ndarray, cells: pd.DataFrame
+    workdir: Workdir,
+    asked: Asked,
+    model: Model,
+    rows: np.ndarray,
+    cells: pd.DataFrame,
+    copied: Sequence[str] = (),
 ) -> None:
     """Writes what asking needs, and the first questions.
 
@@ -151,6 +160,7 @@ def save_asked(
         model: before any answer.
         rows: `i[u]`, row numbers of the unlabelled rows.
         cells: these rows as people know them.
+        copied: columns of them that name the rows and are no features.
     """
     arrays = {name: value for name, value in asked._asdict().items() if name not in _SCALARS}
     parts = {
@@ -165,6 +175,7 @@ def save_asked(
     with workdir.together() as group:
         arrays |= {f"base_{name}": value for name, value in parts.items()} | {"number": rows}
         facts = {name: getattr(asked, name) for name in _SCALARS}
+        facts["copied"] = [name for name in shown.columns if name in copied]
         facts["sha256"] = group.write_arrays(_ARRAYS, arrays)
         group.write_json(_FACTS, facts)
         lines = ([int(rows[i]), *map(as_text, line)] for i, line in _lines(shown, asked.row))
@@ -236,6 +247,7 @@ class Asking:
         rows: `i[u]`, row numbers of its unlabelled rows.
         base: the model before any answer.
         sight: what questions are about.
+        copied: columns of the rows that name them and are no features.
         mark: the fingerprint of the run.
         said: what a person has said so far.
     """
@@ -257,6 +269,7 @@ class Asking:
         self.workdir = workdir
         self._current = load_model(workdir)
         self.asked, self.rows, parts = _read_asked(workdir)
+        self.copied = [str(name) for name in workdir.read_json(_FACTS, dict)["copied"]]
         self.base = _base(self._current, self.asked, parts)
         self.mark = fingerprint(self.asked, self.rows)
         self.sight: Sight = sight_of(self.asked)
@@ -264,6 +277,16 @@ class Asking:
             read_answers(workdir.path(_ANSWERS)).answers if workdir.has(_ANSWERS) else {},
             read_answers(workdir.path(_LABELS)).labels if workdir.has(_LABELS) else {},
         )
+
+    @property
+    def n_asked(self) -> int:
+        """Rows that questions are about."""
+        return len(self.asked.row)
+
+    @property
+    def n_new(self) -> int:
+        """Rows that were new before any answer, whose sample these are."""
+        return int((self.asked.like >= 0).sum())
 
     def cells(self) -> pd.DataFrame:
         """The rows that may be shown, as people know them, under their row numbers, as text."""
@@ -309,9 +332,8 @@ class Asking:
         old = self.workdir.read_json("metrics.json")
         metrics = _metrics(old, found, len(said), names)
         with self.workdir.alone(), self.workdir.together() as group:
-            save_model(group, found.model)
-            if names or self.workdir.has("names.json"):
-                save_names(group, names)
+            is_named = names or self.workdir.has("names.json")
+            save_model(group, found.model, names if is_named else None)
             group.write_csv(_ANSWERS, ("question", "answer"), sorted(said.answers.items()))
             if said.labels or self.workdir.has(_LABELS):
                 group.write_csv(_LABELS, ("row", "label"), sorted(said.labels.items()))
@@ -320,7 +342,8 @@ class Asking:
             group.write_json("metrics.json", metrics)
         self.said, self._current = said, found.model
         moved = _moved(self.asked.labels, found.labels, self.base.n_known)
-        return Outcome(metrics, questions, moved, found.state.contradicted)
+        counts = self.n_asked, self.n_new, moved
+        return Outcome(metrics, questions, *counts, found.state.contradicted)
 
     def _put(
         self, header: list[str], lines: list[list[str]], found: Resorted, called: list[str]
