@@ -18,7 +18,7 @@ from ncd_jax.discovery.model import assign
 from ncd_jax.discovery.problem import Problem, ordered
 from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
-from ncd_jax.discovery.solution import as_they_stood, second_of
+from ncd_jax.discovery.solution import Solution, as_they_stood, second_of
 from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
@@ -27,7 +27,8 @@ from ncd_jax.report.headline import Assigned
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.report.templating import packed_plotly
-from ncd_jax.store.asking import Answers, Asking, Outcome, read_answers, save_asked
+from ncd_jax.store.answers import Answers, read_answers
+from ncd_jax.store.asking import Asking, Outcome, save_asked
 from ncd_jax.store.model_files import load_model, save_model
 from ncd_jax.store.records import (
     Assignments,
@@ -114,14 +115,7 @@ def run(
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
-        save_model(workdir, solution.model)
-        if solution.asked is not None:
-            unlabelled = np.flatnonzero(table.y == UNLABELLED)
-            cells = table.original() if table.copied is None else _beside(table)
-            rows = table.row_numbers[unlabelled]
-            copied = [] if table.copied is None else list(table.copied.columns)
-            shown = cells.iloc[unlabelled]
-            save_asked(workdir, solution.asked, solution.model, rows, shown, copied)
+        _save(workdir, solution, table)
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
@@ -196,12 +190,24 @@ def apply_answers(workdir: Workdir, path: Path) -> Outcome:
     return asking.write(Answers(old.answers | new.answers, old.labels | new.labels))
 
 
-def _beside(table: Table) -> pd.DataFrame:
-    """The table with the columns that are copied in front."""
-    assert table.copied is not None
-    frame, copied = table.original(), table.copied
-    others = [name for name in copied.columns if name not in frame.columns]
-    return pd.concat([copied[others].set_axis(frame.index), frame], axis=1)
+def _save(workdir: Workdir, solution: Solution, table: Table) -> None:
+    """Writes the model, and what asking needs: the new rows with the columns that are copied."""
+    save_model(workdir, solution.model)
+    if solution.asked is None:
+        return
+    unlabelled = np.flatnonzero(table.y == UNLABELLED)
+    cells, copied = table.original(), table.copied
+    if copied is not None:
+        others = [name for name in copied.columns if name not in cells.columns]
+        cells = pd.concat([copied[others].set_axis(cells.index), cells], axis=1)
+    save_asked(
+        workdir,
+        solution.asked,
+        solution.model,
+        table.row_numbers[unlabelled],
+        cells.iloc[unlabelled],
+        [] if copied is None else list(copied.columns),
+    )
 
 
 def _shared_storage(config: RunConfig, reporter: Reporter) -> Storage | None:

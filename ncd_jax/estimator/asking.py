@@ -1,7 +1,7 @@
 """Questions and answers of a fit, as the estimator's users hold them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,43 @@ from ncd_jax.data.targets import Targets
 from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.model import Model
 from ncd_jax.errors import UserError
-from ncd_jax.estimator.fitting import as_value_errors
-from ncd_jax.store.asking import QUESTION_COLUMNS, Answers, question_lines, sorted_by
+from ncd_jax.estimator.fitting import Fit, as_value_errors
+from ncd_jax.store.answers import Answers
+from ncd_jax.store.asking import QUESTION_COLUMNS, question_lines, sorted_by
 
-__all__ = ["question_frame", "resorted"]
+__all__ = ["FitRows", "question_frame", "resorted", "what_is_asked"]
+
+
+class FitRows(NamedTuple):
+    """The rows of a fit.
+
+    Attributes:
+        targets: their labels.
+        index: what their frame calls them.
+        found: `i[u]`, the unlabelled ones that were sorted.
+        blank: `bool[n]`, unlabelled ones without any cell.
+        blank_rows: these; none where there is none.
+    """
+
+    targets: Targets
+    index: "pd.Index[Any]"
+    found: np.ndarray
+    blank: np.ndarray
+    blank_rows: Any
+
+
+def what_is_asked(fitted: Fit) -> Asked:
+    """What a person can be asked about.
+
+    Raises:
+        ValueError: nothing.
+    """
+    if fitted.asked is None:
+        raise ValueError(
+            "there is nothing to ask: no row is new, or the fit was without the judge"
+            " (method='rca' has it)"
+        )
+    return fitted.asked
 
 
 def resorted(

@@ -5,7 +5,7 @@ import html
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,11 +24,10 @@ from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import encode_rows
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
-from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.model import Answered, apply_model, assign, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.discovery.progress import Reporter
-from ncd_jax.estimator.asking import question_frame, resorted
+from ncd_jax.estimator.asking import FitRows, question_frame, resorted, what_is_asked
 from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, on_device, to_config
 from ncd_jax.export import export_model
 from ncd_jax.methods import METHODS
@@ -42,24 +41,6 @@ from ncd_jax.types import UNLABELLED
 __all__ = ["NovelClassDiscovery", "hidden_class_scorer"]
 
 _DEFAULT = RunConfig()
-
-
-class _Rows(NamedTuple):
-    """The rows of a fit.
-
-    Attributes:
-        targets: their labels.
-        index: what their frame calls them.
-        found: `i[u]`, the unlabelled ones that were sorted.
-        blank: `bool[n]`, unlabelled ones without any cell.
-        blank_rows: these; none where there is none.
-    """
-
-    targets: Targets
-    index: "pd.Index[Any]"
-    found: np.ndarray
-    blank: np.ndarray
-    blank_rows: Any
 
 
 class NovelClassDiscovery(
@@ -198,7 +179,7 @@ class NovelClassDiscovery(
         found = table.row_numbers[table.y == UNLABELLED]
         blank = targets.codes == UNLABELLED
         blank[found] = False
-        self._rows = _Rows(targets, frame.index, found, blank, X[blank] if blank.any() else None)
+        self._rows = FitRows(targets, frame.index, found, blank, X[blank] if blank.any() else None)
         self._settle(fitted)
         self.hidden_class_score_ = fitted.metric("hidden_class_score")
         self.hidden_class_accuracy_ = fitted.metric("hidden_class_accuracy")
@@ -222,7 +203,8 @@ class NovelClassDiscovery(
             NotFittedError: nothing was fitted.
             ValueError: there is nothing to ask, as without the judge or where no row is new.
         """
-        asked = self._what_is_asked()
+        check_is_fitted(self)
+        asked = what_is_asked(self._fit)
         found = resorted(asked, self._base, self._rows.found, *self._told, self._rows.targets)
         return question_frame(asked, self._rows.found, found, self._rows.targets)
 
@@ -248,7 +230,8 @@ class NovelClassDiscovery(
             NotFittedError: nothing was fitted.
             ValueError: there is nothing to ask, no such question, answer or unlabelled row.
         """
-        asked, rows = self._what_is_asked(), self._rows
+        check_is_fitted(self)
+        asked, rows = what_is_asked(self._fit), self._rows
         told = (
             {k: v for k, v in (self._told[0] | dict(answers or {})).items() if v is not None},
             {k: v for k, v in (self._told[1] | dict(labels or {})).items() if v is not None},
@@ -267,15 +250,6 @@ class NovelClassDiscovery(
         self._told = told
         self._settle(fitted, numbers)
         return self
-
-    def _what_is_asked(self) -> Asked:
-        check_is_fitted(self, "classes_")
-        if self._fit.asked is None:
-            raise ValueError(
-                "there is nothing to ask: no row is new, or the fit was without the judge"
-                " (method='rca' has it)"
-            )
-        return self._fit.asked
 
     def _settle(self, fitted: Fit, numbers: Mapping[str, float] | None = None) -> None:
         """Sets all that hangs on the class of each row."""

@@ -16,7 +16,8 @@ from ncd_jax.ask.subject import parse_subject
 from ncd_jax.errors import UserError, printable
 from ncd_jax.precision import in_single_precision
 from ncd_jax.report.headline import headline, plural
-from ncd_jax.store.asking import Answers, Asking, Outcome
+from ncd_jax.store.answers import Answers
+from ncd_jax.store.asking import Asking, Outcome
 from ncd_jax.store.workdir import Workdir
 
 __all__ = ["answers_in_words", "converse", "differing", "question_table"]

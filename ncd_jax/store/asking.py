@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,23 +18,21 @@ import pandas as pd
 from ncd_jax.ask.choose import Question, plan_questions
 from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.resort import Resorted, remembered_as, resort, sight_of
-from ncd_jax.ask.state import ANSWERS
 from ncd_jax.discovery.asked import OF_ROWS, Asked
 from ncd_jax.discovery.model import Model, Places
 from ncd_jax.errors import UserError
 from ncd_jax.read.words import as_text
+from ncd_jax.store.answers import Answers, read_answers
 from ncd_jax.store.model_files import load_model, names_of, save_model
 from ncd_jax.store.records import read_assignments, read_metrics
 from ncd_jax.store.workdir import Workdir, as_it_was
 
 __all__ = [
     "QUESTION_COLUMNS",
-    "Answers",
     "Asking",
     "Outcome",
     "fingerprint",
     "question_lines",
-    "read_answers",
     "save_asked",
     "sorted_by",
 ]
@@ -65,22 +62,6 @@ _BEFORE = (
     *_SCORES,
 )
 """Of the metrics, what answers change."""
-
-
-class Answers(NamedTuple):
-    """What a person has said.
-
-    Attributes:
-        answers: from question, with its fingerprint, to answer.
-        labels: from row number to the name of a class.
-    """
-
-    answers: dict[str, str]
-    labels: dict[int, str]
-
-    def __len__(self) -> int:
-        """How many answers there are."""
-        return len(self.answers) + len(self.labels)
 
 
 class Outcome(NamedTuple):
@@ -477,41 +458,3 @@ def _base(model: Model, asked: Asked, parts: Mapping[str, np.ndarray]) -> Model:
     p_known = asked.p_known
     remembered = remembered_as(base, asked, asked.labels, asked.confidence, p_known)
     return base._replace(remembered=remembered)
-
-
-def read_answers(path: Path) -> Answers:
-    """Reads a file of answers: `question,answer`, or `row,label` for single rows.
-
-    Raises:
-        UserError: it cannot be read, is of neither shape, or says two things of one question.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        lines = [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(text))]
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give --answers=FILE") from None
-    except (OSError, ValueError, csv.Error):
-        raise UserError(f"{path} cannot be read as CSV in UTF-8; check --answers") from None
-    header, said = lines[0] if lines else [], Answers({}, {})
-    if header[:2] not in (["question", "answer"], ["row", "label"]):
-        raise UserError(f"{path} has no header question,answer or row,label; write one")
-    for number, line in enumerate(lines[1:], start=2):
-        if not any(line):
-            continue
-        key, value = (as_it_was(cell) for cell in (*line, "", "")[:2])
-        where = f"{path}, line {number}"
-        if header[0] == "question":
-            value = value.lower()
-            if value not in ANSWERS:
-                raise UserError(
-                    f"{where}: {value!r} is no answer; write {', '.join(ANSWERS[:-1])} or"
-                    f" {ANSWERS[-1]}"
-                )
-            if said.answers.setdefault(key, value) != value:
-                raise UserError(f"{where}: {key} has two answers; leave one")
-        else:
-            if not key.isascii() or not key.isdigit() or not value:
-                raise UserError(f"{where}: write a row number and the name of a class")
-            if said.labels.setdefault(int(key), value) != value:
-                raise UserError(f"{where}: row {key} has two labels; leave one")
-    return said

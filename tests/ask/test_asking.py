@@ -19,7 +19,8 @@ from ncd_jax.read.options import ReadOptions
 from ncd_jax.report import latent_map
 from ncd_jax.report.asking import converse, differing
 from ncd_jax.report.renaming import rename_classes
-from ncd_jax.store.asking import Answers, Asking, read_answers
+from ncd_jax.store.answers import Answers, read_answers
+from ncd_jax.store.asking import Asking
 from ncd_jax.store.model_files import load_model
 from ncd_jax.store.workdir import Workdir
 
