@@ -205,7 +205,7 @@ def _save(workdir: Workdir, solution: Solution, table: Table) -> None:
         solution.asked,
         solution.model,
         table.row_numbers[unlabelled],
-        cells.iloc[unlabelled],
+        cells.iloc[unlabelled[solution.asked.row]],
         [] if copied is None else list(copied.columns),
     )
 

@@ -7,7 +7,6 @@ the row of the sample that is nearest among those of its class.
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.by_judge import Judged, Judgement
@@ -164,8 +163,10 @@ def _like(z: np.ndarray, labels: np.ndarray, row: np.ndarray, n_known: int) -> n
         of_class = np.flatnonzero(labels == c)
         near = np.flatnonzero(labels[row] == c)
         near = near if len(near) else np.arange(len(row))
+        sample = z[row[near]]
+        half = (sample**2).sum(axis=1) / 2
         for start in range(0, len(of_class), _CHUNK):
             rows = of_class[start : start + _CHUNK]
-            like[rows] = near[cdist(z[rows], z[row[near]], "sqeuclidean").argmin(axis=1)]
+            like[rows] = near[(half[None] - z[rows] @ sample.T).argmin(axis=1)]
     like[row] = np.arange(len(row))
     return like

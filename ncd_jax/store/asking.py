@@ -140,7 +140,7 @@ def save_asked(
         asked: what was found.
         model: before any answer.
         rows: `i[u]`, row numbers of the unlabelled rows.
-        cells: these rows as people know them.
+        cells: those that are asked about, in their order, as people know them.
         copied: columns of them that name the rows and are no features.
     """
     arrays = {name: value for name, value in asked._asdict().items() if name not in _SCALARS}
@@ -151,8 +151,7 @@ def save_asked(
         "y": model.reference.y,
         **{f"places_{name}": value for name, value in model.places._asdict().items()},
     }
-    shown = cells.iloc[asked.row]
-    shown = shown[_telling(shown, asked.micro)]
+    shown = cells[_telling(cells, asked.micro)]
     with workdir.together() as group:
         arrays |= {f"base_{name}": value for name, value in parts.items()} | {"number": rows}
         facts = {name: getattr(asked, name) for name in _SCALARS}
