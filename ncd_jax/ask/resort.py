@@ -24,7 +24,7 @@ from ncd_jax.judge.number import number_probability
 from ncd_jax.judge.prior import read_prior
 from ncd_jax.judge.vote import nearest_rows
 
-__all__ = ["Resorted", "remembered_as", "resort", "sight_of"]
+__all__ = ["Resorted", "remembered_as", "resort", "sight_of", "state_of"]
 
 STEP = 8
 """Places are filled up to a multiple of this: programs are shared."""
@@ -42,7 +42,6 @@ class Resorted(NamedTuple):
         runner_up_confidence: `f64[u]`, of that.
         numbers: `f64[k]`, the chance of 1, 2, ... new classes; none where nothing was answered.
         answers: that it follows from.
-        written: labels of rows that are asked about, as `answer_all` takes them.
     """
 
     state: State
@@ -53,7 +52,6 @@ class Resorted(NamedTuple):
     runner_up_confidence: np.ndarray
     numbers: np.ndarray | None
     answers: Mapping[str, str]
-    written: dict[int, int]
 
 
 def sight_of(asked: Asked) -> Sight:
@@ -82,16 +80,11 @@ def resort(
         ValueError: for a question or an answer that there is not, and for a new class of a row that
             is of a known one and of which no new row is.
     """
+    state = state_of(base, asked, sight, answers, written)
     kinds = _kinds(base, asked, written or {})
-    n_columns = asked.known.shape[1]
-    said = [row for row, kind in kinds.items() if asked.like[row] >= 0 and kind < n_columns]
-    # A row that the judge has not seen speaks through its like, if nothing is written for that.
-    said.sort(key=lambda row: int(asked.row[asked.like[row]] == row))
-    of_asked = {int(asked.like[row]): kinds[row] for row in said}
-    state = answer_all(sight, answers, of_asked)
     if not answers and not kinds:
         own = asked.labels, asked.confidence, asked.runner_up, asked.runner_up_confidence
-        return Resorted(state, base, *own, None, answers, of_asked)
+        return Resorted(state, base, *own, None, answers)
     leaf = np.empty(len(asked.micro), np.intp)
     for u, rows in enumerate(state.leaves.rows):
         leaf[rows] = u
@@ -99,11 +92,30 @@ def resort(
     voters = nearest_rows(asked.z, asked.n_voters)
     cells = cells_after_vote(codes, leaf, asked.z, voters, keep_all=bool(asked.n_novel))
     of_rows = cells.labels.copy()
-    for row in of_asked:
+    for row in state.written:
         of_rows[row] = state.labels[row]
     labels, number = _numbered(base, asked, of_rows, kinds)
     found = _Sorted(state, leaf, codes, cells, of_rows, number)
     return _answer(base, asked, found, labels, kinds)._replace(answers=answers)
+
+
+def state_of(
+    base: Model,
+    asked: Asked,
+    sight: Sight,
+    answers: Mapping[str, str],
+    written: Mapping[int, str] | None = None,
+) -> State:
+    """What `resort` rests on, and the next question: all that is quick. Arguments are the same.
+
+    Raises:
+        ValueError: see there.
+    """
+    kinds, n_columns = _kinds(base, asked, written or {}), asked.known.shape[1]
+    said = [row for row, kind in kinds.items() if asked.like[row] >= 0 and kind < n_columns]
+    # A row that the judge has not seen speaks through its like, if nothing is written for that.
+    said.sort(key=lambda row: int(asked.row[asked.like[row]] == row))
+    return answer_all(sight, answers, {int(asked.like[row]): kinds[row] for row in said})
 
 
 class _Sorted(NamedTuple):
@@ -209,7 +221,6 @@ def _answer(
         runner_up_confidence=second_sure,
         numbers=numbers,
         answers={},
-        written=state.written,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.ask.choose import plan_questions
-from ncd_jax.ask.resort import Resorted, sight_of
+from ncd_jax.ask.resort import Resorted, resort, sight_of
 from ncd_jax.ask.state import ANSWERS
 from ncd_jax.data.targets import Targets
 from ncd_jax.discovery.asked import Asked
@@ -15,7 +15,7 @@ from ncd_jax.discovery.model import Model
 from ncd_jax.errors import UserError
 from ncd_jax.estimator.fitting import Fit, as_value_errors
 from ncd_jax.store.answers import Answers
-from ncd_jax.store.asking import QUESTION_COLUMNS, question_lines, sorted_by
+from ncd_jax.store.asking import QUESTION_COLUMNS, as_user_errors, in_resort, question_lines
 
 __all__ = ["FitRows", "question_frame", "resorted", "what_is_asked"]
 
@@ -82,7 +82,9 @@ def resorted(
             {str(name): answer for name, answer in answers.items()},
             {int(row): known.get(name, str(name)) for row, name in labels.items()},
         )
-        return sorted_by(said, asked, base, rows, sight_of(asked))
+        told = in_resort(said, asked, rows)
+        with as_user_errors():
+            return resort(base, asked, sight_of(asked), *told)
 
 
 def question_frame(
@@ -96,7 +98,7 @@ def question_frame(
         found: what follows from the answers so far.
         targets: the labels of the fit.
     """
-    questions = plan_questions(sight_of(asked), found.answers, found.written)
+    questions = plan_questions(sight_of(asked), found.answers, found.state.written)
     lines = question_lines(questions, asked, rows, found.model)
     frame = pd.DataFrame(lines, columns=list(QUESTION_COLUMNS))
     frame["known_class"] = [targets.classes[q.known] if q.known >= 0 else None for q in questions]

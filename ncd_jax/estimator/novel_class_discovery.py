@@ -83,6 +83,7 @@ class NovelClassDiscovery(
         k_max: largest number considered.
         random_state: an integer for the same answer each time; it is the seed of a run.
         verbose: whether progress is told on stderr.
+        answers: what `tell` is told at the end of `fit`, so that a pipeline repeats it.
 
     Attributes:
         classes_: known classes, sorted, then novel ones, the largest first. Where known classes
@@ -129,6 +130,7 @@ class NovelClassDiscovery(
         k_max: int = _DEFAULT.k.max,
         random_state: Any = None,
         verbose: bool = False,
+        answers: Mapping[str, str] | None = None,
     ):
         self.method = method
         self.variant = variant
@@ -144,6 +146,7 @@ class NovelClassDiscovery(
         self.k_max = k_max
         self.random_state = random_state
         self.verbose = verbose
+        self.answers = answers
 
     @on_device
     def fit(self, X: Any, y: Any) -> "NovelClassDiscovery":
@@ -188,7 +191,7 @@ class NovelClassDiscovery(
         self.setting_ = fitted.metrics["setting"]
         self.notes_ = table.notes
         self.columns_ = table.reading.frame() if table.reading is not None else None
-        return self
+        return self.tell(self.answers) if self.answers else self
 
     @property
     def questions_(self) -> pd.DataFrame:

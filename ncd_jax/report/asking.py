@@ -87,13 +87,12 @@ def converse(
     try:
         while True:
             said = Answers(answers, asking.said.labels)
-            found = asking.sorted(said)
-            questions = asking.questions(found, 1)
+            state, questions = asking.following(said)
             if not questions:
                 console.print("there is nothing left to ask")
                 break
             question = questions[0]
-            a, b = _groups(asking, found.state, question)
+            a, b = _groups(asking, state, question)
             console.print()
             console.print(_headed(asking, question, len(answers)))
             console.print(question_table(cells, asking, question, a, b))

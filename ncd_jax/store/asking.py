@@ -9,15 +9,17 @@ run are all that is remembered of a person: the rest follows from them. Names of
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ncd_jax.ask.choose import Question, plan_questions
+from ncd_jax.ask.choose import Question, next_questions, plan_questions
 from ncd_jax.ask.parts import Sight
-from ncd_jax.ask.resort import Resorted, remembered_as, resort, sight_of
+from ncd_jax.ask.resort import Resorted, remembered_as, resort, sight_of, state_of
+from ncd_jax.ask.state import State
 from ncd_jax.discovery.asked import OF_ROWS, Asked
 from ncd_jax.discovery.model import Model, Places
 from ncd_jax.errors import UserError
@@ -31,10 +33,11 @@ __all__ = [
     "QUESTION_COLUMNS",
     "Asking",
     "Outcome",
+    "as_user_errors",
     "fingerprint",
+    "in_resort",
     "question_lines",
     "save_asked",
-    "sorted_by",
 ]
 
 QUESTION_COLUMNS = (
@@ -95,18 +98,18 @@ def fingerprint(asked: Asked, rows: np.ndarray) -> str:
     return hashlib.sha256(said.tobytes()).hexdigest()[:8]
 
 
-def sorted_by(said: Answers, asked: Asked, base: Model, rows: np.ndarray, sight: Sight) -> Resorted:
-    """What follows from some answers.
+def in_resort(
+    said: Answers, asked: Asked, rows: np.ndarray
+) -> tuple[dict[str, str], dict[int, str]]:
+    """Answers as `resort` takes them: questions without their mark, rows by their place.
 
     Args:
         said: the answers.
         asked: what the run left.
-        base: the model before any answer.
         rows: `i[u]`, row numbers of the unlabelled rows.
-        sight: of `asked`.
 
     Raises:
-        UserError: one is of another run, to no question, or for a row that is not unlabelled.
+        UserError: one is of another run, or for a row that is not unlabelled.
     """
     mark, answers = fingerprint(asked, rows), dict[str, str]()
     for name, answer in said.answers.items():
@@ -118,9 +121,14 @@ def sorted_by(said: Answers, asked: Asked, base: Model, rows: np.ndarray, sight:
     for row in said.labels:
         if row not in place:
             raise UserError(f"row {row} is no unlabelled row of this run; label one of those")
-    written = {place[row]: name for row, name in said.labels.items()}
+    return answers, {place[row]: name for row, name in said.labels.items()}
+
+
+@contextmanager
+def as_user_errors() -> Iterator[None]:
+    """Questions that there are not, as mistakes of the user's."""
     try:
-        return resort(base, asked, sight, answers, written)
+        yield
     except ValueError as error:
         raise UserError(f"{error}; answer questions of this run") from None
 
@@ -275,22 +283,16 @@ class Asking:
         frame = pd.DataFrame([line[1:] for line in lines], columns=header[1:], dtype=str)
         return frame.set_axis([int(line[0]) for line in lines], axis=0)
 
-    def sorted(self, said: Answers) -> Resorted:
-        """What follows from some answers.
+    def following(self, said: Answers) -> tuple[State, list[Question]]:
+        """What some answers say of the rows that are asked about, and the next question, if any.
 
         Raises:
-            UserError: one is of another run, to no question, or for a row that is not unlabelled.
+            UserError: an answer is of another run, to no question, or for a row that is labelled.
         """
-        return sorted_by(said, self.asked, self.base, self.rows, self.sight)
-
-    def questions(self, found: Resorted, n_questions: int = 10) -> list[Question]:
-        """The next questions.
-
-        Args:
-            found: what follows from the answers so far.
-            n_questions: at most.
-        """
-        return plan_questions(self.sight, found.answers, found.written, n_questions)
+        told = in_resort(said, self.asked, self.rows)
+        with as_user_errors():
+            state = state_of(self.base, self.asked, self.sight, *told)
+        return state, next_questions(self.sight, state, 1)
 
     def write(self, said: Answers) -> Outcome:
         """Writes all that follows from some answers; these are all that there are from now on.
@@ -299,10 +301,12 @@ class Asking:
             said: the answers.
 
         Raises:
-            UserError: see `sorted`; or the folder is in use or cannot be written.
+            UserError: see `following`; or the folder is in use or cannot be written.
         """
-        found = self.sorted(said)
-        questions = self.questions(found)
+        told = in_resort(said, self.asked, self.rows)
+        with as_user_errors():
+            found = resort(self.base, self.asked, self.sight, *told)
+        questions = plan_questions(self.sight, told[0], found.state.written)
         names = self._names(found)
         called = [names.get(name, name) for name in found.model.classes]
         lines_of_questions = question_lines(questions, self.asked, self.rows, self.base)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from sklearn.base import clone
 
 from ncd_jax import NovelClassDiscovery, cli, experiment
 from ncd_jax.config import KConfig, RunConfig, SearchConfig
@@ -285,6 +286,8 @@ def test_the_estimator_is_told(made):
     ncd.tell({question["question"]: None}, {row: None})
     np.testing.assert_array_equal(ncd.labels_, labels)
     np.testing.assert_array_equal(ncd.confidence_, sure)
+    again = clone(ncd).set_params(answers={question["question"]: "no"}).fit(X, y)
+    assert again.n_novel_ == 3
     with pytest.raises(ValueError, match="nothing to ask"):
         NovelClassDiscovery(method="kmeans", n_candidates=0, k_max=3).fit(X, y).tell({})
 
