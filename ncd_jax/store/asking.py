@@ -20,6 +20,7 @@ from ncd_jax.ask.choose import Question, next_questions, plan_questions
 from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.resort import Resorted, remembered_as, resort, sight_of, state_of
 from ncd_jax.ask.state import State
+from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.discovery.asked import OF_ROWS, Asked
 from ncd_jax.discovery.model import Model, Places
 from ncd_jax.errors import UserError
@@ -366,11 +367,14 @@ class Asking:
 
 
 def _moved(before: np.ndarray, after: np.ndarray, n_known: int) -> int:
-    """Rows that are not with those that most of their class is with."""
-    stay = 0
-    for c in np.unique(before):
-        rows = after[before == c]
-        stay += int((rows == c).sum() if c < n_known else np.bincount(rows).max())
+    """Rows in another class than before; new classes are matched one to one."""
+    new = (before >= n_known) & (after >= n_known)
+    a, b = before[new] - n_known, after[new] - n_known
+    stay = int((before == after)[before < n_known].sum())
+    if len(a):
+        pairs = count_pairs(a, b, int(a.max()) + 1, int(b.max()) + 1)
+        match = match_clusters(pairs)
+        stay += int(pairs[match >= 0, match[match >= 0]].sum())
     return len(before) - stay
 
 

@@ -21,7 +21,7 @@ from ncd_jax.report import latent_map
 from ncd_jax.report.asking import converse, differing
 from ncd_jax.report.renaming import rename_classes
 from ncd_jax.store.answers import Answers, read_answers
-from ncd_jax.store.asking import Asking
+from ncd_jax.store.asking import Asking, _moved
 from ncd_jax.store.model_files import load_model
 from ncd_jax.store.workdir import Workdir
 
@@ -252,6 +252,18 @@ def test_the_terminal_asks_and_takes_back(run, made):
     before = contents(run, (*ANSWERED, *MODEL))
     converse(run, out, lambda: "")
     assert contents(run, (*ANSWERED, *MODEL)) == before
+
+
+def test_rows_have_moved_where_a_class_was_parted_joined_or_is_known():
+    before = np.repeat([0, 2, 3], [2, 5, 4])
+    for after, n in (
+        ([0] * 2 + [3] * 5 + [2] * 4, 0),
+        ([0] * 2 + [2] * 9, 4),
+        ([0] * 2 + [2] * 3 + [4] * 2 + [3] * 4, 2),
+        ([0] * 2 + [1] * 5 + [2] * 4, 5),
+        ([1] * 2 + [1] * 9, 11),
+    ):
+        assert _moved(before, np.array(after), 2) == n
 
 
 def test_columns_that_differ_most_come_first():
