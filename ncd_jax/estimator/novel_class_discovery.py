@@ -36,6 +36,7 @@ from ncd_jax.read.names import checked_names
 from ncd_jax.read.raw import RawTable
 from ncd_jax.report.console import make_reporter
 from ncd_jax.report.headline import headline
+from ncd_jax.store.asking import QUESTION_COLUMNS
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["NovelClassDiscovery", "hidden_class_scorer"]
@@ -200,14 +201,15 @@ class NovelClassDiscovery(
         Columns are those of a run's `questions.csv`: `question`, its name; `kind`, where `same`
         asks whether rows of both groups are one class and `known` whether those of the first one
         are `known_class`; `rows_a` and `rows_b`, six rows of each group by their place in `X`;
-        `rows_moved` by another answer than the assumed one; `chance_yes`.
+        `rows_moved` by another answer than the assumed one; `chance_yes`. There is none without the
+        judge, and where no row is new.
 
         Raises:
             NotFittedError: nothing was fitted.
-            ValueError: there is nothing to ask, as without the judge or where no row is new.
         """
         check_is_fitted(self)
-        asked = what_is_asked(self._fit)
+        if (asked := self._fit.asked) is None:
+            return pd.DataFrame(columns=list(QUESTION_COLUMNS))
         found = resorted(asked, self._base, self._rows.found, *self._told, self._rows.targets)
         return question_frame(asked, self._rows.found, found, self._rows.targets)
 
@@ -277,7 +279,8 @@ class NovelClassDiscovery(
 
         Rows of the fit get the class that they have in `labels_`.
         """
-        return np.asarray(self.classes_[self._answer(X).labels])
+        labels = self._answer(X).labels
+        return np.asarray(self.classes_[labels])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """How likely each class is, in every row, `f64[n, len(classes_)]`; a row adds up to 1.
@@ -415,7 +418,8 @@ class NovelClassDiscovery(
 
     @on_device
     def _answer(self, X: Any) -> Answered:
-        return assign(self._model, self._encoded(X))
+        x = self._encoded(X)
+        return assign(self._model, x)
 
     def _encoded(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "classes_")
