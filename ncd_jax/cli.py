@@ -68,6 +68,22 @@ def assign(given: FlagValues) -> None:
     print(new.text)
 
 
+def ask(given: FlagValues) -> None:
+    """Asks which groups of new rows are one class, and sorts them again by the answers."""
+    if not given.workdir:
+        raise UserError("--mode=ask asks about a run; give --workdir")
+    from ncd_jax.report.asking import answers_in_words, converse
+    from ncd_jax.store.workdir import Workdir
+
+    workdir = Workdir(Path(given.workdir))
+    if given.answers:
+        from ncd_jax.experiment import apply_answers
+
+        print(answers_in_words(apply_answers(workdir, Path(given.answers))))
+        return
+    converse(workdir)
+
+
 def rename(given: FlagValues) -> None:
     """Gives the novel classes of a run names, in its files and whatever it is asked from now on."""
     if not (given.workdir and given.names):
@@ -106,7 +122,9 @@ def benchmark(given: FlagValues) -> None:
     print(f"{len(records) - failed} cells finished, {failed} failed: {workdir / 'benchmark.html'}")
 
 
-_MODES = {mode.__name__: mode for mode in (discover, inspect, assign, rename, compare, benchmark)}
+_MODES = {
+    mode.__name__: mode for mode in (discover, inspect, assign, ask, rename, compare, benchmark)
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import jax
 import numpy as np
+import pandas as pd
 
 import ncd_jax
 from ncd_jax.config import RunConfig
@@ -17,7 +18,7 @@ from ncd_jax.discovery.model import assign
 from ncd_jax.discovery.problem import Problem, ordered
 from ncd_jax.discovery.progress import Reporter, Stopwatch
 from ncd_jax.discovery.scoring import score, score_test_split, true_names
-from ncd_jax.discovery.solution import as_they_stood, second_of
+from ncd_jax.discovery.solution import Solution, as_they_stood, second_of
 from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
@@ -26,6 +27,8 @@ from ncd_jax.report.headline import Assigned
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.report.templating import packed_plotly
+from ncd_jax.store.answers import Answers, read_answers
+from ncd_jax.store.asking import Asking, Outcome, save_asked
 from ncd_jax.store.model_files import load_model, save_model
 from ncd_jax.store.records import (
     Assignments,
@@ -39,7 +42,7 @@ from ncd_jax.tuning.processes import is_leader, share
 from ncd_jax.tuning.storage import Storage, own_journal
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["assign_rows", "run"]
+__all__ = ["apply_answers", "assign_rows", "run"]
 
 
 @in_single_precision
@@ -112,7 +115,7 @@ def run(
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
-        save_model(workdir, solution.model)
+        _save(workdir, solution, table)
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
@@ -164,6 +167,46 @@ def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None
         n_unfamiliar=int(np.sum(said.unfamiliar)),
         usual=float(model.reference.usual),
         notes=new.notes,
+    )
+
+
+@in_single_precision
+def apply_answers(workdir: Workdir, path: Path) -> Outcome:
+    """Sorts the rows of a finished run again, by the answers in a file and those given before.
+
+    Writes `answers.csv`, `labels.csv` if there is one, `questions.csv`, `assignments.csv`,
+    `metrics.json` and the model, all or none.
+
+    Args:
+        workdir: of the run.
+        path: answers as `question,answer`, or labels as `row,label`. The run's own file is taken as
+            it is; what another one says is added to it.
+
+    Raises:
+        UserError: the run cannot be asked about, the file cannot be used, or is of another run.
+    """
+    asking, new = Asking(workdir), read_answers(path)
+    old = asking.said
+    return asking.write(Answers(old.answers | new.answers, old.labels | new.labels))
+
+
+def _save(workdir: Workdir, solution: Solution, table: Table) -> None:
+    """Writes the model, and what asking needs: the new rows with the columns that are copied."""
+    save_model(workdir, solution.model)
+    if solution.asked is None:
+        return
+    unlabelled = np.flatnonzero(table.y == UNLABELLED)
+    cells, copied = table.original(), table.copied
+    if copied is not None:
+        others = [name for name in copied.columns if name not in cells.columns]
+        cells = pd.concat([copied[others].set_axis(cells.index), cells], axis=1)
+    save_asked(
+        workdir,
+        solution.asked,
+        solution.model,
+        table.row_numbers[unlabelled],
+        cells.iloc[unlabelled[solution.asked.row]],
+        [] if copied is None else list(copied.columns),
     )
 
 

@@ -63,6 +63,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     names("use", "Columns to use though they tell labelled rows from unlabelled ones.")
     text("group", "Column of groups (plate, session); numbers are centred within where it helps.")
     names("names", "Names for novel classes: novel_0=Export,novel_1=Trial.")
+    text("answers", "File of answers (question,answer) or of labels (row,label) for --mode=ask.")
     text("workdir", "Folder of the run [runs/NAME_OF_THE_TABLE].")
     text("against", "Folder of the run to compare --workdir with.")
     names("plugin", "Files or modules that register methods or benchmark tables of your own.")

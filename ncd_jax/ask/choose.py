@@ -8,16 +8,16 @@ development tables. What a question may bring is the chance that the answer is n
 times the rows that then move.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from ncd_jax.ask.parts import Sight
-from ncd_jax.ask.state import State, expects
+from ncd_jax.ask.state import State, answer_all, expects
 from ncd_jax.ask.subject import Subject, same_subject, shown_rows
 
-__all__ = ["LITTLE", "Question", "next_questions", "one_class_probability"]
+__all__ = ["LITTLE", "Question", "next_questions", "one_class_probability", "plan_questions"]
 
 SLOPE, INTERCEPT = 0.6, -0.7
 """Of the logistic curve from linkage to the share of pairs of groups that were one class."""
@@ -128,6 +128,37 @@ def next_questions(sight: Sight, state: State, n_questions: int = 10) -> list[Qu
             fresh.setdefault(candidate.subject, candidate)
     most = sorted(fresh.values(), key=lambda each: (-each.worth, each.subject))
     return (again + [_question(each, 1) for each in most[:n_questions]])[:n_questions]
+
+
+def plan_questions(
+    sight: Sight, answers: Mapping[str, str], written: Mapping[int, int], n_questions: int = 10
+) -> list[Question]:
+    """Questions that are answered together, the most useful first.
+
+    Each is the next one if those before it have their likelier answer. Ten that were chosen at once
+    would ask about the parts of groups that the first answer will have parted.
+
+    Args:
+        sight: what the run left.
+        answers: those so far; see `answer_all`.
+        written: labels of single rows so far.
+        n_questions: at most.
+    """
+    planned: list[Question] = []
+    likely = dict(answers)
+    while len(planned) < n_questions:
+        following = next_questions(sight, answer_all(sight, likely, written), n_questions)
+        # Whether one comes again is known only when it is answered.
+        fresh = [q for q in following if q.name not in likely and (not planned or _is_first(q))]
+        if not fresh:
+            break
+        planned.append(fresh[0])
+        likely[fresh[0].name] = "yes" if fresh[0].chance_yes > 0.5 else "no"
+    return planned
+
+
+def _is_first(question: Question) -> bool:
+    return "-again" not in question.name
 
 
 def _question(candidate: _Candidate, turn: int) -> Question:

@@ -159,13 +159,14 @@ def expects(sight: Sight, state: State, subject: Subject) -> bool:
 
 
 def merge_all(
-    evidence: np.ndarray, sizes: np.ndarray
+    evidence: np.ndarray, sizes: np.ndarray, least: float = 0.0
 ) -> tuple[list[Merge], list[Merge], list[list[int]]]:
     """Average linkage as long as it is above 0, as `judge.merges` does it.
 
     Args:
         evidence: `f[U, U]`, symmetric.
         sizes: `i[U]`, rows of each.
+        least: what it must be above.
 
     Returns:
         Merges that were made, pairs of groups that were left apart, and the groups.
@@ -176,7 +177,7 @@ def merge_all(
     made = []
     while len(members) > 1:
         i, j = divmod(int(np.argmax(mean)), len(rows))
-        if mean[i, j] <= 0:
+        if mean[i, j] <= least:
             break
         made.append(Merge(members[i], members[j], float(mean[i, j])))
         mean[i] = (rows[i] * mean[i] + rows[j] * mean[j]) / (rows[i] + rows[j])

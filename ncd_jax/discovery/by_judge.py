@@ -38,10 +38,12 @@ from ncd_jax.tuning.proposals import Trial
 from ncd_jax.types import UNLABELLED
 
 __all__ = [
+    "Cells",
     "Judged",
     "Judgement",
     "answer",
     "by_judge",
+    "cells_after_vote",
     "cells_of",
     "judge_all",
     "see_folds",
@@ -222,9 +224,7 @@ class Cells(NamedTuple):
 
 
 def cells_of(problem: Problem, judgement: Judgement, z: np.ndarray, asked: np.ndarray) -> Cells:
-    """Lets the judged rows vote, and has them join the nearest cell of what comes out.
-
-    A group that nobody has voted for is no class, unless the number of classes is given.
+    """The cells of the judged rows; no class is lost where their number is given.
 
     Args:
         problem: what is solved.
@@ -232,11 +232,28 @@ def cells_of(problem: Problem, judgement: Judgement, z: np.ndarray, asked: np.nd
         z: `f32[m, W]`, the rows, in all views side by side.
         asked: `i[m, q]`, neighbours that each row asks; see `vote.nearest_rows`.
     """
-    groups = judgement.groups(problem.n_novel)
     micro = np.asarray(judgement.scene.labels)[problem.target_mask]
+    groups = judgement.groups(problem.n_novel)
+    return cells_after_vote(groups, micro, z, asked, keep_all=problem.n_novel is not None)
+
+
+def cells_after_vote(
+    groups: np.ndarray, micro: np.ndarray, z: np.ndarray, asked: np.ndarray, *, keep_all: bool
+) -> Cells:
+    """Lets rows vote, and has them join the nearest cell of what comes out.
+
+    A group that nobody has voted for is no class, unless all are to be kept.
+
+    Args:
+        groups: `i[M]`, the group of each micro cluster.
+        micro: `i[m]`, the micro cluster of each row.
+        z: `f32[m, W]`, the rows, in all views side by side.
+        asked: `i[m, q]`, neighbours that each row asks; see `vote.nearest_rows`.
+        keep_all: whether every group with a row keeps one.
+    """
     before = groups[micro]
     after = outvoted(before, asked)
-    while problem.n_novel is not None and not np.isin(before, after).all():
+    while keep_all and not np.isin(before, after).all():
         # Rows that stay may have been the only voters of another group: until none is lost.
         after = np.where(np.isin(before, after), after, before)
     parts, part, sizes = np.unique(
@@ -252,15 +269,14 @@ def cells_of(problem: Problem, judgement: Judgement, z: np.ndarray, asked: np.nd
     owners[: len(kept)], cell_of_part[kept] = parts[1][kept], np.arange(len(kept))
     centroids = means_of(z, cell_of_part[part.reshape(-1)], n_slots)
     labels = owners[cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)]
-    if problem.n_novel is not None:
-        for _ in range(problem.n_novel):  # a small cell may lie nearest to no row
-            lost = np.setdiff1d(owners[: len(kept)], labels)
-            if not len(lost):
-                break
-            slots = [int(np.flatnonzero(owners == group)[0]) for group in lost]
-            # One of its own rows is its place then: rows of different groups are apart.
-            centroids[slots] = z[[int(np.flatnonzero(after == group)[0]) for group in lost]]
-            labels = owners[cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)]
+    for _ in range(len(largest) if keep_all else 0):  # a small cell may lie nearest to no row
+        lost = np.setdiff1d(owners[: len(kept)], labels)
+        if not len(lost):
+            break
+        slots = [int(np.flatnonzero(owners == group)[0]) for group in lost]
+        # One of its own rows is its place then: rows of different groups are apart.
+        centroids[slots] = z[[int(np.flatnonzero(after == group)[0]) for group in lost]]
+        labels = owners[cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)]
     return Cells(groups, labels, centroids, owners)
 
 

@@ -385,7 +385,6 @@ def position_of(places: Places, side: Any, novel: Any) -> tuple[Array, Array]:
     Returns:
         The nearest micro cluster of that class, `i32[n]`, and the position there; see `Applied`.
     """
-    """Nearest micro cluster `i32[n]` of the class of a row, and how clearly; see `Applied`."""
     squared = jnp.where(places.groups >= 0, squared_distances(side, places.micro), jnp.inf)
     own_class = places.groups[None] == novel[:, None]
     of_own = jnp.where(own_class, squared, jnp.inf)

@@ -29,6 +29,7 @@ __all__ = [
     "Found",
     "Partitioner",
     "central",
+    "limits_of",
     "means_of",
     "model_of",
     "nothing_new",
@@ -220,7 +221,7 @@ def _reference(fitted: Fitted, found: Found, means: np.ndarray) -> Reference:
     z = np.concatenate([known[labelled], own[new]])
     classes = np.concatenate([y[rows[labelled]], n_slots + found.labels[new]])
     is_new = classes >= n_slots
-    limits = [_limits(space, classes, is_new, len(means)) for space in (x, z)]
+    limits = [limits_of(space, classes, is_new, len(means)) for space in (x, z)]
     counts = np.bincount(y[rows][y[rows] != UNLABELLED], minlength=n_slots)
     room = 2 * MOST_ROWS - len(x)  # one program for all tables
     return Reference(
@@ -255,7 +256,9 @@ def _apart(refits: Refits, found: Found, problem: Problem, means: np.ndarray) ->
     return float(np.median(nearest[:, 1] - nearest[:, 0])) + TINY
 
 
-def _limits(space: np.ndarray, classes: np.ndarray, is_new: np.ndarray, n_slots: int) -> np.ndarray:
+def limits_of(
+    space: np.ndarray, classes: np.ndarray, is_new: np.ndarray, n_slots: int
+) -> np.ndarray:
     """How far the third neighbour of a row of each class may be among rows of its kind, `f[s]`.
 
     Labelled rows among labelled ones: what was given to a known class does not vouch for itself.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ncd_jax.data.table import Table
+from ncd_jax.discovery.asked import Asked, asked_of
 from ncd_jax.discovery.by_judge import Judged
 from ncd_jax.discovery.evaluate import Evaluation, all_new
 from ncd_jax.discovery.fit import Refits
@@ -61,6 +62,7 @@ class Solution(NamedTuple):
         runner_up: `i[u]`, the second likeliest class; -1 where there is none.
         runner_up_confidence: `f64[u]`.
         judged: what the judge saw and said; none where an index counted, or nothing is new.
+        asked: what a person can be asked about; none where `judged` is none.
         seconds: wall time by phase.
     """
 
@@ -78,6 +80,7 @@ class Solution(NamedTuple):
     runner_up: np.ndarray
     runner_up_confidence: np.ndarray
     judged: Judged | None
+    asked: Asked | None
     seconds: dict[str, float]
 
     @property
@@ -121,7 +124,8 @@ def as_they_stood(solution: Solution, y: np.ndarray, order: np.ndarray) -> Solut
         rows = ("is_new", "likeliest", "p_known", "p_class")
         gate = gate._replace(**{name: getattr(gate, name)[of_rows] for name in rows})
     answer = solution.answer._replace(labels=labels)
-    return solution._replace(answer=answer, gate=gate, z=solution.z[place], **moved)
+    asked = solution.asked and solution.asked.reordered(of_rows)
+    return solution._replace(answer=answer, gate=gate, z=solution.z[place], asked=asked, **moved)
 
 
 def answered(
@@ -157,6 +161,17 @@ def answered(
     share = shares(squared[unlabelled], p_known[unlabelled], *of_rows, n_known, familiar)
     runner_up, runner_up_sure = second_of(share, *of_rows)
     new = of_rows[0] >= n_known
+    remembered = _remembered(keys, first, codes, sure, p_known)
+    judged = found.details if new.any() else None
+    asked = judged and asked_of(
+        table,
+        winner.problem,
+        (refits, found.view, judged),
+        applied,
+        (*of_rows, runner_up, runner_up_sure),
+        gate,
+        np.searchsorted(remembered.keys, keys),
+    )
     return Solution(
         tuned=list(tuned),
         winner=winner,
@@ -170,13 +185,14 @@ def answered(
         gate=gate,
         evaluation=None,
         known_accuracy=float("nan"),
-        model=model._replace(remembered=_remembered(keys, first, codes, sure, p_known)),
+        model=model._replace(remembered=remembered),
         z=applied.z,
         found=of_rows[0],
         confidence=of_rows[1],
         runner_up=runner_up,
         runner_up_confidence=runner_up_sure,
-        judged=found.details if new.any() else None,
+        judged=judged,
+        asked=asked,
         seconds={},
     )
 

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from ncd_jax.config import RunConfig, default_config, parse
 from ncd_jax.data.table import Table
+from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.progress import Reporter
 from ncd_jax.discovery.solution import Solution
@@ -146,6 +147,7 @@ class Fit(NamedTuple):
         runner_up_confidence: `f64[u]`, how likely these are; NaN without tuning.
         metrics: what a run has in `metrics.json`; without tuning, `setting` and `stability` alone.
         page: the report; none without tuning.
+        asked: what a person can be asked about; none where there is nothing.
     """
 
     model: Model
@@ -155,6 +157,7 @@ class Fit(NamedTuple):
     runner_up_confidence: np.ndarray
     metrics: dict[str, Any]
     page: Page | None
+    asked: Asked | None
 
     def metric(self, name: str) -> float:
         """A number of the metrics; NaN where it is not known."""
@@ -199,7 +202,7 @@ def fit(
         found = fit_untuned(config, table)
         unknown, none = np.full(len(found.found), math.nan), np.full(len(found.found), -1)
         metrics = {"setting": "ncd", "stability": found.answer.stability}
-        return Fit(found.model, found.found, unknown, none, unknown, metrics, None)
+        return Fit(found.model, found.found, unknown, none, unknown, metrics, None, None)
     solution = solve(config, table, progress)
     metrics = measure(solution, table)
     return Fit(
@@ -210,6 +213,7 @@ def fit(
         runner_up_confidence=solution.runner_up_confidence,
         metrics=metrics,
         page=Page(functools.partial(_page, config, table, solution, metrics, index)),
+        asked=solution.asked,
     )
 
 

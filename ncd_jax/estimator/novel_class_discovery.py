@@ -27,6 +27,7 @@ from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.model import Answered, apply_model, assign, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.discovery.progress import Reporter
+from ncd_jax.estimator.asking import FitRows, question_frame, resorted, what_is_asked
 from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, on_device, to_config
 from ncd_jax.export import export_model
 from ncd_jax.methods import METHODS
@@ -35,6 +36,7 @@ from ncd_jax.read.names import checked_names
 from ncd_jax.read.raw import RawTable
 from ncd_jax.report.console import make_reporter
 from ncd_jax.report.headline import headline
+from ncd_jax.store.asking import QUESTION_COLUMNS
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["NovelClassDiscovery", "hidden_class_scorer"]
@@ -82,6 +84,7 @@ class NovelClassDiscovery(
         k_max: largest number considered.
         random_state: an integer for the same answer each time; it is the seed of a run.
         verbose: whether progress is told on stderr.
+        answers: what `tell` is told at the end of `fit`, so that a pipeline repeats it.
 
     Attributes:
         classes_: known classes, sorted, then novel ones, the largest first. Where known classes
@@ -108,6 +111,7 @@ class NovelClassDiscovery(
         method_: the method that gave the answer.
         hparams_: its hyperparameters.
         notes_: for people: columns that were left out, and why.
+        questions_: what a person may be asked next, for `tell`; computed when it is read.
         columns_: how each column was read: numbers, dates, categories, with which gaps.
         n_features_in_: number of columns of `X`.
         feature_names_in_: their names, where all of them are text.
@@ -130,6 +134,7 @@ class NovelClassDiscovery(
         k_max: int = _DEFAULT.k.max,
         random_state: Any = None,
         verbose: bool = False,
+        answers: Mapping[str, str] | None = None,
     ):
         self.method = method
         self.variant = variant
@@ -145,6 +150,7 @@ class NovelClassDiscovery(
         self.k_max = k_max
         self.random_state = random_state
         self.verbose = verbose
+        self.answers = answers
 
     @on_device
     def fit(self, X: Any, y: Any) -> "NovelClassDiscovery":
@@ -169,29 +175,19 @@ class NovelClassDiscovery(
             config = to_config(self.get_params(deep=False))
             table = make_table(frame, targets, wanted=not _is_frame(X))
             fitted = self._fitted(config, table, targets, frame.index)
-        self._model, self._page = on_host(fitted.model), fitted.page
+        self._page, self._base = fitted.page, on_host(fitted.model)
+        self._fit = fitted._replace(model=self._base, page=None)
+        self._told: tuple[dict[str, Any], dict[int, Any]] = ({}, {})
         self.method_ = fitted.model.method
         self.hparams_ = dict(fitted.model.hparams)
         width = METHODS[self.method_].width
-        in_view = self._model.reference.z.shape[1]
+        in_view = self._base.reference.z.shape[1]
         self._n_features_out = int(self.hparams_[width] if width else in_view)
-
-        self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
-        self.classes_ = with_novel(targets.classes, self.n_novel_)
-        unlabelled = targets.codes == UNLABELLED
-        codes, self.confidence_ = targets.codes.copy(), (~unlabelled).astype(float)
         found = table.row_numbers[table.y == UNLABELLED]
-        codes[found], self.confidence_[found] = fitted.labels, fitted.confidence
-        blank = codes == UNLABELLED
-        if blank.any():  # rows without a cell: nobody can know, and each row gets a class
-            codes[blank] = self._answer(X[blank]).labels
-        self.labels_ = self.classes_[codes]
-        every = fitted.assignments(found, self.labels_, self.confidence_, self.classes_)
-        self.assignments_ = every.set_index(frame.index)[unlabelled]
-        self._headline = _headline(fitted.labels, len(targets.classes), self.n_novel_)
-
-        likely = fitted.metrics.get("n_novel_probability", {})
-        self.n_novel_probability_ = {int(k): p for k, p in likely.items()}
+        blank = targets.codes == UNLABELLED
+        blank[found] = False
+        self._rows = FitRows(targets, frame.index, found, blank, X[blank] if blank.any() else None)
+        self._settle(fitted)
         self.hidden_class_score_ = fitted.metric("hidden_class_score")
         self.hidden_class_accuracy_ = fitted.metric("hidden_class_accuracy")
         self.hidden_class_accuracy_by_ = fitted.metrics.get("hidden_class_accuracy_by", {})
@@ -199,7 +195,87 @@ class NovelClassDiscovery(
         self.setting_ = fitted.metrics["setting"]
         self.notes_ = table.notes
         self.columns_ = table.reading.frame() if table.reading is not None else None
+        return self.tell(self.answers) if self.answers else self
+
+    @property
+    def questions_(self) -> pd.DataFrame:
+        """The next ten questions for `tell`, the most useful first.
+
+        Columns are those of a run's `questions.csv`: `question`, its name; `kind`, where `same`
+        asks whether rows of both groups are one class and `known` whether those of the first one
+        are `known_class`; `rows_a` and `rows_b`, six rows of each group by their place in `X`;
+        `rows_moved` by another answer than the assumed one; `chance_yes`. There is none without the
+        judge, and where no row is new.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+        """
+        check_is_fitted(self)
+        if (asked := self._fit.asked) is None:
+            return pd.DataFrame(columns=list(QUESTION_COLUMNS))
+        found = resorted(asked, self._base, self._rows.found, *self._told, self._rows.targets)
+        return question_frame(asked, self._rows.found, found, self._rows.targets)
+
+    @on_device
+    def tell(
+        self,
+        answers: Mapping[str, str | None] | None = None,
+        labels: Mapping[int, Any] | None = None,
+    ) -> "NovelClassDiscovery":
+        """Sorts the rows again by what a person says; nothing is fitted.
+
+        `labels_`, `classes_`, `n_novel_`, `confidence_`, `assignments_` and `predict` speak of the
+        answer after all answers, which may be told at once or one after the other. The report and
+        what was measured on hidden classes are those of the fit.
+
+        Args:
+            answers: from the name of a question to `yes`, `no`, `mixed` or `unknown`; None takes
+                the answer back.
+            labels: from the place of an unlabelled row in `X` to its class, a known one or any name
+                for a new one; None takes it back.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            ValueError: there is nothing to ask, no such question, answer or unlabelled row.
+        """
+        check_is_fitted(self)
+        asked, rows = what_is_asked(self._fit), self._rows
+        told = (
+            {k: v for k, v in (self._told[0] | dict(answers or {})).items() if v is not None},
+            {k: v for k, v in (self._told[1] | dict(labels or {})).items() if v is not None},
+        )
+        found = resorted(asked, self._base, rows.found, *told, rows.targets)
+        numbers = self._fit.metrics.get("n_novel_probability", {})
+        if found.numbers is not None:
+            numbers = {str(k): p for k, p in enumerate(found.numbers.tolist(), 1) if p >= 5e-5}
+        fitted = self._fit._replace(
+            model=found.model,
+            labels=found.labels,
+            confidence=found.confidence,
+            runners_up=found.runner_up,
+            runner_up_confidence=found.runner_up_confidence,
+        )
+        self._told = told
+        self._settle(fitted, numbers)
         return self
+
+    def _settle(self, fitted: Fit, numbers: Mapping[str, float] | None = None) -> None:
+        """Sets all that hangs on the class of each row."""
+        targets, index, found, blank, blank_rows = self._rows
+        self._model = on_host(fitted.model)
+        self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
+        self.classes_ = with_novel(targets.classes, self.n_novel_)
+        unlabelled = targets.codes == UNLABELLED
+        codes, self.confidence_ = targets.codes.copy(), (~unlabelled).astype(float)
+        codes[found], self.confidence_[found] = fitted.labels, fitted.confidence
+        if blank_rows is not None:  # without a cell: nobody can know, and each row gets a class
+            codes[blank] = self._answer(blank_rows).labels
+        self.labels_ = self.classes_[codes]
+        every = fitted.assignments(found, self.labels_, self.confidence_, self.classes_)
+        self.assignments_ = every.set_index(index)[unlabelled]
+        self._headline = _headline(fitted.labels, len(targets.classes), self.n_novel_)
+        likely = fitted.metrics.get("n_novel_probability", {}) if numbers is None else numbers
+        self.n_novel_probability_ = {int(k): p for k, p in likely.items()}
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of every row, `[n]`: a known one or a novel one.

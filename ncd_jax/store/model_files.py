@@ -43,12 +43,13 @@ _MAY_LACK = ("reference/usual", "scaler/low", "scaler/high")
 """Arrays in which a number that is not finite says that there is none."""
 
 
-def save_model(workdir: Workdir, model: Model) -> None:
+def save_model(workdir: Workdir, model: Model, names: Mapping[str, str] | None = None) -> None:
     """Writes the model into the folder `model/` of a run.
 
     Args:
         workdir: of the run.
         model: the model.
+        names: that people gave its novel classes, from `novel_i` to name, where they did.
     """
     state = {name: leaf for name, leaf in model.state._asdict().items() if name != "opt"}
     arrays = {
@@ -71,7 +72,12 @@ def save_model(workdir: Workdir, model: Model) -> None:
         "columns": model.columns,
         "classes": model.classes,
     }
-    write_model(workdir, arrays, facts)
+    if names is None:
+        write_model(workdir, arrays, facts)
+        return
+    with workdir.together() as group:
+        write_model(group, arrays, facts | {"names": dict(names)})
+        group.write_json(_NAMES, names)
 
 
 def load_model(workdir: Workdir) -> Model:

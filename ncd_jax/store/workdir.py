@@ -112,9 +112,14 @@ class Workdir:
         They lie beside their targets until a list of them is written: that decides. Who is stopped
         behind it leaves the rest to whoever opens the folder next; reading sees it done.
 
+        Within such a block another one is a part of it.
+
         Yields:
             What to write to.
         """
+        if self._group is not None:
+            yield self
+            return
         group: list[str] = []
         try:
             yield replace(self, _group=group)

@@ -22,6 +22,7 @@ from ncd_jax.errors import UserError, without_password
 __all__ = ["Storage", "in_memory", "journal", "own_journal", "reason"]
 
 _REMEDY = "delete it, and the search begins anew"
+_HEAD = b'{"op_code":'
 _CREATE_STUDY, _LAST_OPERATION = 0, 10
 """Numbers of operations in a journal of Optuna's."""
 
@@ -116,6 +117,10 @@ def _mend(path: Path, say: Callable[[str], None], study: str) -> None:
     """Cuts off what follows the last whole record: a full disk or a stopped machine left it."""
     whole = end = 0
     with path.open("r+b") as file:
+        # Whatever else somebody has named by mistake stays as it is.
+        if (head := file.read(len(_HEAD))) != _HEAD[: len(head)]:
+            raise UserError(f"{path} cannot be used: it is no journal of a search; give another")
+        file.seek(0)
         for number, line in enumerate(file, start=1):
             start, end = end, end + len(line)
             if (record := _record(line)) is None:

@@ -8,7 +8,7 @@ from scipy.special import expit, softmax
 
 from ncd_jax.discovery.evaluate import all_new
 from ncd_jax.discovery.model import Arrays, Places, Reference, apply, nothing_told, shares
-from ncd_jax.discovery.partition import _limits
+from ncd_jax.discovery.partition import limits_of
 from ncd_jax.discovery.problem import fingerprints, make_method
 from ncd_jax.discovery.solution import second_of
 from ncd_jax.methods import Spec
@@ -41,7 +41,7 @@ def places(**changes):
 
 def arrays(**changes):
     labelled = OF_ROW < 2
-    limit = [_limits(POINTS, OF_ROW, ~labelled, 6)] * 2
+    limit = [limits_of(POINTS, OF_ROW, ~labelled, 6)] * 2
     reference = Reference(
         x=POINTS,
         z=POINTS,
@@ -144,7 +144,7 @@ def test_limits_are_those_of_third_neighbours_of_a_kind():
     """Against a tree: the rank 0.995 of a class with many rows, that of all of its kind else."""
     classes = np.where(np.arange(100) < 6, 4, OF_ROW)  # six known rows, a class of their own
     is_new = (classes == 2) | (classes == 3)
-    limits, third = _limits(POINTS, classes, is_new, 6), np.zeros(100)
+    limits, third = limits_of(POINTS, classes, is_new, 6), np.zeros(100)
     for kind in (is_new, ~is_new):
         third[kind] = cKDTree(POINTS[kind]).query(POINTS[kind], k=4)[0][:, 3]
     # Nineteen rows of class 0 are too few for a limit of their own.

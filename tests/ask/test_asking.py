@@ -1,0 +1,312 @@
+"""Asking from end to end: a run in which two classes were merged, and one answer parts them."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from sklearn.base import clone
+
+from ncd_jax import NovelClassDiscovery, cli, experiment
+from ncd_jax.config import KConfig, RunConfig, SearchConfig
+from ncd_jax.data.own_table import read_table
+from ncd_jax.discovery.model import apply_model
+from ncd_jax.errors import UserError
+from ncd_jax.read.options import ReadOptions
+from ncd_jax.report import latent_map
+from ncd_jax.report.asking import converse, differing
+from ncd_jax.report.renaming import rename_classes
+from ncd_jax.store.answers import Answers, read_answers
+from ncd_jax.store.asking import Asking, _moved
+from ncd_jax.store.model_files import load_model
+from ncd_jax.store.workdir import Workdir
+
+ANSWERED = ("answers.csv", "questions.csv", "assignments.csv", "metrics.json")
+MODEL = ("model/arrays.npz", "model/model.json")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A table of four known classes and three novel ones, and the class of every row."""
+    rng = np.random.default_rng(1)
+    classes = rng.permutation(np.repeat(np.arange(7), [25] * 4 + [40, 30, 45]))
+    x = (6 * rng.normal(size=(7, 6)) / 2**0.5)[classes] + rng.normal(size=(215, 6))
+    frame = pd.DataFrame(x, columns=["width", "height", "weight", "d", "e", "f"])
+    frame["colour"] = np.array(["red", "blue", "green", "red", "blue", "blue", "=grey"])[classes]
+    frame["name"] = [f"item {i}" for i in range(215)]
+    frame["label"] = np.where(classes < 4, np.array(list("abcdxyz"))[classes], "")
+    path = tmp_path_factory.mktemp("table") / "made.csv"
+    frame.to_csv(path, index=False)
+    return path, classes
+
+
+@pytest.fixture(scope="module")
+def finished(made, tmp_path_factory):
+    """A run that was told that there are two novel classes, though there are three."""
+    path = tmp_path_factory.mktemp("asked") / "run"
+    config = RunConfig(
+        method="rca", setting="ncd", search=SearchConfig(folds=2), k=KConfig(n_novel=2)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        table = read_table(made[0], "label", options=ReadOptions(id="name"))
+        experiment.run(config, table, None, path)
+    return path
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    return Workdir(shutil.copytree(finished, tmp_path / "run"))
+
+
+def lines(workdir, name):
+    with workdir.path(name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(workdir, names):
+    return {name: workdir.path(name).read_bytes() for name in names if workdir.has(name)}
+
+
+def write(path, header, rows):
+    text = "".join(f"{a},{b}\n" for a, b in [header, *rows])
+    path.write_text(text)
+    return path
+
+
+def true_answers(workdir, classes, n=1):
+    """The first questions, answered by who knows the classes."""
+
+    def most(rows):
+        return np.bincount(classes[[int(row) for row in rows.split()]]).argmax()
+
+    return [
+        (q["question"], "yes" if most(q["rows_a"]) == most(q["rows_b"]) else "no")
+        for q in lines(workdir, "questions.csv")[:n]
+    ]
+
+
+def partition_is(workdir, classes, n_classes):
+    table = pd.read_csv(workdir.path("assignments.csv"))
+    counts = pd.crosstab(table["label"], classes[table["row"]]).to_numpy()
+    return counts.shape[0] == n_classes and (counts > 0).sum() == max(counts.shape)
+
+
+def test_one_answer_parts_two_classes_everywhere(run, made, tmp_path):
+    path, classes = made
+    before = contents(run, (*ANSWERED, *MODEL))
+    assert not partition_is(run, classes, 3)
+    answers = write(tmp_path / "a.csv", ("question", "answer"), true_answers(run, classes))
+    outcome = experiment.apply_answers(run, answers)
+    assert partition_is(run, classes, 3)
+    metrics = run.read_json("metrics.json")
+    assert metrics["n_answers"] == 1
+    assert metrics["n_novel_estimated"] == 3
+    assert metrics["novel_sizes"] == [45, 40, 30]
+    sizes = json.loads(before["metrics.json"])["novel_sizes"]
+    assert metrics["before_answers"]["novel_sizes"] == sizes
+    assert outcome.n_moved == min({30, 40, 45} - {*sizes})
+    assert sum(p for p in metrics["n_novel_probability"].values()) == pytest.approx(1, abs=1e-2)
+    new = lines(run, "assignments.csv")
+    mean = np.mean([float(line["confidence"]) for line in new])
+    assert metrics["mean_confidence"] == pytest.approx(mean, abs=1e-4)
+    assert {line["name"] for line in new} == {f"item {line['row']}" for line in new}
+    # Assign speaks of it, to rows of the run and to later ones.
+    experiment.assign_rows(run, path)
+    again = {line["row"]: line for line in lines(run, "assigned/made.csv")}
+    assert all(again[line["row"]]["label"] == line["label"] for line in new)
+    assert all(again[line["row"]]["confidence"] == line["confidence"] for line in new)
+    model = load_model(run)
+    later = apply_model(model._replace(remembered=None), read_table(path, "label").x)
+    novel = classes > 3
+    found = pd.crosstab(later.labels[novel], classes[novel]).to_numpy()
+    assert found.max(axis=0).sum() >= 0.97 * novel.sum()
+    assert len(found) == 3
+
+
+def test_the_same_answers_give_the_same_bytes_and_none_the_run(run, made, tmp_path):
+    before = contents(run, (*ANSWERED, *MODEL))
+    said = true_answers(run, made[1], 4)
+    seen = []
+    for order in (said, said[::-1]):
+        write(run.path("answers.csv"), ("question", "answer"), order)
+        experiment.apply_answers(run, run.path("answers.csv"))
+        seen.append(contents(run, (*ANSWERED, *MODEL)))
+    assert seen[0] == seen[1] != before
+    # Told one after the other it is the same, and so it is when one is taken back.
+    other = Workdir(shutil.copytree(run.root, tmp_path / "other"))
+    write(other.path("answers.csv"), ("question", "answer"), [])
+    experiment.apply_answers(other, other.path("answers.csv"))
+    restored = contents(other, (*ANSWERED, *MODEL))
+    assert restored.pop("answers.csv") == b"question,answer\n"
+    assert restored == before
+    for i, line in enumerate(said):
+        file = write(tmp_path / f"{i}.csv", ("question", "answer"), [line])
+        experiment.apply_answers(other, file)
+    assert contents(other, (*ANSWERED, *MODEL)) == seen[0]
+
+
+def test_labels_are_answers(run, made, tmp_path):
+    classes = made[1]
+    new = [int(line["row"]) for line in lines(run, "assignments.csv")]
+    rows = [next(r for r in new if classes[r] == c) for c in (4, 5, 6)]
+    labels = [(rows[0], "Export"), (rows[1], "Import"), (rows[2], "Other")]
+    experiment.apply_answers(run, write(tmp_path / "l.csv", ("row", "label"), labels))
+    assert run.read_json("metrics.json")["n_answers"] == 3
+    assert partition_is(run, classes, 3)
+    known = write(tmp_path / "k.csv", ("row", "label"), [(new[-1], "a")])
+    experiment.apply_answers(run, known)
+    of_row = {int(line["row"]): line for line in lines(run, "assignments.csv")}
+    assert of_row[new[-1]]["label"] == "a"
+    assert of_row[new[-1]]["confidence"] == "1.0000"
+    assert run.read_json("metrics.json")["n_rows_known"] == 1
+    assert len(lines(run, "labels.csv")) == 4
+
+
+def test_mistakes_are_one_line_and_change_nothing(run, made, tmp_path, capsys):
+    before = contents(run, (*ANSWERED, *MODEL))
+    name = lines(run, "questions.csv")[0]["question"]
+    old = next(line["row"] for line in lines(run, "assignments.csv"))
+    known = next(str(i) for i, c in enumerate(made[1]) if c < 4)
+    bad = {
+        "another run": [("question", "answer"), (f"{name[:-1]}{int(name[-1] != '0')}", "no")],
+        "no mark": [("question", "answer"), (name.partition("@")[0], "no")],
+        "no node": [("question", "answer"), (f"same-1-fffff0@{name.partition('@')[2]}", "no")],
+        "no answer": [("question", "answer"), (name, "perhaps")],
+        "two answers": [("question", "answer"), (name, "no"), (name, "yes")],
+        "no header": [(name, "no")],
+        "known row": [("row", "label"), (known, "a")],
+        "two labels": [("row", "label"), (old, "a"), (old, "b")],
+        "no row": [("row", "label"), ("x", "a")],
+    }
+    for rows in bad.values():
+        file = write(tmp_path / "bad.csv", rows[0], rows[1:])
+        arguments = ["ncd-jax", "--mode=ask", f"--workdir={run.root}", f"--answers={file}"]
+        assert cli.main(arguments) == 2, rows
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert said.startswith("ncd-jax: ")
+    for answers in (f"--answers={tmp_path}/none.csv", f"--answers={tmp_path}"):
+        assert cli.main(["ncd-jax", "--mode=ask", f"--workdir={run.root}", answers]) == 2
+    assert cli.main(["ncd-jax", "--mode=ask"]) == 2
+    assert contents(run, (*ANSWERED, *MODEL)) == before
+
+
+def test_a_run_without_the_judge_has_nothing_to_ask(overlapping, quick, tmp_path):
+    experiment.run(quick, overlapping, None, tmp_path / "run")
+    with pytest.raises(UserError, match=r"^the run in \S+ has nothing to ask: .*$"):
+        Asking(Workdir(tmp_path / "run"))
+    with pytest.raises(UserError, match="not finished"):
+        Asking(Workdir(tmp_path))
+
+
+@pytest.mark.parametrize("change", ["cut", "other", "facts"])
+def test_what_is_damaged_is_said(run, change):
+    path = run.path("model/asked.npz")
+    if change == "cut":
+        path.write_bytes(path.read_bytes()[:-40])
+    elif change == "other":
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        arrays["micro"] = arrays["micro"] + 1
+        np.savez(path, **arrays)
+    else:
+        run.path("model/asked.json").write_text("{}")
+    with pytest.raises(UserError, match=r"^\S+asked\.npz is damaged; .*$"):
+        Asking(run)
+
+
+def test_names_go_with_their_rows(run, made, tmp_path):
+    classes = made[1]
+    sizes = run.read_json("metrics.json")["novel_sizes"]
+    whole = next(i for i, size in enumerate(sizes) if size in (30, 40, 45))
+    rename_classes(run, [f"novel_{whole}=Whole"])
+    before = {line["row"] for line in lines(run, "assignments.csv") if line["label"] == "Whole"}
+    assert len(before) == sizes[whole]
+    file = write(tmp_path / "a.csv", ("question", "answer"), true_answers(run, classes))
+    experiment.apply_answers(run, file)
+    after = {line["row"] for line in lines(run, "assignments.csv") if line["label"] == "Whole"}
+    assert after == before
+    place = sorted((30, 40, 45), reverse=True).index(sizes[whole])
+    assert run.read_json("names.json") == {f"novel_{place}": "Whole"}
+    assert "Whole" in load_model(run).classes
+
+
+def test_the_terminal_asks_and_takes_back(run, made):
+    keys = iter("ub?nq")
+    out = Console(width=120, record=True, force_terminal=False, file=io.StringIO())
+    converse(run, out, lambda: next(keys))
+    said = out.export_text()
+    first = lines(run, "answers.csv")
+    assert [line["answer"] for line in first] == ["no"]
+    assert partition_is(run, made[1], 3)
+    assert "Are A and B one class?" in said
+    assert "=grey" in said
+    assert "item " in said
+    assert "1 answer: 3 novel classes" in said
+    # The end of the input is the end; nothing is said, nothing is written.
+    before = contents(run, (*ANSWERED, *MODEL))
+    converse(run, out, lambda: "")
+    assert contents(run, (*ANSWERED, *MODEL)) == before
+
+
+def test_rows_have_moved_where_a_class_was_parted_joined_or_is_known():
+    before = np.repeat([0, 2, 3], [2, 5, 4])
+    for after, n in (
+        ([0] * 2 + [3] * 5 + [2] * 4, 0),
+        ([0] * 2 + [2] * 9, 4),
+        ([0] * 2 + [2] * 3 + [4] * 2 + [3] * 4, 2),
+        ([0] * 2 + [1] * 5 + [2] * 4, 5),
+        ([1] * 2 + [1] * 9, 11),
+    ):
+        assert _moved(before, np.array(after), 2) == n
+
+
+def test_columns_that_differ_most_come_first():
+    a = pd.DataFrame({"id": ["i", "j"], "same": ["1", "2"], "far": ["9", "8"], "word": ["x", "y"]})
+    b = pd.DataFrame({"id": ["k", "l"], "same": ["2", "1"], "far": ["1", ""], "word": ["x", "x"]})
+    assert differing(a, b) == ["far", "word", "id", "same"]
+
+
+def test_the_estimator_is_told(made):
+    path, classes = made
+    table = pd.read_csv(path)
+    X, y = table.drop(columns=["label", "name"]), table["label"]
+    ncd = NovelClassDiscovery(method="rca", setting="ncd", n_novel=2, n_folds=2, random_state=0)
+    ncd.fit(X, y)
+    labels, sure = ncd.labels_, ncd.confidence_
+    question = ncd.questions_.iloc[0]
+    assert set(classes[question["rows_a"]]) != set(classes[question["rows_b"]])
+    assert ncd.tell({question["question"]: "no"}) is ncd
+    assert ncd.n_novel_ == 3
+    assert ncd.classes_.tolist() == [*"abcd", "novel_0", "novel_1", "novel_2"]
+    novel = classes > 3
+    assert (pd.crosstab(ncd.labels_[novel], classes[novel]).to_numpy() > 0).sum() == 3
+    np.testing.assert_array_equal(ncd.predict(X), ncd.labels_)
+    np.testing.assert_array_equal(ncd.assignments_["label"], ncd.labels_[novel])
+    assert question["question"] not in set(ncd.questions_["question"])
+    row = int(np.flatnonzero(novel)[0])
+    ncd.tell(labels={row: "a"})
+    assert ncd.labels_[row] == "a"
+    for answers in ({"same-1-2@0": "no"}, {question["question"]: "perhaps"}):
+        with pytest.raises(ValueError, match=r"no question|no answer"):
+            ncd.tell(answers)
+    ncd.tell({question["question"]: None}, {row: None})
+    np.testing.assert_array_equal(ncd.labels_, labels)
+    np.testing.assert_array_equal(ncd.confidence_, sure)
+    again = clone(ncd).set_params(answers={question["question"]: "no"}).fit(X, y)
+    assert again.n_novel_ == 3
+    with pytest.raises(ValueError, match="nothing to ask"):
+        NovelClassDiscovery(method="kmeans", n_candidates=0, k_max=3).fit(X, y).tell({})
+
+
+def test_answers_are_read_as_people_write_them(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"\xef\xbb\xbfquestion,answer\r\n same-1-2@0 , Yes \r\n\r\n")
+    assert read_answers(file) == Answers({"same-1-2@0": "yes"}, {})
+    file.write_text('row,label\n7,"a, b"\n')
+    assert read_answers(file) == Answers({}, {7: "a, b"})
