@@ -3,14 +3,16 @@
 Source: Kuhn, "The Hungarian method for the assignment problem", 1955.
 """
 
+from typing import TYPE_CHECKING
+
 import chex
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
-from optax.assignment import hungarian_algorithm
-from scipy.optimize import linear_sum_assignment
 
 from ncd_jax.types import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["clustering_accuracy", "count_pairs", "match_clusters", "match_names"]
 
@@ -26,6 +28,9 @@ def clustering_accuracy(labels: Array, classes: Array, *, n_slots: int, mask: Ar
         n_slots: static number of slots for clusters, and for classes; empty ones change nothing.
         mask: `bool[n]`, rows that count.
     """
+    # Here, as `--help` needs what else is in this file: so many libraries take a while.
+    from optax.assignment import hungarian_algorithm
+
     chex.assert_equal_shape([labels, classes, mask])
     table = jnp.zeros((n_slots, n_slots)).at[labels, classes].add(mask.astype(jnp.float32))
     clusters, matched = hungarian_algorithm(-table)
@@ -50,13 +55,15 @@ def match_clusters(table: np.ndarray) -> np.ndarray:
         table: `[K, C]`, rows by cluster and class.
     """
     match = np.full(len(table), -1)
+    from scipy.optimize import linear_sum_assignment
+
     clusters, classes = linear_sum_assignment(-table)
     shared = table[clusters, classes] > 0
     match[clusters[shared]] = classes[shared]
     return match
 
 
-def match_names(counts: pd.DataFrame) -> dict[str, str]:
+def match_names(counts: "pd.DataFrame") -> dict[str, str]:
     """From each line of a table to the column that it is matched with, as far as there is one.
 
     Args:

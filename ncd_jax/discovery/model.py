@@ -255,9 +255,7 @@ class Arrays(NamedTuple):
 
 def arrays_of(model: Model) -> Arrays:
     """The arrays of a model."""
-    is_class = np.zeros(len(model.means), bool)
-    is_class[model.rows] = True
-    view = np.int32(model.view)
+    is_class, view = np.isin(np.arange(len(model.means)), model.rows), np.int32(model.view)
     return Arrays(model.state, view, model.means, is_class, model.places, model.reference)
 
 

@@ -5,11 +5,10 @@ Tabular Data", 2024, arXiv 2311.05440, section 3.4.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.lloyd import nearest
@@ -28,6 +27,9 @@ from ncd_jax.types import (
     PyTree,
     Stage,
 )
+
+if TYPE_CHECKING:
+    import optax
 
 __all__ = [
     "PAPER",
@@ -88,8 +90,10 @@ def assign_to_nearest(state: PyTree, z: Array, centroids: Array, active: Array) 
     return nearest(z, centroids, active)
 
 
-def adamw(lr: Array | float) -> optax.GradientTransformation:
+def adamw(lr: Array | float) -> "optax.GradientTransformation":
     """The optimiser of all networks."""
+    import optax  # here, as `--help` names methods and trains none
+
     return optax.adamw(lr, weight_decay=WEIGHT_DECAY)
 
 
@@ -140,6 +144,8 @@ def descend(
 
     (_, (info, batch_stats)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
     updates, moments = adamw(lr).update(grads, moments, state.params)
+    import optax
+
     params = optax.apply_updates(state.params, updates)
     return state._replace(params=params, batch_stats=batch_stats), moments, info
 
