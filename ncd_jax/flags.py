@@ -61,7 +61,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     text("id", "Column that names the rows; it goes into the answer and is no feature.")
     names("keep", "Columns that are copied into the answer.")
     names("use", "Columns to use though they tell labelled rows from unlabelled ones.")
-    text("group", "Column of groups (plate, session); numbers are centred within where it helps.")
+    text("group", "Column of groups (plate, session): folds keep them whole; docs/labels.md.")
     names("names", "Names for novel classes: novel_0=Export,novel_1=Trial.")
     text("answers", "File of answers (question,answer) or of labels (row,label) for --mode=ask.")
     text("workdir", "Folder of the run [runs/NAME_OF_THE_TABLE].")

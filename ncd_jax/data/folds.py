@@ -11,7 +11,6 @@ import math
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-from scipy.special import ndtri
 
 from ncd_jax.errors import UserError
 from ncd_jax.types import UNLABELLED
@@ -30,8 +29,6 @@ __all__ = [
 ]
 
 A = TypeVar("A")
-STRICTEST = 4.0
-"""Log-odds by which a label is the likelier missing where the score is one deviation larger."""
 
 
 class Folds(NamedTuple, Generic[A]):
@@ -120,12 +117,7 @@ def known_fold(y: np.ndarray) -> Folds[np.ndarray]:
 
 
 def hold_out(
-    y: np.ndarray,
-    share: float,
-    seed: int,
-    *,
-    score: np.ndarray | None = None,
-    group: np.ndarray | None = None,
+    y: np.ndarray, share: float, seed: int, *, group: np.ndarray | None = None
 ) -> np.ndarray:
     """Rows `bool[n]` that lose their label, so that it can be seen who finds it again.
 
@@ -134,13 +126,12 @@ def hold_out(
         share: of the rows of every known class, in `[0, 1)`: at least one row, unless the share
             is 0, and never the last one.
         seed: of the draw.
-        score: `f[n]`, and
-        group: `i[n]`, as `take_away` has them.
+        group: `i[n]`, as `take_away` has it.
     """
     y, rng = np.asarray(y, np.int32), np.random.default_rng(seed)
     held = np.zeros(len(y), bool)
-    if score is not None or group is not None:
-        held = take_away(y, share, rng, score=score, group=group)
+    if group is not None:
+        held = take_away(y, share, rng, group)
     for c in range(int(y.max(initial=UNLABELLED)) + 1):
         rows = np.flatnonzero(y == c)
         wanted = max(1, round(share * len(rows))) if share > 0 else 0
@@ -151,42 +142,30 @@ def hold_out(
 
 
 def take_away(
-    y: np.ndarray,
-    share: float,
-    rng: np.random.Generator,
-    *,
-    score: np.ndarray | None = None,
-    group: np.ndarray | None = None,
+    y: np.ndarray, share: float, rng: np.random.Generator, group: np.ndarray
 ) -> np.ndarray:
-    """Labelled rows `bool[n]` that lose their label in the way in which labels are missing.
+    """Labelled rows `bool[n]` that lose their label, groups of them whole.
+
+    Where fewer than two groups have a label, rows of every class are drawn.
 
     Args:
         y: `i32[n]`, known class of every row, or `UNLABELLED`.
-        share: of the labelled rows of every class; with groups, of all labelled rows, about.
+        share: of all labelled rows, about.
         rng: of the draw.
-        score: `f[n]`, how much a row is like the unlabelled ones of its class. Those with a large
-            one lose their label, at random in how strictly; see `STRICTEST`.
-        group: `i[n]`, the group of every row. Groups lose their labels whole, if there are two
-            that have any.
+        group: `i[n]`, the group of every row.
     """
-    of_class = [np.flatnonzero(y == c) for c in range(int(y.max(initial=UNLABELLED)) + 1)]
+    groups, sizes = np.unique(group[y != UNLABELLED], return_counts=True)
+    if len(groups) > 1:
+        order = rng.permutation(len(groups))
+        before = np.cumsum(sizes[order]) - sizes[order] / 2
+        gone = order[before < share * sizes.sum()]
+        # One group at least goes, and one stays.
+        gone = gone[: len(groups) - 1] if len(gone) else order[:1]
+        return (y != UNLABELLED) & np.isin(group, groups[gone])
     off = np.zeros(len(y), bool)
-    if group is not None:
-        groups, sizes = np.unique(group[y != UNLABELLED], return_counts=True)
-        if len(groups) > 1:
-            order = rng.permutation(len(groups))
-            before = np.cumsum(sizes[order]) - sizes[order] / 2
-            gone = order[before < share * sizes.sum()]
-            # One group at least goes, and one stays.
-            gone = gone[: len(groups) - 1] if len(gone) else order[:1]
-            return (y != UNLABELLED) & np.isin(group, groups[gone])
-    strictness = 0.0 if score is None else STRICTEST * rng.random()
-    for rows in of_class:
-        keys = rng.logistic(size=len(rows))
-        if score is not None:
-            ranks = np.argsort(np.argsort(score[rows]))
-            keys += strictness * ndtri((ranks + 0.5) / max(len(rows), 1))
-        off[rows[np.argsort(-keys)[: round(share * len(rows))]]] = True
+    for c in range(int(y.max(initial=UNLABELLED)) + 1):
+        rows = rng.permutation(np.flatnonzero(y == c))
+        off[rows[: round(share * len(rows))]] = True
     return off
 
 

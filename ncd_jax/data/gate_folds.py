@@ -30,12 +30,7 @@ class GateFolds(NamedTuple):
 
 
 def make_gate_folds(
-    y: np.ndarray,
-    n_folds: int,
-    seed: int,
-    *,
-    score: np.ndarray | None = None,
-    group: np.ndarray | None = None,
+    y: np.ndarray, n_folds: int, seed: int, *, group: np.ndarray | None = None
 ) -> GateFolds:
     """Draws folds of all kinds. With one known class no class can be hidden.
 
@@ -43,8 +38,6 @@ def make_gate_folds(
         y: `i32[n]`, known class of every row, or `UNLABELLED`.
         n_folds: how many hide several classes; fewer where there are not as many choices.
         seed: of all draws.
-        score: `f[n]`, how much a row is like the unlabelled ones of its class: every second fold
-            takes labels away by it; see `folds.take_away`.
         group: `i[n]`, the group of every row; these lose their labels whole.
     """
     y, rng = np.asarray(y, np.int32), np.random.default_rng(seed)
@@ -58,10 +51,10 @@ def make_gate_folds(
     plan += [("none", np.zeros(n_classes, bool), HELD_OUT)] * N_NONE
     plan += [("ncd", hidden, 0.0) for hidden in many[:N_NCD]]
     folds = []
-    for i, (_, hidden, share) in enumerate(plan):
+    for _, hidden, share in plan:
         off = rng.random(len(y)) < share
-        if share and (group is not None or (score is not None and i % 2)):
-            off = take_away(y, share, rng, score=score, group=group)
+        if share and group is not None:
+            off = take_away(y, share, rng, group)
         folds.append(_without(y, hidden, off))
     return GateFolds(np.stack(folds), tuple(kind for kind, *_ in plan))
 

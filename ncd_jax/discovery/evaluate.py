@@ -360,7 +360,8 @@ def without_some_labels(problem: Problem, table: Table) -> tuple[Problem, np.nda
     Returns:
         The problem, and `bool[n]`.
     """
-    held = hold_out(table.y, problem.config.search.held_out, problem.config.seed)
+    share, seed = problem.config.search.held_out, problem.config.seed
+    held = hold_out(table.y, share, seed, group=table.group if share else None)
     y = np.array(problem.data.y)
     y[: len(held)][held] = UNLABELLED
     return problem._replace(data=problem.data._replace(y=jnp.asarray(y))), held

@@ -79,7 +79,8 @@ def observe_folds(
     """The folds alone. One in which a training diverged is left out."""
     drawn, room = _drawn(problem, table)
     rows = drawn.of_folds
-    folds = make_gate_folds(table.y, problem.config.search.folds, problem.config.seed)
+    n_folds, seed = problem.config.search.folds, problem.config.seed
+    folds = make_gate_folds(table.y, n_folds, seed, group=table.group)
     seen = []
     for y, kind in zip(folds.y, folds.kinds, strict=True):
         found = _fit(problem, hparams, room, y, rows)

@@ -117,8 +117,8 @@ def _mend(path: Path, say: Callable[[str], None], study: str) -> None:
     """Cuts off what follows the last whole record: a full disk or a stopped machine left it."""
     whole = end = 0
     with path.open("r+b") as file:
-        # Whatever else somebody has named by mistake stays as it is.
-        if (head := file.read(len(_HEAD))) != _HEAD[: len(head)]:
+        # Whatever else somebody has named by mistake stays as it is; a run's own file is its own.
+        if not study and (head := file.read(len(_HEAD))) != _HEAD[: len(head)]:
             raise UserError(f"{path} cannot be used: it is no journal of a search; give another")
         file.seek(0)
         for number, line in enumerate(file, start=1):
