@@ -3,7 +3,7 @@
 python launch.py
 
 Measured with 0.3.0 on two CPU cores beside other work: 5 novel classes (a chance of 36 % that this
-is right), accuracy on hidden classes 86.2 %, mean confidence 65 %, against the truth 99.4 %;
+is right), accuracy on hidden classes 89.0 %, mean confidence 66 %, against the truth 99.0 %;
 36 seconds, 22 where the programs are compiled already.
 """
 
