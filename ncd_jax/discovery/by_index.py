@@ -1,20 +1,28 @@
 """Partitions by a validity index: the number that the refits prefer, and the central partition."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, best_number
-from ncd_jax.discovery.fit import Refits, k_search, refit_all
+from ncd_jax.discovery.fit import Refits, k_search
 from ncd_jax.discovery.model import Places
-from ncd_jax.discovery.partition import Fitted, Folded, Found, Partitioner, central, nothing_new
+from ncd_jax.discovery.partition import (
+    Fitted,
+    Folded,
+    Found,
+    Partitioner,
+    central,
+    nothing_new,
+    see_folds,
+)
 from ncd_jax.discovery.problem import Problem, purpose_key
 from ncd_jax.types import Array, Clusters, Method
 
-__all__ = ["answer", "by_index", "choose", "fit_folds"]
+__all__ = ["answer", "by_index", "choose"]
 
 POSITION = np.array([4.0, -0.5])
 """What a row's position says, and the intercept, where no class could be hidden."""
@@ -24,25 +32,7 @@ STRENGTH = 0.03
 
 def by_index() -> Partitioner:
     """Partitions by a cluster validity index."""
-    return Partitioner(fit_folds, answer, POSITION, STRENGTH, 1)
-
-
-def fit_folds(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Folded:
-    """Fits every fold, in one program. A fold in which every training diverged is left out.
-
-    Args:
-        problem: what is solved.
-        hparams: hyperparameters of each refit.
-    """
-    folds, fits, kept = problem.hidden_folds, [], []
-    for f in range(len(folds.y)):
-        fold = problem.of_fold(f)
-        try:
-            fits.append(Fitted(fold, refit_all(fold, hparams), [], folds.hidden[f]))
-        except FloatingPointError:
-            continue
-        kept.append(f)
-    return Folded(fits, kept)
+    return Partitioner(see_folds, answer, POSITION, STRENGTH, 1)
 
 
 def answer(folded: Folded, fits: Sequence[Fitted]) -> list[Found]:

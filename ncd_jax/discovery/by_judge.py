@@ -16,7 +16,6 @@ from scipy.spatial.distance import cdist
 
 from ncd_jax.clustering.matching import count_pairs
 from ncd_jax.discovery.evaluate import is_right
-from ncd_jax.discovery.fit import cut, refit_all
 from ncd_jax.discovery.model import Places
 from ncd_jax.discovery.partition import (
     Fitted,
@@ -26,6 +25,7 @@ from ncd_jax.discovery.partition import (
     central,
     means_of,
     nothing_new,
+    see_folds,
 )
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.confidence import Partition, confidence_features, nested
@@ -125,25 +125,6 @@ def by_judge(prior: Prior | None = None) -> Partitioner:
     prior = prior or read_prior()
     weights = np.asarray(prior.confidence, np.float64)
     return Partitioner(see_folds, functools.partial(answer, prior), weights, None, CUTS)
-
-
-def see_folds(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Folded:
-    """Fits every fold, in one program. A fold in which every training diverged is left out.
-
-    Args:
-        problem: what is solved.
-        hparams: hyperparameters of each refit.
-    """
-    folds, fits, kept = problem.hidden_folds, [], []
-    for f in range(len(folds.y)):
-        fold = problem.of_fold(f)
-        try:
-            refits = refit_all(fold, hparams)
-        except FloatingPointError:
-            continue
-        fits.append(Fitted(fold, refits, cut(fold, refits), folds.hidden[f]))
-        kept.append(f)
-    return Folded(fits, kept)
 
 
 def answer(prior: Prior, folded: Folded, fits: Sequence[Fitted]) -> list[Found]:

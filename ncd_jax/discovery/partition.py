@@ -6,7 +6,7 @@ fits in which known classes are hidden, both answer for these and for the new ro
 the same form where the new classes lie and what speaks for a row that lies there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.fit import Refits
+from ncd_jax.discovery.fit import Refits, cut, refit_all
 from ncd_jax.discovery.model import NEIGHBOUR, TINY, Model, Places, Reference
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.scene import Scene, side_by_side
@@ -117,6 +117,26 @@ class Partitioner(NamedTuple):
     prior: np.ndarray
     strength: float | None
     n_cuts: int
+
+
+def see_folds(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Folded:
+    """Fits every fold, in one program. A fold in which every training diverged is left out.
+
+    Args:
+        problem: what is solved.
+        hparams: hyperparameters of each refit.
+    """
+    folds, fits, kept = problem.hidden_folds, [], []
+    for f in range(len(folds.y)):
+        fold = problem.of_fold(f)
+        try:
+            refits = refit_all(fold, hparams)
+        except FloatingPointError:
+            continue
+        scenes = cut(fold, refits) if problem.is_judged else []
+        fits.append(Fitted(fold, refits, scenes, folds.hidden[f]))
+        kept.append(f)
+    return Folded(fits, kept)
 
 
 def central(labels: np.ndarray) -> tuple[int, float | None]:

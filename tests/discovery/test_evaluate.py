@@ -8,7 +8,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ncd_jax.discovery import by_index as indexing
+from ncd_jax.discovery import partition
 from ncd_jax.discovery.by_index import by_index
 from ncd_jax.discovery.evaluate import (
     Evaluation,
@@ -178,14 +178,14 @@ def test_every_hidden_row_answers_once_for_every_fold(solved, overlapping):
 
 @pytest.mark.parametrize("lost", [(0,), (0, 1)])
 def test_a_fold_that_diverged_is_left_out(lost, solved, overlapping, monkeypatch):
-    whole, fit, calls = solved("kmeans"), indexing.refit_all, itertools.count()
+    whole, fit, calls = solved("kmeans"), partition.refit_all, itertools.count()
 
     def refit(fold, hparams):
         if next(calls) in lost:
             raise FloatingPointError("diverged")
         return fit(fold, hparams)
 
-    monkeypatch.setattr(indexing, "refit_all", refit)
+    monkeypatch.setattr(partition, "refit_all", refit)
     found = solve(whole.winner.problem.config, overlapping)
     np.testing.assert_array_equal(found.found, whole.found)
     if len(lost) == 2:
