@@ -25,11 +25,11 @@ from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.known_rows import observe_folds, observe_table, views_of
 from ncd_jax.discovery.problem import prepare
-from ncd_jax.discovery.scoring import score
 from ncd_jax.discovery.solve import finish
 from ncd_jax.discovery.tune import tune
 from ncd_jax.known_or_new.decision import Observations, decide
 from ncd_jax.known_or_new.gate_weights import GatePrior, learn_gate_prior, write_gate_prior
+from ncd_jax.scoring import score
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
 from ncd_jax.types import UNLABELLED

@@ -25,8 +25,8 @@ from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.datasets import DATASETS, load_dataset
 from ncd_jax.data.own_table import read_table
 from ncd_jax.discovery.evaluate import is_right
-from ncd_jax.discovery.scoring import score
 from ncd_jax.experiment import run
+from ncd_jax.scoring import score
 from ncd_jax.startup import one_device_per_core
 from ncd_jax.types import UNLABELLED
 

@@ -16,17 +16,17 @@ from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.model import assign
 from ncd_jax.discovery.problem import Problem, ordered
-from ncd_jax.discovery.progress import Reporter, Stopwatch
-from ncd_jax.discovery.scoring import score, score_test_split, true_names
 from ncd_jax.discovery.solution import Solution, as_they_stood, second_of
 from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
+from ncd_jax.progress import Reporter, Stopwatch
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.report.headline import Assigned
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.report.templating import packed_plotly
+from ncd_jax.scoring import score, score_test_split, true_names
 from ncd_jax.store.answers import Answers, read_answers
 from ncd_jax.store.asking import Asking, Outcome, save_asked
 from ncd_jax.store.model_files import load_model, save_model

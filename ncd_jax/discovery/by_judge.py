@@ -33,7 +33,7 @@ from ncd_jax.judge.number import number_probability
 from ncd_jax.judge.prior import Prior, read_prior
 from ncd_jax.judge.scene import Scene, side_by_side
 from ncd_jax.judge.verdict import Lessons, judge
-from ncd_jax.judge.vote import nearest_rows, outvoted, voters
+from ncd_jax.judge.vote import nearest_rows, neighbour_vote, voters
 from ncd_jax.tuning.proposals import Trial
 from ncd_jax.types import UNLABELLED
 
@@ -73,7 +73,7 @@ class Judgement(NamedTuple):
         sizes: `i[M]`, rows of each micro cluster.
         path: `i[M, M]`, the partition of the micro clusters after 0, 1, ... merges.
         linkage: `f64[M - 1]`, the mean evidence of each merge.
-        say: `f64[V]`, weight of each view.
+        view_weights: `f64[V]`, weight of each view.
         loss: `f64[F, V]`, log-loss of the prior alone on every fold.
         alone: `i[F, V, M]`, partitions of the folds by the prior alone, in each view.
     """
@@ -83,7 +83,7 @@ class Judgement(NamedTuple):
     sizes: np.ndarray
     path: np.ndarray
     linkage: np.ndarray
-    say: np.ndarray
+    view_weights: np.ndarray
     loss: np.ndarray
     alone: np.ndarray
 
@@ -167,7 +167,7 @@ def _found(fitted: Fitted, judgements: list[Judgement], prior: Prior) -> Found:
     owners = own.owners
     partition = partition._replace(micro=np.asarray(judgement.scene.labels)[problem.target_mask])
     return Found(
-        view=int(np.argmax(judgement.say)),
+        view=int(np.argmax(judgement.view_weights)),
         views=slice(None),
         places=_places(own, judgement)._replace(most=most),
         n_classes=k,
@@ -233,7 +233,7 @@ def cells_after_vote(
         keep_all: whether every group with a row keeps one.
     """
     before = groups[micro]
-    after = outvoted(before, asked)
+    after = neighbour_vote(before, asked)
     while keep_all and not np.isin(before, after).all():
         # Rows that stay may have been the only voters of another group: until none is lost.
         after = np.where(np.isin(before, after), after, before)
@@ -357,7 +357,7 @@ def judge_all(
             sizes=sizes[g],
             path=verdicts.path.labels[g],
             linkage=verdicts.path.linkage[g].astype(np.float64),
-            say=verdicts.say[g].astype(np.float64),
+            view_weights=verdicts.view_weights[g].astype(np.float64),
             loss=verdicts.loss[:n_folds].astype(np.float64),
             alone=verdicts.alone[:n_folds],
         )

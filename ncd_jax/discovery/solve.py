@@ -40,13 +40,13 @@ from ncd_jax.discovery.problem import (
     prepare_untuned,
     purpose_key,
 )
-from ncd_jax.discovery.progress import Phase, Reporter, Stopwatch
 from ncd_jax.discovery.solution import Solution, answered, as_they_stood
 from ncd_jax.discovery.tune import Tuned, tune, unselected_scores, weigh
 from ncd_jax.errors import UserError
 from ncd_jax.known_or_new.decision import Decided, Gated
 from ncd_jax.methods import METHODS
 from ncd_jax.precision import in_single_precision
+from ncd_jax.progress import Phase, Reporter, Stopwatch
 from ncd_jax.tuning.proposals import Trial
 from ncd_jax.tuning.search import SearchResult
 from ncd_jax.tuning.storage import Storage

@@ -18,11 +18,11 @@ from ncd_jax.config import RunConfig, default_config, parse
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.model import Model
-from ncd_jax.discovery.progress import Reporter
 from ncd_jax.discovery.solution import Solution
 from ncd_jax.discovery.solve import fit_untuned, solve
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
+from ncd_jax.progress import Reporter
 from ncd_jax.read.words import as_text
 from ncd_jax.report.findings import Findings
 from ncd_jax.report.outcome import find, measure

@@ -26,11 +26,11 @@ from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.model import Answered, apply_model, assign, on_host
 from ncd_jax.discovery.problem import judged
-from ncd_jax.discovery.progress import Reporter
 from ncd_jax.estimator.asking import FitRows, question_frame, resorted, what_is_asked
 from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, on_device, to_config
 from ncd_jax.export import export_model
 from ncd_jax.methods import METHODS
+from ncd_jax.progress import Reporter
 from ncd_jax.read.dtypes import is_frame, to_frame, to_labels
 from ncd_jax.read.names import checked_names
 from ncd_jax.read.raw import RawTable

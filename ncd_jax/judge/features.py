@@ -26,7 +26,7 @@ NAMES = (
     "log_distance_near",
     "silhouette",
     "log_edges_30",
-    "log_distance_ruler",
+    "log_distance_class",
     "log_separation_raw",
     "middle_raw",
     "log_rank",
@@ -66,7 +66,7 @@ def pair_features(
     z: Array,
     x: Array,
     micro: MicroClusters,
-    ruler: Array | float,
+    class_scale: Array | float,
     class_size: Array | float,
 ) -> Array:
     """Describes every pair of micro clusters, `f32[M, M, F]` with `F = len(NAMES)`.
@@ -82,8 +82,8 @@ def pair_features(
 
     * `log_edges_10`, `log_edges_30`: how many of the 10 and 30 nearest neighbours of each row are
       in the other one, against how many could be;
-    * `log_distance`, `log_distance_near`, `log_distance_ruler`: between the centroids, alone,
-      against that of each to its two nearest, and against the ruler;
+    * `log_distance`, `log_distance_near`, `log_distance_class`: between the centroids, alone,
+      against that of each to its two nearest, and against the class scale;
     * `log_rank`: how many centroids are nearer, seen from the side from where there are fewer;
     * `silhouette`: mean share by which a row is nearer to its own centroid;
     * `log_separation_raw`, `middle_raw`: as above, in `x`;
@@ -95,7 +95,7 @@ def pair_features(
         z: `f32[n, L]`, the representation.
         x: `f32[n, d]`, standardised columns.
         micro: their micro clusters; rows that are in none of them do not count.
-        ruler: scalar, the extent of a known class in `z`; see `micro.ruler`.
+        class_scale: scalar, the extent of a known class in `z`; see `micro.class_scale`.
         class_size: scalar, how many of the rows a class is expected to have.
     """
     chex.assert_rank([z, x], 2)
@@ -117,7 +117,7 @@ def pair_features(
         "log_distance_near": jnp.log(2.0 * length / (near[:, None] + near[None])),
         "silhouette": 1.0 - _mean_of_both(nearness, micro, size),
         "log_edges_30": edges_30,
-        "log_distance_ruler": jnp.log(length / ruler),
+        "log_distance_class": jnp.log(length / class_scale),
         "log_separation_raw": _log_separation(in_x, micro, size),
         "middle_raw": _middle(in_x, micro, size),
         "log_rank": _log_rank(jnp.where(pairs, length, jnp.inf)),

@@ -15,10 +15,10 @@ from ncd_jax.types import UNLABELLED, Array
 
 __all__ = [
     "MicroClusters",
+    "class_scale",
     "micro_clusters",
     "n_micro_clusters",
     "rows_each",
-    "ruler",
 ]
 
 PARTS_OF_A_CLASS = 2
@@ -120,7 +120,7 @@ def rows_each(class_size: Array | float) -> Array:
     return jnp.clip(class_size / PARTS_OF_A_CLASS, *ROWS_EACH)
 
 
-def ruler(z: Array, y: Array, n_known: int) -> Array:
+def class_scale(z: Array, y: Array, n_known: int) -> Array:
     """The extent of a known class, a scalar: what a distance is large or small against.
 
     The median, over the known classes with a row, of the root mean squared distance to the class

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from ncd_jax.clustering.rows import dot
 from ncd_jax.judge.features import pair_features
-from ncd_jax.judge.micro import micro_clusters, n_micro_clusters, ruler
+from ncd_jax.judge.micro import class_scale, micro_clusters, n_micro_clusters
 from ncd_jax.types import Array
 
 __all__ = [
@@ -90,7 +90,7 @@ def make_scene(key: Array, rows: Rows, *, n_known: int, max_micro: int = MAX_MIC
 
     def describe(view: tuple[Array, Array]) -> Array:
         z, known = view
-        in_class = ruler(known, rows.y, n_known)
+        in_class = class_scale(known, rows.y, n_known)
         return pair_features(z, rows.x, micro, in_class, rows.class_size)
 
     # One view after the other: side by side they would hold their rows times all micro clusters.

@@ -58,7 +58,7 @@ class Verdicts(NamedTuple):
     Attributes:
         evidence: `f32[G, M, M]`.
         path: merges of each, leading axis `G`.
-        say: `f32[G, V]`, the weight of each view; they add up to 1.
+        view_weights: `f32[G, V]`, the weight of each view; they add up to 1.
         weights: `f32[G, D + 1]`, what was learned.
         loss: `f32[F, V]`, log-loss of the prior alone on every fold's pairs.
         alone: `i32[F, V, M]`, the partition of every fold by the prior alone, in each view.
@@ -66,7 +66,7 @@ class Verdicts(NamedTuple):
 
     evidence: Array
     path: Merges
-    say: Array
+    view_weights: Array
     weights: Array
     loss: Array
     alone: Array
@@ -75,7 +75,7 @@ class Verdicts(NamedTuple):
 def judge(lessons: Lessons, prior: Prior) -> Verdicts:
     """Learns for everybody who is judged, and judges.
 
-    A view has the more say the better the prior alone tells the pairs of the folds apart in it.
+    A view weighs the more the better the prior alone tells the pairs of the folds apart in it.
     """
     features = prior.standardise(lessons.features)
     by_prior = _clipped_by_prior(features, prior)
@@ -92,8 +92,8 @@ def judge(lessons: Lessons, prior: Prior) -> Verdicts:
         own, pairs, sizes, teaches, finite = inputs
         heard = counts * jnp.any(teaches, axis=(1, 2))
         mean_loss = heard @ loss / jnp.maximum(jnp.sum(heard), 1e-9)
-        say = jax.nn.softmax(jnp.where(finite, -mean_loss / TEMPERATURE, -jnp.inf))
-        taught = jnp.einsum("v,fvijd->fijd", say, features[:n_folds])
+        view_weights = jax.nn.softmax(jnp.where(finite, -mean_loss / TEMPERATURE, -jnp.inf))
+        taught = jnp.einsum("v,fvijd->fijd", view_weights, features[:n_folds])
         weight, target = balanced(lessons.same, teaches)
         weights = logistic(
             taught.reshape(-1, taught.shape[-1]),
@@ -102,16 +102,16 @@ def judge(lessons: Lessons, prior: Prior) -> Verdicts:
             prior.weights,
             STRENGTH,
         )
-        seen = jnp.einsum("v,vijd->ijd", say, own)
+        seen = jnp.einsum("v,vijd->ijd", view_weights, own)
         found = evidence(log_odds(seen, weights), pairs)
-        return found, merges(found, sizes), say, weights
+        return found, merges(found, sizes), view_weights, weights
 
     inputs = (features, lessons.pairs, lessons.sizes, lessons.teaches, lessons.finite)
-    found, path, say, weights = jax.lax.map(one, inputs)
+    found, path, view_weights, weights = jax.lax.map(one, inputs)
 
     in_views = jax.vmap(jax.vmap(_partition, (0, None, None)))
     alone = in_views(by_prior[:n_folds], lessons.pairs[:n_folds], lessons.sizes[:n_folds])
-    return Verdicts(found, path, say, weights, loss, alone)
+    return Verdicts(found, path, view_weights, weights, loss, alone)
 
 
 def judge_by_prior(scene: Scene, y: Array, n_classes: int, prior: Prior) -> tuple[Array, Array]:

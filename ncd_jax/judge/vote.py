@@ -10,7 +10,7 @@ import numpy as np
 from ncd_jax.judge.micro import rows_each
 from ncd_jax.judge.scene import NARROW, WIDEST
 
-__all__ = ["nearest_rows", "outvoted", "voters"]
+__all__ = ["nearest_rows", "neighbour_vote", "voters"]
 
 VOTERS = 0.8
 """Neighbours that are asked, as a share of the rows of a micro cluster."""
@@ -45,7 +45,7 @@ def nearest_rows(z: np.ndarray, n_nearest: int) -> np.ndarray:
     return np.argpartition(squared, n_nearest - 1, axis=1)[:, :n_nearest]
 
 
-def outvoted(labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
+def neighbour_vote(labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """Gives every row the label that most of those have that it asks, several times over.
 
     A row has a voice too, and where two labels have as many keeps its own.

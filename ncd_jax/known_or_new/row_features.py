@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.clustering.rows import class_means, squared_distances
-from ncd_jax.judge.micro import ruler
+from ncd_jax.judge.micro import class_scale
 from ncd_jax.types import Array
 
 __all__ = [
@@ -212,7 +212,7 @@ def _look_around(z: Array, mask: Array, known: _Known) -> _Around:
         unlabelled=_nearest(squared, mask & ~known.rows, UNLABELLED_NEAREST),
         votes=votes & counts[:, :, None],
         to_means=_to_means(z, known),
-        extent=ruler(z, jnp.where(mask, known.y, -1), len(known.n)),
+        extent=class_scale(z, jnp.where(mask, known.y, -1), len(known.n)),
     )
 
 

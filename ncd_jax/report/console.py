@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Table
 from rich.text import Text
 
-from ncd_jax.discovery.progress import Phase, Reporter
 from ncd_jax.errors import printable
+from ncd_jax.progress import Phase, Reporter
 from ncd_jax.read.columns import TableReading
 from ncd_jax.report.headline import headline
 

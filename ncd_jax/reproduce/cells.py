@@ -17,12 +17,12 @@ from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.fit import k_search
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.problem import Problem, judged, prepare, purpose_key
-from ncd_jax.discovery.scoring import score, score_all, score_test_split
 from ncd_jax.discovery.solve import answer_alone, prepare_methods, solve_problems
 from ncd_jax.discovery.tune import tune, unselected_scores
 from ncd_jax.reproduce.baselines import BASELINES, GCD_BASELINES, PartlyLabelled
 from ncd_jax.reproduce.baselines import estimate_k as estimate_with_sklearn
 from ncd_jax.reproduce.plan import BenchmarkConfig, Cell, cell_config
+from ncd_jax.scoring import score, score_all, score_test_split
 from ncd_jax.tuning.storage import own_journal
 from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
 

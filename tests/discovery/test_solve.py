@@ -17,13 +17,13 @@ from ncd_jax.discovery import solve as module
 from ncd_jax.discovery.evaluate import all_new
 from ncd_jax.discovery.model import apply_model, assign
 from ncd_jax.discovery.problem import middle
-from ncd_jax.discovery.progress import Reporter
-from ncd_jax.discovery.scoring import score
 from ncd_jax.discovery.solve import fit_untuned, prepare_methods, solve, solve_problems
 from ncd_jax.discovery.tune import Tuned
 from ncd_jax.errors import UserError
 from ncd_jax.known_or_new.decision import Gated
 from ncd_jax.methods import METHODS
+from ncd_jax.progress import Reporter
+from ncd_jax.scoring import score
 from ncd_jax.tuning.proposals import Trial
 from ncd_jax.tuning.search import SearchResult
 from ncd_jax.tuning.storage import own_journal

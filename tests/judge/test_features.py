@@ -83,7 +83,7 @@ def describe(z, x, labels):
             "log_distance_near": np.log(distance[i, j] / np.mean([near(i), near(j)])),
             "silhouette": silhouette(i, j),
             "log_edges_30": log_edges(i, j, 30),
-            "log_distance_ruler": np.log(distance[i, j] / RULER),
+            "log_distance_class": np.log(distance[i, j] / RULER),
             "log_separation_raw": log_separation(x, i, j),
             "middle_raw": middle(x, i, j),
             "log_rank": log_rank(i, j),

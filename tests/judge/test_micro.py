@@ -11,9 +11,9 @@ from ncd_jax.clustering.kmeans import nearest
 from ncd_jax.judge import micro as module
 from ncd_jax.judge.micro import (
     MicroClusters,
+    class_scale,
     micro_clusters,
     n_micro_clusters,
-    ruler,
 )
 from ncd_jax.types import KMeansResult
 
@@ -153,7 +153,7 @@ def test_extent_of_a_known_class():
             apart = z[y == c] - z[y == c].mean(axis=0)
             yield np.sqrt((apart**2).sum(axis=1).mean())
 
-    measure = jax.jit(lambda z, y: ruler(z, y, n_known))
+    measure = jax.jit(lambda z, y: class_scale(z, y, n_known))
     extent = measure(z, y)
     np.testing.assert_allclose(extent, np.median(list(extents([0, 2, 3, 4]))), rtol=1e-5)
 

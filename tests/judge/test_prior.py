@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 from ncd_jax.judge.confidence import CONFIDENCE_FEATURES
 from ncd_jax.judge.features import NAMES, pair_features
 from ncd_jax.judge.merges import best_partition, evidence, merges
-from ncd_jax.judge.micro import micro_clusters, ruler
+from ncd_jax.judge.micro import class_scale, micro_clusters
 from ncd_jax.judge.number import NUMBER_FEATURES
 from ncd_jax.judge.prior import Prior, read_prior
 from ncd_jax.judge.weights import log_odds
@@ -70,7 +70,7 @@ def test_alone_it_finds_the_classes_of_blobs(blobs):
     @jax.jit
     def find(key, z):
         micro = micro_clusters(key, z, 24, max_micro=30, mask=mask)
-        features = pair_features(z, z, micro, ruler(z, known, 2), 60)
+        features = pair_features(z, z, micro, class_scale(z, known, 2), 60)
         logits = log_odds(prior.standardise(features), prior.weights)
         group = best_partition(merges(evidence(logits, micro.pairs), micro.sizes))
         return group[micro.labels]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from ncd_jax.judge.vote import ROUNDS, nearest_rows, outvoted, voters
+from ncd_jax.judge.vote import ROUNDS, nearest_rows, neighbour_vote, voters
 
 
 def vote(z, labels, n_voters):
-    return outvoted(labels, nearest_rows(z, n_voters))
+    return neighbour_vote(labels, nearest_rows(z, n_voters))
 
 
 def counted(z, labels, n_voters):

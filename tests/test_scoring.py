@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ncd_jax import scoring
 from ncd_jax.config import RunConfig
-from ncd_jax.discovery import scoring
 from ncd_jax.discovery.problem import prepare
-from ncd_jax.discovery.scoring import score, score_all, score_test_split
 from ncd_jax.methods import METHODS
+from ncd_jax.scoring import score, score_all, score_test_split
 from ncd_jax.types import Clusters
 
 
