@@ -1,5 +1,6 @@
 # make run    sets up and finds the novel classes of the embedded table
 # make test   sets up and checks everything
+# make strict the same in further cases, and every method compiled as users compile it
 # make bench  sets up and times the kernels against their peers, in a few minutes; what it finds
 #             lies in runs/bench, and a part that fails does not keep the others from running
 # On Windows from Git Bash: make run PYTHON=python
@@ -8,7 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: run test bench clean
+.PHONY: run test strict bench clean
 
 run: $(VENV)/ready
 	$(BIN)/python launch.py $(ARGS)
@@ -19,6 +20,10 @@ test: $(VENV)/ready-test
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist worksteal
 	$(BIN)/pytest -n auto --dist worksteal --optimised -m optimised tests/test_every_method.py
+
+strict: $(VENV)/ready-test
+	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'
+	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised tests/test_every_method.py
 
 bench: $(VENV)/ready-bench
 	@failed=; \

@@ -35,6 +35,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--optimised", action="store_true", help="compile as users do, which takes much longer"
     )
+    parser.addoption("--thorough", action="store_true", help="further cases; see `tests/tiers.py`")
 
 
 def pytest_configure(config):
@@ -42,10 +43,12 @@ def pytest_configure(config):
     ignored = "ignore:Error (reading|writing) persistent compilation cache:UserWarning"
     config.addinivalue_line("filterwarnings", ignored)
     config.addinivalue_line("markers", "optimised: runs with --optimised only")
+    config.addinivalue_line("markers", "thorough: runs with --thorough only")
     if config.getoption("optimised"):
         return
     # Programs are small here and there are many: most of the time goes into compiling them.
     jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # in processes that tests start
     if not hasattr(config, "workerinput"):  # workers inherit what their controller has set
         _set_where_known(QUICK_TO_COMPILE)
 
@@ -60,11 +63,12 @@ def _set_where_known(xla_flags):
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("optimised"):
-        skip = pytest.mark.skip(reason="`pytest --optimised -m optimised` runs it")
-        for item in items:
-            if "optimised" in item.keywords:
-                item.add_marker(skip)
+    """What costs much and says little more than the rest is left to `make strict`."""
+    absent = [tier for tier in ("optimised", "thorough") if not config.getoption(tier)]
+    left = [item for item in items if any(tier in item.keywords for tier in absent)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
 
 
 def pytest_collection_finish(session):

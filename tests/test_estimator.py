@@ -26,6 +26,7 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
+from tiers import few
 
 from ncd_jax import NovelClassDiscovery, experiment, hidden_class_scorer
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
@@ -52,6 +53,7 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.thorough
 @ignore_untuned
 @pytest.mark.parametrize(
     "check",
@@ -85,7 +87,7 @@ def mixed():
 
 @pytest.fixture(scope="module")
 def fitted(mixed):
-    return NovelClassDiscovery(method="pbn", random_state=0, **SMALL).fit(*mixed)
+    return NovelClassDiscovery(method="rca", random_state=0, **SMALL).fit(*mixed)
 
 
 def test_what_is_found_in_a_frame(fitted, mixed, tmp_path):
@@ -99,7 +101,7 @@ def test_what_is_found_in_a_frame(fitted, mixed, tmp_path):
     assert fitted.report(tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert fitted.predict(X.iloc[:3]).shape == (3,)
     assert 0 <= fitted.hidden_class_score_ <= 1
-    assert fitted.hparams_.keys() == {"lr", "w", "dropout", "latent_dim"}
+    assert fitted.hparams_.keys() == {"shrinkage"}
 
 
 def test_the_stored_model_knows_which_columns_are_one_category(fitted):
@@ -109,7 +111,7 @@ def test_the_stored_model_knows_which_columns_are_one_category(fitted):
     assert spec in {spec}
 
 
-@pytest.mark.parametrize("method", ["tabular_ncd", "cr_kd"])
+@pytest.mark.parametrize("method", few(["tabular_ncd", "cr_kd"], "tabular_ncd"))
 def test_words_in_methods_that_make_new_rows(method, mixed):
     X, y = mixed
     ncd = NovelClassDiscovery(
@@ -124,7 +126,7 @@ def test_words_in_methods_that_make_new_rows(method, mixed):
 def test_it_answers_as_a_run_does(fitted, mixed, tmp_path):
     X, y = mixed
     config = RunConfig(
-        method="pbn",
+        method="rca",
         search=SearchConfig(candidates=2, folds=2),
         train=TrainConfig(epochs=3, refits=2),
         k=KConfig(index="silhouette", max=4),
@@ -144,7 +146,7 @@ def test_shares_and_latents(fitted, mixed):
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     assert (fitted.classes_[shares.argmax(axis=1)] == fitted.predict(X)).all()
     z = fitted.transform(X)
-    assert z.shape == (200, fitted.hparams_["latent_dim"])
+    assert z.shape == (200, fitted._model.spec.n_features)
     assert (z[:, -1] != 0).any()  # columns that are not in use are left out
     frame = clone(fitted).set_output(transform="pandas")
     frame.__dict__ |= {k: v for k, v in fitted.__dict__.items() if k != "_sklearn_output_config"}

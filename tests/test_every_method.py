@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import few
 
 from ncd_jax import experiment
 from ncd_jax.discovery.model import assign
@@ -34,7 +35,7 @@ def test_programs_are_optimised():
     assert "fusion" in program.as_text()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", few(METHODS, "pbn", "rca"))
 def test_every_method_gives_a_whole_run_and_a_model_for_new_rows(method, tiny, quick, tmp_path):
     table, _ = tiny
     search = dataclasses.replace(quick.search, candidates=1, batch=1)

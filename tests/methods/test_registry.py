@@ -164,6 +164,7 @@ def test_stays_finite_at_every_end_of_the_space(case):
     check_finite(case.train_many(KEY, folds(len(many)), case.stack(many)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", OTHER_VARIANTS, ids="-".join, indirect=True)
 def test_other_variants_stay_finite_too(case):
     """What they are is tested where their method is."""
@@ -199,6 +200,7 @@ def test_the_key_decides(case, trained):
         assert not np.allclose(other[2], trained[2])
 
 
+@pytest.mark.thorough
 def test_jit_equals_no_jit(case, trained, rtol):
     """A single step; without `jit` Python runs its operations one by one."""
     state, hparams = trained[0], case.hparams(case.middle(lr=1e-4))

@@ -74,7 +74,7 @@ def record_of(tiny, make_plan, tmp_path_factory):
     return measure
 
 
-@pytest.fixture(params=["pbn", "kmeans", "sklearn_kmeans", "lda_kmeans"])
+@pytest.fixture(params=["rca", "kmeans", "sklearn_kmeans", "lda_kmeans"])
 def result(request, record_of):
     return request.param, record_of(request.param)
 
@@ -92,15 +92,15 @@ def test_a_row_for_every_seed_and_evaluation(result):
 
 def test_hidden_class_score_only_where_something_is_scored(result):
     method, record = result
-    assert ("hidden_class_score" in record) == (method in {"pbn", "kmeans"})
+    assert ("hidden_class_score" in record) == (method in {"rca", "kmeans"})
     assert record["n_novel_true"] == 2
-    assert (method == "pbn") == bool(record["hparams"])
+    assert (method == "rca") == bool(record["hparams"])
 
 
 def test_every_index_says_how_many_there_are_in_each_answer(result):
     """Blobs are told apart by any of them that looks at the novel rows alone."""
     method, record = result
-    if method not in {"pbn", "kmeans"}:
+    if method not in {"rca", "kmeans"}:
         assert "k_by_index" not in record
         return
     assert set(record["k_by_index"]) == set(INDEX_SIGNS)
@@ -128,9 +128,9 @@ def test_novel_labels_decide_nothing_but_scores(tiny, record_of, make_plan, tmp_
         np.where(truth.y < 0, -1, rng.integers(0, 2, len(truth.y))).astype(np.int32),
         np.where(truth.y_test < 0, -1, rng.integers(0, 2, len(truth.y_test))).astype(np.int32),
     )
-    cell = Cell("digits", "pbn", k_known=False, hyperparameters="tuned")
-    a = record_of("pbn")
-    b = run_cell(make_plan("pbn"), cell, table, mixed, tmp_path / "search.journal")
+    cell = Cell("digits", "rca", k_known=False, hyperparameters="tuned")
+    a = record_of("rca")
+    b = run_cell(make_plan("rca"), cell, table, mixed, tmp_path / "search.journal")
     scores = {"acc", "nmi", "ari", "seconds"}
 
     def decided(record):

@@ -97,6 +97,7 @@ assert sorted(climbs[0].epochs) == [2, 4, 4]
 """
 
 
+@pytest.mark.thorough
 def test_eight_devices_find_what_one_finds():
     """Nine pairs of candidates and folds, in two on each device and one on the last."""
     root = Path(__file__).parent.parent.parent
