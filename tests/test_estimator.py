@@ -120,7 +120,10 @@ def test_words_in_methods_that_make_new_rows(method, mixed):
     assert ncd._model.spec.blocks == ((5, 9), (9, 11), (12, 14))
     new = X.assign(colour="never seen")
     np.testing.assert_allclose(ncd.predict_proba(new).sum(axis=1), 1, rtol=1e-5)
-    assert np.isfinite(ncd.transform(new)).all()
+    z = ncd.transform(new)
+    assert z.shape == (200, ncd.hparams_["latent_dim"])  # columns that are not in use are left out
+    assert np.isfinite(z).all()
+    assert (z[:, -1] != 0).any()
 
 
 def test_it_answers_as_a_run_does(fitted, mixed, tmp_path):
