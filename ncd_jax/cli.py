@@ -223,6 +223,9 @@ def _run(argv: Sequence[str]) -> None:
 
 
 def _start_jax(given: FlagValues) -> None:
+    # Before JAX is loaded. XLA's warnings and alarms, of compilations that are slow, say, tell
+    # nobody what to do; what fails is raised too.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from ncd_jax.startup import keep_compiled_programs, one_device_per_core
 
     one_device_per_core()
