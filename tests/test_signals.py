@@ -52,13 +52,17 @@ def test_a_signal_is_the_end_with_a_line(busy, number, status, tmp_path):
     assert took < 5, "measured 0.1 and 1.6"
 
 
+def become_another():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt as error:
+        raise RuntimeError("as where a callback ends with an error") from error
+
+
 def test_signals_mean_afterwards_what_they_meant_before():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted) as end, ended_by_signals("stopped"):
-        try:
-            signal.raise_signal(signal.SIGTERM)
-        except KeyboardInterrupt as error:
-            raise RuntimeError("what it has become on its way") from error
+        become_another()
     assert end.value.status == 143
     with pytest.raises(ZeroDivisionError), ended_by_signals("stopped"):
         raise ZeroDivisionError
