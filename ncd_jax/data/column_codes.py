@@ -220,7 +220,8 @@ def _values(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarr
 
 def _median(values: np.ndarray) -> float:
     """The median; halves are added up, as the sum of two large numbers may overflow."""
-    low, high = np.quantile(values, 0.5, method="lower"), np.quantile(values, 0.5, method="higher")
+    places = [(len(values) - 1) // 2, len(values) // 2]
+    low, high = np.partition(values, places)[places]
     return float(low / 2 + high / 2) if low != high else float(low)
 
 
