@@ -10,7 +10,6 @@ python launch.py --help
 """
 
 import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +25,8 @@ if __name__ == "__main__":
                 "launch.py: its libraries are not installed; run `make run` or `pip install .`"
             )
         if os.name == "nt":  # there a process that another one takes the place of ends at once
+            import subprocess  # a tenth of the time that `--help` takes
+
             sys.exit(subprocess.call([str(python), *sys.argv]))
         os.execv(python, [str(python), *sys.argv])
 

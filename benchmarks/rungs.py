@@ -22,7 +22,7 @@ from ncd_jax.data.table import Table
 from ncd_jax.discovery.problem import prepare
 from ncd_jax.discovery.tune import tune
 from ncd_jax.startup import one_device_per_core
-from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.trials import Trial
 
 _TABLES = flags.DEFINE_list("tables", ["pendigits", "letter", "yeast", "led7", "glass"], "Which.")
 _RUNGS = flags.DEFINE_integer("rungs", 3, "How often candidates are looked at.")

@@ -1,6 +1,7 @@
 """The program: flags in, one call, and mistakes as one line and an exit status.
 
-What takes time to import is imported where it is used, so that `--help` need not wait for it.
+What takes time to import is imported where it is used: `--help` and mistakes in flags, keys, files
+and columns do not wait for it.
 """
 
 import dataclasses
@@ -17,26 +18,31 @@ from absl import logging as absl_logging
 from absl.flags import FlagValues
 
 import ncd_jax
-from ncd_jax.errors import UserError, printable, without_password
+from ncd_jax.errors import Dismissed, UserError, printable, without_password
 from ncd_jax.flags import load_plugins, read_flags
+from ncd_jax.multihost import fail_alone, join, leads, leave
+from ncd_jax.signals import Interrupted, ended_by_signals
 
 __all__ = ["main"]
 
 _KEPT = "what is finished is kept, the same command goes on"
+_INTERRUPTED = f"interrupted; {_KEPT}"
 
 
 def discover(given: FlagValues) -> None:
     """Finds the novel classes of a table."""
     from ncd_jax.config import parse
-    from ncd_jax.store.workdir import Workdir
 
     config = parse(given.config)
     table, truth = _table(given, config.dataset)
     if given.table:
         config = dataclasses.replace(config, dataset="")
+    from ncd_jax.store.workdir import Workdir
+
     workdir = Path(given.workdir or f"runs/{table.name}")
     there_already = Workdir(workdir).is_complete
-
+    if not given.coordinator:
+        _start_jax(given)
     from ncd_jax.experiment import run
     from ncd_jax.report.console import make_reporter, summary
 
@@ -61,6 +67,7 @@ def assign(given: FlagValues) -> None:
     decided = ("columns", "drop", "numbers", "dates", "categories", "circular", "unlabelled")
     if said := [name for name in decided if given[name].present]:
         raise UserError(f"--mode=assign reads columns as the run did; leave --{said[0]} out")
+    _start_jax(given)
     from ncd_jax.experiment import assign_rows
     from ncd_jax.store.workdir import Workdir
 
@@ -72,6 +79,7 @@ def ask(given: FlagValues) -> None:
     """Asks which groups of new rows are one class, and sorts them again by the answers."""
     if not given.workdir:
         raise UserError("--mode=ask asks about a run; give --workdir")
+    _start_jax(given)
     from ncd_jax.report.asking import answers_in_words, converse
     from ncd_jax.store.workdir import Workdir
 
@@ -111,6 +119,7 @@ def compare(given: FlagValues) -> None:
 
 def benchmark(given: FlagValues) -> None:
     """Compares methods on benchmark tables, and goes on where it was stopped."""
+    _start_jax(given)
     from ncd_jax.report.console import make_reporter
     from ncd_jax.reproduce.plan import parse_benchmark
     from ncd_jax.reproduce.runner import run_benchmark
@@ -134,12 +143,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the name of the program and its arguments; those of this process by default.
 
     Returns:
-        The exit status: 0, 2 for a mistake of the user's, 1 for what failed, 130 where it was
-        interrupted. Only the last three leave a line on stderr.
+        The exit status: 0, 2 for a mistake of the user's, 1 for what failed, 130 or 143 where
+        it was interrupted. Only the last three leave a line on stderr.
     """
     argv = sys.argv if argv is None else argv
-    name = Path(argv[0]).name
-    program = "ncd-jax" if name == "__main__.py" else name
+    program = _program(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console without the sign is no reason to fail
             stream.reconfigure(errors="backslashreplace")
@@ -154,8 +162,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--version" in argv:
         print(ncd_jax.__version__)
         return 0
-    from ncd_jax.multihost import fail_alone, leave
-
     try:
         status, message, in_step = _outcome(argv)
     except Exception:  # a fault of the program; who waits for this process shall not
@@ -170,11 +176,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
     """Runs; returns the exit status, what to say, and whether other processes can be told."""
-    import jax
-
-    from ncd_jax.multihost import leads
-    from ncd_jax.tuning.processes import Dismissed
-
     try:
         _run(argv)
     except Dismissed as end:
@@ -185,13 +186,19 @@ def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
         return 1, f"{error}, in a new --workdir", leads()
     except OSError as error:
         return 1, f"{error}; {_KEPT}", leads()
-    except jax.errors.JaxRuntimeError as error:
+    except RuntimeError as error:
+        import jax  # where an error may be one of its own it is there
+
+        if not isinstance(error, jax.errors.JaxRuntimeError):
+            raise
         remedy = "where memory ran out, give --config.search.lanes=8 or less"
         if jax.distributed.is_initialized():
             remedy = "where a connection was closed, another process has ended and says why"
         return 1, f"{str(error).splitlines()[0]}; {remedy}; {_KEPT}", False
+    except Interrupted as error:
+        return error.status, _INTERRUPTED, False
     except KeyboardInterrupt:
-        return 130, f"interrupted; {_KEPT}", False
+        return 130, _INTERRUPTED, False
     return 0, "", True
 
 
@@ -199,21 +206,39 @@ def _run(argv: Sequence[str]) -> None:
     # Warnings of libraries, and backends that are not installed, are nobody's concern here.
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.WARNING)
-    from ncd_jax.multihost import join
-    from ncd_jax.startup import keep_compiled_programs, one_device_per_core
-
-    one_device_per_core()
     given = read_flags(argv)
     if given.mode not in _MODES:
         raise UserError(f"--mode={given.mode} is unknown; choose {' or '.join(_MODES)}")
     if given.coordinator and given.mode != "discover":
         raise UserError(f"--mode={given.mode} is for one process; leave --coordinator out")
+    # Who is asked answers with a key too, and what was answered is to be written.
+    if given.mode == "ask":
+        ask(given)
+        return
+    with ended_by_signals(f"{_program(argv)}: {_INTERRUPTED}"):
+        if given.coordinator:  # whatever else is wrong, others wait for what this one says
+            _start_jax(given)
+        join(given.coordinator, given.processes, given.process)
+        _MODES[given.mode](given)
+
+
+def _start_jax(given: FlagValues) -> None:
+    # Before JAX is loaded. XLA's warnings and alarms, of compilations that are slow, say, tell
+    # nobody what to do; what fails is raised too.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from ncd_jax.startup import keep_compiled_programs, one_device_per_core
+
+    one_device_per_core()
     try:
         keep_compiled_programs(given.compilation_cache)
     except (OSError, RuntimeError) as error:
         print(f"compiled programs are not kept for later: {error}", file=sys.stderr)
-    join(given.coordinator, given.processes, given.process)
-    _MODES[given.mode](given)
+
+
+def _program(argv: Sequence[str]) -> str:
+    """What the program is called."""
+    name = Path(argv[0]).name
+    return "ncd-jax" if name == "__main__.py" else name
 
 
 def _table(given: FlagValues, dataset: str) -> tuple[Any, Any]:

@@ -14,7 +14,6 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
-from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS
 
@@ -150,7 +149,8 @@ _CHOICES = {
     "setting": ("auto", "ncd", "gcd"),
     "representation": ("normalised", "raw"),
     "search.sampler": ("tpe", "quasi_random"),
-    "k.index": (JUDGE, *INDEX_SIGNS),
+    # Those of `clustering.n_clusters`, which mistakes do not wait for: it takes JAX.
+    "k.index": (JUDGE, "silhouette", "davies_bouldin", "calinski_harabasz", "dunn", "km_acc"),
 }
 _AT_LEAST = {
     "seed": 0,
@@ -240,8 +240,8 @@ def _hparams() -> dict[str, type]:
     """The type of every hyperparameter of the methods that there are by now."""
     return {
         name: int if interval.integer else float
-        for method in METHODS.values()
-        for name, interval in method.space(1).items()
+        for space in METHODS.spaces.values()
+        for name, interval in space(1).items()
     }
 
 

@@ -1,8 +1,8 @@
-"""The one exception that speaks to the user, and what nobody may say or show."""
+"""The exceptions that end the program in its own way, and what nobody may say or show."""
 
 import re
 
-__all__ = ["UserError", "printable", "without_password"]
+__all__ = ["Dismissed", "UserError", "printable", "without_password"]
 
 _UNPRINTABLE = (
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -16,6 +16,18 @@ class UserError(Exception):
     Its message is one line that names the thing and the remedy; the program prints it
     and ends with exit status 2. Raise it before anything is written.
     """
+
+
+class Dismissed(Exception):  # noqa: N818 - no error
+    """Process 0 of several has ended, and so do the others.
+
+    Attributes:
+        status: its exit status.
+    """
+
+    def __init__(self, status: int):
+        super().__init__(f"process 0 ended with status {status}")
+        self.status = status
 
 
 def without_password(text: str) -> str:

@@ -1,4 +1,8 @@
-"""Becoming one of several processes of a run, and ending with the others."""
+"""Becoming one of several processes of a run, and ending with the others.
+
+What takes JAX is imported where it is used: most runs are one process, and whoever makes a mistake
+in the command line does not wait for it.
+"""
 
 import os
 import socket
@@ -7,10 +11,7 @@ import time
 import traceback
 from typing import NoReturn
 
-import jax
-
 from ncd_jax.errors import UserError
-from ncd_jax.tuning.processes import dismiss, is_leader, meet
 
 __all__ = ["fail_alone", "join", "leads", "leave"]
 
@@ -48,6 +49,10 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         )
     if process > 0:
         _wait_for(host.strip("[]"), int(port))
+    import jax
+
+    from ncd_jax.tuning.processes import meet
+
     try:
         jax.distributed.initialize(
             coordinator, processes, process, initialization_timeout=_PATIENCE
@@ -67,7 +72,11 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
 
 def leads() -> bool:
     """Whether others wait for what this process says."""
-    return jax.distributed.is_initialized() and is_leader()
+    if not _are_several():
+        return False
+    from ncd_jax.tuning.processes import is_leader
+
+    return is_leader()
 
 
 def leave(status: int, in_step: bool) -> None:
@@ -78,8 +87,12 @@ def leave(status: int, in_step: bool) -> None:
         in_step: whether the others still listen, or have said themselves that they end. Where
             they do not, they notice that this process is gone.
     """
-    if not jax.distributed.is_initialized():
+    if not _are_several():
         return
+    import jax
+
+    from ncd_jax.tuning.processes import dismiss, is_leader
+
     try:
         if in_step and is_leader():
             dismiss(status)
@@ -93,9 +106,14 @@ def leave(status: int, in_step: bool) -> None:
 
 def fail_alone() -> None:
     """Ends at once with a traceback where others wait for this process."""
-    if jax.distributed.is_initialized():
+    if _are_several():
         traceback.print_exc()
         _end(1)
+
+
+def _are_several() -> bool:
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized()
 
 
 def _end(status: int) -> NoReturn:

@@ -14,15 +14,19 @@ columns, `K` cluster slots. Ragged things have a fixed shape and a boolean mask.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
+if TYPE_CHECKING:
+    from jax import Array
+else:  # annotations alone ask for it, and who reads a command line does not wait for JAX
+    Array = Any
 
 __all__ = [
     "UNLABELLED",
     "Array",
     "AssignFn",
     "Batch",
+    "Blocks",
     "ClusterFn",
     "Clusters",
     "Goal",
@@ -39,8 +43,9 @@ __all__ = [
     "StepFn",
 ]
 
-Array = jax.Array
 PyTree = Any
+Blocks = tuple[tuple[int, int], ...]
+"""Encoded columns of each category, the first one and the one behind; see `networks.categories`."""
 
 UNLABELLED = -1
 """The class code of a row without a label."""

@@ -1,14 +1,16 @@
 """The answer to `--help`."""
 
+import importlib.util
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
+from importlib.abc import InspectLoader
 from operator import attrgetter
 
 from ncd_jax import config as run_config
 from ncd_jax.flags import define_flags
-from ncd_jax.methods import METHODS, MethodInfo
+from ncd_jax.methods import METHODS
 
 __all__ = ["usage"]
 
@@ -37,7 +39,7 @@ def usage(program: str, modes: Mapping[str, str]) -> str:
         modes: what each mode does, in a few words.
     """
     defaults = run_config.default_config()
-    methods = {name: _first_line(info) for name, info in METHODS.items()}
+    methods = {name: _first_line(name) for name in METHODS}
     methods |= {name: METHODS.unknown(name) for name in METHODS.failures}
     keys = {f"{key}={_default(attrgetter(key)(defaults))}": text for key, text in _KEYS.items()}
     keys["hparams.NAME"] = f"fixed instead of tuned: {', '.join(defaults.hparams)}"
@@ -75,8 +77,13 @@ def _section(title: str, lines: Iterable[tuple[str, str]]) -> list[str]:
     return ["", title, *texts]
 
 
-def _first_line(info: MethodInfo) -> str:
-    """Of the file that a method is in, or else what reports call it."""
+def _first_line(name: str) -> str:
+    """Of the file that a method is in; those of the package are read, as running them takes JAX."""
+    spec = importlib.util.find_spec(f"ncd_jax.methods.{name}")
+    if spec and isinstance(spec.loader, InspectLoader):
+        source = spec.loader.get_source(spec.name) or ""
+        return source.partition("\n")[0].strip('"')
+    info = METHODS[name]
     module = sys.modules.get(getattr(info.make, "__module__", ""))
     return ((module and module.__doc__) or info.title).splitlines()[0]
 

@@ -13,7 +13,7 @@ from ncd_jax.report.findings import Findings, Ranked, Shown
 from ncd_jax.report.how_many import KCurve
 from ncd_jax.report.latent_map import LatentMap, latent_map
 from ncd_jax.store.records import Assignments
-from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.trials import Trial
 
 HIDDEN = (("0", "3"), ("1", "4"), ("2", "0"), ("3", "1"), ("4", "2"))
 

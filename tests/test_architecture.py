@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 # A module may import what stands on a line above it, and its own package.
 LAYERS = [
     ["errors", "precision", "progress", "types"],
-    ["read", "clustering", "networks"],
+    ["read", "clustering"],
+    ["networks"],
     ["data"],
     ["methods"],
     ["config"],
@@ -28,7 +29,7 @@ LAYERS = [
     ["report"],
     ["experiment", "reproduce", "export"],
     ["estimator"],
-    ["startup", "flags", "multihost"],
+    ["startup", "signals", "flags", "multihost"],
     ["usage"],
     ["cli"],
     ["__main__"],

@@ -159,6 +159,21 @@ MISTAKES = {
 }
 
 
+NOT_IN_A_PLAIN_RUN = {
+    *("alembic", "charset_normalizer", "flax", "openpyxl", "optax", "optuna", "polars"),
+    *("sqlalchemy", "torch"),
+}
+OF_A_TABLE = {*NOT_IN_A_PLAIN_RUN, "jax", "jinja2", "plotly", "rich", "scipy", "sklearn"}
+OF_A_FLAG = {*OF_A_TABLE, "numpy", "pandas", "pyarrow"}
+WITHOUT_JAX = {
+    ("--help",): OF_A_FLAG,
+    ("--candidats=3",): OF_A_FLAG,
+    ("--config.method=pbm",): OF_A_FLAG,
+    ("--table=missing.csv", "--label=label"): OF_A_TABLE,
+    ("--table=t.csv", "--label=label", "--keep=q,rr"): OF_A_TABLE,
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("launch")
@@ -215,8 +230,10 @@ def test_a_mistake_in_a_process_of_its_own(folder, flags):
 def test_a_table_of_ones_own_from_file_to_answer(folder):
     """Every method is trained, optimised, in `test_every_method.py`; here one without training."""
     flags = ("--table=t.csv", "--label=label", "--workdir=mine", "--config.method=rca", *QUICK)
-    first = launch(*flags, cwd=folder)
+    first = launch(*flags, cwd=folder, PYTHONPROFILEIMPORTTIME="1")
     assert first.returncode == 0, first.stderr
+    assert {"jax", "pandas", "plotly"} <= imported(first)
+    assert imported(first) & NOT_IN_A_PLAIN_RUN == set()
     assert "20 unlabelled rows" in first.stdout
     assert "mine/report.html" in first.stdout
     assert "tune" in first.stderr
@@ -296,14 +313,29 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     assert len(assigned) == 100
 
 
+def imported(process):
+    """The packages that a process imported, which was told to list them on its stderr."""
+    lines = [line for line in process.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("flags", WITHOUT_JAX, ids=" ".join)
+def test_help_and_mistakes_wait_for_nothing(folder, flags):
+    answer = launch(*flags, cwd=folder, PYTHONPROFILEIMPORTTIME="1")
+    assert answer.returncode == (0 if flags == ("--help",) else 2)
+    assert "absl" in imported(answer), "or nothing is listed"
+    assert imported(answer) & WITHOUT_JAX[flags] == set()
+
+
 def test_help_is_there_at_once(folder):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer = launch("--help", "--seed=1", cwd=folder)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # Time of the processor: how long it takes also depends on who else is at work.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    # Time of the processor, measured 0.3: how long it takes also depends on who else is at work.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
+    assert "RCA: columns in which" in answer.stdout, "the first line of its file"
     words = answer.stdout.split()
     assert {"discover", "assign", "compare", "benchmark", *METHODS} <= set(words)
     config = default_config()

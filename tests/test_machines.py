@@ -16,11 +16,10 @@ import pytest
 from ncd_jax import cli, experiment, startup
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table
-from ncd_jax.errors import UserError, without_password
+from ncd_jax.errors import Dismissed, UserError, without_password
 from ncd_jax.report import latent_map
 from ncd_jax.store.records import describe_run
 from ncd_jax.store.workdir import digest_of
-from ncd_jax.tuning.processes import Dismissed
 from ncd_jax.types import UNLABELLED
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +52,8 @@ ENDS = """
 import os, sys
 import jax
 from ncd_jax.multihost import join, leave
-from ncd_jax.tuning.processes import Dismissed, share
+from ncd_jax.errors import Dismissed
+from ncd_jax.tuning.processes import share
 jax.config.update("jax_num_cpu_devices", 2)
 join(sys.argv[1], 2, int(sys.argv[2]))
 try:

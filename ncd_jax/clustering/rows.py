@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from ncd_jax.types import Array
 
-__all__ = ["class_means", "dot", "draw_rows", "mean_row", "squared_distances"]
+__all__ = ["class_means", "dot", "draw_rows", "mean_row", "squared_distances", "unit_rows"]
 
 
 def dot(a: Array, b: Array) -> Array:
@@ -57,3 +57,13 @@ def draw_rows(key: Array, mask: Array, most: int) -> tuple[Array, Array]:
         return jnp.arange(len(mask)), mask
     _, rows = jax.lax.top_k(jax.random.uniform(key, mask.shape) + mask, most)
     return rows, mask[rows]
+
+
+def unit_rows(h: Array, axis: int = -1) -> Array:
+    """Rows of `f32[n, L]` scaled to Euclidean norm 1; a zero row stays zero.
+
+    Args:
+        h: the rows.
+        axis: of the columns; 0 where rows are the last axis.
+    """
+    return h * jax.lax.rsqrt(jnp.maximum(jnp.sum(h**2, axis=axis, keepdims=True), 1e-24))

@@ -10,6 +10,7 @@ import http.client
 import os
 import stat
 import tempfile
+import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -29,6 +30,8 @@ Progress = Callable[[int, int | None], None]
 """Told the bytes downloaded so far and the bytes in all, where the server says."""
 
 _TIMEOUT = 30.0
+_DEAD = 3600.0
+"""Seconds after which a file that is still on its way to its place is nobody's."""
 _CHUNK = 1 << 20
 _MOST_BYTES = 1 << 30
 """Largest download and largest file unpacked; the largest real one has a third of it."""
@@ -157,6 +160,10 @@ def _members(archive: IO[bytes], depth: int) -> Iterator[tuple[str, IO[bytes]]]:
 
 def _install(member: IO[bytes], file: RawFile, folder: Path) -> None:
     """Copies a member to its place in the folder, by way of a temporary file."""
+    for left in folder.glob(f".{file.name}.*"):  # of processes that were killed
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _DEAD:
+                left.unlink()
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{file.name}.")
     path = Path(temporary)
     try:

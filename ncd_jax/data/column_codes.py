@@ -25,7 +25,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import OneHotEncoder
 
 from ncd_jax.data.scale import measure, rounded
 from ncd_jax.read.cells import Where, by_row, level_words, numbers, times
@@ -83,19 +82,16 @@ class WordCode:
     def fit(cls, column: Column, cells: pd.Series) -> "WordCode":
         """Measures a column of the training table."""
         codes, words = level_words(column, cells)
-        missing = bool((codes < 0).any())
-        # Empty cells come last, as in scikit-learn, which is given codes: they are compared faster.
-        codes = np.where(codes < 0, len(words), codes)[:, None]
-        onehot = OneHotEncoder(
-            max_categories=MAX_CATEGORIES, handle_unknown="infrequent_if_exist"
-        ).fit(codes)
-        rare = onehot.infrequent_categories_[0]
-        kept = np.setdiff1d(onehot.categories_[0], [] if rare is None else rare)
+        # Empty cells come last, and of equally frequent words the later one is kept.
+        levels, counts = np.unique(np.where(codes < 0, len(words), codes), return_counts=True)
+        infrequent = len(levels) >= MAX_CATEGORIES
+        most = np.argsort(counts, kind="stable")[-(MAX_CATEGORIES - 1) :] if infrequent else ...
+        kept = np.sort(levels[most]).tolist()
         return cls(
             column,
             tuple(words[code] for code in kept if code < len(words)),
-            missing and len(words) in kept,
-            rare is not None,
+            len(words) in kept,
+            infrequent,
         )
 
     def blocks(self, start: int) -> list[Block]:
@@ -224,7 +220,8 @@ def _values(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarr
 
 def _median(values: np.ndarray) -> float:
     """The median; halves are added up, as the sum of two large numbers may overflow."""
-    low, high = np.quantile(values, 0.5, method="lower"), np.quantile(values, 0.5, method="higher")
+    places = [(len(values) - 1) // 2, len(values) // 2]
+    low, high = np.partition(values, places)[places]
     return float(low / 2 + high / 2) if low != high else float(low)
 
 

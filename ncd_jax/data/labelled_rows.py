@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.selection import (
@@ -117,7 +116,7 @@ def _runs(values: np.ndarray) -> bool:
         return False
     if len(np.unique(filled)) < DIFFERENT * len(filled):
         return False
-    along = np.corrcoef(rankdata(filled), np.arange(len(filled)))[0, 1]
+    along = np.corrcoef(pd.Series(filled).rank(), np.arange(len(filled)))[0, 1]
     return bool((filled % 1 == 0).all() or abs(along) >= ALONG)
 
 

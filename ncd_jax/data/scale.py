@@ -80,16 +80,11 @@ def rounded(values: Any, numpy: Any = np) -> Any:
 
 def _bounds(values: np.ndarray) -> tuple[float, float]:
     """What values are clipped to; a side on which nothing lies takes the bound of the other."""
-    middle = np.median(values)
-    below, above = _reach(middle - values), _reach(values - middle)
-    return middle - _REACH * (below or above), middle + _REACH * (above or below)
-
-
-def _reach(away: np.ndarray) -> float:
-    """How far all but a few of those values lie away that lie on the positive side."""
-    few = max(2, int(np.ceil(_FEW * len(away))))
-    away = away[away > 0]
-    if not len(away):
-        return 0.0
-    rank = len(away) - 1 - min(few, len(away) // 4)
-    return float(np.partition(away, rank)[rank])
+    values = np.sort(values)
+    middle = values[(len(values) - 1) // 2 : len(values) // 2 + 1].mean()
+    # How far all but a few of those values lie away that lie on one side.
+    few = max(2, int(np.ceil(_FEW * len(values))))
+    low, high = values[values < middle], values[values > middle]
+    below = middle - low[min(few, len(low) // 4)] if len(low) else 0.0
+    above = high[-1 - min(few, len(high) // 4)] - middle if len(high) else 0.0
+    return float(middle - _REACH * (below or above)), float(middle + _REACH * (above or below))

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from ncd_jax.types import UNLABELLED
 
@@ -189,8 +188,9 @@ def evenness(shares: np.ndarray, n_known: int) -> float:
 
 def _auc(a: np.ndarray, b: np.ndarray) -> float:
     """Chance that one of `b` is larger than one of `a`."""
-    ranks = rankdata(np.concatenate([a, b]))[len(a) :]
-    return float((ranks.sum() - len(b) * (len(b) + 1) / 2) / (len(a) * len(b)))
+    a = np.sort(a)
+    below, not_above = (a.searchsorted(b, side).sum() for side in ("left", "right"))
+    return float((below + not_above) / 2 / (len(a) * len(b)))
 
 
 def _compare(

@@ -34,7 +34,7 @@ from ncd_jax.judge.prior import Prior, read_prior
 from ncd_jax.judge.scene import Scene, side_by_side
 from ncd_jax.judge.verdict import Lessons, judge
 from ncd_jax.judge.vote import nearest_rows, neighbour_vote, voters
-from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.trials import Trial
 from ncd_jax.types import UNLABELLED
 
 __all__ = [

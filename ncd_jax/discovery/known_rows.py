@@ -24,8 +24,8 @@ from ncd_jax.discovery.problem import (
 from ncd_jax.known_or_new.decision import FoldRows, Gated, Observations, decide
 from ncd_jax.known_or_new.gate_weights import Observed, read_gate_prior
 from ncd_jax.known_or_new.row_features import RowScene, see_rows
-from ncd_jax.tuning.proposals import Trial
 from ncd_jax.tuning.train import train
+from ncd_jax.tuning.trials import Trial
 from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData, PyTree
 
 __all__ = ["observe", "observe_folds", "observe_table", "pass_gate", "views_of"]

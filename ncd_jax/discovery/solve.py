@@ -47,10 +47,9 @@ from ncd_jax.known_or_new.decision import Decided, Gated
 from ncd_jax.methods import METHODS
 from ncd_jax.precision import in_single_precision
 from ncd_jax.progress import Phase, Reporter, Stopwatch
-from ncd_jax.tuning.proposals import Trial
-from ncd_jax.tuning.search import SearchResult
 from ncd_jax.tuning.storage import Storage
 from ncd_jax.tuning.train import train
+from ncd_jax.tuning.trials import SearchResult, Trial
 from ncd_jax.types import UNLABELLED, Goal
 
 __all__ = [
@@ -204,7 +203,7 @@ def _tuned(problem: Problem, storage: Callable[[str], Storage] | None, progress:
     config, folds = problem.config, problem.tuning_folds
     n_candidates = config.search.candidates if problem.space else 1
     if problem.candidates is not None:
-        n_candidates = len(problem.candidates)
+        n_candidates, storage = len(problem.candidates), None  # nothing is searched for
     detail = f"{n_candidates} candidates x {len(folds.y)} folds x {config.search.seeds} seeds"
     with progress.phase("tune", f"{problem.info.title}: {detail}", n_candidates) as phase:
         phase.note("compiling, then the first batch")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -25,10 +25,9 @@ from ncd_jax.discovery.problem import (
 from ncd_jax.tuning.cross_validation import Protocol, SweepData
 from ncd_jax.tuning.devices import fitting_lanes, fitting_rungs
 from ncd_jax.tuning.processes import is_leader
-from ncd_jax.tuning.proposals import LockstepProposals, Proposals, Trial
-from ncd_jax.tuning.search import SearchResult, Sweep, search
 from ncd_jax.tuning.storage import Storage
-from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData
+from ncd_jax.tuning.trials import SearchResult, Trial
+from ncd_jax.types import UNLABELLED, Array, Goal, Interval, Method, NCDData
 
 __all__ = [
     "Tuned",
@@ -89,27 +88,20 @@ def tune(
     config = problem.config
     if problem.candidates is not None:
         return _fit_candidates(problem)
-    proposals = _in_step(
-        lambda: Proposals(
-            problem.space, config.hparams, config.search.sampler, config.seed, storage
-        )
+    asked = _Asked(
+        problem.space,
+        config.hparams,
+        config.search.sampler,
+        config.search.candidates if problem.space else 1,
     )
-    candidates = config.search.candidates if problem.space else 1
-    found = _search(problem, problem.tuning_folds, proposals, candidates, on_batch)
+    found = _search(problem, problem.tuning_folds, asked, storage, on_batch)
     best = best_trials(found.trials, min(config.search.winners, config.train.refits))
     on_hidden = found.trials
     if problem.info.tuned_on_known:
         # Its own score is not one of hidden classes, and cannot be compared with other methods'.
-        alone = _in_step(lambda: Proposals({}, best[0].hparams, "quasi_random", config.seed))
-        on_hidden = _search(problem, problem.hidden_folds, alone, 1).trials
+        alone = _Asked({}, best[0].hparams, "quasi_random", 1)
+        on_hidden = _search(problem, problem.hidden_folds, alone).trials
     return Tuned(problem, found, best, on_hidden)
-
-
-def _in_step(make: Callable[[], Proposals]) -> Proposals | LockstepProposals:
-    """A search of this process, or the one that process 0 leads for all."""
-    if jax.process_count() == 1:
-        return make()
-    return LockstepProposals(make() if is_leader() else None)
 
 
 def _fit_candidates(problem: Problem) -> Tuned:
@@ -213,13 +205,26 @@ def _finished(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.stopped is None]
 
 
+class _Asked(NamedTuple):
+    """What candidates a search is to try: see `tuning.proposals.Proposals`, and how many."""
+
+    space: Mapping[str, Interval]
+    fixed: Mapping[str, float]
+    sampler: str
+    candidates: int
+
+
 def _search(
     problem: Problem,
     folds: Folds[np.ndarray],
-    proposals: Proposals | LockstepProposals,
-    candidates: int,
+    asked: _Asked,
+    storage: Storage | None = None,
     on_batch: Callable[[list[Trial]], None] = lambda trials: None,
 ) -> SearchResult:
+    # Here, as they take Optuna, and what is asked by default searches for nothing.
+    from ncd_jax.tuning.proposals import LockstepProposals, Proposals
+    from ncd_jax.tuning.search import Sweep, search
+
     config, protocol = problem.config, fold_protocol(problem, folds)
     data = SweepData(
         keys=jax.random.split(purpose_key(config, "search"), config.search.seeds),
@@ -235,8 +240,14 @@ def _search(
     sweep = Sweep(
         fold_method(problem, folds), functools.partial(make_hparams, config.method), data, protocol
     )
+    own = Proposals(*asked[:3], config.seed, storage) if is_leader() else None
+    proposals = own if own and jax.process_count() == 1 else LockstepProposals(own)
     return search(
-        sweep, proposals, candidates=candidates, batch=config.search.batch, on_batch=on_batch
+        sweep,
+        proposals,
+        candidates=asked.candidates,
+        batch=config.search.batch,
+        on_batch=on_batch,
     )
 
 

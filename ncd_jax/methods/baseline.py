@@ -6,7 +6,8 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 
 from typing import NamedTuple
 
-from ncd_jax.methods.parts import PAPER, EncoderState, encoder_method, encoder_space
+from ncd_jax.methods import spaces
+from ncd_jax.methods.parts import PAPER, EncoderState, encoder_method
 from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.networks.losses import known_cross_entropy
 from ncd_jax.networks.projection import Projection, ProjectionNet
@@ -39,6 +40,6 @@ INFO = MethodInfo(
     make=baseline,
     hparams=HParams,
     state=EncoderState,
-    space=encoder_space,
+    space=spaces.encoder,
     citation=PAPER,
 )

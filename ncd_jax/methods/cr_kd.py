@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 
 from ncd_jax.clustering.rows import class_means
+from ncd_jax.methods import spaces
 from ncd_jax.methods.parts import (
     adamw,
     descend,
-    encoder_space,
     in_training,
     present_classes,
     variables_of,
@@ -31,9 +31,9 @@ from ncd_jax.networks.augmentation import two_views
 from ncd_jax.networks.joint_heads import JointHeadsNet
 from ncd_jax.networks.losses import known_cross_entropy, reconstruction_error
 from ncd_jax.networks.relation import TEMPERATURE, head_losses, masked_mean
-from ncd_jax.types import UNLABELLED, Array, Batch, Clusters, Goal, Interval, Method, NCDData, Stage
+from ncd_jax.types import UNLABELLED, Array, Batch, Clusters, Goal, Method, NCDData, Stage
 
-__all__ = ["INFO", "Distillation", "HParams", "State", "cr_kd", "space"]
+__all__ = ["INFO", "Distillation", "HParams", "State", "cr_kd"]
 
 PRETRAIN = 0.3
 """Share of the epochs in which only known classes are learnt."""
@@ -51,7 +51,7 @@ MEMORY = 0.99
 
 
 class HParams(NamedTuple):
-    """Traced hyperparameters, each a scalar; `space` says what they mean."""
+    """Traced hyperparameters, each a scalar; `spaces` says what they mean."""
 
     lr: Array
     dropout: Array
@@ -94,24 +94,6 @@ class State(NamedTuple):
     k: Array
     head_loss: Array
     latent_dim: Array
-
-
-def space(n_features: int) -> dict[str, Interval]:
-    """Ranges that are searched for a table of `n_features` columns."""
-    return encoder_space(n_features) | {
-        "alpha": Interval(
-            0.0, 1.0, valid=(0.0, 1e6), meaning="weight of keeping the likeness to known classes"
-        ),
-        "mask_rate": Interval(
-            0.1, 0.6, meaning="share of a row's entries that a view takes from other rows"
-        ),
-        "noise": Interval(
-            0.0, 0.3, valid=(0.0, 1e6), meaning="noise of a view, in standard deviations"
-        ),
-        "reconstruction": Interval(
-            1e-3, 1.0, log=True, valid=(0.0, 1e6), meaning="weight of rebuilding the row"
-        ),
-    }
 
 
 def cr_kd(spec: Spec) -> Method:
@@ -259,7 +241,7 @@ INFO = MethodInfo(
     make=cr_kd,
     hparams=HParams,
     state=State,
-    space=space,
+    space=spaces.cr_kd,
     citation="P. Gu, C. Zhang, R. Xu, X. He: Class-relation Knowledge Distillation for Novel Class "
     "Discovery. ICCV, 2023. arXiv 2307.09158.",
     variants=("relaxed", "equal"),

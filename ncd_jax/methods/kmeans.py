@@ -6,7 +6,8 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 
 from typing import NamedTuple
 
-from ncd_jax.methods.parts import NoHParams, assign_to_nearest, cluster_by_kmeans, nothing_to_tune
+from ncd_jax.methods import spaces
+from ncd_jax.methods.parts import NoHParams, assign_to_nearest, cluster_by_kmeans
 from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.types import Array, Goal, Method, NCDData
 
@@ -39,7 +40,7 @@ INFO = MethodInfo(
     make=kmeans_method,
     hparams=NoHParams,
     state=State,
-    space=nothing_to_tune,
+    space=spaces.nothing,
     citation="D. Arthur, S. Vassilvitskii: k-means++: The Advantages of Careful Seeding. "
     "Symposium on Discrete Algorithms, 2007.",
     masked=True,

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.rows import class_means, mean_row, squared_distances
 from ncd_jax.clustering.starts import Power
+from ncd_jax.methods import spaces
 from ncd_jax.methods.kmeans import kmeans_method
-from ncd_jax.methods.parts import PAPER, NoHParams, nothing_to_tune, present_classes
+from ncd_jax.methods.parts import PAPER, NoHParams, present_classes
 from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.types import Array, Clusters, Goal, KMeansResult, Method, NCDData
 
@@ -104,7 +105,7 @@ INFO = MethodInfo(
     make=ncd_kmeans_method,
     hparams=NoHParams,
     state=State,
-    space=nothing_to_tune,
+    space=spaces.nothing,
     citation=PAPER,
     variants=("novel_unlabelled", "novel_unlabelled_plain"),
     masked=True,

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from ncd_jax.clustering.rows import unit_rows
 from ncd_jax.clustering.spectral import SpectralMap, extend, fit_spectral
+from ncd_jax.methods import spaces
 from ncd_jax.methods.parts import PAPER, assign_to_nearest, cluster_by_kmeans
 from ncd_jax.methods.spec import MethodInfo, Spec
-from ncd_jax.networks.projection import unit_rows
-from ncd_jax.types import Array, Goal, Interval, Method, NCDData
+from ncd_jax.types import Array, Goal, Method, NCDData
 
-__all__ = ["INFO", "HParams", "State", "ncd_sc", "space"]
+__all__ = ["INFO", "HParams", "State", "ncd_sc"]
 
 
 class HParams(NamedTuple):
@@ -49,22 +50,6 @@ class State(NamedTuple):
     opt: tuple[()]
 
 
-def space(n_features: int) -> dict[str, Interval]:
-    """Ranges that are searched, whatever the number of columns."""
-    del n_features
-    return {
-        "min_dist": Interval(
-            0.1,
-            0.993,
-            valid=(1e-6, 0.9999),
-            meaning="affinity of the rows that are hardest to connect",
-        ),
-        "n_components": Interval(
-            2, 64, log=True, integer=True, valid=(1, 1000), meaning="eigenvectors in use"
-        ),
-    }
-
-
 def ncd_sc(spec: Spec) -> Method:
     """NCD SC as pure functions for the shapes in `spec`."""
 
@@ -87,7 +72,7 @@ INFO = MethodInfo(
     make=ncd_sc,
     hparams=HParams,
     state=State,
-    space=space,
+    space=spaces.ncd_sc,
     citation=PAPER,
     tuned_on_known=True,
     width="n_components",

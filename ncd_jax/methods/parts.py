@@ -12,24 +12,25 @@ import jax.numpy as jnp
 
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.lloyd import nearest
+from ncd_jax.clustering.rows import unit_rows
 from ncd_jax.clustering.starts import Power
 from ncd_jax.methods.spec import Spec
-from ncd_jax.networks.projection import ProjectionNet, unit_rows
 from ncd_jax.types import (
     Array,
     Batch,
     ClusterFn,
     Clusters,
     Goal,
-    Interval,
     Method,
     NCDData,
     PyTree,
     Stage,
 )
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # Optax and Flax take time, and most methods train no network
     import optax
+
+    from ncd_jax.networks.projection import ProjectionNet
 
 __all__ = [
     "PAPER",
@@ -41,9 +42,7 @@ __all__ = [
     "cluster_by_kmeans",
     "descend",
     "encoder_method",
-    "encoder_space",
     "in_training",
-    "nothing_to_tune",
     "present_classes",
     "variables_of",
 ]
@@ -59,12 +58,6 @@ WEIGHT_DECAY = 0.01
 
 class NoHParams(NamedTuple):
     """There is nothing to tune."""
-
-
-def nothing_to_tune(n_features: int) -> dict[str, Interval]:
-    """No ranges, whatever the number of columns."""
-    del n_features
-    return {}
 
 
 def present_classes(y: Array, n_known: int) -> Array:
@@ -92,7 +85,7 @@ def assign_to_nearest(state: PyTree, z: Array, centroids: Array, active: Array) 
 
 def adamw(lr: Array | float) -> "optax.GradientTransformation":
     """The optimiser of all networks."""
-    import optax  # here, as `--help` names methods and trains none
+    import optax
 
     return optax.adamw(lr, weight_decay=WEIGHT_DECAY)
 
@@ -168,21 +161,9 @@ class EncoderState(NamedTuple):
     latent_dim: Array
 
 
-def encoder_space(n_features: int) -> dict[str, Interval]:
-    """Ranges of `lr`, `dropout` and `latent_dim` for a table of `n_features` columns."""
-    low, high = min(8, n_features), min(max(n_features, 32), 512)
-    return {
-        "lr": Interval(1e-4, 1e-2, log=True, valid=(1e-12, 1e12), meaning="learning rate"),
-        "dropout": Interval(
-            0.0, 0.6, valid=(0.0, 0.99), meaning="share of units that are switched off in training"
-        ),
-        "latent_dim": Interval(
-            low, high, True, True, valid=(1, 10_000), meaning="columns of the latent space"
-        ),
-    }
-
-
-def encoder_method(spec: Spec, net: ProjectionNet, loss: Callable[..., dict[str, Array]]) -> Method:
+def encoder_method(
+    spec: Spec, net: "ProjectionNet", loss: Callable[..., dict[str, Array]]
+) -> Method:
     """A method that trains an encoder and a classifier of known classes, and clusters latents.
 
     Args:

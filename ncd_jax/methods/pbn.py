@@ -9,13 +9,14 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 
 from typing import NamedTuple
 
-from ncd_jax.methods.parts import PAPER, EncoderState, encoder_method, encoder_space
+from ncd_jax.methods import spaces
+from ncd_jax.methods.parts import PAPER, EncoderState, encoder_method
 from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.networks.losses import known_cross_entropy, reconstruction_error
 from ncd_jax.networks.projection import Projection, ProjectionNet
-from ncd_jax.types import Array, Batch, Interval, Method
+from ncd_jax.types import Array, Batch, Method
 
-__all__ = ["INFO", "HParams", "pbn", "space"]
+__all__ = ["INFO", "HParams", "pbn"]
 
 
 class HParams(NamedTuple):
@@ -25,13 +26,6 @@ class HParams(NamedTuple):
     w: Array
     dropout: Array
     latent_dim: Array
-
-
-def space(n_features: int) -> dict[str, Interval]:
-    """Ranges that are searched for a table of `n_features` columns."""
-    encoder = encoder_space(n_features)
-    meaning = "balance between telling known classes apart and rebuilding the row"
-    return {"lr": encoder["lr"], "w": Interval(0.0, 1.0, meaning=meaning), **encoder}
 
 
 def pbn(spec: Spec) -> Method:
@@ -52,6 +46,6 @@ INFO = MethodInfo(
     make=pbn,
     hparams=HParams,
     state=EncoderState,
-    space=space,
+    space=spaces.pbn,
     citation=PAPER,
 )

@@ -22,17 +22,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.rows import class_means, dot, mean_row
+from ncd_jax.clustering.rows import class_means, dot, mean_row, unit_rows
+from ncd_jax.methods import spaces
 from ncd_jax.methods.parts import assign_to_nearest, cluster_by_kmeans
 from ncd_jax.methods.spec import MethodInfo, Spec
-from ncd_jax.networks.projection import unit_rows
-from ncd_jax.types import UNLABELLED, Array, Goal, Interval, Method, NCDData
+from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData
 
-__all__ = ["INFO", "HParams", "State", "rca", "space"]
+__all__ = ["INFO", "HParams", "State", "rca"]
 
 
 class HParams(NamedTuple):
-    """Traced hyperparameters, each a scalar; `space` says what they mean."""
+    """Traced hyperparameters, each a scalar; `spaces` says what they mean."""
 
     shrinkage: Array
 
@@ -52,20 +52,6 @@ class State(NamedTuple):
     basis: Array
     scale: Array
     opt: tuple[()]
-
-
-def space(n_features: int) -> dict[str, Interval]:
-    """Ranges that are searched, whatever the number of columns."""
-    del n_features
-    return {
-        "shrinkage": Interval(
-            0.001,
-            1.0,
-            log=True,
-            valid=(1e-6, 1.0),
-            meaning="weight of the identity in the covariance within classes",
-        )
-    }
 
 
 def rca(spec: Spec) -> Method:
@@ -118,7 +104,7 @@ INFO = MethodInfo(
     make=rca,
     hparams=HParams,
     state=State,
-    space=space,
+    space=spaces.rca,
     citation="A. Bar-Hillel, T. Hertz, N. Shental, D. Weinshall: Learning Distance Functions using "
     "Equivalence Relations. International Conference on Machine Learning, 2003.",
     # All directions keep their noise, and with it the silhouette is nearly flat above the true

@@ -6,54 +6,34 @@ its record when it is registered, the functions that its factory makes when they
 shapes of the table at hand and without computing anything.
 """
 
-import functools
 import importlib
 import importlib.util
-import math
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 
 from ncd_jax.errors import UserError
-from ncd_jax.methods import (
-    baseline,
-    cr_kd,
-    kmeans,
-    ncd_kmeans,
-    ncd_sc,
-    pbn,
-    rca,
-    sc,
-    tabular_ncd,
-)
-from ncd_jax.methods.spec import MethodInfo, Spec
-from ncd_jax.types import Batch, Clusters, Goal, Interval, Method, NCDData, Stage
+from ncd_jax.methods.checks import checked, problems, said
+from ncd_jax.methods.spaces import SPACES
+from ncd_jax.methods.spec import MethodInfo
+from ncd_jax.types import Interval
 
 __all__ = ["METHODS", "Registry", "load_plugin", "register"]
 
 GROUP = "ncd_jax.methods"
-_TUPLES = ("hparams", "state")
-_ROWS = 8
-"""Rows of the table in whose shapes functions are checked."""
 
 
 class Registry(Mapping[str, MethodInfo]):
     """Methods by name, in the order of tables: those of the package, then others as they came.
 
-    Entry points are loaded when they are first asked for. What cannot be loaded is no method, and
-    `failures` says why.
+    The files of the package's own are loaded one by one when they are asked for, entry points all
+    together. What cannot be loaded is no method, and `failures` says why.
     """
 
-    def __init__(self, own: Mapping[str, MethodInfo]) -> None:
+    def __init__(self, own: Mapping[str, Callable[[int], dict[str, Interval]]]) -> None:
         self._own = dict(own)
         self._others: dict[str, tuple[MethodInfo, MethodInfo]] = {}  # as given, and checked
         self._failures: dict[str, str] = {}
@@ -61,7 +41,8 @@ class Registry(Mapping[str, MethodInfo]):
 
     def __getitem__(self, name: str) -> MethodInfo:
         if name in self._own:
-            return self._own[name]
+            info: MethodInfo = importlib.import_module(f"ncd_jax.methods.{name}").INFO
+            return info
         self._load()
         return self._others[name][1]
 
@@ -72,6 +53,12 @@ class Registry(Mapping[str, MethodInfo]):
     def __len__(self) -> int:
         self._load()
         return len(self._own) + len(self._others)
+
+    @property
+    def spaces(self) -> Mapping[str, Callable[[int], dict[str, Interval]]]:
+        """The hyperparameters of each method, for which its file is not loaded."""
+        self._load()
+        return self._own | {name: info.space for name, (_, info) in self._others.items()}
 
     @property
     def failures(self) -> Mapping[str, str]:
@@ -87,13 +74,13 @@ class Registry(Mapping[str, MethodInfo]):
             raise UserError(f"{name!r} is no name for a method; give letters, digits and _")
         if name in self._own or name in self._others:
             raise UserError(f"there is another method {name!r} already; give this one another name")
-        if problem := next(_problems(info, self), ""):
+        if problem := next(problems(info, self.spaces), ""):
             raise UserError(f"method {name!r}: {problem}")
-        self._others[name] = info, replace(info, make=_checked(name, info))
+        self._others[name] = info, replace(info, make=checked(name, info))
 
     def holds(self, info: MethodInfo) -> bool:
         """Whether this record has a name already."""
-        given = [*self._own.values(), *(given for given, _ in self._others.values())]
+        given = [*map(self.__getitem__, self._own), *(given for given, _ in self._others.values())]
         return any(info is each for each in given)
 
     def unknown(self, name: str) -> str:
@@ -110,7 +97,7 @@ class Registry(Mapping[str, MethodInfo]):
             try:
                 self.add(point.name, point.load())
             except Exception as error:
-                self._failures[point.name] = f"{point.value} fails ({_said(error)})"
+                self._failures[point.name] = f"{point.value} fails ({said(error)})"
 
 
 def register(info: MethodInfo, name: str | None = None) -> None:
@@ -148,7 +135,7 @@ def load_plugin(place: str) -> None:
         raise
     except Exception as error:
         remedy = "" if is_file else "; the path of a file ends with .py"
-        raise UserError(f"--plugin={place} cannot be loaded ({_said(error)}){remedy}") from error
+        raise UserError(f"--plugin={place} cannot be loaded ({said(error)}){remedy}") from error
     info = getattr(module, "INFO", None)
     if isinstance(info, MethodInfo) and not METHODS.holds(info):
         register(info)
@@ -171,156 +158,5 @@ def _run_file(path: Path) -> ModuleType:
     return module
 
 
-def _problems(info: Any, others: Mapping[str, MethodInfo]) -> Iterator[str]:
-    """What a record lacks, one after the other; each supposes that there was nothing before."""
-    if not isinstance(info, MethodInfo):
-        yield f"{info!r} is no record; make one by ncd_jax.methods.MethodInfo"
-    for field in ("make", "hparams", "state", "space"):
-        if not callable(getattr(info, field)):
-            yield f"{field}={getattr(info, field)!r} cannot be called"
-    for field in ("title", "citation"):
-        if not isinstance(getattr(info, field), str) or not info.title:
-            yield f"{field}={getattr(info, field)!r} is no text"
-    for field in _TUPLES:
-        if not hasattr(getattr(info, field), "_fields"):
-            yield f"{field} is no named tuple; derive it from typing.NamedTuple"
-    fields = {field: getattr(info, field)._fields for field in _TUPLES}
-    if "opt" not in fields["state"]:
-        yield "state has no field opt, for what only training needs; () where that is nothing"
-    space = info.space(2)
-    if not (isinstance(space, dict) and all(isinstance(i, Interval) for i in space.values())):
-        yield "space(n_features) is to return a dict from names to ncd_jax.types.Interval"
-    if set(space) != set(fields["hparams"]):
-        both = (", ".join(names) or "nothing" for names in (space, fields["hparams"]))
-        yield "space has {}, hparams has {}; both are to be alike".format(*both)
-    whole = {key: i.integer for other in others.values() for key, i in other.space(2).items()}
-    for key, interval in space.items():
-        if not (math.isfinite(interval.low) and interval.low < interval.high < math.inf):
-            yield f"{key} is from {interval.low} to {interval.high}, which is no range"
-        if interval.log and interval.low <= 0:
-            yield f"{key} is searched on its logarithm; give a low above 0"
-        if not interval.valid[0] <= interval.low < interval.high <= interval.valid[1]:
-            yield f"{key} is searched outside of valid={interval.valid}, what users may fix"
-        if whole.get(key, interval.integer) != interval.integer:
-            yield f"{key} is a {'whole' if whole[key] else 'real'} number in other methods"
-    variants = info.variants
-    if not (isinstance(variants, tuple) and variants and all(type(v) is str for v in variants)):
-        yield f"variants={variants!r} are no texts; leave them out where there is one way"
-    if info.width is not None and info.width not in space:
-        yield (
-            f"width={info.width!r} is none of its hyperparameters; give the one that says how many"
-            " columns of the representation are in use, or width=None"
-        )
-    for candidate in info.grid or ():
-        if set(candidate) != set(space):
-            yield f"grid has {candidate}; give each hyperparameter a number"
-
-
-def _checked(name: str, info: MethodInfo) -> Callable[[Spec], Method]:
-    """The factory, whose functions are traced once for the shapes they are made for."""
-
-    @functools.wraps(info.make)
-    def make(spec: Spec) -> Method:
-        @contextmanager
-        def part(what: str) -> Iterator[None]:
-            try:
-                yield
-            except Exception as error:
-                where = f"for {spec.n_features} columns and {spec.n_known} known classes"
-                raise UserError(
-                    f"method {name!r}: {what} fails {where} ({_said(error)})"
-                ) from error
-
-        with part("its factory"):
-            method = info.make(spec)
-            _want(isinstance(method, Method), f"it gives {type(method)}, no ncd_jax.types.Method")
-        _trace(info, spec, method, part)
-        return method
-
-    return make
-
-
-def _trace(
-    info: MethodInfo,
-    spec: Spec,
-    method: Method,
-    part: Callable[[str], AbstractContextManager[None]],
-) -> None:
-    """Follows the shapes through all functions of a method, each inside its `part`."""
-
-    def array(*shape: int, dtype: Any = jnp.float32) -> Any:
-        return jax.ShapeDtypeStruct(shape, dtype)
-
-    def want_like(found: Any, *shape: int, dtype: Any = jnp.float32) -> None:
-        is_like = getattr(found, "shape", None) == shape and found.dtype == dtype
-        _want(is_like, f"it gives {found}, not {jnp.dtype(dtype).name}{list(shape)}")
-
-    key, n = jax.eval_shape(lambda: jax.random.key(0)), _ROWS
-    x, labels = array(n, spec.n_features), array(n, dtype=jnp.int32)
-    some, k = array(n, dtype=bool), array(dtype=jnp.int32)
-    data, goal = NCDData(x, labels, some if info.masked else None), Goal(labels, some, k)
-    kinds = {key: jnp.int32 if i.integer else jnp.float32 for key, i in info.space(2).items()}
-    hparams = info.hparams(**{key: array(dtype=kind) for key, kind in kinds.items()})
-
-    with part("init"):
-        state = jax.eval_shape(method.init, key, data, goal, hparams)
-        _want(type(state) is info.state, f"it gives {type(state)}, no {info.state}")
-    with part("stages"):
-        stages = method.stages
-        are_stages = isinstance(stages, tuple) and all(isinstance(each, Stage) for each in stages)
-        _want(are_stages, "they are no tuple of ncd_jax.types.Stage")
-        shares = sum(stage.share for stage in stages)
-        _want(not stages or abs(shares - 1) < 1e-6, f"their shares add up to {shares}, not to 1")
-    for i, stage in enumerate(stages):
-        with part(f"step of stage {i}"):
-            entered = jax.eval_shape(stage.enter, state)
-            after, told = jax.eval_shape(stage.step, key, entered, Batch(x, labels, some), hparams)
-            _want(after == state == entered, "it changes the form of the state")
-            _want("loss" in told, "what it tells lacks a loss")
-    state = state._replace(opt=None)
-    with part("represent"):
-        z = jax.eval_shape(method.represent, state, x)
-        width = spec.latent_width if info.width else (z.shape or (0,))[-1]
-        want_like(z, n, width)
-    with part("cluster"):
-        found = jax.eval_shape(method.cluster, key, state, z, k, some)
-        _want(isinstance(found, Clusters), "it gives no ncd_jax.types.Clusters")
-        want_like(found.centroids, method.max_clusters, width)
-        want_like(found.labels, n, dtype=jnp.int32)
-    with part("assign"):
-        active = array(method.max_clusters, dtype=bool)
-        slots = jax.eval_shape(method.assign, state, z, found.centroids, active)
-        want_like(slots, n, dtype=jnp.int32)
-
-
-def _want(is_so: bool, problem: str) -> None:
-    if not is_so:
-        raise TypeError(problem)
-
-
-def _said(error: BaseException) -> str:
-    """An error in a line, and where in the file of the method it arose."""
-    lines = str(error).splitlines() or [""]
-    text = f"{type(error).__name__}: {lines[0]}"
-    if isinstance(error, SyntaxError):
-        return text
-    ours = str(Path(__file__).parent.parent)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((ours, "<")) and "site-packages" not in frame.filename:
-            return f"{text}, {Path(frame.filename).name} line {frame.lineno}"
-    return text
-
-
-METHODS = Registry(
-    {
-        "kmeans": kmeans.INFO,
-        "ncd_kmeans": ncd_kmeans.INFO,
-        "sc": sc.INFO,
-        "ncd_sc": ncd_sc.INFO,
-        "rca": rca.INFO,
-        "baseline": baseline.INFO,
-        "pbn": pbn.INFO,
-        "tabular_ncd": tabular_ncd.INFO,
-        "cr_kd": cr_kd.INFO,
-    }
-)
+METHODS = Registry(SPACES)
+"""All methods that there are."""

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from ncd_jax.clustering.spectral import SpectralMap, extend, fit_spectral
+from ncd_jax.methods import spaces
 from ncd_jax.methods.parts import (
     NoHParams,
     assign_to_nearest,
     cluster_by_kmeans,
-    nothing_to_tune,
 )
 from ncd_jax.methods.spec import MethodInfo, Spec
 from ncd_jax.types import Array, Goal, Method, NCDData
@@ -63,7 +63,7 @@ INFO = MethodInfo(
     make=sc,
     hparams=NoHParams,
     state=State,
-    space=nothing_to_tune,
+    space=spaces.nothing,
     citation="U. von Luxburg: A Tutorial on Spectral Clustering. Statistics and Computing, 2007. "
     "As in C. Troisemaine et al.: A Practical Approach to Novel Class Discovery in Tabular Data. "
     "Data Mining and Knowledge Discovery, 2024. arXiv 2311.05440.",

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ncd_jax.networks.categories import Blocks
-from ncd_jax.types import Interval, Method
+from ncd_jax.types import Blocks, Interval, Method
 
 __all__ = ["MethodInfo", "Spec"]
 

@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 
 from ncd_jax.clustering.rows import class_means
+from ncd_jax.methods import spaces
 from ncd_jax.methods.parts import (
     adamw,
     descend,
-    encoder_space,
     in_training,
     present_classes,
     variables_of,
@@ -37,15 +37,15 @@ from ncd_jax.networks.losses import (
     similar_pairs,
 )
 from ncd_jax.networks.tabular_ncd_net import TabularNCDNet, TabularNCDOutput
-from ncd_jax.types import UNLABELLED, Array, Batch, Clusters, Goal, Interval, Method, NCDData, Stage
+from ncd_jax.types import UNLABELLED, Array, Batch, Clusters, Goal, Method, NCDData, Stage
 
-__all__ = ["INFO", "HParams", "JointTraining", "State", "space", "tabular_ncd"]
+__all__ = ["INFO", "HParams", "JointTraining", "State", "tabular_ncd"]
 
 MEMORY = 2000
 
 
 class HParams(NamedTuple):
-    """Traced hyperparameters, each a scalar; `space` says what they mean.
+    """Traced hyperparameters, each a scalar; `spaces` says what they mean.
 
     Attributes:
         top_k: most similar rows that belong together, as a share of what each class would have
@@ -95,24 +95,6 @@ class State(NamedTuple):
     present: Array
     k: Array
     latent_dim: Array
-
-
-def space(n_features: int) -> dict[str, Interval]:
-    """Ranges that are searched for a table of `n_features` columns."""
-    return encoder_space(n_features) | {
-        "k_neighbors": Interval(
-            1, 100, integer=True, valid=(1, 10_000), meaning="neighbours a row may be moved to"
-        ),
-        "top_k": Interval(
-            0.02, 1.0, meaning="similar rows that belong in one cluster, as a share of a class"
-        ),
-        "w1": Interval(
-            0.0, 1.0, meaning="balance between telling known classes apart and steady answers"
-        ),
-        "w2": Interval(
-            0.0, 1.0, meaning="balance between similar rows in one cluster and steady answers"
-        ),
-    }
 
 
 def tabular_ncd(spec: Spec) -> Method:
@@ -258,7 +240,7 @@ INFO = MethodInfo(
     make=tabular_ncd,
     hparams=HParams,
     state=State,
-    space=space,
+    space=spaces.tabular_ncd,
     citation="C. Troisemaine, J. Flocon-Cholet, S. Gosselin, S. Vaton, A. Reiffers-Masson, "
     "V. Lemaire: A Method for Discovering Novel Classes in Tabular Data. IEEE International "
     "Conference on Knowledge Graph, 2022. arXiv 2209.01217.",

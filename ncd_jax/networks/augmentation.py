@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ncd_jax.clustering.rows import unit_rows
 from ncd_jax.networks.categories import (
-    Blocks,
     block_of_column,
     first_columns,
     largest,
@@ -29,8 +29,7 @@ from ncd_jax.networks.categories import (
     members,
     packed,
 )
-from ncd_jax.networks.projection import unit_rows
-from ncd_jax.types import Array
+from ncd_jax.types import Array, Blocks
 
 __all__ = [
     "FAR",

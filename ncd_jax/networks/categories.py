@@ -12,11 +12,9 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.types import Array
+from ncd_jax.types import Array, Blocks
 
-__all__ = ["Blocks", "block_of_column", "first_columns", "largest", "leading", "members", "packed"]
-
-Blocks = tuple[tuple[int, int], ...]
+__all__ = ["block_of_column", "first_columns", "largest", "leading", "members", "packed"]
 
 
 def block_of_column(blocks: Blocks, n_columns: int) -> np.ndarray:

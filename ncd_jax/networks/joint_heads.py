@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ncd_jax.clustering.rows import unit_rows
 from ncd_jax.networks.layers import Dense, Perceptron, hidden_widths
-from ncd_jax.networks.projection import unit_rows
 from ncd_jax.types import Array
 
 __all__ = ["JointHeads", "JointHeadsNet"]

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.networks.augmentation import FAR, distance_levels, level_of_rank
-from ncd_jax.networks.categories import Blocks, block_of_column, largest, leading
-from ncd_jax.types import UNLABELLED, Array
+from ncd_jax.networks.categories import block_of_column, largest, leading
+from ncd_jax.types import UNLABELLED, Array, Blocks
 
 __all__ = [
     "disagreement",

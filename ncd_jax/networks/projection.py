@@ -7,13 +7,13 @@ Source: Troisemaine et al., "A Practical Approach to Novel Class Discovery in Ta
 from typing import NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
+from ncd_jax.clustering.rows import unit_rows
 from ncd_jax.networks.layers import Dense, Perceptron, hidden_widths
 from ncd_jax.types import Array
 
-__all__ = ["Projection", "ProjectionNet", "unit_rows"]
+__all__ = ["Projection", "ProjectionNet"]
 
 
 class Projection(NamedTuple):
@@ -28,16 +28,6 @@ class Projection(NamedTuple):
     latent: Array
     logits: Array
     reconstruction: Array
-
-
-def unit_rows(h: Array, axis: int = -1) -> Array:
-    """Rows of `f32[n, L]` scaled to Euclidean norm 1; a zero row stays zero.
-
-    Args:
-        h: the rows.
-        axis: of the columns; 0 where rows are the last axis.
-    """
-    return h * jax.lax.rsqrt(jnp.maximum(jnp.sum(h**2, axis=axis, keepdims=True), 1e-24))
 
 
 class ProjectionNet(nn.Module):

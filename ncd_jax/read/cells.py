@@ -11,7 +11,8 @@ from ncd_jax.read.columns import Column, OddCell
 from ncd_jax.read.date_words import Order, clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import MARKS, is_gap
 from ncd_jax.read.names import show
-from ncd_jax.read.number_words import evidence, numbers_of, plain_numbers
+from ncd_jax.read.number_words import evidence, numbers_of
+from ncd_jax.read.plain_numbers import plain_numbers
 from ncd_jax.read.units import ratio
 from ncd_jax.read.words import Words, as_text, merged, truth_of, words_of
 

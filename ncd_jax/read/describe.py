@@ -25,12 +25,13 @@ from ncd_jax.read.date_words import day_order
 from ncd_jax.read.gaps import MARKS, sentinels
 from ncd_jax.read.locales import Locale, decide_locale
 from ncd_jax.read.names import gathered, show
-from ncd_jax.read.number_words import PlainNumbers, evidence, plain_numbers
+from ncd_jax.read.number_words import evidence
 from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.plain_numbers import PlainNumbers, plain_numbers
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.readings import blamed, found_in, used_as
 from ncd_jax.read.recognise import Form, as_dates, as_numbers, as_words, recognise
-from ncd_jax.read.useless import why_left_out
+from ncd_jax.read.useless import is_constant, why_left_out
 from ncd_jax.read.words import Words, as_text, words_of
 
 __all__ = ["Description", "describe"]
@@ -139,7 +140,7 @@ def describe(
                 reading, kind="left out", form="", remark=remark, is_told=True
             )
         else:
-            if cells.nunique() == 1:  # what tells rows apart is whether there is a value
+            if is_constant(cells):  # what tells rows apart is whether there is a value
                 column = Column(name, "category", gaps=column.gaps)
                 cells = as_column(column, raw.frame[name])
             reading = used_as(reading, column, cells, sight.words)

@@ -5,8 +5,6 @@ import re
 from collections.abc import Callable
 from typing import IO
 
-import charset_normalizer
-
 from ncd_jax.errors import UserError
 
 __all__ = ["find_encoding"]
@@ -116,6 +114,8 @@ def _foreign(open_file: Callable[[], IO[bytes]]) -> list[str]:
         return []
     # Figures between the words would be taken for noise.
     words = text.translate(None, _FIGURES)
+    import charset_normalizer  # here, as few tables are in neither Unicode nor a Western encoding
+
     best = charset_normalizer.from_bytes(words, cp_isolation=[*_FOREIGN, *_WESTERN]).best()
     # In Western words few letters have accents.
     beyond = sum(byte > 127 for byte in words)

@@ -18,7 +18,8 @@ from pandas.api import types
 from ncd_jax.errors import UserError
 from ncd_jax.read.gaps import MARKS, is_gap
 from ncd_jax.read.names import is_index_name
-from ncd_jax.read.number_words import evidence, numbers_of, plain_numbers
+from ncd_jax.read.number_words import evidence, numbers_of
+from ncd_jax.read.plain_numbers import plain_numbers
 from ncd_jax.read.raw import RawTable, is_empty
 from ncd_jax.read.units import is_unit
 from ncd_jax.read.words import as_text, words_of
@@ -146,7 +147,7 @@ def _are_numbers(cells: pd.Series) -> bool:
     """Whether nearly all of some cells are numbers."""
     if types.is_bool_dtype(cells.dtype) or types.is_datetime64_any_dtype(cells.dtype):
         return False
-    if types.is_numeric_dtype(cells.dtype):
+    if types.is_numeric_dtype(cells.dtype) or plain_numbers(cells) is not None:
         return True
     words = [as_text(cell) for cell in cells[~is_empty(cells)]]
     words = [word for word in words if not is_gap(word)]

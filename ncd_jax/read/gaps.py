@@ -73,7 +73,9 @@ def sentinels(values: np.ndarray) -> list[float]:
     """
     found: list[float] = []
     filled = values[~np.isnan(values)]
-    for value in (v for v in _SENTINELS if np.count_nonzero(filled == v) >= _FEWEST):
+    low, high = (filled.min(), filled.max()) if len(filled) else (0.0, 0.0)
+    within = [value for value in _SENTINELS if low <= value <= high]
+    for value in (v for v in within if np.count_nonzero(filled == v) >= _FEWEST):
         others = filled[~np.isin(filled, (*found, value))]
         others = others[~np.isin(others, _SENTINELS)]
         if len(np.unique(others)) < 3:

@@ -1,12 +1,14 @@
 """A table as it stands in a file or a frame, before anything is made of its cells."""
 
 import dataclasses
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from ncd_jax.read.gaps import MARKS
+from ncd_jax.read.text_bytes import Unsure, arrow_of, bytes_of
 
 __all__ = ["RawTable", "is_empty"]
 
@@ -60,6 +62,10 @@ class RawTable:
 
 def is_empty(cells: pd.Series) -> np.ndarray:
     """Where no cell is, or a mark for none: `bool[n]`."""
+    with suppress(Unsure):
+        found = bytes_of(arrow_of(cells))
+        if found.are_numeric:  # as no mark is
+            return found.lengths == 0
     empty = cells.isna().to_numpy()
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(object)

@@ -36,17 +36,19 @@ def found_in(raw: RawTable, form: Form, words: Words | None, cells: pd.Series) -
     """
     column, stored = form.column, raw.frame[form.column.name]
     if words is not None:
-        is_gap = MARKS.union(column.gaps)
+        marks = MARKS.union(column.gaps)
         counts = zip(words.words, words.counts.tolist(), strict=True)
-        gaps = [(word, count) for word, count in counts if word in is_gap]
+        gaps = [(word, count) for word, count in counts if word in marks]
         odd = _cells_with(raw, words, form.odd)
     else:
         means = {value for value in map(as_float, column.gaps) if value is not None}
         means = means if column.kind == "numeric" else set()
-        texts = [as_text(value) for value in stored[stored.isin(means).to_numpy(bool)]]
+        is_gap = stored.isin(means).to_numpy(bool) if means else np.zeros(len(stored), bool)
+        texts = [as_text(value) for value in stored[is_gap]]
         gaps = [(text, texts.count(text)) for text in sorted(set(texts))]
         rows = np.flatnonzero(np.isinf(stored.to_numpy(float))).tolist() if form.odd else []
         odd = [OddCell(raw.where(r), raw.number(r), as_text(stored.iloc[r])) for r in rows]
+    filled = int(cells.notna().sum())
     remarks = [form.remark] if form.remark else []
     if odd:
         kind = KINDS[column.kind]
@@ -55,8 +57,8 @@ def found_in(raw: RawTable, form: Form, words: Words | None, cells: pd.Series) -
         name=column.name,
         kind=KINDS[column.kind],
         form=form.form,
-        filled=int(cells.notna().sum()),
-        empty=len(stored) - int(cells.notna().sum()) - sum(count for _, count in gaps),
+        filled=filled,
+        empty=len(stored) - filled - sum(count for _, count in gaps),
         gaps=tuple(gaps),
         odd=tuple(odd),
         remark="; ".join(remarks),

@@ -28,6 +28,7 @@ from ncd_jax.read.encodings import find_encoding
 from ncd_jax.read.names import checked_names, show
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable
+from ncd_jax.read.regular import Irregular, read_regular
 
 __all__ = ["PACKED", "TEXT", "header_at", "read_text"]
 
@@ -76,26 +77,45 @@ def read_text(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
     names = checked_names(layout.header)
     wanted = set(choose(names))
     places = [i for i, name in enumerate(names) if name in wanted]
+    try:
+        columns, lines = _by_columns(source, layout, places)
+    except Irregular:
+        columns, lines = _by_rows(source, layout, places)
+    facts = {"encoding": source.encoding.removesuffix("-sig"), "separator": layout.separator}
+    if layout.skipped:
+        facts["lines before the header"] = str(layout.skipped)
+    named = {names[i]: cells for i, cells in zip(places, columns, strict=True)}
+    return RawTable(pd.DataFrame(named, copy=False), lines, facts=facts)
+
+
+def _by_columns(
+    source: "_Source", layout: _Layout, places: Sequence[int]
+) -> tuple[list[pd.Series], np.ndarray]:
+    if source.encoding not in ("utf-8", "utf-8-sig"):
+        raise Irregular
+    with source.open() as file:
+        return read_regular(file, layout.separator, layout.skipped + 1, len(layout.header), places)
+
+
+def _by_rows(
+    source: "_Source", layout: _Layout, places: Sequence[int]
+) -> tuple[list[pd.Series], np.ndarray]:
+    """Columns as text, and the line of each row, `i[n]`; one of another width is a mistake."""
+    width = len(layout.header)
     pieces: list[list[Any]] = [[] for _ in places]
     lines: list[np.ndarray] = []
     wrong: list[tuple[int, int]] = []
     with source.records(layout.separator) as records:
-        rows = _of_width(itertools.islice(records, layout.skipped + 1, None), len(names), wrong)
+        rows = _of_width(itertools.islice(records, layout.skipped + 1, None), width, wrong)
         while chunk := list(itertools.islice(rows, _CHUNK)):
             lines.append(np.array([line for line, _ in chunk]))
             for piece, i in zip(pieces, places, strict=True):
                 piece.append(pd.Series([cells[i] for _, cells in chunk], dtype="str"))
     if wrong:
-        raise _wrong_widths(wrong, len(names))
-    columns = {
-        names[i]: pd.concat(piece, ignore_index=True) if piece else pd.Series([], dtype="str")
-        for i, piece in zip(places, pieces, strict=True)
-    }
-    facts = {"encoding": source.encoding.removesuffix("-sig"), "separator": layout.separator}
-    if layout.skipped:
-        facts["lines before the header"] = str(layout.skipped)
-    found = np.concatenate(lines) if lines else np.zeros(0, int)
-    return RawTable(pd.DataFrame(columns, copy=False), found, facts=facts)
+        raise _wrong_widths(wrong, width)
+    nothing = pd.Series([], dtype="str")
+    columns = [pd.concat(piece, ignore_index=True) if piece else nothing for piece in pieces]
+    return columns, np.concatenate(lines) if lines else np.zeros(0, int)
 
 
 def header_at(records: Sequence[Sequence[Any]]) -> int:

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 
 from ncd_jax.read.columns import Column
 from ncd_jax.read.names import is_index_name, show
 from ncd_jax.read.recognise import FEW
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["tell_tales", "why_left_out"]
+__all__ = ["is_constant", "tell_tales", "why_left_out"]
 
 _IDENTIFIER = re.compile(r"(^|[_\W])(?i:id|index|key|nr|no|number|rowid)$|[a-z]I[dD]$")
 _MOSTLY = 0.8
@@ -19,6 +20,8 @@ _MOSTLY = 0.8
 
 _FEWEST = 3
 """Rows of either kind from which a coincidence of this sort is none."""
+_FIRST = 1000
+"""Rows that most columns show by that there is no coincidence."""
 
 
 def why_left_out(column: Column, cells: pd.Series, wanted: bool, category: bool) -> str:
@@ -31,33 +34,45 @@ def why_left_out(column: Column, cells: pd.Series, wanted: bool, category: bool)
         category: whether somebody says that it is a category.
     """
     filled = cells[cells.notna()]
-    n, different = len(filled), filled.nunique()
+    n = len(filled)
     if not n:
         return "every cell is empty"
-    if different == 1:
+    if is_constant(filled):
         return "it has one value throughout" if n == len(cells) else ""
     if wanted or category:
         return ""
-    if is_index_name(column.name) and different >= _MOSTLY * n and not _has_fractions(filled):
+    if (
+        is_index_name(column.name)
+        and filled.nunique() >= _MOSTLY * n
+        and not (types.is_float_dtype(filled.dtype) and not _are_whole(filled.to_numpy()))
+    ):
         return "a program wrote it to number or name the rows; --columns takes it, --id keeps it"
     if n <= FEW:
         return ""
-    if column.kind == "category" and different > max(FEW, n / 2):
+    if column.kind == "category" and (different := filled.nunique()) > max(FEW, n / 2):
         return f"{different} of {n} cells are different, as in names, codes or free text"
     if column.kind == "numeric" and n == len(cells) and _are_identifiers(column, filled.to_numpy()):
         return "whole numbers, all different, that number the rows or name them"
     return ""
 
 
-def _has_fractions(filled: pd.Series) -> bool:
-    return bool(pd.api.types.is_float_dtype(filled.dtype) and (filled % 1 != 0).any())
+def is_constant(cells: pd.Series) -> bool:
+    """Whether all cells that are filled have one value."""
+    if types.is_numeric_dtype(cells.dtype) or types.is_datetime64_any_dtype(cells.dtype):
+        return bool(cells.min() == cells.max())
+    return bool(cells.nunique() == 1)
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    """Whether numbers have no fraction; most that have one show it early."""
+    return bool((values[:_FIRST] % 1 == 0).all() and (values % 1 == 0).all())
 
 
 def _are_identifiers(column: Column, values: np.ndarray) -> bool:
     if column.unit or column.order:
         return False
     no_gaps = np.ptp(values) < 2 * len(values)
-    if not (no_gaps or _IDENTIFIER.search(column.name)) or (values % 1 != 0).any():
+    if not (no_gaps or _IDENTIFIER.search(column.name)) or not _are_whole(values):
         return False
     return len(np.unique(values)) == len(values)
 
@@ -75,33 +90,28 @@ def tell_tales(columns: Sequence[Column], frame: pd.DataFrame, y: np.ndarray) ->
         return []
     notes = []
     for column in columns:
-        codes, values = pd.factorize(frame[column.name], use_na_sentinel=False)
-        if reason := _reason(column, codes, values, frame[column.name], y, unlabelled):
+        if reason := _reason(column, frame[column.name], y, unlabelled):
             remedy = f"if it says the class in other words, leave it out with --drop={column.name}"
             notes.append(f"column {show(column.name)} {reason}; {remedy}")
     return notes
 
 
-def _reason(
-    column: Column,
-    codes: np.ndarray,
-    values: pd.Index,
-    cells: pd.Series,
-    y: np.ndarray,
-    unlabelled: np.ndarray,
-) -> str:
-    first = codes[np.argmax(unlabelled)]
-    known, classes = codes[~unlabelled], y[~unlabelled]
-    if (codes[unlabelled] == first).all() and not (known == first).any():
-        value = values[first]
-        if pd.isna(value):
-            return "is empty on all unlabelled rows and filled on all others"
-        return f"is {show(value)} on all unlabelled rows and on no others"
+def _reason(column: Column, cells: pd.Series, y: np.ndarray, unlabelled: np.ndarray) -> str:
+    classes = y[~unlabelled]
     n_classes = np.count_nonzero(np.bincount(classes))
-    if np.count_nonzero(np.bincount(known)) == n_classes > 1:
-        pairs = np.unique(np.stack([known, classes]), axis=1)
-        if pairs.shape[1] == n_classes:
-            return "has one value for each known class, and another one for each other"
+    some, others = (cells.iloc[np.flatnonzero(k)[:_FIRST]] for k in (~unlabelled, unlabelled))
+    if others.nunique(dropna=False) == 1 or some.nunique(dropna=False) <= n_classes:
+        codes, values = pd.factorize(cells, use_na_sentinel=False)
+        first, known = codes[np.argmax(unlabelled)], codes[~unlabelled]
+        if (codes[unlabelled] == first).all() and not (known == first).any():
+            value = values[first]
+            if pd.isna(value):
+                return "is empty on all unlabelled rows and filled on all others"
+            return f"is {show(value)} on all unlabelled rows and on no others"
+        if np.count_nonzero(np.bincount(known)) == n_classes > 1:
+            pairs = np.unique(np.stack([known, classes]), axis=1)
+            if pairs.shape[1] == n_classes:
+                return "has one value for each known class, and another one for each other"
     if column.kind == "numeric" and _numbers_rows(cells.to_numpy(), y, unlabelled):
         return "numbers the rows, and the rows of a class stand together in that order"
     return ""
@@ -109,7 +119,7 @@ def _reason(
 
 def _numbers_rows(values: np.ndarray, y: np.ndarray, unlabelled: np.ndarray) -> bool:
     """Whether whole numbers, all different, put the rows of every class side by side."""
-    if not (values % 1 == 0).all() or len(pd.unique(values)) < len(values):
+    if not _are_whole(values) or len(pd.unique(values)) < len(values):
         return False
     order = np.argsort(values[~unlabelled])
     n_runs = 1 + np.count_nonzero(np.diff(y[~unlabelled][order]))

@@ -58,11 +58,13 @@ def _parts(cells: pd.Series) -> np.ndarray | None:
     """The numbers in a column of texts, `f64[n, d]`, not a number where it is empty, if all fit."""
     if not (cells.dtype == object or isinstance(cells.dtype, pd.StringDtype)):
         return None
-    filled = np.flatnonzero(~is_empty(cells))
-    texts = cells.iloc[filled].tolist()
-    for some in (texts[:_SAMPLE], texts):
-        if not some or not all(isinstance(t, str) and _VECTOR.fullmatch(t) for t in some):
+    for some in (cells.iloc[:_SAMPLE], cells):
+        filled = np.flatnonzero(~is_empty(some))
+        texts = some.iloc[filled].tolist()
+        if not all(isinstance(t, str) and _VECTOR.fullmatch(t) for t in texts):
             return None
+    if not texts:
+        return None
     found = [re.findall(_NUMBER, text) for text in texts]
     if len({len(numbers) for numbers in found}) > 1:
         return None

@@ -22,7 +22,7 @@ from ncd_jax.report.plot_style import (
     layout,
     new_figure,
 )
-from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.trials import Trial
 
 __all__ = [
     "confidence_plot",

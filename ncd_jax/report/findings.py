@@ -12,7 +12,7 @@ from ncd_jax.read.columns import TableReading
 from ncd_jax.report.how_many import KCurve, NumberStory
 from ncd_jax.report.latent_map import LatentMap
 from ncd_jax.store.records import Assignments
-from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.trials import Trial
 
 __all__ = ["Findings", "Ranked", "Shown", "choose_shown"]
 

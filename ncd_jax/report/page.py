@@ -18,7 +18,7 @@ from ncd_jax.report.how_many import k_plot, number_plot
 from ncd_jax.report.latent_map import map_plot
 from ncd_jax.report.plot_style import new_figure
 from ncd_jax.report.templating import Packed, environment, pack_json, packed_plotly
-from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.trials import Trial
 
 __all__ = ["render_report"]
 

@@ -22,7 +22,7 @@ from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError, without_password
 from ncd_jax.read.words import as_text
 from ncd_jax.store.workdir import Workdir, as_it_was
-from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.trials import Trial
 
 __all__ = [
     "Assignments",

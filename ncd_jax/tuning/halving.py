@@ -30,8 +30,8 @@ from ncd_jax.tuning.cross_validation import (
 )
 from ncd_jax.tuning.devices import devices_for, in_shares, on_devices, permute
 from ncd_jax.tuning.processes import gather
-from ncd_jax.tuning.proposals import worth
 from ncd_jax.tuning.train import Task, begin, go_on, last_stage
+from ncd_jax.tuning.trials import worth
 from ncd_jax.types import Array, Method, PyTree, RunResult
 
 __all__ = ["Climb", "Rung", "compile_rungs", "plan_rungs", "what_varies"]

@@ -15,24 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ncd_jax.errors import Dismissed
 from ncd_jax.tuning.devices import in_shares
 from ncd_jax.types import PyTree
 
-__all__ = ["Dismissed", "dismiss", "gather", "is_leader", "meet", "share"]
+__all__ = ["dismiss", "gather", "is_leader", "meet", "share"]
 
 _END = "end"
-
-
-class Dismissed(Exception):  # noqa: N818 - no error
-    """Process 0 has ended, and so do the others.
-
-    Attributes:
-        status: its exit status.
-    """
-
-    def __init__(self, status: int):
-        super().__init__(f"process 0 ended with status {status}")
-        self.status = status
 
 
 def is_leader() -> bool:

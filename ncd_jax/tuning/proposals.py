@@ -6,9 +6,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import optuna
-from numpy.typing import ArrayLike
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 import ncd_jax
@@ -16,54 +14,14 @@ from ncd_jax.errors import UserError
 from ncd_jax.tuning.processes import share
 from ncd_jax.tuning.samplers import SAMPLERS, distribution_of, without_chatter
 from ncd_jax.tuning.storage import Storage, in_memory
+from ncd_jax.tuning.trials import Trial
 from ncd_jax.tuning.workers import Workers
 from ncd_jax.types import Interval
 
-__all__ = ["LockstepProposals", "Proposal", "Proposals", "Trial", "trial_from", "worth"]
+__all__ = ["LockstepProposals", "Proposal", "Proposals", "trial_from"]
 
 _OWNER = "worker"
 _RELEASE = "ncd_jax"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One hyperparameter candidate after cross-validation.
-
-    Attributes:
-        number: its place in the search, from 0.
-        hparams: its hyperparameters by name.
-        score: hidden-class score: accuracy on hidden classes, mean over folds and seeds.
-        fold_scores: the same for each fold.
-        fold_k: number of clusters used in each fold, mean over seeds.
-        diverged: number of its trainings that diverged; each scored 0.
-        log_loss: of the judge's prior on pairs of the folds, mean; none where it was not asked.
-        stopped: the epoch after which it was not trained any further, as others did better; all
-            that is said here is of then. None where it was trained to the end.
-    """
-
-    number: int
-    hparams: dict[str, float]
-    score: float
-    fold_scores: tuple[float, ...]
-    fold_k: tuple[float, ...]
-    diverged: int
-    log_loss: float | None = None
-    stopped: int | None = None
-
-    @property
-    def worth(self) -> float:
-        """What it is ranked by; see `worth`."""
-        return float(worth(self.score, np.nan if self.log_loss is None else self.log_loss))
-
-
-def worth(accuracy: ArrayLike, log_loss: ArrayLike) -> np.ndarray:
-    """What candidates are ranked by, the more the better.
-
-    Args:
-        accuracy: on hidden classes, mean over folds and seeds.
-        log_loss: of the judge's prior, likewise: it is finer. NaN where it was not asked.
-    """
-    return np.where(np.isnan(log_loss), accuracy, np.negative(log_loss))
 
 
 @dataclass(frozen=True)

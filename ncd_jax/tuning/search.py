@@ -11,10 +11,11 @@ import numpy as np
 from ncd_jax.tuning.cross_validation import Protocol, SweepData, by_candidate, run_pairs
 from ncd_jax.tuning.halving import Climb, compile_rungs
 from ncd_jax.tuning.processes import gather
-from ncd_jax.tuning.proposals import LockstepProposals, Proposal, Proposals, Trial
+from ncd_jax.tuning.proposals import LockstepProposals, Proposal, Proposals
+from ncd_jax.tuning.trials import SearchResult, Trial
 from ncd_jax.types import Method, PyTree, RunResult
 
-__all__ = ["SearchResult", "Sweep", "compile_sweep", "search"]
+__all__ = ["Sweep", "compile_sweep", "search"]
 
 _RUN_PAIRS = jax.jit(run_pairs, static_argnames=("method", "protocol", "n_candidates"))
 """Of one function, so that a later search of the same shapes finds what this one traced."""
@@ -34,20 +35,6 @@ class Sweep(NamedTuple):
     make_hparams: Callable[[Mapping[str, np.ndarray]], PyTree]
     data: SweepData
     protocol: Protocol
-
-
-class SearchResult(NamedTuple):
-    """What a search ends with.
-
-    Attributes:
-        trials: all candidates in order of number, those of earlier processes included.
-        compilations: sweeps that this process compiled: one or, where nothing was left to do, none.
-        compile_seconds: the time that took.
-    """
-
-    trials: list[Trial]
-    compilations: int
-    compile_seconds: float
 
 
 def search(

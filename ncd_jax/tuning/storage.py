@@ -2,7 +2,7 @@
 
 The storages are Optuna's own, so its dashboards read a search while it lasts. What is added is a
 lock: whoever proposes or takes over candidates does so alone. Storages for many workers are opened
-by `shared_storage`.
+by `shared_storage`. Optuna is imported where one is opened: most runs search for nothing.
 """
 
 import json
@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from optuna.exceptions import OptunaError
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from typing import TYPE_CHECKING, Any
 
 from ncd_jax.errors import UserError, without_password
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage, JournalStorage
 
 __all__ = ["Storage", "in_memory", "journal", "own_journal", "reason"]
 
@@ -40,17 +39,17 @@ class Storage:
         grace: seconds without a sign of life after which a worker counts as dead.
         proposing: to be held by who proposes or takes over candidates.
         release: gives connections back, before work that takes long.
-        failures: what it raises where it cannot be reached, or refuses.
+        failures: what it raises where it cannot be reached, beside Optuna's own errors.
     """
 
-    optuna: BaseStorage
+    optuna: "BaseStorage"
     name: str
     study: str = "ncd_jax"
     shared: bool = False
     grace: float = 0.0
     proposing: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext)
     release: Callable[[], None] = field(default=lambda: None)
-    failures: tuple[type[Exception], ...] = (OptunaError,)
+    failures: tuple[type[Exception], ...] = ()
 
     @contextmanager
     def in_reach(self) -> Iterator[None]:
@@ -59,14 +58,19 @@ class Storage:
         Raises:
             ConnectionError: the storage cannot be reached, or has refused.
         """
+        from optuna.exceptions import OptunaError
+
+        failures: tuple[type[Exception], ...] = (OptunaError, *self.failures)
         try:
             yield
-        except self.failures as error:
+        except failures as error:
             raise ConnectionError(f"{self.name}: {reason(error)}") from error
 
 
 def in_memory() -> Storage:
     """A search that ends with the process."""
+    from optuna.storages import InMemoryStorage
+
     return Storage(InMemoryStorage(), "memory")
 
 
@@ -84,10 +88,10 @@ def own_journal(
         UserError: the file is damaged, or of another run.
     """
     storage = journal(path, say, study)
-    return Storage(storage, str(path), study, failures=(OptunaError, json.JSONDecodeError))
+    return Storage(storage, str(path), study, failures=(json.JSONDecodeError,))
 
 
-def journal(path: Path, say: Callable[[str], None], study: str = "") -> JournalStorage:
+def journal(path: Path, say: Callable[[str], None], study: str = "") -> "JournalStorage":
     """A journal file as Optuna knows it, mended where its last record is not whole.
 
     Args:
@@ -98,6 +102,9 @@ def journal(path: Path, say: Callable[[str], None], study: str = "") -> JournalS
     Raises:
         UserError: it is damaged, or holds another search.
     """
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
     # The open lock works on network file systems and Windows too, unlike a symlink. It is held
     # for a moment, so one that a killed process left may soon be taken over.
     lock = JournalFileOpenLock(str(path), grace_period=3)

@@ -13,13 +13,13 @@ from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.clustering.eigenvectors import _orthonormal, leading_eigenpairs
 from ncd_jax.clustering.kmeans import kmeans
+from ncd_jax.clustering.rows import unit_rows
 from ncd_jax.clustering.spectral import (
     extend,
     fit_spectral,
     kernel_width,
     longest_spanning_edge,
 )
-from ncd_jax.networks.projection import unit_rows
 
 KEY = jax.random.key(0)
 WIDTH = 4

@@ -59,6 +59,9 @@ def test_downloads_what_is_missing_and_nothing_else(serve, tmp_path):
     base = serve({"/t.zip": zipped({"deep/folder/table.data": BODY, "a": b"new", "junk": b"!"})})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a").write_bytes(b"old")
+    left = tmp_path / "mine" / ".table.data.x1y2"  # by a process that was killed
+    left.write_bytes(BODY[:9])
+    os.utime(left, (1e9, 1e9))
     reports = []
     ensure_files(
         tmp_path / "mine",

@@ -24,9 +24,8 @@ from ncd_jax.known_or_new.decision import Gated
 from ncd_jax.methods import METHODS
 from ncd_jax.progress import Reporter
 from ncd_jax.scoring import score
-from ncd_jax.tuning.proposals import Trial
-from ncd_jax.tuning.search import SearchResult
 from ncd_jax.tuning.storage import own_journal
+from ncd_jax.tuning.trials import SearchResult, Trial
 from ncd_jax.types import UNLABELLED
 
 PACKAGE = Path(ncd_jax.__file__).parent

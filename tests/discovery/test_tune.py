@@ -17,7 +17,7 @@ from ncd_jax.discovery.tune import (
     tune,
     unselected_scores,
 )
-from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.trials import Trial
 
 REFITS = 2
 

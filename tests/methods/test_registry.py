@@ -7,6 +7,7 @@ import pytest
 
 from ncd_jax.discovery.problem import make_hparams
 from ncd_jax.methods import METHODS, Spec
+from ncd_jax.methods.spaces import SPACES
 from ncd_jax.types import Batch, Goal, NCDData
 
 N, D, C, STEPS, SLOTS, K = 24, 3, 4, 4, 5, 2
@@ -101,6 +102,11 @@ class Case:
 
     def stack(self, many):
         return self.hparams({name: np.array([v[name] for v in many]) for name in self.space})
+
+
+def test_what_flags_are_made_of_is_what_methods_say():
+    assert list(SPACES) == list(METHODS)
+    assert all(METHODS[name].space is space for name, space in SPACES.items())
 
 
 CASES = [(name, info.variants[0]) for name, info in METHODS.items()]

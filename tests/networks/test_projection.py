@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.networks.projection import ProjectionNet, unit_rows
+from ncd_jax.clustering.rows import unit_rows
+from ncd_jax.networks.projection import ProjectionNet
 
 KEY = jax.random.key(0)
 D, C, WIDE, NARROW = 8, 3, 16, 5

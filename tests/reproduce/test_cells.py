@@ -11,8 +11,7 @@ from ncd_jax.reproduce import cells
 from ncd_jax.reproduce.cells import run_cell
 from ncd_jax.reproduce.plan import Cell
 from ncd_jax.reproduce.tables import Setting, collect
-from ncd_jax.tuning.proposals import Trial
-from ncd_jax.tuning.search import SearchResult
+from ncd_jax.tuning.trials import SearchResult, Trial
 
 COLUMNS = {
     "dataset",

@@ -1,0 +1,162 @@
+"""Columns of text that are numbers as programs write them: most columns of most tables.
+
+What is decided is decided of the whole column. Where Arrow holds the text it is so from its bytes,
+and no cell becomes an object of Python's: Arrow reads a number as Python does, and which cells a
+point or a code is in is seen from where the cells end. Where that says too little, or Arrow is not
+there, patterns are matched with each cell.
+"""
+
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ncd_jax.read.dtypes import extra
+from ncd_jax.read.number_words import Evidence
+from ncd_jax.read.raw import is_empty
+from ncd_jax.read.text_bytes import Bytes, Unsure, arrow_of, bytes_of
+
+__all__ = ["PlainNumbers", "plain_numbers"]
+
+_WRITTEN = (
+    r"[+-]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9])(?:[eE][+-]?[0-9]{1,3})?|"
+    r"[0-9]+(?:[eE][+-][0-9]{1,3})?)"
+)
+"""Numbers as programs write them, which most tables are made of."""
+_POINT = r"\.[0-9]{0,2}$|\.[0-9]{4,}|[0-9]{4}\.|^[+-]?0?\.|[eE]"
+"""Where a point can be no mark of thousands."""
+_CODE = r"[+-]?0[0-9]+|[0-9]{16,}"
+"""What is rather a name."""
+_POINT_SIGN, _ZERO, _PLUS, _MINUS = b".0+-"
+
+
+class PlainNumbers(NamedTuple):
+    """A column of text that is numbers.
+
+    Attributes:
+        values: `f64[n]`, not a number where the cell is empty.
+        gaps: spellings of empty cells but the empty one, and how many cells have each.
+        said: what it says about the mark of fractions.
+    """
+
+    values: np.ndarray
+    gaps: dict[str, int]
+    said: Evidence
+
+    @property
+    def has_points(self) -> bool:
+        """Whether a number has a fraction."""
+        return self.said.point > 0
+
+
+def plain_numbers(cells: pd.Series) -> PlainNumbers | None:
+    """Reads a column of text whose cells are all plain numbers, or empty; or else nothing.
+
+    None it is too where a point may mark thousands, and where numbers may be codes.
+    """
+    if not isinstance(cells.dtype, pd.StringDtype) or not len(cells):
+        return None
+    with suppress(Unsure):
+        return _by_bytes(cells)
+    empty = is_empty(cells)
+    filled = cells[~empty]
+    if not len(filled) or not filled.iloc[:50].str.fullmatch(_WRITTEN).all():
+        return None
+    if not filled.str.fullmatch(_WRITTEN).all() or filled.str.fullmatch(_CODE).any():
+        return None
+    has_point = filled.str.contains(".", regex=False).to_numpy(bool)
+    point = int(filled[has_point].str.contains(_POINT).sum())
+    if has_point.any() and not point:
+        return None
+    values = np.full(len(cells), np.nan)
+    values[~empty] = filled.to_numpy(object).astype(np.float64)
+    if np.isinf(values).any():
+        return None
+    whole = filled[~has_point]
+    longest = int(whole.str.len().max()) if len(whole) else 0
+    said = Evidence(0, point, [], [], len(whole), len(filled), longest)
+    return PlainNumbers(values, _spellings(cells[empty]), said)
+
+
+def _spellings(cells: pd.Series) -> dict[str, int]:
+    """How empty cells are spelt that are not just empty, and how many are so."""
+    gaps = cells.dropna().str.strip().value_counts().to_dict()
+    return {word: n for word, n in gaps.items() if word}
+
+
+def _by_bytes(cells: pd.Series) -> PlainNumbers | None:
+    """As `plain_numbers`.
+
+    Raises:
+        Unsure: patterns must say.
+    """
+    text = arrow_of(cells)
+    empty, gaps = bytes_of(text).lengths == 0, dict[str, int]()
+    if not bytes_of(text).are_numeric:
+        first = cells.iloc[:50]
+        if not first[~is_empty(first)].str.fullmatch(_WRITTEN).all():
+            return None
+        empty = is_empty(cells)
+        gaps = _spellings(cells[empty])
+    if empty.any():
+        text = text.filter(~empty)
+    found = bytes_of(text)
+    if not len(text) or not found.are_numeric:
+        return None
+    filled = _numbers_in(text)
+    if not np.isfinite(filled).all():
+        return None
+    values = np.full(len(cells), np.nan)
+    values[~empty] = filled
+    said = _said_by(text, found)
+    return None if said is None else PlainNumbers(values, gaps, said)
+
+
+def _numbers_in(text: Any) -> np.ndarray:
+    pyarrow = extra("pyarrow")
+    try:
+        values: np.ndarray = text.cast(pyarrow.float64()).to_numpy()
+    except pyarrow.ArrowInvalid:
+        raise Unsure from None
+    return values
+
+
+def _said_by(text: Any, found: Bytes) -> Evidence | None:
+    """What cells that are all numbers say about the mark of fractions.
+
+    Nothing where they may be codes, or where a point may mark thousands.
+    """
+    compute = extra("pyarrow.compute")
+    lengths, signs = found
+    written = signs.tobytes()
+    n, n_points = len(text), written.count(b".")
+    starts = np.cumsum(lengths) - lengths
+    has_exponent = np.zeros(n, bool)
+    if b"e" in written or b"E" in written:
+        has_exponent = compute.match_substring(text, "e", ignore_case=True).to_numpy(False)
+        if not pd.Series(text.filter(has_exponent).to_pylist()).str.fullmatch(_WRITTEN).all():
+            return None
+    has_point = np.full(n, n_points == n)
+    if 0 < n_points < n:
+        has_point = compute.match_substring(text, ".").to_numpy(False)
+    signed = np.isin(signs[starts], (_PLUS, _MINUS))
+    whole = ~has_point
+    if whole.any():
+        digits = lengths - signed
+        leading = signs[np.minimum(starts + signed, len(signs) - 1)]
+        is_code = ((leading == _ZERO) & (digits > 1)) | (~signed & (lengths >= 16))
+        if (is_code & whole & ~has_exponent).any():
+            return None
+    # Three digits behind a point and up to three before it, which are not just 0: thousands.
+    by_thousands = has_point & ~has_exponent & (lengths >= 4)
+    by_thousands &= signs[np.maximum(starts + lengths - 4, 0)] == _POINT_SIGN
+    if by_thousands.any():
+        before = lengths - 4 - signed
+        is_zero = (before == 1) & (signs[np.minimum(starts + signed, len(signs) - 1)] == _ZERO)
+        by_thousands &= (before >= 1) & (before <= 3) & ~is_zero
+    point = int((has_point & ~by_thousands).sum())
+    if n_points and not point:
+        return None
+    longest = int(lengths[whole].max()) if whole.any() else 0
+    return Evidence(0, point, [], [], int(whole.sum()), n, longest)
