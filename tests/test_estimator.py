@@ -32,6 +32,7 @@ from ncd_jax import NovelClassDiscovery, experiment, hidden_class_scorer
 from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.own_table import read_table
 from ncd_jax.discovery.problem import middle
+from ncd_jax.read.options import ReadOptions
 from ncd_jax.types import Interval
 
 SMALL = {"n_candidates": 2, "n_folds": 2, "epochs": 3, "n_refits": 2, "k_max": 4}
@@ -566,3 +567,57 @@ def test_what_others_of_scikit_learn_ask_for(blobs):
     ncd.fit(x, y)
     calibrated = CalibratedClassifierCV(FrozenEstimator(ncd), cv=2).fit(x, ncd.labels_)
     assert calibrated.predict(x).tolist() == true.tolist()
+
+
+@pytest.fixture(scope="module")
+def last_year():
+    """Three known classes and a new one on two plates; nobody has labelled since July."""
+    rng = np.random.default_rng(0)
+    true = rng.permutation(np.repeat(np.arange(4), 40))
+    x = 6 * np.eye(4)[true] + rng.normal(size=(160, 4))
+    days, plate = rng.permutation(160), rng.integers(0, 2, 160)
+    X = pd.DataFrame(x + 3 * plate[:, None], columns=list("abcd"))
+    X["joined"] = pd.Timestamp("2025-04-01") + pd.to_timedelta(days, "D")
+    X["plate"], X["hour"] = np.array(["A", "B"])[plate], rng.uniform(0, 24, 160)
+    labelled = (true < 3) & (days < 91)
+    return X, np.where(labelled, np.char.add("class ", true.astype(str)), None).astype(object)
+
+
+def test_columns_are_named_as_the_command_names_them(last_year):
+    X, y = last_year
+    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=1, random_state=0)
+    said = {"group": "plate", "circular": {"hour": 24}}
+    with pytest.warns(UserWarning, match="no random sample") as told:
+        plain = clone(ncd).set_params(**said).fit(X, y)
+    assert told[0].filename == __file__
+    assert {str(each.message) for each in told} < set(plain.notes_)
+    read_as = plain.columns_.set_index("column")["read as"]
+    assert read_as["joined"] == "left out"
+    assert "circular, period 24" in read_as["hour"]
+    remedy = "'joined' is left out, use=joined takes it back"
+    assert any(remedy in note for note in plain.notes_)
+
+    with pytest.warns(UserWarning, match="as use says"):
+        used = clone(plain).set_params(use="joined", circular=["hour:24"]).fit(X, y)
+    options = ReadOptions(group="plate", circular=["hour:24"], use=["joined"])
+    table = read_table(X.assign(label=y), "label", options=options)
+    assert used._model.encoder == table.encoder
+    assert table.encoder.centres.column == "plate"
+    assert used.predict(X).tolist() == used.labels_.tolist()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"group": "plait"}, "did you mean 'plate'"),
+        ({"use": ["joined", "left"]}, "no column 'left'"),
+        ({"circular": {"hour": "day"}}, "^circular=hour:day does not say after what"),
+        ({"circular": {"joined": 3}}, "column 'joined' is no numbers; take it from circular"),
+    ],
+)
+def test_columns_that_are_not_there(last_year, parameters, message):
+    X, y = last_year
+    with pytest.raises(ValueError, match=message):
+        NovelClassDiscovery(method="kmeans", n_candidates=0, **parameters).fit(X, y)
+    with pytest.raises(ValueError, match="x7"):
+        NovelClassDiscovery(group="x7").fit(X[list("abcd")].to_numpy(), y)

@@ -88,25 +88,22 @@ def with_novel(classes: np.ndarray, k: int) -> np.ndarray:
     return np.array([*classes.tolist(), *names], object)
 
 
-def make_table(frame: pd.DataFrame, targets: Targets, wanted: bool) -> Table:
+def make_table(frame: pd.DataFrame, targets: Targets, options: ReadOptions) -> Table:
     """The rows, encoded by the rules for tables of one's own.
 
     Args:
         frame: the rows.
         targets: their labels.
-        wanted: whether columns are used even if they look like identifiers, as those of arrays,
-            whose columns somebody has chosen already.
+        options: what is wanted of their columns. Where all are chosen, as those of arrays are, they
+            stay though they look like identifiers, and so do rows that look like none.
     """
-    columns = list(frame.columns)
-    raw, y = RawTable(frame), targets.codes
-    if not wanted:
+    raw, y, columns = RawTable(frame), targets.codes, options.features(list(frame.columns))
+    if options.columns is None:
         raw = without_false_rows(raw, columns)
         y = y if raw.rows is None else y[raw.rows]
-    raw, columns = split_vectors(raw, columns)
-    found = describe(raw, columns, wanted=columns if wanted else ())
+    raw, columns = split_vectors(raw, columns, options.wished)
+    found = describe(raw, columns, options)
     classes = tuple(as_text(name) for name in targets.classes.tolist())
-    # Columns that somebody chose stay, whatever they tell.
-    options = ReadOptions(use=columns if wanted else ())
     return encoded_table("table", raw, found, classes, y, found.readings, options=options)
 
 

@@ -29,7 +29,7 @@ from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.store.records import describe_run
 
-__all__ = ["Fit", "Page", "as_value_errors", "fit", "on_device", "to_config"]
+__all__ = ["Fit", "Page", "as_value_errors", "fit", "in_python", "on_device", "to_config"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,6 +48,7 @@ _KEYS = {
     "k_max": "k.max",
     "random_state": "seed",
 }
+_FLAG = re.compile(r"--(use|group|circular)\b")
 _user: int | None = None
 """The process in which this package has used a device."""
 
@@ -92,7 +93,12 @@ def as_value_errors() -> Iterator[None]:
             message = re.sub(rf"(--)?config\.{re.escape(key)}\b", name, message)
         message = message.replace("is not a config key", "is not a hyperparameter")
         message = re.sub(r"(--)?config\.hparams\.(\w+)", r"hparams[\2]", message)
-        raise ValueError(message) from error
+        raise ValueError(in_python(message)) from error
+
+
+def in_python(said: str) -> str:
+    """A sentence in which flags of the command that are parameters here are called so."""
+    return _FLAG.sub(r"\1", said)
 
 
 def on_device(function: Callable[P, R]) -> Callable[P, R]:

@@ -3,7 +3,7 @@
 import dataclasses
 import html
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ncd_jax.config import RunConfig
 from ncd_jax.data.own_table import encode_rows
+from ncd_jax.data.selection import NOT_RANDOM
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.model import Answered, apply_model, assign, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.estimator.asking import FitRows, question_frame, resorted, what_is_asked
-from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, on_device, to_config
+from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, in_python, on_device, to_config
+from ncd_jax.estimator.rows import check_order, is_pandas, reading_of, rows_of
 from ncd_jax.export import export_model
 from ncd_jax.methods import METHODS
 from ncd_jax.progress import Reporter
-from ncd_jax.read.dtypes import is_frame, to_frame, to_labels
+from ncd_jax.read.dtypes import to_labels
 from ncd_jax.read.names import checked_names
 from ncd_jax.read.raw import RawTable
 from ncd_jax.report.console import make_reporter
@@ -63,8 +65,8 @@ class NovelClassDiscovery(
 
     As everywhere in scikit-learn rows of `X` and `y` belong together by their place: where both
     have an index, and `y` has that of `X` in another order, a warning says so. Rows have no
-    weights. `CalibratedClassifierCV` needs labels of all classes, so it cannot be asked about novel
-    ones; `confidence_` is calibrated on hidden classes. For GridSearchCV there is
+    weights. `confidence_` is calibrated on hidden classes; `CalibratedClassifierCV` needs a label
+    on every row, and takes a fit, frozen, with `labels_`. For GridSearchCV there is
     `hidden_class_scorer`. Other processes that are to predict are spawned, not forked.
 
     Args:
@@ -82,6 +84,12 @@ class NovelClassDiscovery(
         n_refits: trainings on all known classes, each from its own seed.
         k_index: cluster validity index that chooses the number of novel classes.
         k_max: largest number considered.
+        use: columns of `X` that stay features though labels end in them.
+        group: a column of `X` that says what rows belong together, such as plates or sessions; it
+            is no feature. Folds keep groups whole, and numbers are centred within them where that
+            helps.
+        circular: columns of numbers that begin again, and after what: `{"direction": 360}`, or as
+            the command has it, `["direction:360"]`.
         random_state: an integer for the same answer each time; it is the seed of a run.
         verbose: whether progress is told on stderr.
         answers: what `tell` is told at the end of `fit`, so that a pipeline repeats it.
@@ -132,6 +140,9 @@ class NovelClassDiscovery(
         n_refits: int = _DEFAULT.train.refits,
         k_index: str = _DEFAULT.k.index,
         k_max: int = _DEFAULT.k.max,
+        use: str | Collection[str] | None = None,
+        group: str | None = None,
+        circular: Mapping[str, float] | Collection[str] | None = None,
         random_state: Any = None,
         verbose: bool = False,
         answers: Mapping[str, str] | None = None,
@@ -148,6 +159,9 @@ class NovelClassDiscovery(
         self.n_refits = n_refits
         self.k_index = k_index
         self.k_max = k_max
+        self.use = use
+        self.group = group
+        self.circular = circular
         self.random_state = random_state
         self.verbose = verbose
         self.answers = answers
@@ -164,8 +178,8 @@ class NovelClassDiscovery(
             ValueError: a parameter, the table or the labels cannot be used.
             FloatingPointError: every training diverged.
         """
-        X = _rows_of(X)
-        _check_order(X, y, 5)
+        X = rows_of(X)
+        check_order(X, y, 5)
         y = to_labels(y)
         validate_data(self, X, y, skip_check_array=True)
         frame = self._frame(X, reset=True)
@@ -173,7 +187,8 @@ class NovelClassDiscovery(
         check_consistent_length(frame, targets.codes)
         with as_value_errors():
             config = to_config(self.get_params(deep=False))
-            table = make_table(frame, targets, wanted=not _is_frame(X))
+            options = reading_of(self.get_params(deep=False), frame, chosen=not is_pandas(X))
+            table = make_table(frame, targets, options)
             fitted = self._fitted(config, table, targets, frame.index)
         self._page, self._base = fitted.page, on_host(fitted.model)
         self._fit = fitted._replace(model=self._base, page=None)
@@ -193,7 +208,10 @@ class NovelClassDiscovery(
         self.hidden_class_accuracy_by_ = fitted.metrics.get("hidden_class_accuracy_by", {})
         self.stability_ = fitted.metric("stability")
         self.setting_ = fitted.metrics["setting"]
-        self.notes_ = table.notes
+        self.notes_ = tuple(map(in_python, table.notes))
+        for note in self.notes_:
+            if note.startswith(NOT_RANDOM):
+                warnings.warn(note, stacklevel=4)
         self.columns_ = table.reading.frame() if table.reading is not None else None
         return self.tell(self.answers) if self.answers else self
 
@@ -306,8 +324,8 @@ class NovelClassDiscovery(
         Raises:
             ValueError: no row of `y` is labelled.
         """
-        X = _rows_of(X)
-        _check_order(X, y, 3)
+        X = rows_of(X)
+        check_order(X, y, 3)
         targets = read_targets(y)
         check_consistent_length(X, targets.codes, sample_weight)
         labelled = targets.codes != UNLABELLED
@@ -377,7 +395,7 @@ class NovelClassDiscovery(
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """The rows as a DataFrame whose columns are named as in `fit`."""
-        if _is_frame(X):
+        if is_pandas(X):
             frame = validate_data(self, X, reset=reset, skip_check_array=True)
             if len(frame) < 1 + reset:
                 raise ValueError(f"Found {len(frame)} sample(s) while {1 + reset} are required.")
@@ -427,7 +445,7 @@ class NovelClassDiscovery(
 
     def _encoded(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "classes_")
-        frame = self._frame(_rows_of(X), reset=False)
+        frame = self._frame(rows_of(X), reset=False)
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
@@ -468,33 +486,8 @@ def hidden_class_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     return float(last.hidden_class_accuracy_)
 
 
-def _rows_of(X: Any) -> Any:
-    """Frames of pandas, Polars or Arrow as pandas has them, in one form; all else as it is."""
-    if not is_frame(X):
-        return X
-    with as_value_errors():
-        return to_frame(X)
-
-
-def _check_order(X: Any, y: Any, stacklevel: int) -> None:
-    """Warns where labels seem to be meant for other rows than those they stand beside."""
-    if not (_is_frame(X) and isinstance(y, pd.Series | pd.DataFrame)):
-        return
-    a, b = X.index, y.index
-    if len(a) == len(b) and not a.equals(b) and a.is_unique and a.difference(b).empty:
-        warnings.warn(
-            "y has the index of X in another order, and labels are taken by their place; give"
-            " y.loc[X.index] if they belong together by the index, y.to_numpy() if by place",
-            stacklevel=stacklevel,
-        )
-
-
 def _headline(labels: np.ndarray, n_known: int, k: int) -> str:
     """The headline of a fit: from the class `i[u]` of every unlabelled row, known ones first."""
     n_rows_known = int((labels < n_known).sum())
     found = {"n_novel_estimated": k, "n_unlabelled": len(labels), "n_rows_known": n_rows_known}
     return headline(found) if len(labels) else ""
-
-
-def _is_frame(X: Any) -> bool:
-    return isinstance(X, pd.DataFrame)

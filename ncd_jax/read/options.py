@@ -98,24 +98,24 @@ class ReadOptions:
         """Columns that are copied to the answer."""
         return list(dict.fromkeys([*([self.id] if self.id else []), *self.keep]))
 
-    def features(self, names: Sequence[str], label: str) -> list[str]:
+    def features(self, names: Sequence[str], label: str = "") -> list[str]:
         """The columns that are features, in their order.
 
         Args:
             names: of all columns.
-            label: the column of class names.
+            label: the column of class names, where it is one of them.
 
         Raises:
             UserError: there is no such column, one is both wanted and not, or no feature is left.
         """
         said = [self.columns or (), self.drop, self.numbers, self.orders, self.categories, self.use]
-        said += [self.periods, [self.group] if self.group else []]
+        said += [self.periods, [self.group]]
         with Mistakes() as mistakes:
-            for name in dict.fromkeys([label, *self.copied, *itertools.chain(*said)]):
+            for name in filter(None, dict.fromkeys([label, *self.copied, *itertools.chain(*said)])):
                 mistakes.add(find_name, name, names)
         if label in self.drop:
             raise UserError(f"{show(label)} is the label column and cannot be dropped")
-        if label == self.group:
+        if label and label == self.group:
             raise UserError(f"{show(label)} is the label column and no group; give another --group")
         kinds = {"numbers": self.numbers, "dates": self.orders, "categories": self.categories}
         pairs = [("columns", self.columns or (), "drop", self.drop)]

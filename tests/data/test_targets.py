@@ -6,6 +6,7 @@ import pytest
 from sklearn.exceptions import DataConversionWarning
 
 from ncd_jax.data.targets import make_table, read_targets, with_novel
+from ncd_jax.read.options import ReadOptions
 
 NAN, NA = float("nan"), pd.NA
 
@@ -77,8 +78,8 @@ def test_names_of_novel_classes(classes, both):
 def test_chosen_columns_are_not_taken_for_identifiers():
     frame = pd.DataFrame({"a": np.arange(50), "b": np.arange(50) % 7 / 3})
     targets = read_targets(np.arange(50) % 3)
-    assert make_table(frame, targets, wanted=True).columns == ("a", "b")
-    table = make_table(frame, targets, wanted=False)
+    assert make_table(frame, targets, ReadOptions(columns=["a", "b"])).columns == ("a", "b")
+    table = make_table(frame, targets, ReadOptions())
     assert table.columns == ("b",)
     assert "'a' left out" in table.notes[0]
     assert table.classes == ("0", "1", "2")
