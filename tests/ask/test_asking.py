@@ -18,7 +18,8 @@ from ncd_jax.discovery.model import apply_model
 from ncd_jax.errors import UserError
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.report import latent_map
-from ncd_jax.report.asking import converse, differing
+from ncd_jax.report.asking import converse
+from ncd_jax.report.questions import differing
 from ncd_jax.report.renaming import rename_classes
 from ncd_jax.store.answers import Answers, read_answers
 from ncd_jax.store.asking import Asking, _moved

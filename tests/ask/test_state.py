@@ -60,7 +60,7 @@ def test_without_an_answer_it_is_what_the_judge_said(sight):
     state = answer_all(sight, {})
     np.testing.assert_array_equal(state.labels, np.repeat([0, 1], 20))
     assert state.n_novel == 2
-    assert state.contradicted == []
+    assert state.contradicted == {}
 
 
 def test_answers_part_and_join(sight):
@@ -105,7 +105,8 @@ def test_an_answer_against_the_judge_is_asked_again(sight):
     assert twice.evidence[0, 1] == 1.5 - 8
     split = answer_all(sight, {"same-1-2": "no", "same-1-2-again2": "yes"})
     assert split.evidence[0, 1] == 1.5
-    assert split.contradicted == ["same-1-2"]
+    first, second = "same-1-2", "same-1-2-again2"
+    assert split.contradicted == {first: (second,), second: (first,)}
     assert next_questions(sight, split)[0].name == "same-1-2-again3"
     third = answer_all(sight, {"same-1-2": "no", "same-1-2-again2": "yes", "same-1-2-again3": "no"})
     assert third.evidence[0, 1] == 1.5 - 4
@@ -117,7 +118,7 @@ def test_answers_that_cannot_all_hold_are_named(sight):
     state = answer_all(sight, circle)
     assert len(state.contradicted) >= 1
     assert set(state.contradicted) <= set(circle)
-    assert answer_all(sight, {"same-1-2": "yes", "same-1-4": "no"}).contradicted == []
+    assert answer_all(sight, {"same-1-2": "yes", "same-1-4": "no"}).contradicted == {}
 
 
 @pytest.mark.parametrize(
