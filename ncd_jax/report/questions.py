@@ -221,7 +221,7 @@ def _effect(question: Question, now: Sorted, n_rows: int) -> tuple[str, ...]:
     names = ["A", "B"]
     if now.labels is not None:
         labels = now.labels[now.asked.row]
-        names = [now.classes[np.bincount(labels[each]).argmax()] for each in groups]
+        names = [now.classes[int(np.bincount(labels[each]).argmax())] for each in groups]
     if len(groups[0]) > len(groups[-1]):
         names = names[::-1]
     if question.known >= 0:

@@ -22,9 +22,9 @@ def frame_parts(frame: pd.DataFrame) -> tuple[dict[str, np.ndarray], list[dict[s
         frame: columns of any kind that tables have; what is neither a number nor a time comes back
             as text.
     """
-    arrays, facts = {}, []
+    arrays, facts = dict[str, np.ndarray](), list[dict[str, Any]]()
     for i, name in enumerate(frame.columns):
-        cells, fact = frame.iloc[:, i], {"name": str(name)}
+        cells, fact = frame.iloc[:, i], dict[str, Any](name=str(name))
         if isinstance(cells.dtype, pd.CategoricalDtype):
             array, levels = cells.cat.codes.to_numpy(), list(cells.cat.categories)
             fact |= {"levels": _plain(levels), "is_category": True, "is_ordered": cells.cat.ordered}
@@ -59,7 +59,8 @@ def frame_of(arrays: Mapping[str, np.ndarray], facts: Sequence[Mapping[str, Any]
             levels, ordered = fact["levels"], bool(fact["is_ordered"])
             cells = pd.Series(pd.Categorical.from_codes(array, levels, ordered))
         else:
-            cells = pd.Series(np.array([*fact["levels"], None], object)[array], dtype=object)
+            levels = [*fact["levels"], None]
+            cells = pd.Series([levels[code] for code in array.tolist()])
         columns.append(cells)
     names = [str(fact["name"]) for fact in facts]
     n_rows = len(arrays["column0"]) if facts else 0
