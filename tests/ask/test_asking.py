@@ -242,6 +242,10 @@ def test_the_estimator_is_told(made):
     np.testing.assert_array_equal(ncd.predict(X), ncd.labels_)
     np.testing.assert_array_equal(ncd.assignments_["label"], ncd.labels_[novel])
     assert question["question"] not in set(ncd.questions_["question"])
+    again = ncd.questions_.iloc[0]
+    ncd.tell({again["question"]: "known:a"})
+    assert (ncd.labels_[[*again["rows_a"], *again["rows_b"]]] == "a").all()
+    ncd.tell({again["question"]: None})
     row = int(np.flatnonzero(novel)[0])
     ncd.tell(labels={row: "a"})
     assert ncd.labels_[row] == "a"
