@@ -1,14 +1,15 @@
 """A simulated person answers: accuracy after some questions, beside peers that ask as much.
 
 python -m benchmarks.ask                     # results/ask.json; needs NCD_JAX_DATA, an hour or two
-python -m benchmarks.ask --scenes=FOLDER     # keeps the judged tables there, and reads them again
+python -m benchmarks.ask --scenes=FOLDER     # reads the judged tables that are kept there, and no
+                                             # other; judges all, and keeps them, if none is
 
-Fifteen development tables, six splits each into known and several novel classes, each judged with
-what the other tables teach. The person sees six rows of each of two groups and says whether most of
-the one and most of the other are one class. Peers have the same rows in the same space and as many
-answers: COBRAS (`pip install cobras_ts`, left out where it is not there), which asks about two rows
-at a time, and k-means that starts from rows that a person labelled, drawn at random or those that
-lie between two clusters.
+Fifteen development tables, six splits each into known and several novel classes, some of them with
+thirty rows a class too, each judged with what the other tables teach. The person sees six rows of
+each of two groups and says whether most of the one and most of the other are one class. Peers have
+the same rows in the same space and as many answers: COBRAS (`pip install cobras_ts`, left out where
+it is not there), which asks about two rows at a time, and k-means that starts from rows that a
+person labelled, drawn at random or those that lie between two clusters.
 """
 
 import functools
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from absl import app, flags
 from sklearn.cluster import KMeans
 
@@ -52,10 +54,12 @@ class Scene(NamedTuple):
     Attributes:
         sight: what a run leaves.
         classes: `i[n]`, the true class of every novel row.
+        few: whether there were thirty rows a class and no more.
     """
 
     sight: Sight
     classes: np.ndarray
+    few: bool
 
 
 Converse = Callable[[Scene, int], Iterator[np.ndarray]]
@@ -72,17 +76,28 @@ def main(_: list[str]) -> None:
         ways |= {"labels at random": _label_at_random, "labels of doubtful rows": _label_doubtful}
         if importlib.util.find_spec("cobras_ts"):
             ways["COBRAS"] = _cobras
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, scenes in _judged_tables(flags.FLAGS.tables):  # a flag of judge_prior
-        for who, converse in ways.items():
-            rows.append({"table": name, "answers": who, **_measure(converse, scenes)})
-            print(rows[-1], flush=True)
-    for who in ways:
-        every = [row for row in rows if row["answers"] == who]
-        figures = [key for key in every[0] if key not in ("table", "answers")]
-        means = {key: round(float(np.mean([row[key] for row in every])), 2) for key in figures}
-        rows.append({"table": "mean", "answers": who, **means})
+        for rows_a_class in ("all", "30"):
+            these = [scene for scene in scenes if scene.few == (rows_a_class == "30")]
+            for who, converse in ways.items() if these else ():
+                measured = _measure(converse, these)
+                rows.append(
+                    {"table": name, "rows_a_class": rows_a_class, "answers": who, **measured}
+                )
+                print(rows[-1], flush=True)
+    rows += _means(rows)
     write_results("ask", rows)
+
+
+def _means(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Means over tables, which all count the same."""
+    frame = pd.DataFrame(rows)
+    for (rows_a_class, who), every in frame.groupby(["rows_a_class", "answers"], sort=False):
+        figures = every.drop(columns=["table", "rows_a_class", "answers"])
+        means = {"table": f"mean of {len(every)}", "rows_a_class": rows_a_class, "answers": who}
+        longest = {"seconds": float(figures.pop("seconds").max())}
+        yield means | figures.mean().round(2).to_dict() | longest
 
 
 def _measure(converse: Converse, scenes: Sequence[Scene]) -> dict[str, float]:
@@ -198,9 +213,10 @@ def _cobras(scene: Scene, seed: int) -> Iterator[np.ndarray]:
 def _judged_tables(names: Sequence[str]) -> Iterator[tuple[str, list[Scene]]]:
     """All tables, each judged with what the others teach; read where they were kept."""
     folder = Path(_SCENES.value) if _SCENES.value else None
-    if folder and all((folder / f"{name}.npz").exists() for name in names):
-        for name in names:
-            yield name, _read(folder / f"{name}.npz")
+    kept = [name for name in names if folder and (folder / f"{name}.npz").exists()]
+    if folder and kept:
+        print(f"kept are {', '.join(kept)}", flush=True)
+        yield from ((name, _read(folder / f"{name}.npz")) for name in kept)
         return
     judged = {}
     for name in names:
@@ -210,7 +226,7 @@ def _judged_tables(names: Sequence[str]) -> Iterator[tuple[str, list[Scene]]]:
     for name in names:
         others = [sights for other, sights in judged.items() if other != name]
         prior = standard_prior(learn_pairs(others or [judged[name]]))
-        several = [s for s in judged[name] if not s.split.few and s.split.novel.max() > 0]
+        several = [sight for sight in judged[name] if sight.split.novel.max() > 0]
         scenes = [_scene(sight, prior) for sight in several]
         if folder:
             _write(folder / f"{name}.npz", scenes)
@@ -231,15 +247,16 @@ def _scene(judged: Judged, prior: Prior) -> Scene:
         z,
         np.zeros((len(micro), 0)),
     )
-    return Scene(sight, np.unique(classes[target], return_inverse=True)[1])
+    return Scene(sight, np.unique(classes[target], return_inverse=True)[1], judged.split.few)
 
 
 def _write(path: Path, scenes: Sequence[Scene]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {}
-    for i, (sight, classes) in enumerate(scenes):
-        arrays |= {f"evidence{i}": sight.evidence, f"micro{i}": sight.micro}
-        arrays |= {f"z{i}": sight.z, f"classes{i}": classes}
+    for i, (sight, classes, few) in enumerate(scenes):
+        parts = {"evidence": sight.evidence, "micro": sight.micro, "z": sight.z}
+        parts |= {"classes": classes, "few": np.array(few)}
+        arrays |= {f"{name}{i}": value for name, value in parts.items()}
     np.savez(path, **arrays)
 
 
@@ -247,11 +264,11 @@ def _read(path: Path) -> list[Scene]:
     with np.load(path) as kept:
         arrays = dict(kept)
     scenes = []
-    for i in range(len(arrays) // 4):
-        evidence, micro, z, classes = (
-            arrays[f"{k}{i}"] for k in ("evidence", "micro", "z", "classes")
-        )
-        scenes.append(Scene(Sight(evidence, micro, z, np.zeros((len(micro), 0))), classes))
+    for i in range(sum(name.startswith("micro") for name in arrays)):
+        names = ("evidence", "micro", "z", "classes", "few")
+        evidence, micro, z, classes, few = (arrays[f"{name}{i}"] for name in names)
+        sight = Sight(evidence, micro, z, np.zeros((len(micro), 0)))
+        scenes.append(Scene(sight, classes, bool(few)))
     return scenes
 
 

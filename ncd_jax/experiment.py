@@ -22,13 +22,18 @@ from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.progress import Reporter, Stopwatch
 from ncd_jax.read.options import ReadOptions
+from ncd_jax.report.findings import Findings
 from ncd_jax.report.headline import Assigned
+from ncd_jax.report.kept import keep
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
+from ncd_jax.report.questions import Sorted, first_story
+from ncd_jax.report.redraw import apply
 from ncd_jax.report.templating import packed_plotly
 from ncd_jax.scoring import score, score_test_split, true_names
 from ncd_jax.store.answers import Answers, read_answers
-from ncd_jax.store.asking import Asking, Outcome, save_asked
+from ncd_jax.store.asked_files import fingerprint, read_cells, save_asked
+from ncd_jax.store.asking import Asking, Outcome
 from ncd_jax.store.model_files import load_model, save_model
 from ncd_jax.store.records import (
     Assignments,
@@ -115,8 +120,8 @@ def run(
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
-        _save(workdir, solution, table)
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
+        findings = _save(workdir, solution, table, findings)
         metrics["seconds"] = seconds.total()
         workdir.write_text("report.html", render_report(findings))
     metrics["seconds"] = seconds.total()
@@ -175,7 +180,7 @@ def apply_answers(workdir: Workdir, path: Path) -> Outcome:
     """Sorts the rows of a finished run again, by the answers in a file and those given before.
 
     Writes `answers.csv`, `labels.csv` if there is one, `questions.csv`, `assignments.csv`,
-    `metrics.json` and the model, all or none.
+    `metrics.json`, the report and the model, all or none.
 
     Args:
         workdir: of the run.
@@ -187,27 +192,38 @@ def apply_answers(workdir: Workdir, path: Path) -> Outcome:
     """
     asking, new = Asking(workdir), read_answers(path)
     old = asking.said
-    return asking.write(Answers(old.answers | new.answers, old.labels | new.labels))
+    return apply(asking, Answers(old.answers | new.answers, old.labels | new.labels))
 
 
-def _save(workdir: Workdir, solution: Solution, table: Table) -> None:
-    """Writes the model, and what asking needs: the new rows with the columns that are copied."""
+def _save(workdir: Workdir, solution: Solution, table: Table, findings: Findings) -> Findings:
+    """Writes the model, and what asking and a report after answers need; findings with questions.
+
+    Questions show the new rows with the columns that are copied.
+    """
     save_model(workdir, solution.model)
-    if solution.asked is None:
-        return
+    asked, model = solution.asked, solution.model
+    if asked is None:
+        return findings
     unlabelled = np.flatnonzero(table.y == UNLABELLED)
     cells, copied = table.original(), table.copied
     if copied is not None:
         others = [name for name in copied.columns if name not in cells.columns]
         cells = pd.concat([copied[others].set_axis(cells.index), cells], axis=1)
-    save_asked(
-        workdir,
-        solution.asked,
-        solution.model,
-        table.row_numbers[unlabelled],
-        cells.iloc[unlabelled[solution.asked.row]],
-        [] if copied is None else list(copied.columns),
+    names = [] if copied is None else list(copied.columns)
+    rows = table.row_numbers[unlabelled]
+    cells = cells.iloc[unlabelled[asked.row]]
+    questions = save_asked(workdir, asked, model, rows, cells, names)
+    keep(workdir, findings, table, solution.z)
+    now = Sorted(
+        asked=asked,
+        rows=rows,
+        labels=solution.found,
+        classes=model.classes,
+        mark=fingerprint(asked, rows),
+        cells=read_cells(workdir),
+        copied=names,
     )
+    return dataclasses.replace(findings, asking=first_story(questions, now, model.n_known))
 
 
 def _shared_storage(config: RunConfig, reporter: Reporter) -> Storage | None:

@@ -37,6 +37,8 @@ class Question(NamedTuple):
         kind: `same`: are the rows of both groups one class? `known`: are they the class `known`?
         rows_a: `i[<= 6]`, rows that are shown of the one group.
         rows_b: of the other; none for `known`.
+        all_a: `i[n]`, all rows of the one group.
+        all_b: of the other.
         known: the known class from 0, else -1.
         rows_moved: rows that another answer than the assumed one would move.
         chance_yes: how likely the answer is yes.
@@ -48,6 +50,8 @@ class Question(NamedTuple):
     kind: str
     rows_a: np.ndarray
     rows_b: np.ndarray
+    all_a: np.ndarray
+    all_b: np.ndarray
     known: int
     rows_moved: int
     chance_yes: float
@@ -123,7 +127,12 @@ def next_questions(sight: Sight, state: State, n_questions: int = 10) -> list[Qu
         if surprise and abs(said.yes - said.no) < 2:
             again.append(_question(_asked(state, subject), turn))
     fresh: dict[Subject, _Candidate] = {}
-    for candidate in (*_merges(state), *_leaves(state), *_halves(sight, state), *_known(state)):
+    for candidate in (
+        *_merges(state),
+        *_leaves(state),
+        *_halves(sight, state),
+        *_known(sight, state),
+    ):
         if candidate.subject not in state.told:
             fresh.setdefault(candidate.subject, candidate)
     most = sorted(fresh.values(), key=lambda each: (-each.worth, each.subject))
@@ -169,6 +178,8 @@ def _question(candidate: _Candidate, turn: int) -> Question:
         kind=subject.kind,
         rows_a=shown_rows(name, "a", candidate.rows_a),
         rows_b=shown_rows(name, "b", candidate.rows_b),
+        all_a=candidate.rows_a,
+        all_b=candidate.rows_b,
         known=subject.known,
         rows_moved=candidate.rows_moved,
         chance_yes=candidate.chance,
@@ -251,9 +262,9 @@ def _halves(sight: Sight, state: State) -> Iterator[_Candidate]:
             yield _Candidate(subject, *both, chance, True)
 
 
-def _known(state: State) -> Iterator[_Candidate]:
+def _known(sight: Sight, state: State) -> Iterator[_Candidate]:
     """Every group, and every leaf, and the known class that is nearest."""
-    if state.known.shape[1]:
+    if sight.may_be_known:
         every = [*state.groups, *([i] for i in range(len(state.known)))]
         for group in every:
             a = np.array(group)

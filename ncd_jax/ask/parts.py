@@ -33,7 +33,8 @@ class Sight:
         evidence: `f[M, M]`, the judge's log-odds that two micro clusters are one class.
         micro: `i[n]`, the micro cluster of every row; none is empty.
         z: `f[n, L]`, the rows in a space in which distances mean something.
-        known: `f[n, C]`, how likely each row is of each known class; no columns where no row is.
+        known: `f[n, C]`, how likely each row is of each known class; all 0 where none can be, of
+            which nobody is asked then, but may say it.
     """
 
     evidence: np.ndarray
@@ -43,6 +44,11 @@ class Sight:
     _halves: dict[Node, tuple[np.ndarray, np.ndarray] | None] = dataclasses.field(
         default_factory=dict, init=False, repr=False
     )
+
+    @property
+    def may_be_known(self) -> bool:
+        """Whether rows may be of known classes as far as the run knows."""
+        return bool(self.known.any())
 
     def halves(self, node: Node, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Both halves of a node, cut once; see `halves`.

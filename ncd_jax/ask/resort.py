@@ -72,7 +72,7 @@ def resort(
         base: the model of the run, before any answer.
         asked: what the run left.
         sight: of it.
-        answers: `yes`, `no`, `mixed` or `unknown` to questions by their name.
+        answers: to questions by their name; see `answer_all`.
         written: names of classes that a person wrote for unlabelled rows `0 <= i < u`: known ones,
             or any other name for a new class of the person's own.
 
@@ -111,8 +111,10 @@ def state_of(
     Raises:
         ValueError: see there.
     """
-    kinds, n_columns = _kinds(base, asked, written or {}), asked.known.shape[1]
-    said = [row for row, kind in kinds.items() if asked.like[row] >= 0 and kind < n_columns]
+    kinds = _kinds(base, asked, written or {})
+    # Where no row may be of a known class, such a label is of that row alone.
+    n_heard = base.n_known if sight.may_be_known else 0
+    said = [row for row, kind in kinds.items() if asked.like[row] >= 0 and kind < n_heard]
     # A row that the judge has not seen speaks through its like, if nothing is written for that.
     said.sort(key=lambda row: int(asked.row[asked.like[row]] == row))
     return answer_all(sight, answers, {int(asked.like[row]): kinds[row] for row in said})

@@ -6,13 +6,16 @@ two answers that agree count twice, and where they do not a third decides. Then 
 again, by average linkage as the judge does. The state is a function of the answers alone, whatever
 their order: each can be taken back.
 
+*It is the known class X*, `class2` with its number, is two answers in one: what is asked about is
+one class, and that is it.
+
 Labels that a person writes for rows are the strongest answers: parts with rows of one label belong
 together and others do not, a part with rows of two is cut, and the rows themselves have their
 label.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +26,7 @@ from ncd_jax.ask.subject import Node, Subject, parse_subject
 __all__ = ["ANSWERS", "Merge", "State", "Told", "answer_all", "expects", "merge_all"]
 
 ANSWERS = ("yes", "no", "mixed", "unknown")
+_CLASS = re.compile(r"class(\d+)")
 ONCE = 4.0
 """Log-odds of an answer; twice as many where a second one agrees."""
 MIXED = 1.0
@@ -39,12 +43,14 @@ class Told(NamedTuple):
         no: how many times.
         mixed: how many times.
         unknown: whether it must not be asked again.
+        names: of the questions that were answered so.
     """
 
     yes: int = 0
     no: int = 0
     mixed: int = 0
     unknown: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def says(self) -> float:
@@ -81,7 +87,8 @@ class State(NamedTuple):
         written: rows that a person labelled, and what with: a known class from 0, or -1, -2, ...
             for new ones.
         labels: `i[n]` of all rows: a known class from 0 to `C - 1`, new ones from `C`.
-        contradicted: names of questions whose answer does not hold in what was found.
+        contradicted: names of questions whose answer does not hold in what was found, each with
+            those that speak against it; none where that is the judge.
     """
 
     leaves: Leaves
@@ -94,7 +101,7 @@ class State(NamedTuple):
     is_known: np.ndarray
     written: dict[int, int]
     labels: np.ndarray
-    contradicted: list[str]
+    contradicted: dict[str, tuple[str, ...]]
 
     @property
     def n_novel(self) -> int:
@@ -110,7 +117,8 @@ def answer_all(
 
     Args:
         sight: what the run left.
-        answers: `yes`, `no`, `mixed` or `unknown` to questions by their name.
+        answers: `yes`, `no`, `mixed`, `unknown` or `class<c>`, for the known class `c`, to
+            questions by their name.
         written: labels of single rows by their number: a known class from 0, or -1, -2, ... for
             new classes of the person's own.
 
@@ -141,7 +149,7 @@ def answer_all(
     is_known = _known_groups(known, groups, leaves.sizes)
     labels = _label_rows(leaves, groups, is_known, written, n_known)
     state = State(
-        leaves, evidence, known, told, made, still_open, groups, is_known, written, labels, []
+        leaves, evidence, known, told, made, still_open, groups, is_known, written, labels, {}
     )
     return state._replace(contradicted=_contradicted(state))
 
@@ -196,19 +204,32 @@ def merge_all(
 
 def _told(answers: Mapping[str, str]) -> dict[Subject, Told]:
     """What is said of every subject, in the order of names."""
-    told: defaultdict[Subject, Told] = defaultdict(Told)
+    told: dict[Subject, Told] = {}
     for name, answer in sorted(answers.items()):
         parsed = parse_subject(name)
         if parsed is None:
             raise ValueError(f"no such question: {name}")
-        if answer not in ANSWERS:
-            raise ValueError(f"no such answer to {name}: {answer}")
-        before = told[parsed[0]]
-        if answer == "unknown":
-            told[parsed[0]] = before._replace(unknown=True)
-        else:
-            told[parsed[0]] = before._replace(**{answer: getattr(before, answer) + 1})
-    return dict(told)
+        for subject, says in _meaning(parsed[0], answer):
+            said = told.get(subject, Told())
+            if says == "unknown":
+                said = said._replace(unknown=True)
+            elif says in ANSWERS:
+                said = said._replace(**{says: getattr(said, says) + 1})
+            else:
+                raise ValueError(f"no such answer to {name}: {answer}")
+            told[subject] = said._replace(names=(*said.names, name))
+    return told
+
+
+def _meaning(subject: Subject, answer: str) -> Iterator[tuple[Subject, str]]:
+    """What an answer says, as answers to questions of yes and no."""
+    if (found := _CLASS.fullmatch(answer)) is None:
+        yield subject, answer
+        return
+    is_it = Subject(tuple(sorted((*subject.a, *subject.b))), (), int(found[1]))
+    if subject != is_it:
+        yield subject, "yes" if subject.known < 0 else "no"
+    yield is_it, "yes"
 
 
 def _cut_between(sight: Sight, nodes: set[Node], written: Mapping[int, int]) -> Leaves:
@@ -293,24 +314,42 @@ def _label_rows(
     return labels
 
 
-def _contradicted(state: State) -> list[str]:
-    """Names of questions of which most answers say what the groups do not, or that are split."""
+def _contradicted(state: State) -> dict[str, tuple[str, ...]]:
+    """Questions whose answer does not hold, and those that hold and say otherwise."""
     of = np.empty(len(state.leaves.nodes), np.intp)
     for k, group in enumerate(state.groups):
         of[group] = k
-    sizes, names = state.leaves.sizes, []
+
+    def where(nodes: tuple[Node, ...]) -> int:
+        """The group of most of their rows; -1 for none."""
+        leaves = state.leaves.under(nodes)
+        return int(np.bincount(of[leaves], state.leaves.sizes[leaves]).argmax()) if nodes else -1
+
+    places, holds = {}, {}
     for subject, said in state.told.items():
+        if said.yes + said.no:
+            a, b = places[subject] = where(subject.a), where(subject.b)
+            is_one = a == b if subject.known < 0 else state.is_known[a] == subject.known
+            holds[subject] = is_one == (said.yes > said.no) and said.yes != said.no
+    against: dict[str, tuple[str, ...]] = {}
+    for subject, place in places.items():
+        said = state.told[subject]
         if said.yes and said.no:
-            names.append(subject.name())
-            continue
-        if not said.yes + said.no:
-            continue
-        a, b = state.leaves.under(subject.a), state.leaves.under(subject.b)
-        where = np.bincount(of[a], weights=sizes[a]).argmax()
-        if subject.known >= 0:
-            holds = state.is_known[where] == subject.known
-        else:
-            holds = where == np.bincount(of[b], weights=sizes[b]).argmax()
-        if holds != (said.yes > 0):
-            names.append(subject.name())
-    return names
+            against |= {name: tuple(n for n in said.names if n != name) for name in said.names}
+        elif not holds[subject]:
+            others = [
+                name
+                for other, elsewhere in places.items()
+                if holds[other] and sorted(elsewhere) == sorted(place)
+                if _disagree(subject, other, bool(said.yes), bool(state.told[other].yes))
+                for name in state.told[other].names
+            ]
+            against |= {name: (*against.get(name, ()), *others) for name in said.names}
+    return against
+
+
+def _disagree(one: Subject, other: Subject, one_yes: bool, other_yes: bool) -> bool:
+    """Whether answers about the same groups cannot both hold."""
+    if one.known == other.known:
+        return one_yes != other_yes
+    return min(one.known, other.known) >= 0 and one_yes and other_yes

@@ -37,7 +37,7 @@ class Asked(NamedTuple):
         micro: `i32[n]`, the micro cluster of each row.
         z: `f32[n, W]`, the rows in all views side by side.
         view: columns of `z` that are the view that is shown: the first one, and the one behind.
-        known: `f32[n, C]`, how likely each is of each known class; no columns where none can be.
+        known: `f32[n, C]`, how likely each is of each known class; all 0 where none can be.
         row: `i64[n]`, which of the unlabelled rows each is.
         like: `i32[u]`, for every unlabelled row the one of the `n` that it does as; -1 where it is
             of a known class.
@@ -108,8 +108,8 @@ def asked_of(
     row = place[np.asarray(problem.target_rows)[mask]]
     labels, z = answer[0], applied.z[unlabelled]
     width = np.asarray(refits.z).shape[2]
-    known = np.zeros((len(row), 0), np.float32)
     n_known = len(table.classes)
+    known = np.zeros((len(row), n_known), np.float32)
     if gate is not None and gate.is_open:
         known = _chances(gate, row, n_known)
     shift = _shift(judgement, problem.n_novel)

@@ -14,8 +14,9 @@ from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.model import Model
 from ncd_jax.errors import UserError
 from ncd_jax.estimator.fitting import Fit, as_value_errors
-from ncd_jax.store.answers import Answers
-from ncd_jax.store.asking import QUESTION_COLUMNS, as_user_errors, in_resort, question_lines
+from ncd_jax.store.answers import KNOWN, Answers, is_answer
+from ncd_jax.store.asked_files import QUESTION_COLUMNS, question_lines
+from ncd_jax.store.asking import as_user_errors, in_resort
 
 __all__ = ["FitRows", "question_frame", "resorted", "what_is_asked"]
 
@@ -76,13 +77,15 @@ def resorted(
     known = dict(zip(targets.classes.tolist(), base.classes, strict=False))
     with as_value_errors():
         for name, answer in answers.items():
-            if answer not in ANSWERS:
-                raise UserError(f"{answer!r} is no answer to {name}; say {', '.join(ANSWERS)}")
+            if not (isinstance(answer, str) and is_answer(answer)):
+                raise UserError(
+                    f"{answer!r} is no answer to {name}; say {', '.join(ANSWERS)} or {KNOWN}CLASS"
+                )
         said = Answers(
             {str(name): answer for name, answer in answers.items()},
             {int(row): known.get(name, str(name)) for row, name in labels.items()},
         )
-        told = in_resort(said, asked, rows)
+        told = in_resort(said, asked, rows, base.classes[: base.n_known])
         with as_user_errors():
             return resort(base, asked, sight_of(asked), *told)
 

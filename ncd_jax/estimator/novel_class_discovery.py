@@ -38,7 +38,7 @@ from ncd_jax.read.names import checked_names
 from ncd_jax.read.raw import RawTable
 from ncd_jax.report.console import make_reporter
 from ncd_jax.report.headline import headline
-from ncd_jax.store.asking import QUESTION_COLUMNS
+from ncd_jax.store.asked_files import QUESTION_COLUMNS
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["NovelClassDiscovery", "hidden_class_scorer"]
@@ -247,8 +247,8 @@ class NovelClassDiscovery(
         what was measured on hidden classes are those of the fit.
 
         Args:
-            answers: from the name of a question to `yes`, `no`, `mixed` or `unknown`; None takes
-                the answer back.
+            answers: from the name of a question to `yes`, `no`, `mixed`, `unknown`, or `known:` and
+                the name of a known class; None takes the answer back.
             labels: from the place of an unlabelled row in `X` to its class, a known one or any name
                 for a new one; None takes it back.
 

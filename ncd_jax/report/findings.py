@@ -11,6 +11,7 @@ from ncd_jax.profiles.classes import Profiles
 from ncd_jax.read.columns import TableReading
 from ncd_jax.report.how_many import KCurve, NumberStory
 from ncd_jax.report.latent_map import LatentMap
+from ncd_jax.report.questions import AskingStory
 from ncd_jax.store.records import Assignments
 from ncd_jax.tuning.trials import Trial
 
@@ -48,6 +49,7 @@ class Findings:
         loss: `f[epochs]`, training loss of the refit that gave the answer; empty where nothing is
             trained.
         reading: how the table was understood; none of a benchmark table.
+        asking: what a person may be asked, and what was answered; none where nothing can be asked.
     """
 
     config: dict[str, Any]
@@ -68,6 +70,7 @@ class Findings:
     shown: "Shown"
     loss: np.ndarray
     reading: TableReading | None = None
+    asking: AskingStory | None = None
 
     @property
     def scored_best(self) -> int:

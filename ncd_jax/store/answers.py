@@ -9,14 +9,18 @@ from ncd_jax.ask.state import ANSWERS
 from ncd_jax.errors import UserError
 from ncd_jax.store.workdir import as_it_was
 
-__all__ = ["Answers", "read_answers"]
+__all__ = ["KNOWN", "Answers", "is_answer", "read_answers"]
+
+KNOWN = "known:"
+"""What stands before the name of a class in the answer *it is the known class X*."""
 
 
 class Answers(NamedTuple):
     """What a person has said.
 
     Attributes:
-        answers: from question, with its fingerprint, to answer.
+        answers: from question, with its fingerprint, to answer: `yes`, `no`, `mixed`, `unknown`, or
+            `known:` and the name of a known class.
         labels: from row number to the name of a class.
     """
 
@@ -26,6 +30,11 @@ class Answers(NamedTuple):
     def __len__(self) -> int:
         """How many answers there are."""
         return len(self.answers) + len(self.labels)
+
+
+def is_answer(answer: str) -> bool:
+    """Whether a question may have this answer; whether there is such a class is not looked at."""
+    return answer in ANSWERS or (len(answer) > len(KNOWN) and answer.startswith(KNOWN))
 
 
 def read_answers(path: Path) -> Answers:
@@ -50,11 +59,11 @@ def read_answers(path: Path) -> Answers:
         key, value = (as_it_was(cell) for cell in (*line, "", "")[:2])
         where = f"{path}, line {number}"
         if header[0] == "question":
-            value = value.lower()
-            if value not in ANSWERS:
+            start, colon, name = value.partition(":")
+            value = f"{start.strip().lower()}{colon}{name.strip()}"
+            if not is_answer(value):
                 raise UserError(
-                    f"{where}: {value!r} is no answer; write {', '.join(ANSWERS[:-1])} or"
-                    f" {ANSWERS[-1]}"
+                    f"{where}: {value!r} is no answer; write {', '.join(ANSWERS)} or {KNOWN}CLASS"
                 )
             if said.answers.setdefault(key, value) != value:
                 raise UserError(f"{where}: {key} has two answers; leave one")

@@ -1,6 +1,5 @@
 """Asking from end to end: a run in which two classes were merged, and one answer parts them."""
 
-import csv
 import io
 import json
 import shutil
@@ -8,17 +7,16 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from asked_runs import contents, lines, true_answers, write
 from rich.console import Console
 from sklearn.base import clone
 
 from ncd_jax import NovelClassDiscovery, cli, experiment
-from ncd_jax.config import KConfig, RunConfig, SearchConfig
 from ncd_jax.data.own_table import read_table
 from ncd_jax.discovery.model import apply_model
 from ncd_jax.errors import UserError
-from ncd_jax.read.options import ReadOptions
-from ncd_jax.report import latent_map
-from ncd_jax.report.asking import converse, differing
+from ncd_jax.report.asking import converse
+from ncd_jax.report.questions import differing
 from ncd_jax.report.renaming import rename_classes
 from ncd_jax.store.answers import Answers, read_answers
 from ncd_jax.store.asking import Asking, _moved
@@ -27,67 +25,6 @@ from ncd_jax.store.workdir import Workdir
 
 ANSWERED = ("answers.csv", "questions.csv", "assignments.csv", "metrics.json")
 MODEL = ("model/arrays.npz", "model/model.json")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A table of four known classes and three novel ones, and the class of every row."""
-    rng = np.random.default_rng(1)
-    classes = rng.permutation(np.repeat(np.arange(7), [25] * 4 + [40, 30, 45]))
-    x = (6 * rng.normal(size=(7, 6)) / 2**0.5)[classes] + rng.normal(size=(215, 6))
-    frame = pd.DataFrame(x, columns=["width", "height", "weight", "d", "e", "f"])
-    frame["colour"] = np.array(["red", "blue", "green", "red", "blue", "blue", "=grey"])[classes]
-    frame["name"] = [f"item {i}" for i in range(215)]
-    frame["label"] = np.where(classes < 4, np.array(list("abcdxyz"))[classes], "")
-    path = tmp_path_factory.mktemp("table") / "made.csv"
-    frame.to_csv(path, index=False)
-    return path, classes
-
-
-@pytest.fixture(scope="module")
-def finished(made, tmp_path_factory):
-    """A run that was told that there are two novel classes, though there are three."""
-    path = tmp_path_factory.mktemp("asked") / "run"
-    config = RunConfig(
-        method="rca", setting="ncd", search=SearchConfig(folds=2), k=KConfig(n_novel=2)
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
-        table = read_table(made[0], "label", options=ReadOptions(id="name"))
-        experiment.run(config, table, None, path)
-    return path
-
-
-@pytest.fixture
-def run(finished, tmp_path):
-    return Workdir(shutil.copytree(finished, tmp_path / "run"))
-
-
-def lines(workdir, name):
-    with workdir.path(name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def contents(workdir, names):
-    return {name: workdir.path(name).read_bytes() for name in names if workdir.has(name)}
-
-
-def write(path, header, rows):
-    text = "".join(f"{a},{b}\n" for a, b in [header, *rows])
-    path.write_text(text)
-    return path
-
-
-def true_answers(workdir, classes, n=1):
-    """The first questions, answered by who knows the classes."""
-
-    def most(rows):
-        return np.bincount(classes[[int(row) for row in rows.split()]]).argmax()
-
-    return [
-        (q["question"], "yes" if most(q["rows_a"]) == most(q["rows_b"]) else "no")
-        for q in lines(workdir, "questions.csv")[:n]
-    ]
 
 
 def partition_is(workdir, classes, n_classes):
@@ -130,7 +67,7 @@ def test_one_answer_parts_two_classes_everywhere(run, made, tmp_path):
 
 def test_the_same_answers_give_the_same_bytes_and_none_the_run(run, made, tmp_path):
     before = contents(run, (*ANSWERED, *MODEL))
-    said = true_answers(run, made[1], 4)
+    said = true_answers(run, made[1], 2)
     seen = []
     for order in (said, said[::-1]):
         write(run.path("answers.csv"), ("question", "answer"), order)
@@ -167,6 +104,21 @@ def test_labels_are_answers(run, made, tmp_path):
     assert len(lines(run, "labels.csv")) == 4
 
 
+def test_a_group_may_be_a_known_class(run, made, tmp_path):
+    """Of which the run, told that no row is of one, would not have asked."""
+    question = next(q for q in lines(run, "questions.csv") if int(q["rows_moved"]) in (30, 40, 45))
+    file = write(tmp_path / "a.csv", ("question", "answer"), [(question["question"], "Known: b")])
+    outcome = experiment.apply_answers(run, file)
+    metrics = run.read_json("metrics.json")
+    assert metrics["n_rows_known"] == metrics["known_sizes"]["b"] > 0
+    shown = {int(row) for row in (question["rows_a"] + " " + question["rows_b"]).split()}
+    label = {int(line["row"]): line["label"] for line in lines(run, "assignments.csv")}
+    assert {label[row] for row in shown} == {"b"}
+    assert lines(run, "answers.csv")[0]["answer"] == "known:b"
+    # It is against all that the run knows, so it is asked again with other rows.
+    assert outcome.questions[0].kind == "known"
+
+
 def test_mistakes_are_one_line_and_change_nothing(run, made, tmp_path, capsys):
     before = contents(run, (*ANSWERED, *MODEL))
     name = lines(run, "questions.csv")[0]["question"]
@@ -177,6 +129,7 @@ def test_mistakes_are_one_line_and_change_nothing(run, made, tmp_path, capsys):
         "no mark": [("question", "answer"), (name.partition("@")[0], "no")],
         "no node": [("question", "answer"), (f"same-1-fffff0@{name.partition('@')[2]}", "no")],
         "no answer": [("question", "answer"), (name, "perhaps")],
+        "no known class": [("question", "answer"), (name, "known:e")],
         "two answers": [("question", "answer"), (name, "no"), (name, "yes")],
         "no header": [(name, "no")],
         "known row": [("row", "label"), (known, "a")],
@@ -237,7 +190,7 @@ def test_names_go_with_their_rows(run, made, tmp_path):
 
 
 def test_the_terminal_asks_and_takes_back(run, made):
-    keys = iter("ub?nq")
+    keys = iter("ub?k9nq")
     out = Console(width=120, record=True, force_terminal=False, file=io.StringIO())
     converse(run, out, lambda: next(keys))
     said = out.export_text()
@@ -289,6 +242,10 @@ def test_the_estimator_is_told(made):
     np.testing.assert_array_equal(ncd.predict(X), ncd.labels_)
     np.testing.assert_array_equal(ncd.assignments_["label"], ncd.labels_[novel])
     assert question["question"] not in set(ncd.questions_["question"])
+    again = ncd.questions_.iloc[0]
+    ncd.tell({again["question"]: "known:a"})
+    assert (ncd.labels_[[*again["rows_a"], *again["rows_b"]]] == "a").all()
+    ncd.tell({again["question"]: None})
     row = int(np.flatnonzero(novel)[0])
     ncd.tell(labels={row: "a"})
     assert ncd.labels_[row] == "a"

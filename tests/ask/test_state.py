@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -60,7 +62,7 @@ def test_without_an_answer_it_is_what_the_judge_said(sight):
     state = answer_all(sight, {})
     np.testing.assert_array_equal(state.labels, np.repeat([0, 1], 20))
     assert state.n_novel == 2
-    assert state.contradicted == []
+    assert state.contradicted == {}
 
 
 def test_answers_part_and_join(sight):
@@ -105,7 +107,8 @@ def test_an_answer_against_the_judge_is_asked_again(sight):
     assert twice.evidence[0, 1] == 1.5 - 8
     split = answer_all(sight, {"same-1-2": "no", "same-1-2-again2": "yes"})
     assert split.evidence[0, 1] == 1.5
-    assert split.contradicted == ["same-1-2"]
+    first, second = "same-1-2", "same-1-2-again2"
+    assert split.contradicted == {first: (second,), second: (first,)}
     assert next_questions(sight, split)[0].name == "same-1-2-again3"
     third = answer_all(sight, {"same-1-2": "no", "same-1-2-again2": "yes", "same-1-2-again3": "no"})
     assert third.evidence[0, 1] == 1.5 - 4
@@ -116,8 +119,11 @@ def test_answers_that_cannot_all_hold_are_named(sight):
     circle = {"same-1-2": "yes", "same-2-4": "yes", "same-1-4": "no"}
     state = answer_all(sight, circle)
     assert len(state.contradicted) >= 1
-    assert set(state.contradicted) <= set(circle)
-    assert answer_all(sight, {"same-1-2": "yes", "same-1-4": "no"}).contradicted == []
+    for name, others in state.contradicted.items():
+        assert others
+        assert {name, *others} <= set(circle)
+        assert all(circle[other] != circle[name] for other in others)
+    assert answer_all(sight, {"same-1-2": "yes", "same-1-4": "no"}).contradicted == {}
 
 
 @pytest.mark.parametrize(
@@ -162,6 +168,23 @@ def test_known_classes():
     assert kinds == {"same", "known"}
     written = answer_all(sight, {}, {0: 1, 8: -1})
     np.testing.assert_array_equal(written.labels, np.repeat([1, 2, 3], 8))
+
+
+def test_it_is_a_known_class(sight):
+    """Of which nobody asks where no row may be of one."""
+    sight = dataclasses.replace(sight, known=np.zeros((40, 3)))
+    before = answer_all(sight, {})
+    assert before.n_novel == 2
+    assert {q.kind for q in next_questions(sight, before, 100)} == {"same"}
+    told = answer_all(sight, {"same-2-4": "class1"})  # 1 and 2 are one class, and that is 1
+    assert set(told.labels[10:30].tolist()) == {1}
+    again = {q.name: q for q in next_questions(sight, told) if "again" in q.name}
+    assert set(again) == {"same-2-4-again2", "known-6-class1-again2"}
+    assert set(again["known-6-class1-again2"].all_a.tolist()) == {*range(10, 30)}
+    other = answer_all(sight, {"same-2-4": "class1", "known-6-class1-again2": "class0"})
+    assert set(other.contradicted) == {"same-2-4", "known-6-class1-again2"}
+    with pytest.raises(ValueError, match="known class 3"):
+        answer_all(sight, {"same-2-4": "class3"})
 
 
 def test_a_person_sorts_the_table(sight):

@@ -1,0 +1,250 @@
+"""Questions as people see them: rows of both groups side by side, in the words of the table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ncd_jax.ask.choose import Question
+from ncd_jax.discovery.asked import Asked
+from ncd_jax.report.headline import plural
+
+__all__ = [
+    "AskingStory",
+    "Line",
+    "ShownQuestion",
+    "Sorted",
+    "contradictions",
+    "differing",
+    "first_story",
+    "outlook",
+    "show_question",
+]
+
+
+class Line(NamedTuple):
+    """A column of the table, in the rows of a question.
+
+    Attributes:
+        name: of the column.
+        is_copied: whether it names rows and is no feature.
+        a: cells of the one group, as text.
+        b: of the other.
+    """
+
+    name: str
+    is_copied: bool
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+
+
+class ShownQuestion(NamedTuple):
+    """A question in words.
+
+    Attributes:
+        name: with the fingerprint of the run.
+        asks: the question.
+        effect: what another answer than the assumed one would do, in pieces, of which some are
+            names of classes.
+        chance_yes: how likely the answer is yes.
+        gain: what the answer is expected to bring.
+        rows_a: numbers of the rows that are shown of the one group.
+        rows_b: of the other.
+        lines: the columns: those that name rows, then those that differ most.
+    """
+
+    name: str
+    asks: str
+    effect: tuple[str, ...]
+    chance_yes: float
+    gain: str
+    rows_a: tuple[int, ...]
+    rows_b: tuple[int, ...]
+    lines: tuple[Line, ...]
+
+
+class AskingStory(NamedTuple):
+    """What the report says of questions and answers.
+
+    Attributes:
+        questions: the next ones, the most useful first.
+        outlook: what the first one is expected to bring.
+        known: names of the known classes.
+        n_answers: given so far.
+        n_moved: rows that were in another class before any answer.
+        contradicted: answers that do not hold, in words.
+        n_drawn: rows that the report was drawn from again; none where these are all of them.
+    """
+
+    questions: tuple[ShownQuestion, ...]
+    outlook: str
+    known: tuple[str, ...]
+    n_answers: int = 0
+    n_moved: int = 0
+    contradicted: tuple[str, ...] = ()
+    n_drawn: int | None = None
+
+
+class Sorted(NamedTuple):
+    """The rows that are asked about, as they are sorted now.
+
+    Attributes:
+        asked: what the run left.
+        rows: `i[u]`, row numbers of the unlabelled rows.
+        labels: `i[u]`, their classes; none where nobody has looked yet: groups are A and B then.
+        classes: names of the classes.
+        mark: the fingerprint of the run.
+        cells: rows that may be shown, as text, by their number.
+        copied: columns of them that name the rows and are no features.
+    """
+
+    asked: Asked
+    rows: np.ndarray
+    labels: np.ndarray | None
+    classes: Sequence[str]
+    mark: str
+    cells: pd.DataFrame
+    copied: Sequence[str]
+
+
+def show_question(question: Question, now: Sorted) -> ShownQuestion:
+    """A question with its rows.
+
+    Args:
+        question: what is asked.
+        now: the rows that it is about.
+    """
+    number = now.rows[now.asked.row]
+    shown = [number[rows] for rows in (question.rows_a, question.rows_b)]
+    of_a, of_b = number[question.all_a], number[question.all_b]
+    others = of_b if len(of_b) else np.setdiff1d(number, of_a)  # the rest of the new rows
+    names = [name for name in now.copied if name in now.cells.columns]
+    order = differing(now.cells.loc[of_a].drop(columns=names), now.cells.loc[others])
+    values = [now.cells.loc[rows] for rows in shown]
+    lines = [
+        Line(name, name in names, *(tuple(map(_short, each[name])) for each in values))
+        for name in (*names, *order)
+    ]
+    asks = "Are A and B one class?"
+    if question.known >= 0:
+        asks = f"Are these rows of the known class {now.classes[question.known]}?"
+    n_new, n_asked = int((now.asked.like >= 0).sum()), len(number)
+    return ShownQuestion(
+        name=f"{question.name}@{now.mark}",
+        asks=asks,
+        effect=_effect(question, now, round(question.rows_moved * n_new / n_asked)),
+        chance_yes=question.chance_yes,
+        gain=_gain(question, n_asked, n_new),
+        rows_a=tuple(shown[0].tolist()),
+        rows_b=tuple(shown[1].tolist()),
+        lines=tuple(lines),
+    )
+
+
+def first_story(questions: Sequence[Question], now: Sorted, n_known: int) -> AskingStory:
+    """What the report of a run says of its questions.
+
+    Args:
+        questions: the most useful first.
+        now: the rows that they are about.
+        n_known: number of known classes.
+    """
+    n_new, n_asked = int((now.asked.like >= 0).sum()), len(now.asked.row)
+    shown = tuple(show_question(question, now) for question in questions)
+    return AskingStory(shown, outlook(questions, n_asked, n_new), tuple(now.classes[:n_known]))
+
+
+def outlook(questions: Sequence[Question], n_asked: int, n_new: int) -> str:
+    """What the next question is expected to bring.
+
+    Args:
+        questions: the next ones, the most useful first.
+        n_asked: rows that they are about.
+        n_new: rows that were new before any answer, whose sample these are.
+    """
+    if not questions:
+        return "there is nothing left to ask"
+    said = f"the next question is expected to put {_gain(questions[0], n_asked, n_new)}"
+    if not questions[0].is_worth_asking(n_asked):
+        said += "; that is little: one may stop"
+    return said
+
+
+def contradictions(
+    against: Mapping[str, Sequence[str]], answers: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Answers that do not hold, each with those that speak against it, in words.
+
+    Args:
+        against: names of the one, and of the others.
+        answers: that were given.
+    """
+    said = []
+    for name, others in against.items():
+        if others:
+            why = ", ".join(f"{answers[other]!r} to {other}" for other in others)
+        else:
+            why = "what the rows look like, and what follows from other answers"
+        said.append(f"{answers[name]!r} to {name} does not hold against {why}")
+    return tuple(said)
+
+
+def differing(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
+    """The columns, those first in which rows `a` and `b` differ most.
+
+    Numbers: how seldom a number of the one is on the same side of one of the other; words: half
+    the sum of the differences of their shares. Both are between 0 and 1.
+    """
+    score = {}
+    for name in a.columns:
+        both = pd.concat([a[name], b[name]])
+        numbers = pd.to_numeric(both.replace("", np.nan), errors="coerce")
+        if numbers.notna().sum() >= (both != "").sum() > 0:
+            rank, n = numbers.rank(), numbers.iloc[: len(a)].notna().sum()
+            m = numbers.notna().sum() - n
+            above = rank.iloc[: len(a)].sum() - n * (n + 1) / 2
+            score[name] = abs(2 * above / (n * m) - 1) if n and m else 0.0
+        else:
+            shares = [each[name].value_counts(normalize=True) for each in (a, b)]
+            apart = shares[0].sub(shares[1], fill_value=0).abs().sum() / 2
+            # What differs in every row, as names do, says nothing of groups.
+            score[name] = 0.0 if both.nunique() > 0.5 * len(both) else float(apart)
+    order = {name: i for i, name in enumerate(a.columns)}
+    return sorted(order, key=lambda name: (-round(score[name], 6), order[name]))
+
+
+def _effect(question: Question, now: Sorted, n_rows: int) -> tuple[str, ...]:
+    """What another answer than the assumed one would do to the classes as they are."""
+    rows = f"{n_rows:,} {plural('row', n_rows)}"
+    groups = [each for each in (question.all_a, question.all_b) if len(each)]
+    names = ["A", "B"]
+    if now.labels is not None:
+        labels = now.labels[now.asked.row]
+        names = [now.classes[int(np.bincount(labels[each]).argmax())] for each in groups]
+    if len(groups[0]) > len(groups[-1]):
+        names = names[::-1]
+    if question.known >= 0:
+        known = now.classes[question.known]
+        if question.assumed:
+            return (f"If not, {rows} of ", known, " would be new.")
+        return (f"If so, {rows} of ", names[0], " would become ", known, ".")
+    if question.assumed or names[0] == names[1]:
+        return (f"If not, {rows} of ", names[0], " would become a class of their own.")
+    return (f"If so, {rows} of ", names[0], " would join ", names[1], ".")
+
+
+def _gain(question: Question, n_asked: int, n_new: int) -> str:
+    rows = max(round(question.gain * n_new / n_asked), 1)
+    points = question.points(n_asked)
+    return f"{rows:,} {plural('row', rows)} right ({points:.1f} points)"
+
+
+def _short(cell: Any) -> str:
+    """A cell as text, a number with four digits where it is long."""
+    text = str(cell)
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return text if len(text) <= 8 or number.is_integer() else f"{number:.4g}"

@@ -1,0 +1,212 @@
+"""The files of what a run leaves for asking, its questions among them.
+
+`model/asked.npz` and `model/asked.json` hold the rows that are asked about and the answer before
+any answer, `model/asked.csv` the rows as people know them; nothing rewrites these. Names of
+questions end in `@` and a fingerprint of what the run asks about, so that answers of another run
+are refused.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ncd_jax.ask.choose import Question, plan_questions
+from ncd_jax.ask.resort import sight_of
+from ncd_jax.discovery.asked import OF_ROWS, Asked
+from ncd_jax.discovery.model import Model
+from ncd_jax.errors import UserError
+from ncd_jax.read.words import as_text
+from ncd_jax.store.workdir import Workdir, as_it_was
+
+__all__ = [
+    "FACTS",
+    "QUESTION_COLUMNS",
+    "fingerprint",
+    "question_lines",
+    "read_asked",
+    "read_cells",
+    "save_asked",
+    "write_questions",
+]
+
+FACTS = "model/asked.json"
+"""What is there where something can be asked."""
+QUESTION_COLUMNS = (
+    "question",
+    "kind",
+    "rows_a",
+    "rows_b",
+    "known_class",
+    "rows_moved",
+    "chance_yes",
+)
+MOST_COLUMNS = 200
+"""Columns of the table that questions may show."""
+_ARRAYS, _CELLS = "model/asked.npz", "model/asked.csv"
+_SCALARS = ("shift", "n_novel", "n_voters", "view")
+
+
+def fingerprint(asked: Asked, rows: np.ndarray) -> str:
+    """Eight signs that stand for what is asked about.
+
+    Args:
+        asked: of a run.
+        rows: `i[u]`, row numbers of the unlabelled rows.
+    """
+    said = np.stack([rows[asked.row].astype("<i8"), asked.micro.astype("<i8")])
+    return hashlib.sha256(said.tobytes()).hexdigest()[:8]
+
+
+def save_asked(
+    workdir: Workdir,
+    asked: Asked,
+    model: Model,
+    rows: np.ndarray,
+    cells: pd.DataFrame,
+    copied: Sequence[str] = (),
+) -> list[Question]:
+    """Writes what asking needs, and the first questions, which it returns.
+
+    Args:
+        workdir: of the run.
+        asked: what was found.
+        model: before any answer.
+        rows: `i[u]`, row numbers of the unlabelled rows.
+        cells: those that are asked about, in their order, as people know them.
+        copied: columns of them that name the rows and are no features.
+    """
+    arrays = {name: value for name, value in asked._asdict().items() if name not in _SCALARS}
+    parts = {
+        "means": model.means,
+        "rows": model.rows,
+        "limits": model.reference.limits,
+        "y": model.reference.y,
+        **{f"places_{name}": value for name, value in model.places._asdict().items()},
+    }
+    shown = cells[_telling(cells, asked.micro)]
+    with workdir.together() as group:
+        arrays |= {f"base_{name}": value for name, value in parts.items()} | {"number": rows}
+        facts = {name: getattr(asked, name) for name in _SCALARS}
+        facts["copied"] = [name for name in shown.columns if name in copied]
+        facts["sha256"] = group.write_arrays(_ARRAYS, arrays)
+        group.write_json(FACTS, facts)
+        lines = ([int(rows[i]), *map(as_text, line)] for i, line in _lines(shown, asked.row))
+        group.write_csv(_CELLS, ["row", *shown.columns], lines)
+        sight = sight_of(asked)
+        questions = plan_questions(sight, {}, {})
+        write_questions(group, question_lines(questions, asked, rows, model))
+    return questions
+
+
+def read_cells(workdir: Workdir) -> pd.DataFrame:
+    """The rows that questions may show, as people know them, under their numbers, as text."""
+    text = io.StringIO(workdir.read_text(_CELLS), newline="")
+    header, *lines = ([as_it_was(cell) for cell in line] for line in csv.reader(text))
+    frame = pd.DataFrame([line[1:] for line in lines], columns=header[1:], dtype=str)
+    return frame.set_axis([int(line[0]) for line in lines], axis=0)
+
+
+def _lines(frame: pd.DataFrame, row: np.ndarray) -> list[tuple[int, list[Any]]]:
+    empty = frame.isna().to_numpy()
+    return [
+        (int(i), ["" if none else cell for cell, none in zip(line, of_line, strict=True)])
+        for i, line, of_line in zip(row, frame.itertuples(index=False), empty, strict=True)
+    ]
+
+
+def _telling(frame: pd.DataFrame, micro: np.ndarray) -> list[str]:
+    """The columns, of very many those whose numbers differ most between micro clusters."""
+    columns = list(frame.columns)
+    if len(columns) <= MOST_COLUMNS:
+        return columns
+    numbers = frame.apply(pd.to_numeric, errors="coerce")
+    between = numbers.groupby(micro).transform("mean").var() / numbers.var().replace(0, np.nan)
+    best = set(between.fillna(0.0).sort_values(kind="stable").index[-MOST_COLUMNS:])
+    return [name for name in columns if name in best]
+
+
+def question_lines(
+    questions: Sequence[Question], asked: Asked, rows: np.ndarray, model: Model
+) -> list[tuple[Any, ...]]:
+    """Questions as lines of a table with `QUESTION_COLUMNS`; rows are arrays of their numbers.
+
+    Args:
+        questions: these.
+        asked: what they are about.
+        rows: `i[u]`, row numbers of the unlabelled rows.
+        model: whose known classes they may be about.
+    """
+    mark, number = fingerprint(asked, rows), rows[asked.row]
+    share = float((asked.like >= 0).sum() / len(asked.row))
+    return [
+        (
+            f"{each.name}@{mark}",
+            each.kind,
+            number[each.rows_a],
+            number[each.rows_b],
+            model.classes[each.known] if each.known >= 0 else "",
+            round(each.rows_moved * share),
+            round(each.chance_yes, 3),
+        )
+        for each in questions
+    ]
+
+
+def write_questions(workdir: Workdir, lines: Sequence[tuple[Any, ...]]) -> None:
+    """Writes `questions.csv` from lines of `question_lines`."""
+
+    def cell(value: Any) -> Any:
+        return " ".join(map(str, value)) if isinstance(value, np.ndarray) else value
+
+    workdir.write_csv("questions.csv", QUESTION_COLUMNS, [list(map(cell, line)) for line in lines])
+
+
+def read_asked(workdir: Workdir) -> tuple[Asked, np.ndarray, dict[str, np.ndarray]]:
+    """What `save_asked` wrote: the record, row numbers, and parts of the model."""
+    try:
+        facts, data = workdir.read_json(FACTS, dict), workdir.read_bytes(_ARRAYS)
+        if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+            raise ValueError("these are other arrays than those that were written")
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        rows = arrays.pop("number")
+        parts = {
+            name.removeprefix("base_"): arrays.pop(name)
+            for name in list(arrays)
+            if name.startswith("base_")
+        }
+        scalars = {name: facts[name] for name in _SCALARS}
+        asked = Asked(**arrays, **scalars)._replace(view=tuple(facts["view"]))
+        _check(asked, rows)
+    except UserError:
+        raise
+    except Exception as error:  # somebody else's data may be wrong in any way
+        raise UserError(
+            f"{workdir.path(_ARRAYS)} is damaged; run again in a new workdir"
+        ) from error
+    return asked, rows, parts
+
+
+def _check(asked: Asked, rows: np.ndarray) -> None:
+    """Whether the arrays belong together.
+
+    Raises:
+        ValueError: they do not.
+    """
+    n, m, u = len(asked.micro), len(asked.evidence), len(rows)
+    if not (
+        asked.evidence.shape == (m, m)
+        and np.isfinite(asked.evidence).all()
+        and asked.z.shape[:1] == asked.known.shape[:1] == asked.row.shape == (n,)
+        and np.isfinite(asked.z).all()
+        and np.array_equal(np.unique(asked.micro), np.arange(m))
+        and all(len(getattr(asked, name)) == u for name in OF_ROWS)
+        and ((asked.row >= 0) & (asked.row < u)).all()
+        and ((asked.like >= -1) & (asked.like < n)).all()
+    ):
+        raise ValueError("arrays do not belong together")
