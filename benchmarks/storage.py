@@ -23,8 +23,9 @@ from absl import app, flags
 
 from benchmarks.timing import write_results
 from ncd_jax.methods import METHODS
-from ncd_jax.tuning.proposals import Proposals, Trial
+from ncd_jax.tuning.proposals import Proposals
 from ncd_jax.tuning.shared_storage import open_shared
+from ncd_jax.tuning.trials import Trial
 
 _POSTGRESQL = flags.DEFINE_string("postgresql", None, "URL of an empty database.")
 _SMALL = flags.DEFINE_boolean("small", False, "Fewer candidates.")

@@ -19,7 +19,7 @@ from ncd_jax.report.findings import Findings, Ranked
 from ncd_jax.report.how_many import NumberStory
 from ncd_jax.store.frames import frame_of, frame_parts
 from ncd_jax.store.workdir import Workdir
-from ncd_jax.tuning.proposals import Trial
+from ncd_jax.tuning.trials import Trial
 
 __all__ = ["Kept", "keep", "read_kept"]
 

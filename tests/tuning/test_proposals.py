@@ -2,8 +2,9 @@ import numpy as np
 import optuna
 import pytest
 
-from ncd_jax.tuning.proposals import Proposals, Trial
+from ncd_jax.tuning.proposals import Proposals
 from ncd_jax.tuning.storage import own_journal
+from ncd_jax.tuning.trials import Trial
 from ncd_jax.types import Interval
 
 SPACE = {

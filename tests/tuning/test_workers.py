@@ -15,8 +15,9 @@ from worker import GRACE, SPACE
 
 import ncd_jax
 from ncd_jax.errors import UserError
-from ncd_jax.tuning.proposals import Proposals, Trial
+from ncd_jax.tuning.proposals import Proposals
 from ncd_jax.tuning.shared_storage import open_shared
+from ncd_jax.tuning.trials import Trial
 
 ROOT = Path(__file__).parent.parent.parent
 KINDS = ["journal", "sqlite", "postgresql"]

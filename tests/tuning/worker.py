@@ -10,8 +10,9 @@ import sys
 import time
 import traceback
 
-from ncd_jax.tuning.proposals import Proposals, Trial
+from ncd_jax.tuning.proposals import Proposals
 from ncd_jax.tuning.shared_storage import open_shared
+from ncd_jax.tuning.trials import Trial
 from ncd_jax.types import Interval
 
 SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "w": Interval(0.0, 1.0)}
