@@ -162,8 +162,7 @@ MISTAKES = {
 
 
 NOT_IN_A_PLAIN_RUN = {
-    *("alembic", "charset_normalizer", "flax", "openpyxl", "optax", "optuna", "polars"),
-    *("sqlalchemy", "torch"),
+    *("alembic", "flax", "openpyxl", "optax", "optuna", "polars", "sqlalchemy", "torch"),
 }
 OF_A_TABLE = {*NOT_IN_A_PLAIN_RUN, "jax", "jinja2", "plotly", "rich", "scipy", "sklearn"}
 OF_A_FLAG = {*OF_A_TABLE, "numpy", "pandas", "pyarrow"}

@@ -139,7 +139,7 @@ def clock_of(words: Sequence[str]) -> np.ndarray:
     return times
 
 
-@functools.lru_cache(1 << 16)  # a column is looked at several times
+@functools.lru_cache(1 << 17)  # a column is looked at several times
 def _date(word: str, order: Order) -> datetime.datetime | None:
     for form in _FORMS:
         if (found := form.fullmatch(word)) and (date := _calendar(found.groupdict(), order)):

@@ -15,7 +15,7 @@ from ncd_jax.read.units import CURRENCY, UNIT, unit_key
 
 __all__ = ["Evidence", "Numbers", "evidence", "numbers_of"]
 
-_KEPT = 1 << 18
+_KEPT = 1 << 17
 """Words that are remembered: a column is looked at several times until it is known what it is."""
 _LIMITS = "<>≤≥≈~"
 _EXPONENT = r"(?:[eE](?P<exponent>[+-]?\d{1,3}))?"
