@@ -115,6 +115,8 @@ MISTAKES = {
     ("--table=missing.csv", "--label=label"): "missing.csv",
     ("--table=t.csv", "--label=lable"): "'label'",
     ("--table=labelled.csv", "--label=label"): "filled on every row",
+    ("--table=single.csv", "--label=label"): "a single row of each known class",
+    ("--table=lone.csv", "--label=label"): "one unlabelled row",
     ("--table=few.csv", "--label=label", "--config.k.index=silhouette"): "at least 3",
     ("--table=words.csv", "--label=label"): "'q'",
     ("--table=t.csv", "--label=label", "--drop=qq"): "'qq'",
@@ -160,8 +162,7 @@ MISTAKES = {
 
 
 NOT_IN_A_PLAIN_RUN = {
-    *("alembic", "charset_normalizer", "flax", "openpyxl", "optax", "optuna", "polars"),
-    *("sqlalchemy", "torch"),
+    *("alembic", "flax", "openpyxl", "optax", "optuna", "polars", "sqlalchemy", "torch"),
 }
 OF_A_TABLE = {*NOT_IN_A_PLAIN_RUN, "jax", "jinja2", "plotly", "rich", "scipy", "sklearn"}
 OF_A_FLAG = {*OF_A_TABLE, "numpy", "pandas", "pyarrow"}
@@ -180,6 +181,8 @@ def folder(tmp_path_factory):
     good = write_table(folder / "t.csv")
     write_table(folder / "labelled.csv", label="a")
     write_table(folder / "few.csv", label=np.repeat(["a", "b", "", "", ""], 20))
+    write_table(folder / "single.csv", label=["a", "b", "c", *[""] * 97])
+    write_table(folder / "lone.csv", label=[*np.repeat(["a", "b", "c"], 33), ""])
     words = [f"about {i}" for i in good.index]
     write_table(folder / "words.csv", q=good["q"].astype(str).where(good.index % 3 > 0, words))
     write_table(folder / "taken.csv", label=np.repeat(["a", "b", "novel_0", "c", ""], 20))

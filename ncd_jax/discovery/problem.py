@@ -189,14 +189,11 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
         n_novel: the number of novel classes where the run may know it.
 
     Raises:
-        UserError: the table has no unlabelled row, too few known classes, or one that is named
-            like a novel class; a fixed hyperparameter or the variant does not
-            exist, or is out of range.
+        UserError: the table has hardly an unlabelled or labelled row, too few known classes, or one
+            that is named like a novel class; a fixed hyperparameter or the variant does not exist,
+            or is out of range.
     """
-    if not (table.y == UNLABELLED).any():
-        raise UserError(f"{table.name} has no unlabelled row; there is nothing to discover")
-    if not table.classes:
-        raise UserError(f"{table.name} has no labelled row, and nothing to learn from; label some")
+    _check_size(table)
     search, info = config.search, METHODS[config.method]
     if judged(config):
         hidden = _judged_folds(config, table.y, int((table.y == UNLABELLED).sum()))
@@ -205,6 +202,30 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
     tuning = known_fold(table.y) if info.tuned_on_known else hidden
     slots = max(n_novel or config.k.max, most_hidden(hidden))
     return _problem(config, table, n_novel, hidden, tuning, slots)
+
+
+def _check_size(table: Table) -> None:
+    """Whether there is something to discover, and something to learn from.
+
+    Raises:
+        UserError: there is not.
+    """
+    sizes = np.bincount(table.y + 1, minlength=2)
+    n_asked, n_labelled, largest = int(sizes[0]), int(sizes[1:].sum()), int(sizes[1:].max())
+    if not n_asked:
+        raise UserError(f"{table.name} has no unlabelled row; there is nothing to discover")
+    if n_asked == 1:
+        raise UserError(
+            f"{table.name} has one unlabelled row, and one row is no class; add others, or give it"
+            " to a class of a finished run by --mode=assign"
+        )
+    if not n_labelled:
+        raise UserError(f"{table.name} has no labelled row, and nothing to learn from; label some")
+    if largest == 1:
+        raise UserError(
+            f"{table.name} has a single row of each known class, and nothing says how rows of one"
+            " class differ; label more of them"
+        )
 
 
 def _judged_folds(config: RunConfig, y: np.ndarray, n_asked: int) -> Folds[np.ndarray]:

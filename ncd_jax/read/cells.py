@@ -31,6 +31,7 @@ __all__ = [
 Where = Callable[[int], str]
 """From the number of a row to its place, for people."""
 
+_TRUTHS = {"true": 1.0, "false": 0.0}
 _SHOWN = 8
 """Odd cells of a column that a message lists."""
 
@@ -49,7 +50,11 @@ def is_number(cells: pd.Series) -> bool:
 
 
 def numbers(
-    column: Column, cells: pd.Series, where: Where = by_row, odd: list[OddCell] | None = None
+    column: Column,
+    cells: pd.Series,
+    where: Where = by_row,
+    odd: list[OddCell] | None = None,
+    words: Words | None = None,
 ) -> np.ndarray:
     """A column as numbers `f64[n]`, not a number where the cell is empty.
 
@@ -58,6 +63,7 @@ def numbers(
         cells: its cells, as numbers or text.
         where: from the number of a row to its place in messages.
         odd: takes up cells of another kind, which are gaps then; by default they are a mistake.
+        words: of the cells, where they are known.
 
     Raises:
         UserError: cells are no finite numbers; all of them are named.
@@ -78,24 +84,33 @@ def numbers(
         values = quick.values
         values[np.isin(values, gaps)] = np.nan
         return values
-    words = _filled(column, words_of(cells), soft=True)
+    words = _filled(column, words or words_of(cells), soft=True)
     if column.order == "duration":
         values = durations_of(words.words)
     else:
-        said = evidence(words.words)
-        decimal = column.decimal or ("," if said.comma > said.point else ".")
+        decimal = column.decimal or _decimal(words.words)
         found = numbers_of(words.words, decimal)
-        ratios = [ratio(unit, column.unit) or np.nan for unit in found.units]
-        values = found.values * np.where(found.values == 0, 1.0, ratios)
-    truths = [{"true": 1.0, "false": 0.0}.get(word.lower(), np.nan) for word in words.words]
-    values = np.where(np.isnan(values), truths, values) if len(values) else values
+        ratios = {unit: ratio(unit, column.unit) or np.nan for unit in set(found.units)}
+        scale = np.array([ratios[unit] for unit in found.units], np.float64)
+        values = found.values * np.where(found.values == 0, 1.0, scale)
+    for i in np.flatnonzero(np.isnan(values)).tolist():
+        values[i] = _TRUTHS.get(words.words[i].lower(), np.nan)
     bad = np.isnan(values)
     values[np.isin(values, gaps)] = np.nan
     return _placed(column, words, values, np.nan, bad, where, "numbers", odd)
 
 
+def _decimal(words: Sequence[str]) -> str:
+    said = evidence(words)
+    return "," if said.comma > said.point else "."
+
+
 def times(
-    column: Column, cells: pd.Series, where: Where = by_row, odd: list[OddCell] | None = None
+    column: Column,
+    cells: pd.Series,
+    where: Where = by_row,
+    odd: list[OddCell] | None = None,
+    words: Words | None = None,
 ) -> np.ndarray:
     """A column of dates as `datetime64[us][n]`, `NaT` where the cell is empty; see `numbers`.
 
@@ -109,7 +124,7 @@ def times(
         found = cells.to_numpy().astype("datetime64[us]")
         gaps = dates_of(column.gaps, "")
         return np.where(np.isin(found, gaps[~np.isnat(gaps)]), nothing, found)
-    words = _filled(column, words_of(cells), soft=True)
+    words = _filled(column, words or words_of(cells), soft=True)
     if column.order == "clock":
         found = clock_of(words.words)
     elif column.order == "compact":
@@ -128,14 +143,18 @@ def _order(column: Column, words: Sequence[str]) -> Order:
 
 
 def level_words(
-    column: Column, cells: pd.Series, where: Where = by_row, odd: list[OddCell] | None = None
+    column: Column,
+    cells: pd.Series,
+    where: Where = by_row,
+    odd: list[OddCell] | None = None,
+    words: Words | None = None,
 ) -> Words:
     """A boolean or a category as words, one for each level; see `numbers`.
 
     Raises:
         UserError: cells of a boolean are neither yes nor no; all of them are named.
     """
-    words = _filled(column, words_of(cells), soft=column.kind == "boolean")
+    words = _filled(column, words or words_of(cells), soft=column.kind == "boolean")
     if column.kind == "category":
         return merged(words)
     truths = [truth_of(word) for word in words.words]
@@ -146,7 +165,11 @@ def level_words(
 
 
 def as_column(
-    column: Column, cells: pd.Series, where: Where = by_row, odd: list[OddCell] | None = None
+    column: Column,
+    cells: pd.Series,
+    where: Where = by_row,
+    odd: list[OddCell] | None = None,
+    words: Words | None = None,
 ) -> pd.Series:
     """A column in its own type: numbers, times, or words; see `numbers`.
 
@@ -155,12 +178,12 @@ def as_column(
     """
     values: np.ndarray
     if column.kind == "numeric":
-        values = numbers(column, cells, where, odd)
+        values = numbers(column, cells, where, odd, words)
     elif column.kind == "date":
-        values = times(column, cells, where, odd)
+        values = times(column, cells, where, odd, words)
     else:
-        codes, words = level_words(column, cells, where, odd)
-        values = np.array([*words, None], object)[codes]
+        found = level_words(column, cells, where, odd, words)
+        values = np.array([*found.words, None], object)[found.codes]
     return pd.Series(values, cells.index, name=column.name, copy=False)
 
 

@@ -1,6 +1,7 @@
 """Dates as people write them: `2024-12-31`, `31.12.2024`, `12/31/24 3:45 PM`, `31 Dec 2024`."""
 
 import datetime
+import functools
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -64,6 +65,7 @@ _CLOCK = re.compile(
     r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?(?: ?Uhr)?",
     re.A,
 )
+_MARKS = set("-/.")
 _PIVOT = 69
 """Two-digit years from here on are of the last century, as in POSIX."""
 
@@ -93,7 +95,7 @@ def day_order(words: Sequence[str]) -> tuple[int, int, int]:
     """How many words say that the day comes first, that the month does, and how many neither."""
     counts = {"dmy": 0, "mdy": 0, "": 0}
     for word in words:
-        if len(word) < 6 or not word[0].isdigit():
+        if len(word) < 6 or not word[0].isdigit() or not {word[1], word[2]} & _MARKS:
             continue
         for form in _FORMS[1:4]:
             if found := form.fullmatch(word):
@@ -137,6 +139,7 @@ def clock_of(words: Sequence[str]) -> np.ndarray:
     return times
 
 
+@functools.lru_cache(1 << 17)  # a column is looked at several times
 def _date(word: str, order: Order) -> datetime.datetime | None:
     for form in _FORMS:
         if (found := form.fullmatch(word)) and (date := _calendar(found.groupdict(), order)):

@@ -32,7 +32,7 @@ from ncd_jax.read.raw import RawTable
 from ncd_jax.read.readings import blamed, found_in, used_as
 from ncd_jax.read.recognise import Form, as_dates, as_numbers, as_words, recognise
 from ncd_jax.read.useless import is_constant, why_left_out
-from ncd_jax.read.words import Words, as_text, words_of
+from ncd_jax.read.words import Words, as_text
 
 __all__ = ["Description", "describe"]
 
@@ -107,7 +107,7 @@ def describe(
             if _is_text(raw.frame[name], name in options.categories):
                 found = None if _has_wish(name, options) else plain_numbers(raw.frame[name])
                 if found is None or (options.decimal == "," and found.has_points):
-                    words[name] = words_of(raw.frame[name])
+                    words[name] = raw.words(name)
                 else:
                     plain[name] = found
         except UserError as error:
@@ -142,7 +142,7 @@ def describe(
         else:
             if is_constant(cells):  # what tells rows apart is whether there is a value
                 column = Column(name, "category", gaps=column.gaps)
-                cells = as_column(column, raw.frame[name])
+                cells = as_column(column, raw.frame[name], words=words.get(name))
             reading = used_as(reading, column, cells, sight.words)
             if hint := circular_hint(column, cells):
                 remark = "; ".join(filter(None, (reading.remark, hint)))
@@ -223,7 +223,7 @@ def _look(
         column = dataclasses.replace(column, period=period)
         form = dataclasses.replace(form, form=f"circular, period {period:g}")
     form = dataclasses.replace(form, column=column)
-    typed = as_column(form.column, cells, raw.where)
+    typed = as_column(form.column, cells, raw.where, words=words)
     if form.column.kind == "numeric" and not form.column.order and name not in options.numbers:
         form = _with_sentinels(form, typed.to_numpy())
         typed = as_column(form.column, typed)

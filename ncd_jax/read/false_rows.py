@@ -163,7 +163,7 @@ def _without_summaries(raw: RawTable, label: str) -> RawTable:
     table = _Figures(raw.frame, label)
     if not table.names:
         return raw
-    named = _named(raw.frame, table.names, label)
+    named = _named(raw, table.names, label)
     if named.sum() > min(n // 3, _MOST_NAMED):
         named[:-_TAIL] = False
     found = _named_summaries(table, named) or _silent_summaries(table)
@@ -175,23 +175,24 @@ def _without_summaries(raw: RawTable, label: str) -> RawTable:
     return raw.without(is_sum, _note(said))
 
 
-def _named(frame: pd.DataFrame, figures: Collection[str], label: str) -> np.ndarray:
+def _named(raw: RawTable, figures: Collection[str], label: str) -> np.ndarray:
     """Rows with a cell such as `Total`, `bool[n]`.
 
     In columns of numbers the last rows alone are looked at, and a class may be called `average`.
     """
+    frame = raw.frame
     named = np.zeros(len(frame), bool)
     for name in frame:
         if not _is_text(frame[name]):
             continue
         first = len(frame) - _TAIL if name in figures else 0
         try:
-            found = words_of(frame[name].iloc[first:])
+            found = words_of(frame[name].iloc[first:]) if first else raw.words(name)
         except UserError:  # lists, which are told of later
             continue
         most = 1 if name == label else len(frame)
         named_so = [
-            bool(_SUMMARIES.fullmatch(word)) and count <= most
+            not word[:1].isdigit() and bool(_SUMMARIES.fullmatch(word)) and count <= most
             for word, count in zip(found.words, found.counts.tolist(), strict=True)
         ]
         named[first:] |= np.array([*named_so, False])[found.codes]

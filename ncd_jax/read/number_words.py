@@ -15,12 +15,16 @@ from ncd_jax.read.units import CURRENCY, UNIT, unit_key
 
 __all__ = ["Evidence", "Numbers", "evidence", "numbers_of"]
 
+_KEPT = 1 << 17
+"""Words that are remembered: a column is looked at several times until it is known what it is."""
 _LIMITS = "<>≤≥≈~"
 _EXPONENT = r"(?:[eE](?P<exponent>[+-]?\d{1,3}))?"
 _SPACES = str.maketrans(
     dict.fromkeys("\xa0\u202f\u2009\u2007", " ") | {"\u2212": "-", "\u2019": "'"}
 )
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.A)
+_NONE = re.compile(r"\d[-:]\d", re.A)
+"""Dates, times and the like: in no number are these signs between digits."""
 _CORE = re.compile(r"[+-]?\d[\d.,' ]*", re.A)
 
 
@@ -83,6 +87,8 @@ def numbers_of(words: Sequence[str], decimal: str) -> Numbers:
     values, units, grouped = np.full(len(words), np.nan), [""] * len(words), False
     limits = np.zeros(len(words), bool)
     for i, word in enumerate(words):
+        if _NONE.search(word):
+            continue
         if _PLAIN.fullmatch(word) and (decimal == "." or "." not in word):
             values[i] = float(word)
         elif (found := _number(word, decimal)) is not None:
@@ -96,6 +102,8 @@ def evidence(words: Sequence[str]) -> Evidence:
     comma = point = whole = longest = 0
     either: dict[str, list[str]] = {",": [], ".": []}
     for word in words:
+        if _NONE.search(word):
+            continue
         if word.isdigit():
             whole, longest = whole + 1, max(longest, len(word))
             continue
@@ -122,6 +130,7 @@ def evidence(words: Sequence[str]) -> Evidence:
     return Evidence(comma, point, either[","], either["."], whole, len(words), longest)
 
 
+@functools.lru_cache(_KEPT)
 def _core(word: str) -> str | None:
     """The digits and marks of a word that may spell a number, else none."""
     if not any(map(str.isdigit, word)):
@@ -157,6 +166,7 @@ def _grammar(decimal: str) -> re.Pattern[str]:
     )
 
 
+@functools.lru_cache(_KEPT)
 def _number(word: str, decimal: str) -> tuple[float, str, bool] | None:
     """The number that a word spells, its unit, and whether thousands are marked."""
     found = _grammar(decimal).fullmatch(_translated(word))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ncd_jax.read.gaps import MARKS
 from ncd_jax.read.text_bytes import Unsure, arrow_of, bytes_of
+from ncd_jax.read.words import Words, words_of
 
 __all__ = ["RawTable", "is_empty"]
 
@@ -30,6 +31,7 @@ class RawTable:
     rows: np.ndarray | None = None
     facts: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    _words: dict[str, Words] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def separator(self) -> str:
@@ -40,6 +42,16 @@ class RawTable:
     def numbers(self) -> np.ndarray:
         """The number of each row in the table, `i[n]`."""
         return np.arange(len(self.frame)) if self.rows is None else self.rows
+
+    def words(self, name: str) -> Words:
+        """The words of a column; they are found once.
+
+        Raises:
+            UserError: its cells hold lists or the like.
+        """
+        if name not in self._words:
+            self._words[name] = words_of(self.frame[name])
+        return self._words[name]
 
     def number(self, row: int) -> int:
         """The number in the table of a row of the frame."""

@@ -110,6 +110,8 @@ def words_of(cells: pd.Series) -> Words:
             f"column {show(cells.name)} holds lists or the like; leave it out with --drop"
         ) from None
     used = np.bincount(codes + 1, minlength=len(values) + 1)[1:] > 0
+    if isinstance(values.dtype, pd.StringDtype):
+        values = values.to_numpy(object)  # one by one Arrow gives them slowly
     texts = [as_text(value) for value in values]
     if any("\0" in text for text in texts):
         texts = [text.replace("\0", "") for text in texts]
