@@ -42,6 +42,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "warnings": _warnings(solution, table),
         "n_answers": 0,
         "setting": solution.setting,
+        "setting_in_doubt": solution.gate is not None and solution.gate.in_doubt,
         "n_rows": len(table.y),
         "n_unlabelled": len(solution.confidence),
         "n_rows_known": int((~solution.is_new).sum()),
