@@ -33,7 +33,8 @@ def headline(metrics: Mapping[str, Any]) -> str:
     if not k:
         said = f"no novel class: all {rows} look like known classes"
     if metrics.get("setting_in_doubt"):
-        said += "; whether any are is not clear, --config.setting=ncd takes all for new"
+        said += "; whether any is of a known class is not clear,"
+        said += " --config.setting=ncd takes all for new"
     return said
 
 

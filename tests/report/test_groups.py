@@ -90,7 +90,6 @@ def test_the_headline_says_what_is_not_clear():
     assert plain == "20 of 50 unlabelled rows look like known classes; 30 are 2 novel classes"
     assert headline({**found, "setting_in_doubt": False}) == plain
     doubt = headline({**found, "setting_in_doubt": True})
-    assert doubt == (
-        f"{plain}; whether any are is not clear, --config.setting=ncd takes all for new"
-    )
+    end = "whether any is of a known class is not clear, --config.setting=ncd takes all for new"
+    assert doubt == f"{plain}; {end}"
     assert "not clear" not in headline({**found, "n_rows_known": 0, "setting_in_doubt": True})
