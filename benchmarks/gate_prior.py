@@ -150,6 +150,9 @@ def measure(split: GateSplit, observed: Observations, prior: GatePrior) -> dict[
         "off": round(100 * float(np.abs(sure - right).mean()), 2),
         "sureness_off": round(100 * float(abs(sure.mean() - right.mean())), 2),
         "auto_open": auto.is_open,
+        "auto_in_doubt": auto.in_doubt,
+        "auto_known_or_novel": _percent(~auto.is_new == is_known),
+        "auto_known_in_class": _percent((auto.known == true)[is_known]),
         "auto_novel_called_known": _percent(~auto.is_new[~is_known]),
     }
 

@@ -122,10 +122,10 @@ def encoded_table(
     options = options or ReadOptions()
     encoder = Encoder.fit(found.frame, found.columns, options.copied)
     of_groups: tuple[str, ...] = ()
-    x, group = encoder.apply(found.frame), None
+    x, group, group_names = encoder.apply(found.frame), None, ()
     if options.group:
         encoder, x, of_groups = _in_groups(encoder, x, y, raw.frame[options.group])
-        group = pd.factorize(raw.frame[options.group])[0]
+        group, group_names = pd.factorize(raw.frame[options.group].map(as_text))
     how = how_labelled(encoder, found.frame, x, y, {*options.use, *(options.columns or ())})
     if how.left_out:
         x, encoder = encoder.without(x, how.left_out)
@@ -155,6 +155,8 @@ def encoded_table(
         reading=TableReading(facts, tuple(readings), tuple(notes)),
         copied=raw.frame[options.copied] if options.copied else None,
         group=group,
+        group_column=options.group,
+        group_names=tuple(group_names),
     )
 
 

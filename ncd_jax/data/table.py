@@ -34,6 +34,8 @@ class Table:
         reading: how the table was understood; none of a benchmark table.
         copied: columns of these rows that are copied to the answer; none where there are none.
         group: `i[n]`, the group of every row, such as its plate; none where there are no groups.
+        group_column: where groups were read from.
+        group_names: what they are called there.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Table:
     reading: TableReading | None = None
     copied: pd.DataFrame | None = None
     group: np.ndarray | None = None
+    group_column: str = ""
+    group_names: tuple[str, ...] = ()
 
     @property
     def row_numbers(self) -> np.ndarray:

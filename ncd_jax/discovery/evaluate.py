@@ -75,6 +75,8 @@ class Evaluation(NamedTuple):
         y: `i[r]`, its known class.
         k: classes found in each fold.
         n_hidden: classes that each fold hid.
+        rows: `i[r]`, which row of the table it is.
+        found: `i[r]`, which new class of its fold it was given; -1 where it was called known.
     """
 
     confidence: np.ndarray
@@ -85,6 +87,8 @@ class Evaluation(NamedTuple):
     y: np.ndarray
     k: tuple[int, ...]
     n_hidden: tuple[int, ...]
+    rows: np.ndarray
+    found: np.ndarray
 
     def accuracy(self, *, several: bool) -> float:
         """Share of the rows that are right in folds that hid several classes, or one; NaN if none.
@@ -128,6 +132,8 @@ class Lesson(NamedTuple):
         nearness: `f[r]`, see `Applied`; no row is a neighbour of its own.
         of_known: `f[q]`, the same of labelled rows.
         known_y: `i[q]`, known class of each of these.
+        rows: `i[r]`, which row of the table it is.
+        found: `i[r]`, which new class it is in; -1 where it was called known.
     """
 
     features: np.ndarray
@@ -143,6 +149,8 @@ class Lesson(NamedTuple):
     nearness: np.ndarray
     of_known: np.ndarray
     known_y: np.ndarray
+    rows: np.ndarray
+    found: np.ndarray
 
     def without(self, classes: np.ndarray) -> "Lesson":
         """What is left where rows of some classes may not teach."""
@@ -157,11 +165,13 @@ class Lesson(NamedTuple):
             "familiar",
             "as_known",
             "nearness",
+            "rows",
+            "found",
         )
         return self._replace(
             of_known=self.of_known[known],
             known_y=self.known_y[known],
-            **{name: getattr(self, name)[kept] for name in (*rows, "nearness")},
+            **{name: getattr(self, name)[kept] for name in rows},
         )
 
 
@@ -254,6 +264,8 @@ def lesson_of(fitted: Fitted, found: Found, table: Table, decided: Decided | Non
         nearness=of_rows.nearness[asked],
         of_known=applied.nearness[len(rows) :],
         known_y=y[labelled],
+        rows=rows[asked],
+        found=np.where(new, novel, UNLABELLED)[asked],
     )
 
 
@@ -343,6 +355,8 @@ def evaluation_of(partitioner: Partitioner, lessons: Sequence[Lesson]) -> Evalua
         y=np.concatenate([each.y for each in lessons]),
         k=tuple(each.k for each in lessons),
         n_hidden=tuple(each.n_hidden for each in lessons),
+        rows=np.concatenate([each.rows for each in lessons]),
+        found=np.concatenate([each.found for each in lessons]),
     )
 
 

@@ -11,6 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.gate_folds import make_gate_folds
+from ncd_jax.data.selection import direction_of_missing
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.problem import (
     Problem,
@@ -62,6 +63,9 @@ def views_of(candidates: list[dict[str, float]]) -> list[dict[str, float]]:
 def observe(problem: Problem, table: Table, hparams: Sequence[Mapping[str, float]]) -> Observations:
     """Fits the folds and the table, all in one program, and describes their unlabelled rows.
 
+    Where labels may be missing along a direction of the columns, rows are seen without it as well:
+    there, rows of a known class are alike, whichever side of it somebody has labelled.
+
     Args:
         problem: what is solved.
         table: its table.
@@ -70,7 +74,20 @@ def observe(problem: Problem, table: Table, hparams: Sequence[Mapping[str, float
     Raises:
         FloatingPointError: every training on all labels diverged.
     """
-    return observe_table(problem, table, hparams, observe_folds(problem, table, hparams))
+    seen = observe_table(problem, table, hparams, observe_folds(problem, table, hparams))
+    if (other := _without_direction(problem, table)) is None:
+        return seen
+    beside = observe_table(other, table, hparams, observe_folds(other, table, hparams))
+    return seen.beside(beside) if len(beside.folds) == len(seen.folds) else seen
+
+
+def _without_direction(problem: Problem, table: Table) -> Problem | None:
+    """The problem without the direction along which labels are missing; none where none is."""
+    x = np.asarray(problem.data.x)
+    direction = direction_of_missing(x[: len(table.y)], table.y)
+    if direction is None:
+        return None
+    return problem._replace(data=problem.data._replace(x=jnp.asarray(direction.without(x))))
 
 
 def observe_folds(

@@ -1,7 +1,7 @@
 """What a run found out, before anything is scored, written or drawn."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def as_they_stood(solution: Solution, y: np.ndarray, order: np.ndarray) -> Solut
     # From the unlabelled rows as they stand now to where they stood.
     of_rows = (np.cumsum(unlabelled[order]) - 1)[place[unlabelled]]
     fields = ("found", "confidence", "runner_up", "runner_up_confidence")
-    moved = {name: getattr(solution, name)[of_rows] for name in fields}
+    moved: dict[str, Any] = {name: getattr(solution, name)[of_rows] for name in fields}
     n_known, gate = solution.model.n_known, solution.gate
     labels = moved["found"][moved["found"] >= n_known] - n_known
     if gate is not None:
@@ -125,7 +125,10 @@ def as_they_stood(solution: Solution, y: np.ndarray, order: np.ndarray) -> Solut
         gate = gate._replace(**{name: getattr(gate, name)[of_rows] for name in rows})
     answer = solution.answer._replace(labels=labels)
     asked = solution.asked and solution.asked.reordered(of_rows)
-    return solution._replace(answer=answer, gate=gate, z=solution.z[place], asked=asked, **moved)
+    evaluation = solution.evaluation
+    moved |= {"z": solution.z[place], "answer": answer, "gate": gate, "asked": asked}
+    moved["evaluation"] = evaluation and evaluation._replace(rows=order[evaluation.rows])
+    return solution._replace(**moved)
 
 
 def answered(

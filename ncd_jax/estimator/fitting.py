@@ -48,7 +48,7 @@ _KEYS = {
     "k_max": "k.max",
     "random_state": "seed",
 }
-_FLAG = re.compile(r"--(use|group|circular)\b")
+_FLAG = re.compile(r"--(?:config\.)?(use|group|circular|setting)\b")
 _user: int | None = None
 """The process in which this package has used a device."""
 

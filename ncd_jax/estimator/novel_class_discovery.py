@@ -291,7 +291,7 @@ class NovelClassDiscovery(
         self.labels_ = self.classes_[codes]
         every = fitted.assignments(found, self.labels_, self.confidence_, self.classes_)
         self.assignments_ = every.set_index(index)[unlabelled]
-        self._headline = _headline(fitted.labels, len(targets.classes), self.n_novel_)
+        self._headline = _headline(fitted, len(targets.classes), self.n_novel_)
         likely = fitted.metrics.get("n_novel_probability", {}) if numbers is None else numbers
         self.n_novel_probability_ = {int(k): p for k, p in likely.items()}
 
@@ -486,8 +486,8 @@ def hidden_class_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     return float(last.hidden_class_accuracy_)
 
 
-def _headline(labels: np.ndarray, n_known: int, k: int) -> str:
-    """The headline of a fit: from the class `i[u]` of every unlabelled row, known ones first."""
-    n_rows_known = int((labels < n_known).sum())
-    found = {"n_novel_estimated": k, "n_unlabelled": len(labels), "n_rows_known": n_rows_known}
-    return headline(found) if len(labels) else ""
+def _headline(fitted: Fit, n_known: int, k: int) -> str:
+    """The headline of a fit."""
+    n, n_rows_known = len(fitted.labels), int((fitted.labels < n_known).sum())
+    found = {"n_novel_estimated": k, "n_unlabelled": n, "n_rows_known": n_rows_known}
+    return in_python(headline({**fitted.metrics, **found})) if n else ""

@@ -24,8 +24,10 @@ IN_DOUBT_KNOWN = 0.3
 """Log-odds by which a row may look new and is still given to a known class."""
 IN_DOUBT = 0.1
 """Mean chance to be known from which on a small group of new rows is none."""
-SURELY_NOTHING, SURELY_SOME = 2.0, 0.5
-"""Log-odds from which on nothing is new, and from which on some rows are of known classes."""
+SURELY_NOTHING = 2.0
+"""Log-odds from which on nothing is new."""
+DOUBT = 0.75
+"""Log-odds that some rows are of known classes, on either side of which `auto` knows."""
 
 
 class GateTrust(NamedTuple):
@@ -73,6 +75,7 @@ class Gated(NamedTuple):
         p_class: `f64[u]`, how likely it is of `likeliest`, if it is of a known class at all.
         trust: none where no class could be hidden.
         folds: those that hide classes, each decided by what the others teach.
+        in_doubt: whether `auto` could not tell if any row is of a known class.
     """
 
     is_open: bool
@@ -82,6 +85,7 @@ class Gated(NamedTuple):
     p_class: np.ndarray
     trust: GateTrust | None
     folds: Sequence[Decided] = ()
+    in_doubt: bool = False
 
     @property
     def known(self) -> np.ndarray:
@@ -153,6 +157,14 @@ class Observations(NamedTuple):
     sampled: np.ndarray
     like: np.ndarray
 
+    def beside(self, other: "Observations") -> "Observations":
+        """What is seen of the same rows in two ways: the mean."""
+        folds = [
+            each._replace(observed=each.observed.beside(its.observed))
+            for each, its in zip(self.folds, other.folds, strict=True)
+        ]
+        return self._replace(folds=folds, table=self.table.beside(other.table))
+
 
 def decide(seen: Observations, prior: GatePrior, setting: str, n_novel: int | None = None) -> Gated:
     """Learns from the folds, drawn to what other tables taught, and decides.
@@ -161,17 +173,21 @@ def decide(seen: Observations, prior: GatePrior, setting: str, n_novel: int | No
         seen: of a table.
         prior: of other tables.
         setting: `gcd`, or `auto` to close the gate where no more rows look known than hidden ones.
+            In doubt it is open, as then some rows are wrong and not all, and gives away fewer.
         n_novel: the number of new classes where it is given: so many rows are new at least.
     """
     folds = [(each.observed, 1.0) for each in seen.folds]
-    weights = learn_gate(folds, SORTING, prior.sorting)
+    some = _log_odds_of_some(seen, prior) if setting == "auto" else np.inf
+    in_doubt = bool(abs(some) < DOUBT)
+    drawn_to = prior.looking if in_doubt else prior.sorting
+    weights = learn_gate(folds, SORTING, drawn_to)
     of_sample = gate_logits(seen.table, weights)
     nothing, _ = share_features(of_sample)
     like = np.searchsorted(seen.sampled, seen.like)
     logits = of_sample[like].mean(axis=1)
     chances = class_chances(seen.table, weights)[like].mean(axis=1)
     is_new, p_known = logits < -IN_DOUBT_KNOWN, 1 / (1 + np.exp(-logits))
-    is_open = setting == "gcd" or _any_known(seen, prior)
+    is_open = bool(some > -DOUBT)
     if n_novel is not None:
         newest = np.argsort(logits, kind="stable")[: n_novel * (not is_new.sum() >= n_novel)]
         is_new[newest] = True
@@ -179,7 +195,7 @@ def decide(seen: Observations, prior: GatePrior, setting: str, n_novel: int | No
         is_new[:], p_known = False, np.maximum(p_known, 0.5)
     if not is_open:
         is_new[:], p_known = True, np.zeros_like(p_known)
-    decided = [_decided(i, seen.folds, prior) for i in range(len(seen.folds))]
+    decided = [_decided(i, seen.folds, drawn_to) for i in range(len(seen.folds))]
     hiding = [each for each in decided if each is not None]
     return Gated(
         is_open=is_open,
@@ -189,23 +205,24 @@ def decide(seen: Observations, prior: GatePrior, setting: str, n_novel: int | No
         p_class=chances.max(axis=1),
         trust=_trust(hiding) if hiding else None,
         folds=hiding,
+        in_doubt=in_doubt,
     )
 
 
-def _any_known(seen: Observations, prior: GatePrior) -> bool:
-    """Whether more rows look known than in folds in which none is."""
+def _log_odds_of_some(seen: Observations, prior: GatePrior) -> float:
+    """Log-odds that more rows look known than in folds in which none is."""
     weights = learn_gate([(each.observed, 1.0) for each in seen.folds], LOOKING, prior.looking)
     _, some = share_features(gate_logits(seen.table, weights))
-    return bool(some @ weights.some[:-1] + weights.some[-1] > SURELY_SOME)
+    return float(some @ weights.some[:-1] + weights.some[-1])
 
 
-def _decided(i: int, folds: Sequence[FoldRows], prior: GatePrior) -> Decided | None:
+def _decided(i: int, folds: Sequence[FoldRows], drawn_to: GateWeights) -> Decided | None:
     """A fold that hides classes, by what the others teach without these classes; else none."""
     fold = folds[i]
     if fold.observed.kind not in ("many", "one"):
         return None
     others = [(each.without(fold.hidden), 1.0) for j, each in enumerate(folds) if j != i]
-    weights: GateWeights = learn_gate(others, SORTING, prior.sorting)
+    weights = learn_gate(others, SORTING, drawn_to)
     logits, chances = gate_logits(fold.observed, weights), class_chances(fold.observed, weights)
     return Decided(
         fold=fold,

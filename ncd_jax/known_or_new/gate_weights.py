@@ -69,6 +69,11 @@ class Observed(NamedTuple):
         """`f[u]`, 1 for rows that teach."""
         return np.ones(len(self.truth)) if self.teaches is None else self.teaches.astype(float)
 
+    def beside(self, other: "Observed") -> "Observed":
+        """The mean of these features and of others of the same rows; neighbours stay."""
+        rows, classes = (self.rows + other.rows) / 2, (self.classes + other.classes) / 2
+        return self._replace(rows=rows, classes=classes)
+
 
 class GatePrior(NamedTuple):
     """What other tables taught.

@@ -16,7 +16,7 @@ _USUAL = 0.02
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """How many novel classes there are, and among what.
+    """How many novel classes there are, and among what, and what else it might be.
 
     Args:
         metrics: the content of `metrics.json`.
@@ -27,14 +27,15 @@ def headline(metrics: Mapping[str, Any]) -> str:
     rows = f"{n_rows:,} unlabelled {plural('row', n_rows)}"
     if not n_known:
         return f"{k} novel {plural('class', k)} among {rows}"
-    if not k:
-        return f"no novel class: all {rows} look like known classes"
     n_new = n_rows - n_known
-    are = "is" if n_new == 1 else "are"
-    return (
-        f"{n_known:,} of {rows} look like known classes;"
-        f" {n_new:,} {are} {k} novel {plural('class', k)}"
-    )
+    said = f"{n_known:,} of {rows} look like known classes;"
+    said += f" {n_new:,} {'is' if n_new == 1 else 'are'} {k} novel {plural('class', k)}"
+    if not k:
+        said = f"no novel class: all {rows} look like known classes"
+    if metrics.get("setting_in_doubt"):
+        said += "; whether any is of a known class is not clear,"
+        said += " --config.setting=ncd takes all for new"
+    return said
 
 
 def plural(word: str, n: int) -> str:

@@ -23,6 +23,7 @@ from ncd_jax.discovery.tune import Tuned, unselected_scores
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.profiles.contrasts import repeating_columns
 from ncd_jax.report.findings import Findings, Ranked, choose_shown
+from ncd_jax.report.groups import compare_groups, one_group_warnings
 from ncd_jax.report.headline import plural
 from ncd_jax.report.how_many import KCurve, number_story
 from ncd_jax.report.latent_map import LatentMap, latent_map
@@ -37,11 +38,14 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
     problem, found, best, on_hidden, _ = solution.winner
     answer, trials = solution.answer, found.trials
     scored = on_hidden[0] if problem.info.tuned_on_known else best[0]
+    groups = compare_groups(table, _names(table, solution), solution.evaluation)
+    of_groups = one_group_warnings(table.group_column, groups, answer.k)
     metrics = {
         "method": problem.config.method,
-        "warnings": _warnings(solution, table),
+        "warnings": [*_warnings(solution, table), *of_groups],
         "n_answers": 0,
         "setting": solution.setting,
+        "setting_in_doubt": solution.gate is not None and solution.gate.in_doubt,
         "n_rows": len(table.y),
         "n_unlabelled": len(solution.confidence),
         "n_rows_known": int((~solution.is_new).sum()),
@@ -57,6 +61,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "stability": answer.stability,
         "mean_confidence": float(np.mean(solution.confidence)),
         "gate": _gate(solution),
+        "groups": groups,
         **_evaluated(solution.evaluation),
         "diverged_runs": sum(t.diverged for t in trials),
         "total_runs": len(trials) * len(trials[0].fold_scores) * problem.config.search.seeds,

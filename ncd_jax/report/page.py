@@ -13,6 +13,7 @@ from ncd_jax.methods import METHODS
 from ncd_jax.read.words import as_text
 from ncd_jax.report import figures as draw
 from ncd_jax.report.findings import Findings
+from ncd_jax.report.groups import classes_in_groups
 from ncd_jax.report.headline import headline
 from ncd_jax.report.how_many import k_plot, number_plot
 from ncd_jax.report.latent_map import map_plot
@@ -65,6 +66,7 @@ def render_report(findings: Findings, *, files: bool = True) -> str:
             files=files,
             plotly=packed_plotly(),
             rows=_packed_rows(findings),
+            group_classes=classes_in_groups(findings.metrics.get("groups", [])),
         )
     )
 

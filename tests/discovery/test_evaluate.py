@@ -79,6 +79,8 @@ def test_accuracy_of_several_hidden_classes_and_of_one():
         y=np.zeros(7, int),
         k=(2, 1, 2),
         n_hidden=(3, 1, 2),
+        rows=np.arange(7),
+        found=np.zeros(7, int),
     )
     assert evaluation.accuracy(several=True) == pytest.approx(2 / 5)
     assert evaluation.accuracy(several=False) == pytest.approx(1 / 2)
@@ -102,6 +104,8 @@ def lesson(y, right, *, new=True, nearness=-2.0, n=40, seed=0):
         nearness=np.full(n, nearness),
         of_known=np.full(n, 2.0),
         known_y=np.full(n, 9),
+        rows=np.arange(n),
+        found=np.zeros(n, int),
     )
 
 

@@ -7,9 +7,11 @@ import pytest
 from tiers import few
 
 from ncd_jax.data.gate_folds import make_gate_folds
+from ncd_jax.data.table import Table
 from ncd_jax.discovery import known_rows
 from ncd_jax.discovery.known_rows import observe, pass_gate
 from ncd_jax.discovery.problem import middle, prepare
+from ncd_jax.known_or_new import decision
 from ncd_jax.known_or_new.decision import Gated, Observations, decide
 from ncd_jax.known_or_new.gate_weights import read_gate_prior
 from ncd_jax.types import UNLABELLED
@@ -49,6 +51,46 @@ def test_where_all_is_new_the_gate_closes(seed, gate_of):
     assert not found.is_open
     assert found.is_new.all()
     assert np.mean(gate_of("gcd", [60, 50], seed=seed)[0].is_new) > 0.9
+
+
+def test_in_doubt_the_gate_is_open_and_gives_few_rows_away(gate_of, monkeypatch):
+    """Two tables of nothing but new rows, of which it is taken not to be sure."""
+    monkeypatch.setattr(decision, "DOUBT", np.inf)
+    found, _ = gate_of("auto", [60, 50])
+    asked, _ = gate_of("gcd", [60, 50])
+    assert found.is_open
+    assert found.in_doubt > asked.in_doubt
+    assert found.is_new.sum() >= asked.is_new.sum()
+    assert found.p_known.mean() < asked.p_known.mean()
+    assert all(
+        (a.p_known != b.p_known).any() for a, b in zip(found.folds, asked.folds, strict=True)
+    )
+    monkeypatch.setattr(decision, "DOUBT", 0.0)
+    found, _ = gate_of("auto", [60, 50])
+    assert not found.is_open
+    assert not found.in_doubt
+
+
+def test_rows_on_the_side_that_nobody_labelled_are_known_again(judged_config, monkeypatch):
+    """In each class the rows above its mean in a mixed direction have no label."""
+    rng = np.random.default_rng(0)
+    true = rng.permutation(np.repeat(np.arange(N_KNOWN + 1), 80))
+    inner = rng.normal(size=(len(true), 6))
+    x = (4 * rng.normal(size=(N_KNOWN + 1, 6)))[true] + inner
+    labelled = (true < N_KNOWN) & (inner @ [1, -1, 1, -1, 0, 0] < 0)
+    y = np.where(labelled, true, UNLABELLED).astype(np.int32)
+    names = tuple(f"v{i}" for i in range(6))
+    table = Table("sided", x, y, names, tuple("abcd"))
+    problem = prepare(dataclasses.replace(judged_config, setting="gcd"), table, None)
+
+    def right(gated):
+        said = np.where(gated.is_new, N_KNOWN, gated.known)
+        return np.mean(said == true[~labelled])
+
+    seen = right(pass_gate(problem, table))
+    monkeypatch.setattr(known_rows, "direction_of_missing", lambda x, y: None)
+    assert seen > right(pass_gate(problem, table)) + 0.05
+    assert seen > 0.85
 
 
 @pytest.mark.parametrize(("spare", "novel"), [(12, [40, 30]), (25, [])])
