@@ -22,8 +22,8 @@ from ncd_jax.discovery.solution import Answer, Solution
 from ncd_jax.discovery.tune import Tuned, unselected_scores
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.profiles.contrasts import repeating_columns
+from ncd_jax.report.by_group import compare_groups, one_group_warnings
 from ncd_jax.report.findings import Findings, Ranked, choose_shown
-from ncd_jax.report.groups import compare_groups, one_group_warnings
 from ncd_jax.report.headline import plural
 from ncd_jax.report.how_many import KCurve, number_story
 from ncd_jax.report.latent_map import LatentMap, latent_map

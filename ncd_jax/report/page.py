@@ -12,8 +12,8 @@ from pandas.api import types
 from ncd_jax.methods import METHODS
 from ncd_jax.read.words import as_text
 from ncd_jax.report import figures as draw
+from ncd_jax.report.by_group import classes_in_groups
 from ncd_jax.report.findings import Findings
-from ncd_jax.report.groups import classes_in_groups
 from ncd_jax.report.headline import headline
 from ncd_jax.report.how_many import k_plot, number_plot
 from ncd_jax.report.latent_map import map_plot
