@@ -21,7 +21,7 @@ __all__ = ["LITTLE", "Question", "next_questions", "one_class_probability", "pla
 
 SLOPE, INTERCEPT = 0.6, -0.7
 """Of the logistic curve from linkage to the share of pairs of groups that were one class."""
-MIXED_LEAF, WORTH = 0.1, 5
+MIXED_LEAF, LEAF_WORTH = 0.1, 5
 """Chance that the halves of a micro cluster are of two classes, and how many answers about halves
 that is worth: tables differ in it. Thrice as much each time that a person says *mixed* of a group
 that it is in."""
@@ -250,7 +250,7 @@ def _leaves(state: State) -> Iterator[_Candidate]:
 def _halves(sight: Sight, state: State) -> Iterator[_Candidate]:
     """Both halves of every leaf."""
     mixed = np.zeros(len(state.leaves.nodes))
-    n_two, n_told = MIXED_LEAF * WORTH, float(WORTH)
+    n_two, n_told = MIXED_LEAF * LEAF_WORTH, float(LEAF_WORTH)
     for subject, said in state.told.items():
         if subject.is_of_halves and said.yes != said.no:
             n_two, n_told = n_two + (said.no > said.yes), n_told + 1
