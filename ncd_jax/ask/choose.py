@@ -21,9 +21,10 @@ __all__ = ["LITTLE", "Question", "next_questions", "one_class_probability", "pla
 
 SLOPE, INTERCEPT = 0.6, -0.7
 """Of the logistic curve from linkage to the share of pairs of groups that were one class."""
-MIXED_LEAF = 0.1
-"""Chance that the halves of a micro cluster are of two classes; thrice as much each time that a
-person says *mixed* of a group that it is in."""
+MIXED_LEAF, LEAF_WORTH = 0.1, 5
+"""Chance that the halves of a micro cluster are of two classes, and how many answers about halves
+that is worth: tables differ in it. Thrice as much each time that a person says *mixed* of a group
+that it is in."""
 LITTLE = 0.002
 """Share of the rows: a question that is expected to put fewer right is not worth asking."""
 MOST_TURNS = 3
@@ -249,7 +250,10 @@ def _leaves(state: State) -> Iterator[_Candidate]:
 def _halves(sight: Sight, state: State) -> Iterator[_Candidate]:
     """Both halves of every leaf."""
     mixed = np.zeros(len(state.leaves.nodes))
+    n_two, n_told = MIXED_LEAF * LEAF_WORTH, float(LEAF_WORTH)
     for subject, said in state.told.items():
+        if subject.is_of_halves and said.yes != said.no:
+            n_two, n_told = n_two + (said.no > said.yes), n_told + 1
         if said.mixed:
             mixed[state.leaves.under((*subject.a, *subject.b))] += said.mixed
     for (micro, part), rows, times in zip(
@@ -258,7 +262,7 @@ def _halves(sight: Sight, state: State) -> Iterator[_Candidate]:
         both = sight.halves((micro, part), rows)
         if both is not None:
             subject = Subject(((micro, 2 * part),), ((micro, 2 * part + 1),))
-            chance = 1 - min(MIXED_LEAF * 3**times, 0.8)
+            chance = 1 - min(n_two / n_told * 3**times, 0.8)
             yield _Candidate(subject, *both, chance, True)
 
 

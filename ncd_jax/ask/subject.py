@@ -44,6 +44,14 @@ class Subject(NamedTuple):
         """`same` or `known`."""
         return "same" if self.known < 0 else "known"
 
+    @property
+    def is_of_halves(self) -> bool:
+        """Whether it is about both halves of a node."""
+        if self.known >= 0 or len(self.a) != 1 or len(self.b) != 1:
+            return False
+        (micro, part), (other, second) = self.a[0], self.b[0]
+        return micro == other and second == part ^ 1
+
     def name(self, turn: int = 1) -> str:
         """The name of the question that asks about it for the first, second, ... time."""
         end = f"-again{turn}" if turn > 1 else ""

@@ -180,12 +180,14 @@ def contradictions(
         against: names of the one, and of the others.
         answers: that were given.
     """
-    said = []
+    said, told = list[str](), set[frozenset[str]]()
     for name, others in against.items():
-        if others:
-            why = ", ".join(f"{answers[other]!r} to {other}" for other in others)
-        else:
-            why = "what the rows look like, and what follows from other answers"
+        fresh = [other for other in others if frozenset((name, other)) not in told]
+        if others and not fresh:  # said from the other side already
+            continue
+        told |= {frozenset((name, other)) for other in others}
+        why = ", ".join(f"{answers[other]!r} to {other}" for other in fresh)
+        why = why or "what the rows look like, and what follows from other answers"
         said.append(f"{answers[name]!r} to {name} does not hold against {why}")
     return tuple(said)
 

@@ -15,6 +15,7 @@ from ncd_jax import NovelClassDiscovery, cli, experiment
 from ncd_jax.data.own_table import read_table
 from ncd_jax.discovery.model import apply_model
 from ncd_jax.errors import UserError
+from ncd_jax.report import redraw
 from ncd_jax.report.asking import converse
 from ncd_jax.report.questions import differing
 from ncd_jax.report.renaming import rename_classes
@@ -25,6 +26,13 @@ from ncd_jax.store.workdir import Workdir
 
 ANSWERED = ("answers.csv", "questions.csv", "assignments.csv", "metrics.json")
 MODEL = ("model/arrays.npz", "model/model.json")
+
+
+@pytest.fixture(autouse=True)
+def no_page(monkeypatch):
+    """The report is the matter of `test_redraw`, and takes as long as all else."""
+    monkeypatch.setattr(redraw, "_findings", lambda asking, outcome, kept: None)
+    monkeypatch.setattr(redraw, "render_report", lambda findings: "a page")
 
 
 def partition_is(workdir, classes, n_classes):

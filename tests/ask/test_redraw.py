@@ -11,7 +11,8 @@ from html_pages import Page, browse, squeeze
 from ncd_jax import experiment
 from ncd_jax.report.questions import contradictions
 from ncd_jax.report.renaming import rename_classes
-from ncd_jax.store.answers import read_answers
+from ncd_jax.store.answers import Answers, read_answers
+from ncd_jax.store.asking import Asking
 from ncd_jax.store.frames import frame_of, frame_parts
 
 CHOOSE = """<script>
@@ -97,22 +98,23 @@ def test_answers_are_saved_as_a_file_that_is_read_as_it_is(run, tmp_path):
     assert read_answers(tmp_path / "answers.csv").answers == {names[0]: "no", names[2]: "known:b"}
     assert "2 answers" in dom
     assert console == ""
-    experiment.apply_answers(run, tmp_path / "answers.csv")
-    assert run.read_json("metrics.json")["n_answers"] == 2
+    asking = Asking(run)
+    said = read_answers(tmp_path / "answers.csv")
+    assert asking.outcome(said).metrics["n_answers"] == 2
 
 
 def test_answers_that_do_not_hold_are_named_with_those_against_them(run, made, tmp_path):
     """Two groups are one class, are they not?"""
     name, answer = true_answers(run, made[1])[0]
-    first = write(tmp_path / "a.csv", ("question", "answer"), [(name, answer)])
-    again = experiment.apply_answers(run, first).questions[0].name
+    again = Asking(run).outcome(Answers({name: answer}, {})).questions[0].name
     other = f"{again}@{name.partition('@')[2]}"
-    write(first, ("question", "answer"), [(other, "yes")])
-    outcome = experiment.apply_answers(run, first)
+    both = write(tmp_path / "a.csv", ("question", "answer"), [(name, answer), (other, "yes")])
+    outcome = experiment.apply_answers(run, both)
     assert outcome.contradicted() == {name: (other,), other: (name,)}
+    sentence = f"'no' to {name} does not hold against 'yes' to {other}"
+    assert contradictions(outcome.contradicted(), outcome.said.answers) == (sentence,)
     said = squeeze(Page(run.read_text("report.html")).text)
-    for sentence in contradictions(outcome.contradicted(), outcome.said.answers):
-        assert f"The answer {sentence}." in said
+    assert f"The answer {sentence}." in said
 
 
 @pytest.mark.parametrize("damage", ["arrays", "facts"])

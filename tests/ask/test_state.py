@@ -86,6 +86,21 @@ def test_mixed_and_unknown_change_no_class_by_themselves(sight):
     assert after["same-0_3.2-0_3.3"] > 2 * gain["same-0_3.2-0_3.3"]
 
 
+def test_halves_are_doubted_as_often_as_they_were_two_classes(sight):
+    halves = [f"same-0_{m}.2-0_{m}.3" for m in range(4)]
+
+    def chance(answers):
+        found = {
+            q.name: q.chance_yes for q in next_questions(sight, answer_all(sight, answers), 99)
+        }
+        return found[halves[3]]
+
+    assert chance({}) == pytest.approx(0.9)
+    assert chance(dict.fromkeys(halves[:3], "no")) == pytest.approx(1 - 3.5 / 8)
+    assert chance(dict.fromkeys(halves[:3], "yes")) == pytest.approx(1 - 0.5 / 8)
+    assert chance({"same-1-2": "no", halves[0]: "unknown"}) == pytest.approx(0.9)
+
+
 def test_order_is_no_matter_and_an_answer_can_be_taken_back(sight):
     answers = {"same-1-2": "no", "same-0_3.2-0_3.3": "no", "same-2-4": "yes", "same-1-8": "unknown"}
     one = answer_all(sight, answers)

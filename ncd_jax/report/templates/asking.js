@@ -25,6 +25,10 @@ for (const question of asked) {
     choice.value = "";
     settle();
   });
+  question.querySelector(".all-columns")?.addEventListener("click", (event) => {
+    for (const line of question.querySelectorAll("tr[hidden]")) line.hidden = false;
+    event.target.parentElement.remove();
+  });
   choice.addEventListener("change", () => {
     for (const input of question.querySelectorAll("input")) { input.checked = false; input.dataset.chosen = ""; }
     settle();
