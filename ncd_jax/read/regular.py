@@ -91,9 +91,11 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     while data := file.read(_BLOCK):
         data = rest + data
         end = data.rfind(b"\n") + 1
-        # Quotes come in pairs up to the end of a row.
-        while end and data.count(b'"', 0, end) % 2:
-            end = data.rfind(b"\n", 0, end - 1) + 1
+        open_quotes = data.count(b'"', 0, end)
+        while end and open_quotes % 2:  # the break is in a cell: they come in pairs up to a row's
+            before = data.rfind(b"\n", 0, end - 1) + 1
+            open_quotes -= data.count(b'"', before, end)
+            end = before
         if not end and len(data) > 2 * _BLOCK:
             raise Irregular
         rest = data[end:]
