@@ -18,7 +18,7 @@ from typing import NoReturn
 
 __all__ = ["Interrupted", "ended_by_signals"]
 
-_PATIENCE = 1.5
+_PATIENCE = 1.0
 """Seconds from the signal to the end."""
 _SHOW_CURSOR = "\x1b[?25h"
 

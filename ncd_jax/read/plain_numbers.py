@@ -127,36 +127,38 @@ def _said_by(text: Any, found: Bytes) -> Evidence | None:
 
     Nothing where they may be codes, or where a point may mark thousands.
     """
-    compute = extra("pyarrow.compute")
     lengths, signs = found
-    written = signs.tobytes()
-    n, n_points = len(text), written.count(b".")
-    starts = np.cumsum(lengths) - lengths
-    has_exponent = np.zeros(n, bool)
+    written, ends = signs.tobytes(), np.cumsum(lengths)
+    n, n_points = len(text), int(np.count_nonzero(signs == _POINT_SIGN))
+    has_exponent, has_point = np.zeros(n, bool), np.full(n, n_points > 0)
     if b"e" in written or b"E" in written:
-        has_exponent = compute.match_substring(text, "e", ignore_case=True).to_numpy(False)
+        has_exponent = _match(text, "e", ignore_case=True)
         if not pd.Series(text.filter(has_exponent).to_pylist()).str.fullmatch(_WRITTEN).all():
             return None
-    has_point = np.full(n, n_points == n)
     if 0 < n_points < n:
-        has_point = compute.match_substring(text, ".").to_numpy(False)
-    signed = np.isin(signs[starts], (_PLUS, _MINUS))
+        has_point = _match(text, ".")
+    # Three digits behind a point and up to three before it, which are not just 0: thousands.
+    by_thousands = np.take(signs, ends - 4, mode="clip") == _POINT_SIGN
+    by_thousands &= (lengths >= 4) & ~has_exponent
     whole = ~has_point
-    if whole.any():
+    if whole.any() or by_thousands.any():
+        starts = ends - lengths
+        signed = np.isin(signs[starts], (_PLUS, _MINUS))
+        is_zero = np.take(signs, starts + signed, mode="clip") == _ZERO
         digits = lengths - signed
-        leading = signs[np.minimum(starts + signed, len(signs) - 1)]
-        is_code = ((leading == _ZERO) & (digits > 1)) | (~signed & (lengths >= 16))
+        is_code = (is_zero & (digits > 1)) | (~signed & (lengths >= 16))
         if (is_code & whole & ~has_exponent).any():
             return None
-    # Three digits behind a point and up to three before it, which are not just 0: thousands.
-    by_thousands = has_point & ~has_exponent & (lengths >= 4)
-    by_thousands &= signs[np.maximum(starts + lengths - 4, 0)] == _POINT_SIGN
-    if by_thousands.any():
-        before = lengths - 4 - signed
-        is_zero = (before == 1) & (signs[np.minimum(starts + signed, len(signs) - 1)] == _ZERO)
-        by_thousands &= (before >= 1) & (before <= 3) & ~is_zero
+        before = digits - 4
+        by_thousands &= (before >= 1) & (before <= 3) & ~(is_zero & (before == 1))
     point = int((has_point & ~by_thousands).sum())
     if n_points and not point:
         return None
     longest = int(lengths[whole].max()) if whole.any() else 0
     return Evidence(0, point, [], [], int(whole.sum()), n, longest)
+
+
+def _match(text: Any, sign: str, **how: bool) -> np.ndarray:
+    """Cells in which a sign is, `bool[n]`."""
+    is_in = extra("pyarrow.compute").match_substring(text, sign, **how)
+    return np.asarray(is_in.to_numpy(zero_copy_only=False), bool)

@@ -91,9 +91,11 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     while data := file.read(_BLOCK):
         data = rest + data
         end = data.rfind(b"\n") + 1
-        # Quotes come in pairs up to the end of a row.
-        while end and data.count(b'"', 0, end) % 2:
-            end = data.rfind(b"\n", 0, end - 1) + 1
+        open_quotes = data.count(b'"', 0, end) if b'"' in data else 0
+        while end and open_quotes % 2:  # the break is in a cell: they come in pairs up to a row's
+            before = data.rfind(b"\n", 0, end - 1) + 1
+            open_quotes -= data.count(b'"', before, end)
+            end = before
         if not end and len(data) > 2 * _BLOCK:
             raise Irregular
         rest = data[end:]
@@ -112,13 +114,12 @@ def _lines(block: bytes, separator: str) -> _Lines:
     if b'"' in block:
         quotes = np.flatnonzero(signs == _QUOTE)
         _check_quotes(signs, quotes, mark[0])
-    if b"\0" in block or block.count(b"\r") != block.count(b"\r\n"):
+    if b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
         raise Irregular
-    # Python drops blanks before a cell.
-    if block[:1] == b" " or b"\n " in block or mark + b" " in block:
-        after = (signs[:-1] == mark[0]) | (signs[:-1] == _BREAK)
-        blanks = np.flatnonzero(after & (signs[1:] == _BLANK)) + 1
-        if block[:1] == b" " or not (np.searchsorted(quotes, blanks) % 2).all():
+    if b" " in block:  # Python drops blanks before a cell
+        after = np.append(True, (signs[:-1] == mark[0]) | (signs[:-1] == _BREAK))
+        blanks = np.flatnonzero(after & (signs == _BLANK))
+        if not (np.searchsorted(quotes, blanks) % 2).all():
             raise Irregular
     ends = breaks
     in_cells = np.searchsorted(quotes, breaks) % 2 == 1 if len(quotes) else np.zeros(0, bool)
