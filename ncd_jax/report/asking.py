@@ -20,7 +20,15 @@ from ncd_jax.store.answers import Answers
 from ncd_jax.store.asking import Asking, Outcome
 from ncd_jax.store.workdir import Workdir
 
-__all__ = ["answers_in_words", "converse", "differing", "question_table"]
+__all__ = [
+    "answers_in_words",
+    "both_groups",
+    "converse",
+    "differing",
+    "outlook",
+    "question_in_words",
+    "question_table",
+]
 
 _KEYS = {"y": "yes", "n": "no", "m": "mixed", "u": "unknown"}
 _WIDEST = 18
@@ -44,11 +52,11 @@ def answers_in_words(outcome: Outcome) -> str:
         lines[1] += f"{before['mean_confidence']:.1%})"
     if outcome.contradicted:
         lines.append(f"these answers do not all hold: {', '.join(outcome.contradicted)}")
-    lines.append(_outlook(next_ones, outcome.n_asked, outcome.n_new))
+    lines.append(outlook(next_ones, outcome.n_asked, outcome.n_new))
     return printable("\n".join(lines))
 
 
-def _outlook(questions: Sequence[Question], n_asked: int, n_new: int) -> str:
+def outlook(questions: Sequence[Question], n_asked: int, n_new: int) -> str:
     """What the next question would bring, told of `n_new` rows of which it is about `n_asked`."""
     if not questions:
         return "there is nothing left to ask"
@@ -92,11 +100,12 @@ def converse(
                 console.print("there is nothing left to ask")
                 break
             question = questions[0]
-            a, b = _groups(asking, state, question)
+            a, b = both_groups(asking, state, question)
             console.print()
-            console.print(_headed(asking, question, len(answers)))
+            words = f"{len(answers) + 1}. {question_in_words(asking, question)}"
+            console.print(Text(printable(words), style="bold"))
             console.print(question_table(cells, asking, question, a, b))
-            console.print(_outlook(questions, asking.n_asked, asking.n_new))
+            console.print(outlook(questions, asking.n_asked, asking.n_new))
             console.print(
                 "[b]y[/] yes  [b]n[/] no  [b]m[/] mixed  [b]u[/] do not know  "
                 "[b]b[/] take back  [b]q[/] stop"
@@ -117,7 +126,7 @@ def converse(
         console.print(Text(answers_in_words(asking.write(said))))
 
 
-def _groups(asking: Asking, state: State, question: Question) -> tuple[np.ndarray, np.ndarray]:
+def both_groups(asking: Asking, state: State, question: Question) -> tuple[np.ndarray, np.ndarray]:
     """All rows of both groups of a question, as numbers in the table."""
     parsed = parse_subject(question.name)
     assert parsed is not None
@@ -130,13 +139,11 @@ def _groups(asking: Asking, state: State, question: Question) -> tuple[np.ndarra
     return sides[0], sides[1]
 
 
-def _headed(asking: Asking, question: Question, n_answers: int) -> Text:
+def question_in_words(asking: Asking, question: Question) -> str:
+    """What is asked, in a sentence."""
     if question.known >= 0:
-        known = asking.base.classes[question.known]
-        ask = f"Are these rows of the known class {known}?"
-    else:
-        ask = "Are A and B one class?"
-    return Text(printable(f"{n_answers + 1}. {ask}"), style="bold")
+        return f"Are these rows of the known class {asking.base.classes[question.known]}?"
+    return "Are A and B one class?"
 
 
 def question_table(

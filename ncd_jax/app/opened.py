@@ -1,0 +1,290 @@
+"""A finished run in memory: its rows, its map, and the person who is asked.
+
+All of it is read from the run's folder, so that any run opens; what the report has drawn is taken
+out of the report. A run is read again once its files are no longer those that were read.
+"""
+
+import base64
+import html
+import json
+import re
+import threading
+import zlib
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ncd_jax.app.folder import Run
+from ncd_jax.errors import UserError
+from ncd_jax.precision import in_single_precision
+from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
+from ncd_jax.store.answers import Answers
+from ncd_jax.store.asking import Asking, Outcome
+from ncd_jax.store.model_files import names_of
+from ncd_jax.store.records import read_assignments, read_metrics
+
+__all__ = ["ClassLine", "Opened", "OpenedRuns", "RowLine"]
+
+MOST_OPEN = 3
+_SIGNS = str.maketrans(",.:", "<>&")
+_OWN = ("row", "label", "confidence", "runner_up", "runner_up_confidence")
+_STAMPS = ("metrics.json", "assignments.csv", "names.json", "answers.csv", "labels.csv")
+
+
+class RowLine(NamedTuple):
+    """An unlabelled row.
+
+    Attributes:
+        row: its number in the table.
+        label: its class.
+        confidence: of that.
+        runner_up: the second likeliest class, or nothing.
+        runner_up_confidence: of that; none where there is none.
+        copied: cells that are copied to the answer.
+    """
+
+    row: int
+    label: str
+    confidence: float
+    runner_up: str
+    runner_up_confidence: float | None
+    copied: tuple[str, ...]
+
+
+class ClassLine(NamedTuple):
+    """A class with rows that had no label.
+
+    Attributes:
+        name: as people call it.
+        novel: `novel_i`, the name that the run gave it; empty of a known class.
+        size: its rows.
+        share: of all unlabelled rows.
+        confidence: their mean.
+    """
+
+    name: str
+    novel: str
+    size: int
+    share: float
+    confidence: float
+
+
+class Opened:
+    """A finished run.
+
+    Attributes:
+        run: which.
+        metrics: the content of `metrics.json`.
+        names: from `novel_i` to the name that people gave it.
+        copied: columns that are copied to the answer.
+        rows: all unlabelled rows.
+    """
+
+    def __init__(self, run: Run) -> None:
+        """Reads it.
+
+        Raises:
+            UserError: it is not finished, or damaged.
+        """
+        if not run.is_done:
+            raise UserError(f"{run.name} is not finished; let it run to its end first")
+        self.run, self._stamp = run, stamp(run)
+        self.metrics = read_metrics(run.workdir)
+        self.names = names_of(run.workdir)
+        header, lines = read_assignments(run.workdir)
+        place = [header.index(name) for name in _OWN if name in header]
+        if len(place) < len(_OWN):
+            raise UserError(f"assignments.csv of {run.name} lacks columns; run again")
+        others = [i for i in range(len(header)) if i not in place]
+        self.copied = [header[i] for i in others]
+        self.rows = [
+            RowLine(
+                int(line[place[0]]),
+                line[place[1]],
+                float(line[place[2]] or "nan"),
+                line[place[3]],
+                float(line[place[4]]) if line[place[4]] else None,
+                tuple(line[i] for i in others),
+            )
+            for line in lines
+        ]
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the files are still those that were read."""
+        return self._stamp == stamp(self.run)
+
+    def classes(self) -> list[ClassLine]:
+        """All classes with unlabelled rows: new ones by number, then known ones by size."""
+        sure = defaultdict[str, list[float]](list)
+        for row in self.rows:
+            sure[row.label].append(row.confidence)
+        sizes = {name: len(each) for name, each in sure.items()}
+        novel = self.novel()
+        order = {name: i for i, name in enumerate(novel)}
+        named = sorted(sizes, key=lambda name: (order.get(name, len(order)), -sizes[name], name))
+        n = max(len(self.rows), 1)
+        return [
+            ClassLine(
+                name, novel.get(name, ""), sizes[name], sizes[name] / n, float(np.mean(sure[name]))
+            )
+            for name in named
+        ]
+
+    def novel(self) -> dict[str, str]:
+        """From the name of each new class to the one that the run gave it, by number."""
+        k = self.metrics["n_novel_estimated"]
+        return {self.names.get(f"novel_{i}", f"novel_{i}"): f"novel_{i}" for i in range(k)}
+
+    def least_sure(self, n: int) -> list[RowLine]:
+        """The rows whose class is least sure."""
+        return sorted(self.rows, key=lambda row: (np.nan_to_num(row.confidence), row.row))[:n]
+
+    @cached_property
+    def asking(self) -> Asking:
+        """The person who is asked.
+
+        Raises:
+            UserError: there is nothing to ask.
+        """
+        return Asking(self.run.workdir)
+
+    @cached_property
+    def why_not_asked(self) -> str:
+        """Why nothing can be asked; empty where it can."""
+        try:
+            return self.asking.mark and ""
+        except UserError as error:
+            return str(error)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Cells of the rows that are asked about, by row number, as text."""
+        return self.asking.cells()
+
+    @cached_property
+    def drawn(self) -> dict[str, Any]:
+        """What the report has drawn: points of the map with their place and cells, as JSON can say.
+
+        Raises:
+            UserError: there is no report, or it is of another release.
+        """
+        page = self.run.workdir.read_text("report.html")
+        try:
+            figures, rows = unpacked(page, "packed-figures"), unpacked(page, "packed-rows")
+            return points_of(figures["map"]["data"], rows)
+        except (KeyError, ValueError, TypeError, IndexError, zlib.error):
+            raise UserError(f"report.html of {self.run.name} is of another release") from None
+
+    @in_single_precision
+    def profiles(self) -> Profiles:
+        """What the new classes are now, by the rows that are asked about."""
+        asked, base = self.asking.asked, self.asking.base
+        number = self.asking.rows[asked.row]
+        of_row = {row.row: row for row in self.rows}
+        novel = self.novel()
+        lines = [of_row[i] for i in number.tolist()]
+        labels = [novel.get(line.label, line.label) for line in lines]
+        is_novel = np.array([line.label in novel for line in lines])
+        frame = self.cells.loc[number].reset_index(drop=True)
+        frame = frame.drop(columns=[name for name in self.asking.copied if name in frame])
+        typed = pd.DataFrame({name: typed_cells(frame[name]) for name in frame})
+        sure = np.array([line.confidence for line in lines])[is_novel]
+        view = asked.z[:, slice(*asked.view)]
+        rows = SortedRows(typed, labels, is_novel, view, sure, number)
+        return profile_classes(rows, base.classes[: base.n_known], len(novel))
+
+
+class OpenedRuns:
+    """The runs that were looked at last; others are let go of, for the memory that they take."""
+
+    def __init__(self) -> None:
+        """Starts with none."""
+        self._open: OrderedDict[str, Opened] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def get(self, run: Run) -> Opened:
+        """The run, read unless it was already.
+
+        Raises:
+            UserError: it is not finished, or damaged.
+        """
+        with self._lock:
+            opened = self._open.get(run.name)
+            if opened is None or not opened.is_fresh:
+                opened = Opened(run)
+            self._open[run.name] = opened
+            self._open.move_to_end(run.name)
+            while len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)
+            return opened
+
+    @in_single_precision
+    def tell(self, run: Run, said: Answers) -> Outcome:
+        """Sorts the rows of a run again by some answers, which are all that there are from now on.
+
+        Raises:
+            UserError: an answer is of another run, or the folder is in use.
+        """
+        with self._lock:
+            opened = self.get(run)
+            outcome = opened.asking.write(said)
+            now = Opened(run)
+            # What no answer changes need not be read again.
+            kept = ("asking", "cells", "drawn", "why_not_asked")
+            now.__dict__.update({k: v for k, v in opened.__dict__.items() if k in kept})
+            self._open[run.name] = now
+        return outcome
+
+
+def stamp(run: Run) -> tuple[Any, ...]:
+    """Changes whenever an answer or a name does."""
+    paths = [run.root / name for name in _STAMPS]
+    return tuple((p.stat().st_mtime_ns, p.stat().st_size) if p.exists() else None for p in paths)
+
+
+def unpacked(page: str, name: str) -> Any:
+    """What `report.templating.pack_json` has put into an element of a page."""
+    found = re.search(rf'id="{name}" data-bytes="(\d+)">([^<]*)<', page)
+    if found is None:
+        raise ValueError(name)
+    data = base64.b85decode(found[2].translate(_SIGNS))[: int(found[1])]
+    return json.loads(zlib.decompress(data))
+
+
+def points_of(traces: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Points of the map in order of row: place, row number, class at the time, and cells."""
+    points = []
+    for trace in traces:
+        if trace.get("visible") is False:  # the truth, where it is known
+            continue
+        for x, y, text, i in zip(
+            trace["x"], trace["y"], trace["text"], trace["customdata"], strict=True
+        ):
+            row, _, label = text.partition("<br>")
+            label = html.unescape(label.partition("<br>")[0])
+            points.append((int(row.removeprefix("row ")), x, y, label, i))
+    points.sort()
+    order = [i for *_, i in points]
+    columns = [
+        {**column, "values": [column["values"][i] for i in order]} for column in rows["drawn"]
+    ]
+    return {
+        "row": [p[0] for p in points],
+        "x": [p[1] for p in points],
+        "y": [p[2] for p in points],
+        "label": [p[3] for p in points],
+        "columns": columns,
+        "telling": rows["telling"],
+    }
+
+
+def typed_cells(cells: pd.Series) -> pd.Series:
+    """Cells of text as numbers where all of them are, empty ones as missing."""
+    cells = cells.mask(cells == "")
+    numbers = pd.to_numeric(cells, errors="coerce")
+    return numbers if numbers.notna().sum() == cells.notna().sum() else cells
