@@ -12,6 +12,7 @@ import threading
 import zlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.store.answers import Answers
-from ncd_jax.store.asking import Asking, Outcome
+from ncd_jax.store.asking import Asking
 from ncd_jax.store.model_files import names_of
 from ncd_jax.store.records import read_assignments, read_metrics
 
@@ -140,6 +141,13 @@ class Opened:
         k = self.metrics["n_novel_estimated"]
         return {self.names.get(f"novel_{i}", f"novel_{i}"): f"novel_{i}" for i in range(k)}
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Known classes that rows may be given to; all of them where a person can be asked."""
+        if self.why_not_asked:
+            return tuple(self.metrics["known_sizes"])
+        return tuple(self.asking.base.classes[: self.asking.base.n_known])
+
     def least_sure(self, n: int) -> list[RowLine]:
         """The rows whose class is least sure."""
         return sorted(self.rows, key=lambda row: (np.nan_to_num(row.confidence), row.row))[:n]
@@ -206,39 +214,73 @@ class OpenedRuns:
         """Starts with none."""
         self._open: OrderedDict[str, Opened] = OrderedDict()
         self._lock = threading.RLock()
+        self._writer = ThreadPoolExecutor(1)
+        self._promised: dict[str, tuple[Answers, Future[None]]] = {}
 
-    def get(self, run: Run) -> Opened:
+    def get(self, run: Run, *, as_promised: bool = True) -> Opened:
         """The run, read unless it was already.
+
+        Args:
+            run: which.
+            as_promised: whether what was promised for it has to be done first.
 
         Raises:
             UserError: it is not finished, or damaged.
         """
+        if as_promised and (promised := self._promised.get(run.name)) is not None:
+            promised[1].result()
         with self._lock:
             opened = self._open.get(run.name)
-            if opened is None or not opened.is_fresh:
+            if opened is None or not (opened.is_fresh or run.name in self._promised):
                 opened = Opened(run)
-            self._open[run.name] = opened
-            self._open.move_to_end(run.name)
-            while len(self._open) > MOST_OPEN:
-                self._open.popitem(last=False)
+            self._keep(opened)
             return opened
 
-    @in_single_precision
-    def tell(self, run: Run, said: Answers) -> Outcome:
+    def said(self, run: Run) -> Answers:
+        """What somebody has said of a run, what is promised included."""
+        promised = self._promised.get(run.name)
+        return promised[0] if promised else self.get(run).asking.said
+
+    def promise(self, run: Run, said: Answers) -> None:
+        """Does what `tell` does, behind: what is read from now on waits for it."""
+        with self._lock:
+            work = self._writer.submit(self._fulfil, run, said)
+            self._promised[run.name] = said, work
+
+    def tell(self, run: Run, said: Answers) -> None:
         """Sorts the rows of a run again by some answers, which are all that there are from now on.
 
         Raises:
             UserError: an answer is of another run, or the folder is in use.
         """
+        self._write(self.get(run), said)
+
+    def _fulfil(self, run: Run, said: Answers) -> None:
+        if self._promised[run.name][0] is not said:
+            return  # more was said since then, and comes behind
+        try:
+            self._write(self.get(run, as_promised=False), said)
+        finally:
+            with self._lock:
+                if self._promised[run.name][0] is said:
+                    del self._promised[run.name]
+
+    @in_single_precision
+    def _write(self, opened: Opened, said: Answers) -> None:
+        opened.asking.write(said)
+        now = Opened(opened.run)
+        # What no answer changes need not be read again.
+        kept = ("asking", "cells", "drawn", "why_not_asked")
+        now.__dict__.update({k: v for k, v in opened.__dict__.items() if k in kept})
         with self._lock:
-            opened = self.get(run)
-            outcome = opened.asking.write(said)
-            now = Opened(run)
-            # What no answer changes need not be read again.
-            kept = ("asking", "cells", "drawn", "why_not_asked")
-            now.__dict__.update({k: v for k, v in opened.__dict__.items() if k in kept})
-            self._open[run.name] = now
-        return outcome
+            self._keep(now)
+
+    def _keep(self, opened: Opened) -> None:
+        name = opened.run.name
+        self._open[name] = opened
+        self._open.move_to_end(name)
+        while len(self._open) > MOST_OPEN:
+            self._open.popitem(last=False)
 
 
 def stamp(run: Run) -> tuple[Any, ...]:

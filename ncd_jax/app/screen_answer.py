@@ -1,8 +1,10 @@
 """The answer: what was found, how far to trust it, the map, the classes, rows to check first."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -23,21 +25,27 @@ __all__ = ["ROUTES", "map_of"]
 _MOST_TO_CHECK = 20
 
 
-def map_of(opened: Opened) -> dict[str, Any]:
-    """The map as the browser draws it: points with their class of now, and how classes look."""
+def map_of(opened: Opened, now: Mapping[int, str] | None = None) -> dict[str, Any]:
+    """The map as the browser draws it: points with their class, and how classes look.
+
+    Args:
+        opened: the run.
+        now: from row to class, where that is another one than was read.
+    """
     drawn, of_row = opened.drawn, {row.row: row for row in opened.rows}
-    labels = [of_row[i].label if i in of_row else "" for i in drawn["row"]]
-    novel = opened.novel()
-    names = [line.name for line in opened.classes()]
+    classes = {line.name: None for line in opened.classes()} | dict.fromkeys((now or {}).values())
+    label = now or {row: line.label for row, line in of_row.items()}
+    novel = [name for name in classes if name not in opened.known]
+    sure = [of_row[i].confidence if i in of_row else np.nan for i in drawn["row"]]
     return {
         **drawn,
         "known": drawn["label"],
-        "label": labels,
-        "confidence": [of_row[i].confidence if i in of_row else None for i in drawn["row"]],
+        "label": [label.get(i, "") for i in drawn["row"]],
+        "confidence": [None if np.isnan(each) else each for each in sure],
         "runner_up": [of_row[i].runner_up if i in of_row else "" for i in drawn["row"]],
         "classes": [
-            {"name": name, "style": class_style(i) if name in novel else None}
-            for i, name in enumerate(names)
+            {"name": name, "style": class_style(novel.index(name)) if name in novel else None}
+            for name in classes
         ],
     }
 
@@ -69,7 +77,7 @@ def map_data(request: Request) -> Response:
     """The map's points, for our script."""
     opened = desk_of(request).opened.get(run_of(request))
     try:
-        return JSONResponse(_finite(map_of(opened)))
+        return JSONResponse(map_of(opened))
     except UserError as error:
         return JSONResponse({"error": str(error)}, 422)
 
@@ -108,11 +116,6 @@ async def write(request: Request) -> Response:
     except UserError as error:
         return await run_in_threadpool(_page, request, str(error), 422)
     return RedirectResponse(f"/runs/{run.name}/answer#map", 303)
-
-
-def _finite(value: Any) -> Any:
-    """The value without numbers that JSON lacks."""
-    return json.loads(json.dumps(value), parse_constant=lambda _: None)
 
 
 ROUTES = [

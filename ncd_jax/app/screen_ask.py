@@ -1,6 +1,6 @@
 """One question at a time: two groups side by side, an answer, and what it changes at once."""
 
-import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,22 +9,22 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ncd_jax.app.at_once import classes_at_once, labels_at_once
 from ncd_jax.app.desk import Desk, desk_of, run_of
 from ncd_jax.app.folder import Run
 from ncd_jax.app.guard import read_form
 from ncd_jax.app.opened import Opened
 from ncd_jax.app.rendering import show
 from ncd_jax.app.screen_answer import map_of
-from ncd_jax.ask.state import ANSWERS
+from ncd_jax.ask.choose import Question
+from ncd_jax.ask.state import ANSWERS, State
 from ncd_jax.errors import UserError
 from ncd_jax.report.asking import both_groups, differing, outlook, question_in_words
-from ncd_jax.report.headline import headline
-from ncd_jax.store.answers import Answers
+from ncd_jax.report.headline import headline, plural
 
 __all__ = ["ROUTES", "Asked", "asked_now"]
 
-_FIRST_LINES = 12
-"""Columns that are seen before more are wanted."""
+_MOST_COLUMNS = 60
 
 
 class Asked(NamedTuple):
@@ -33,24 +33,21 @@ class Asked(NamedTuple):
     Attributes:
         name: that the answer goes by.
         words: the question.
-        sides: of each group, its letter and the rows that are shown.
-        lines: of each column its name, and the cells of all rows that are shown.
-        first: how many lines are seen at first.
+        columns: of the table, those first in which the groups differ most.
+        sides: of each group its letter and the rows that are shown, each with its cells.
         outlook: what the answer may bring.
     """
 
     name: str
     words: str
-    sides: list[tuple[str, list[int]]]
-    lines: list[tuple[str, list[str]]]
-    first: int
+    columns: list[str]
+    sides: list[tuple[str, list[tuple[int, list[str]]]]]
     outlook: str
 
 
-def asked_now(opened: Opened) -> Asked | None:
+def asked_now(opened: Opened, state: State, questions: Sequence[Question]) -> Asked | None:
     """The next question; none where nothing is left."""
     asking = opened.asking
-    state, questions = asking.following(asking.said)
     if not questions:
         return None
     question, number = questions[0], asking.rows[asking.asked.row]
@@ -59,41 +56,54 @@ def asked_now(opened: Opened) -> Asked | None:
     cells = opened.cells
     columns = [name for name in asking.copied if name in cells.columns]
     columns += differing(cells.loc[a].drop(columns=columns), cells.loc[others])
+    columns = columns[:_MOST_COLUMNS]
     shown = {"A": number[question.rows_a].tolist(), "B": number[question.rows_b].tolist()}
-    rows = [row for side in shown.values() for row in side]
     return Asked(
         name=f"{question.name}@{asking.mark}",
         words=question_in_words(asking, question),
-        sides=[(letter, side) for letter, side in shown.items() if side],
-        lines=[(name, [str(cells.at[row, name]) for row in rows]) for name in columns],
-        first=_FIRST_LINES,
+        columns=columns,
+        sides=[
+            (letter, [(row, [str(cells.at[row, name]) for name in columns]) for row in rows])
+            for letter, rows in shown.items()
+            if rows
+        ],
         outlook=outlook(questions, asking.n_asked, asking.n_new),
     )
 
 
-def _page(request: Request, run: Run, error: str = "", status: int = 200) -> Response:
-    opened = desk_of(request).opened.get(run)
-    part = request.headers.get("x-part") == "yes"
-    values: dict[str, Any] = {"opened": opened, "why_not": opened.why_not_asked, "part": part}
+def _page(
+    request: Request, run: Run, error: str = "", status: int = 200, *, at_once: bool = False
+) -> Response:
+    desk, part = desk_of(request), request.headers.get("x-part") == "yes"
+    opened = desk.opened.get(run, as_promised=not at_once)
+    values: dict[str, Any] = {
+        "why_not": opened.why_not_asked,
+        "part": part,
+        "classes": opened.classes(),
+        "headline": headline(opened.metrics),
+        "at_once": at_once,
+        "error": error,
+    }
     if not opened.why_not_asked:
-        found = map_of(opened)
-        moving = {k: found[k] for k in ("label", "confidence", "runner_up", "classes")}
+        said = desk.opened.said(run)
+        state, questions = opened.asking.following(said)
+        asked = asked_now(opened, state, questions)
+        now = labels_at_once(opened, state) if at_once else None
+        if now is not None:
+            k = state.n_novel
+            values["classes"] = classes_at_once(opened, now)
+            values["headline"] = f"{k} novel {plural('class', k)} by now"
+        moving = map_of(opened, now)
         values |= {
-            "asked": asked_now(opened),
-            "n_said": len(opened.asking.said),
-            "moving": json.loads(json.dumps(moving), parse_constant=lambda _: None),
+            "asked": asked,
+            "marked": []
+            if asked is None
+            else [(a, [r for r, _ in rows]) for a, rows in asked.sides],
+            "n_said": len(said),
+            "moving": {k: moving[k] for k in ("label", "confidence", "runner_up", "classes")},
         }
-    return show(
-        request,
-        "question" if part else "ask",
-        run,
-        status,
-        **{**values, "screen": "ask"},
-        metrics=opened.metrics,
-        headline=headline(opened.metrics),
-        classes=opened.classes(),
-        error=error,
-    )
+    name = "question" if part else "ask"
+    return show(request, name, run, status, screen="ask", metrics=opened.metrics, **values)
 
 
 def ask(request: Request) -> Response:
@@ -104,28 +114,34 @@ def ask(request: Request) -> Response:
 async def answered(request: Request) -> Response:
     """Takes an answer, or the last one back."""
     run, form = run_of(request), await read_form(request)
-    try:
-        question, answer = (form.get(name, [""])[0] for name in ("question", "answer"))
-        await run_in_threadpool(_tell, desk_of(request), run, question, answer)
-    except UserError as error:
-        return await run_in_threadpool(_page, request, run, str(error), 422)
-    if request.headers.get("x-part") == "yes":
-        return await run_in_threadpool(_page, request, run)
-    return RedirectResponse(f"/runs/{run.name}/ask", 303)
+    question, answer = (form.get(name, [""])[0] for name in ("question", "answer"))
+
+    def work() -> Response:
+        try:
+            _tell(desk_of(request), run, question, answer)
+        except UserError as error:
+            return _page(request, run, str(error), 422)
+        if request.headers.get("x-part") == "yes":
+            return _page(request, run, at_once=True)
+        return RedirectResponse(f"/runs/{run.name}/ask", 303)
+
+    return await run_in_threadpool(work)
 
 
 def _tell(desk: Desk, run: Run, question: str, answer: str) -> None:
-    said = desk.opened.get(run).asking.said
+    said = desk.opened.said(run)
     answers = dict(said.answers)
     if answer == "back":
         if not answers:
             raise UserError("there is no answer to take back")
-        answers.pop(question if question in answers else list(answers)[-1])
+        answers.pop(list(answers)[-1])
     elif answer in ANSWERS:
         answers[question] = answer
     else:
         raise UserError(f"{answer!r} is no answer; choose one of the buttons")
-    desk.opened.tell(run, Answers(answers, said.labels))
+    now = said._replace(answers=answers)
+    desk.opened.get(run, as_promised=False).asking.following(now)  # says what is wrong with it
+    desk.opened.promise(run, now)
 
 
 ROUTES = [

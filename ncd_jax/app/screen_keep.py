@@ -99,7 +99,6 @@ def _without_controls(text: str) -> str:
 def _page(request: Request, error: str = "", status: int = 200, **typed: Any) -> Response:
     run, desk = run_of(request), desk_of(request)
     opened = desk.opened.get(run)
-    known = () if opened.why_not_asked else opened.asking.base.classes[: opened.asking.base.n_known]
     others = [each.name for each in desk.folder.runs() if each.is_done and each.name != run.name]
     notes = run.workdir.read_text(_NOTES) if run.workdir.has(_NOTES) else ""
     return show(
@@ -109,7 +108,7 @@ def _page(request: Request, error: str = "", status: int = 200, **typed: Any) ->
         status,
         opened=opened,
         classes=opened.classes(),
-        known=known,
+        known=opened.known,
         why_not=opened.why_not_asked,
         answers={} if opened.why_not_asked else opened.asking.said.answers,
         labels=told_labels(opened),

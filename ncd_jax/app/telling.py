@@ -55,8 +55,7 @@ def merge_classes(runs: OpenedRuns, run: Run, one: str, other: str) -> None:
     """
     opened = runs.get(run)
     now, novel = {line.row: line.label for line in opened.rows}, opened.novel()
-    known = opened.asking.base.classes[: opened.asking.base.n_known]
-    if one == other or one not in novel or other not in {*novel, *known}:
+    if one == other or one not in novel or other not in {*novel, *opened.known}:
         raise UserError("choose a new class, and another one that it goes to")
     both = {one, other} if other in novel else {one}
     said = opened.asking.said.labels
@@ -132,10 +131,9 @@ def _tell(runs: OpenedRuns, run: Run, labels: dict[int, str], names: Collection[
     """Tells labels, and calls classes by the names that were written for most of their rows."""
     runs.tell(run, runs.get(run).asking.said._replace(labels=labels))
     opened = runs.get(run)
-    known = opened.asking.base.classes[: opened.asking.base.n_known]
     novel, of_row = opened.novel(), {line.row: line.label for line in opened.rows}
     for name in names:
-        if name in known or name in novel:
+        if name in opened.known or name in novel:
             continue
         written = [of_row[row] for row, said in labels.items() if said == name]
         most = max(set(written), key=written.count)

@@ -25,11 +25,27 @@ async function answer(value) {
     place.innerHTML = await reply.text();
     (place.querySelector(`button[value=${value}]`) ?? place.querySelector("button"))?.focus({ preventScroll: true });
     move();
-  } finally {
-    busy = false;
+  } catch {
     for (const each of place.querySelectorAll("button")) each.disabled = false;
-  }
+    document.querySelector("main").prepend(Object.assign(document.createElement("p"), {
+      className: "warning", role: "alert",
+      textContent: "The program does not answer. Is it still running? Start it again, then open the address that it prints." }));
+  } finally { busy = false; }
+  more();
 }
+
+// Confidence, and what the vote of neighbours moves, come behind.
+async function more() {
+  const from = place.querySelector("#so-far")?.dataset.more;
+  if (!from) return;
+  const asked = ++more.asked;
+  const reply = await fetch(from, { headers: { "x-part": "yes" } });
+  const whole = new DOMParser().parseFromString(await reply.text(), "text/html");
+  if (asked !== more.asked || busy) return;  // another answer was given
+  for (const id of ["so-far", "moving"]) place.querySelector(`#${id}`).replaceWith(whole.getElementById(id));
+  move();
+}
+more.asked = 0;
 
 place?.addEventListener("submit", (event) => {
   event.preventDefault();
