@@ -111,6 +111,16 @@ class Run:
         """Keeps another plan."""
         _write(self.own / _PLAN, dataclasses.asdict(plan))
 
+    def forget(self) -> None:
+        """Deletes what the page keeps of a plan that nobody has begun to run.
+
+        Raises:
+            UserError: somebody has.
+        """
+        if self.is_begun:
+            raise UserError(f"{self.name} is begun; delete its folder {self.root} yourself")
+        shutil.rmtree(self.own, ignore_errors=True)
+
     def say_status(self, status: int | None) -> None:
         """Keeps how the last process ended; none while one is on its way."""
         _write(self.own / _STATUS, {"status": status})

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.app.folder import Run
+from ncd_jax.app.placing import with_all_rows
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
@@ -184,9 +185,10 @@ class Opened:
         page = self.run.workdir.read_text("report.html")
         try:
             figures, rows = unpacked(page, "packed-figures"), unpacked(page, "packed-rows")
-            return points_of(figures["map"]["data"], rows)
+            points = points_of(figures["map"]["data"], rows)
         except (KeyError, ValueError, TypeError, IndexError, zlib.error):
             raise UserError(f"report.html of {self.run.name} is of another release") from None
+        return points if self.why_not_asked else with_all_rows(points, self.asking, self.cells)
 
     @in_single_precision
     def profiles(self) -> Profiles:
@@ -322,6 +324,7 @@ def points_of(traces: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> d
         "label": [p[3] for p in points],
         "columns": columns,
         "telling": rows["telling"],
+        "n_placed": 0,
     }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ml_collections
+
 from ncd_jax.config import parse
 from ncd_jax.errors import UserError
 from ncd_jax.flags import read_flags
@@ -64,8 +66,8 @@ class Plan:
         said += [f"--config.{key}={value}" for key, value in self.settings.items()]
         return [*said, f"--workdir={workdir}"]
 
-    def check(self) -> None:
-        """Looks whether the command would take the settings.
+    def config(self) -> ml_collections.ConfigDict:
+        """The configuration, as the command would take it.
 
         Raises:
             UserError: there is no such key, or it cannot have this value.
@@ -74,7 +76,9 @@ class Plan:
             if not key or "=" in key:
                 raise UserError(f"--config.{key}= is no setting; write --config.KEY=VALUE")
         flags = [f"--config.{key}={value}" for key, value in self.settings.items()]
-        parse(read_flags(["ncd-jax", *flags]).config)
+        config = read_flags(["ncd-jax", *flags]).config
+        parse(config)
+        return config
 
 
 def _listed(names: list[str]) -> str:

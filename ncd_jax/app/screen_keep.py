@@ -5,6 +5,7 @@ import re
 import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,43 @@ def commands_of(run: Run, opened: Opened) -> list[str]:
 
 
 def python_of(run: Run, opened: Opened) -> str:
-    """The same in Python: every command is a call."""
-    lines = ["from ncd_jax.cli import main", ""]
-    for command in commands_of(run, opened):
-        _, _, _, *flags = shlex.split(command)
-        inner = "".join(f"    {flag!r},\n" for flag in flags)
-        lines.append(f'main([\n    "ncd-jax",\n{inner}])')
+    """The same in Python, by the functions that the commands call."""
+    here, plan, table = from_here(run.root), run.plan, run.table
+    lines = [
+        "from pathlib import Path",
+        "from ncd_jax.experiment import apply_answers, assign_rows, run",
+        "from ncd_jax.report.renaming import rename_classes",
+        "from ncd_jax.store.workdir import Workdir",
+        "",
+        f"workdir = Workdir(Path({str(here)!r}))",
+    ]
+    if plan is not None and table is not None:
+        lines[2:2] = [
+            "from ncd_jax.config import default_config, parse",
+            "from ncd_jax.data.own_table import read_table",
+            "from ncd_jax.read.options import ReadOptions",
+        ]
+        told = "" if plan.unlabelled is None else f", unlabelled={plan.unlabelled!r}"
+        reading = ", ".join(f"{name}={value!r}" for name, value in plan.reading.items())
+        config = plan.config()
+        settings = {key: attrgetter(key)(config) for key in plan.settings}
+        lines += [
+            f"options = ReadOptions({reading})",
+            f"file = Path({str(from_here(table))!r})",
+            f"table = read_table(file, {plan.label!r}{told}, options=options)",
+            "config = default_config()",
+            'config.dataset = ""',
+            *(f"config.{key} = {value!r}" for key, value in settings.items()),
+            "run(parse(config), table, None, workdir.root)",
+        ]
+    if not opened.why_not_asked:
+        for name, said in zip(("answers", "labels"), opened.asking.said, strict=True):
+            if said:
+                lines.append(f'apply_answers(workdir, workdir.path("{name}.csv"))')
+    if opened.names:
+        given = [f"{novel}={name}" for novel, name in opened.names.items()]
+        lines.append(f"rename_classes(workdir, {given!r})")
+    lines.append('print(assign_rows(workdir, Path("next_month.csv")).text)')
     return "\n".join(lines)
 
 

@@ -104,7 +104,7 @@ def settings_of_form(plan: Plan, form: Mapping[str, Sequence[str]]) -> Plan:
             raise UserError(f"{line!r} is no setting; write --config.KEY=VALUE, one on a line")
         settings[found[1]] = found[2]
     changed = dataclasses.replace(plan, settings=settings)
-    changed.check()
+    changed.config()
     return changed
 
 

@@ -13,6 +13,7 @@ from ncd_jax.app.guard import read_form, save_upload
 from ncd_jax.app.jobs import Jobs
 from ncd_jax.app.plan import Plan
 from ncd_jax.app.rendering import show
+from ncd_jax.app.screen_table import first_plan
 from ncd_jax.errors import UserError
 
 __all__ = ["ROUTES", "progress_in_a_word"]
@@ -44,7 +45,7 @@ async def upload(request: Request) -> Response:
         await save_upload(request, run.own / file)
     except UserError as error:
         return JSONResponse({"error": str(error)}, 422)
-    run.save(Plan(file))
+    await run_in_threadpool(run.save, first_plan(run, file))
     return JSONResponse({"to": f"/runs/{run.name}/table"})
 
 
@@ -56,6 +57,15 @@ async def example(request: Request) -> Response:
     await run_in_threadpool(_wine().to_csv, run.own / "wine.csv", index=False)
     run.save(Plan("wine.csv", "grower"))
     return RedirectResponse(f"/runs/{run.name}/table", 303)
+
+
+async def forget(request: Request) -> Response:
+    """Forgets a table that no run was made of."""
+    await read_form(request)
+    run, jobs = run_of(request), desk_of(request).jobs
+    jobs.stop(run.name)
+    await run_in_threadpool(run.forget)
+    return RedirectResponse("/", 303)
 
 
 def _wine() -> pd.DataFrame:
@@ -77,4 +87,5 @@ ROUTES = [
     Route("/upload", upload, methods=["PUT"]),
     Route("/example", example, methods=["POST"]),
     Route("/runs/{name}", whole),
+    Route("/runs/{name}/forget", forget, methods=["POST"]),
 ]

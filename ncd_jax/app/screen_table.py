@@ -1,5 +1,6 @@
 """The table: how each column was read, and fields to have it otherwise."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from ncd_jax.read.raw import is_empty
 from ncd_jax.read.words import as_text
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["KINDS", "ROUTES", "Look", "look_at", "plan_of_form"]
+__all__ = ["KINDS", "ROUTES", "Look", "first_plan", "look_at", "plan_of_form"]
 
 KINDS = {
     "": "as found",
@@ -42,6 +43,9 @@ KINDS = {
 _TEXTS = ("decimal", "encoding", "sheet", "id", "group")
 _SHOWN, _LONGEST = 3, 24
 _MOST_CLASSES = 60
+_SOME = 0.05
+_CLEAR = 3.0
+"""Of `_like_a_label`: few words, and a good many blanks or a name that says it."""
 
 
 class _File(NamedTuple):
@@ -50,6 +54,7 @@ class _File(NamedTuple):
     names: tuple[str, ...]
     examples: Mapping[str, str]
     labels: tuple[str, ...]
+    is_clear: bool
     n_rows: int
 
 
@@ -60,6 +65,7 @@ class Look(NamedTuple):
         names: of all its columns.
         examples: a few cells of each.
         labels: columns that may be the one of the classes, the likeliest first.
+        is_clear: whether there is little doubt of the first one.
         n_rows: rows of the file.
         reading: how columns were read; none where they could not be.
         classes: rows of each known class.
@@ -70,6 +76,7 @@ class Look(NamedTuple):
     names: tuple[str, ...] = ()
     examples: Mapping[str, str] = {}
     labels: tuple[str, ...] = ()
+    is_clear: bool = False
     n_rows: int = 0
     reading: TableReading | None = None
     classes: Mapping[str, int] = {}
@@ -86,7 +93,7 @@ def look_at(run: Run, plan: Plan) -> Look:
         file = _file(path, _changed(path), tuple(raw.items()))
     except UserError as error:
         return Look(error=str(error))
-    look = Look(file.names, file.examples, file.labels, file.n_rows)
+    look = Look(*file)
     if not plan.label:
         return look
     try:
@@ -94,6 +101,13 @@ def look_at(run: Run, plan: Plan) -> Look:
     except UserError as error:
         return look._replace(error=str(error))
     return look._replace(reading=reading, classes=classes, n_blank=n_blank)
+
+
+def first_plan(run: Run, file: str) -> Plan:
+    """The plan for a table that was just brought; its label column where there is little doubt."""
+    plan = Plan(file)
+    look = look_at(run, plan)
+    return dataclasses.replace(plan, label=look.labels[0]) if look.is_clear else plan
 
 
 class _Key:
@@ -120,6 +134,7 @@ def _file(path: Path, _: int, options: tuple[tuple[str, str], ...]) -> _File:
         tuple(map(str, frame)),
         examples,
         tuple(sorted(score, key=lambda name: -score[name])),
+        sum(value >= _CLEAR for value in score.values()) == 1,
         len(frame),
     )
 
@@ -144,7 +159,8 @@ def _like_a_label(cells: pd.Series) -> float:
     name = str(cells.name).lower()
     telling = any(word in name for word in ("label", "class", "target", "segment", "species"))
     few = 2 <= n_words <= max(min(_MOST_CLASSES, len(cells) // 3), 2)
-    return 2.0 * few + 1.5 * telling + few * bool(0 < empty.mean() < 1) + 0.5 * float(empty.mean())
+    blank = float(empty.mean())
+    return 2.0 * few + telling + (few and _SOME < blank < 1) * (1 + blank)
 
 
 def _changed(path: Path) -> int:

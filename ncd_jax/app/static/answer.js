@@ -39,6 +39,10 @@ function list(map, points) {
 
 const ready = loadMap(plot).then((map) => {
   if (!map) return;
+  const [n, d] = [(count) => count.toLocaleString("en"), map.data];
+  const unlabelled = d.label.filter((label) => label).length;
+  document.getElementById("drawn").textContent = `${n(unlabelled)} rows without a label and ${n(d.row.length - unlabelled)} with one are drawn`
+    + (d.n_placed ? `; ${n(d.n_placed)} of them were put beside those that they are most alike.` : ".");
   map.data.columns.forEach((column, i) => { add(colour, "option", column.name).value = i; });
   colour.addEventListener("change", () => {
     map.colour = colour.value;
