@@ -1,13 +1,12 @@
 """Runs as processes of the same command, one at a time; others wait for their turn.
 
-A page that is closed stops nothing: the process is the program's. Stopping it is an interrupt, as
-in a terminal, so what is finished is kept and the same command goes on. What it says goes into a
-file, from which screens read how far it is.
+A page that is closed stops nothing: the process is the program's. A run survives being stopped at
+any moment: what is finished is kept, and the same command goes on. What it says goes into a file,
+from which screens read how far it is.
 """
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -19,8 +18,7 @@ from ncd_jax.app.folder import CONSOLE, Run
 __all__ = ["Jobs", "Step", "command", "complaint", "steps"]
 
 _PATIENCE = 10.0
-"""Seconds that an interrupted process has to end by itself."""
-_ON_WINDOWS = os.name == "nt"
+"""Seconds that a process has to end by itself."""
 
 
 class Step(NamedTuple):
@@ -101,13 +99,13 @@ class Jobs:
             self._next()
 
     def stop(self, name: str) -> None:
-        """Takes a run out of the line, or interrupts it; what is finished is kept."""
+        """Takes a run out of the line, or ends its process; what is finished is kept."""
         with self._lock:
             for run in [run for run in self._waiting if run.name == name]:
                 self._waiting.remove(run)
                 run.say_status(130)
             if self._running is not None and self._running[0].name == name:
-                _interrupt(self._running[1])
+                _stop(self._running[1])
 
     def state(self, name: str) -> str:
         """`running`, `waiting`, or nothing where it is neither."""
@@ -124,7 +122,7 @@ class Jobs:
         for name in names:
             self.stop(name)
         if running is not None:
-            _interrupt(running[1])
+            _stop(running[1])
             running[1].wait()
             running[0].say_status(130)
 
@@ -140,8 +138,7 @@ class Jobs:
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "100"},
                 # An interrupt in the terminal is for the program, which then stops its runs.
-                start_new_session=not _ON_WINDOWS,
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+                start_new_session=True,
             )
         self._running = run, process
         threading.Thread(target=self._wait, args=(run, process), daemon=True).start()
@@ -154,8 +151,8 @@ class Jobs:
             self._next()
 
 
-def _interrupt(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.CTRL_BREAK_EVENT if _ON_WINDOWS else signal.SIGINT)  # type: ignore[attr-defined]
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
 
     def insist() -> None:
         try:

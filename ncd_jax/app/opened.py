@@ -98,22 +98,15 @@ class Opened:
         self.metrics = read_metrics(run.workdir)
         self.names = names_of(run.workdir)
         header, lines = read_assignments(run.workdir)
-        place = [header.index(name) for name in _OWN if name in header]
-        if len(place) < len(_OWN):
-            raise UserError(f"assignments.csv of {run.name} lacks columns; run again")
-        others = [i for i in range(len(header)) if i not in place]
+        others = [i for i, name in enumerate(header) if name not in _OWN]
         self.copied = [header[i] for i in others]
-        self.rows = [
-            RowLine(
-                int(line[place[0]]),
-                line[place[1]],
-                float(line[place[2]] or "nan"),
-                line[place[3]],
-                float(line[place[4]]) if line[place[4]] else None,
-                tuple(line[i] for i in others),
-            )
-            for line in lines
-        ]
+        try:
+            place = [header.index(name) for name in _OWN]
+            self.rows = [_row_line(line, place, others) for line in lines]
+        except ValueError:
+            raise UserError(
+                f"assignments.csv of {run.name} is of another release; run again in a new workdir"
+            ) from None
 
     @property
     def is_fresh(self) -> bool:
@@ -258,8 +251,9 @@ class OpenedRuns:
         self._write(self.get(run), said)
 
     def _fulfil(self, run: Run, said: Answers) -> None:
-        if self._promised[run.name][0] is not said:
-            return  # more was said since then, and comes behind
+        with self._lock:
+            if self._promised[run.name][0] is not said:
+                return  # more was said since then, and comes behind
         try:
             self._write(self.get(run, as_promised=False), said)
         finally:
@@ -283,6 +277,18 @@ class OpenedRuns:
         self._open.move_to_end(name)
         while len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)
+
+
+def _row_line(line: Sequence[str], place: Sequence[int], others: Sequence[int]) -> RowLine:
+    row, label, sure, second, second_sure = (line[i] for i in place)
+    return RowLine(
+        int(row),
+        label,
+        float(sure or "nan"),
+        second,
+        float(second_sure) if second_sure else None,
+        tuple(line[i] for i in others),
+    )
 
 
 def stamp(run: Run) -> tuple[Any, ...]:

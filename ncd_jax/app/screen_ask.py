@@ -21,6 +21,7 @@ from ncd_jax.ask.state import ANSWERS, State
 from ncd_jax.errors import UserError
 from ncd_jax.report.asking import both_groups, differing, outlook, question_in_words
 from ncd_jax.report.headline import headline, plural
+from ncd_jax.store.answers import Answers
 
 __all__ = ["ROUTES", "Asked", "asked_now"]
 
@@ -139,7 +140,7 @@ def _tell(desk: Desk, run: Run, question: str, answer: str) -> None:
         answers[question] = answer
     else:
         raise UserError(f"{answer!r} is no answer; choose one of the buttons")
-    now = said._replace(answers=answers)
+    now = Answers(answers, said.labels)
     desk.opened.get(run, as_promised=False).asking.following(now)  # says what is wrong with it
     desk.opened.promise(run, now)
 

@@ -56,6 +56,7 @@ class _File(NamedTuple):
     labels: tuple[str, ...]
     is_clear: bool
     n_rows: int
+    words: Mapping[str, tuple[str, ...]]
 
 
 class Look(NamedTuple):
@@ -67,6 +68,7 @@ class Look(NamedTuple):
         labels: columns that may be the one of the classes, the likeliest first.
         is_clear: whether there is little doubt of the first one.
         n_rows: rows of the file.
+        words: of columns that have few.
         reading: how columns were read; none where they could not be.
         classes: rows of each known class.
         n_blank: rows without a label.
@@ -78,6 +80,7 @@ class Look(NamedTuple):
     labels: tuple[str, ...] = ()
     is_clear: bool = False
     n_rows: int = 0
+    words: Mapping[str, tuple[str, ...]] = {}
     reading: TableReading | None = None
     classes: Mapping[str, int] = {}
     n_blank: int = 0
@@ -136,6 +139,7 @@ def _file(path: Path, _: int, options: tuple[tuple[str, str], ...]) -> _File:
         tuple(sorted(score, key=lambda name: -score[name])),
         sum(value >= _CLEAR for value in score.values()) == 1,
         len(frame),
+        {str(name): _words(frame[name]) for name in frame},
     )
 
 
@@ -150,6 +154,12 @@ def _read(path: Path, _: int, key: _Key) -> tuple[TableReading | None, dict[str,
 def _examples(cells: pd.Series) -> str:
     filled = cells[~is_empty(cells)].drop_duplicates().head(_SHOWN)
     return ", ".join(as_text(cell)[:_LONGEST] for cell in filled)
+
+
+def _words(cells: pd.Series) -> tuple[str, ...]:
+    """All words of a column that has few of them."""
+    words = cells[~is_empty(cells)].drop_duplicates()
+    return tuple(sorted(map(as_text, words))) if len(words) <= _MOST_CLASSES else ()
 
 
 def _like_a_label(cells: pd.Series) -> float:

@@ -67,7 +67,7 @@ def make_app(desk: Desk, token: str, port: int) -> ASGIApp:
             Route("/static/{name}", asset),
             *(route for screen in _SCREENS for route in screen.ROUTES),
         ],
-        exception_handlers={UserError: _mistake, HTTPException: _no_page},
+        exception_handlers={UserError: _mistake, HTTPException: _no_page, Exception: _fault},
         lifespan=lifespan,
     )
     app.state.desk = desk
@@ -114,6 +114,12 @@ def _no_page(request: Request, error: Exception) -> Response:
     return show(
         request, "mistake", None, error.status_code, screen="", error="there is no such page"
     )
+
+
+def _fault(request: Request, error: Exception) -> Response:
+    """A fault of ours; the console has the rest of it."""
+    said = f"this is a fault of the program ({type(error).__name__}); its console says where"
+    return show(request, "mistake", None, 500, screen="", error=said)
 
 
 def serve(root: Path, port: int, browser: bool) -> None:

@@ -129,7 +129,7 @@ def one_of_each_part(
 
 def _tell(runs: OpenedRuns, run: Run, labels: dict[int, str], names: Collection[str]) -> None:
     """Tells labels, and calls classes by the names that were written for most of their rows."""
-    runs.tell(run, runs.get(run).asking.said._replace(labels=labels))
+    runs.tell(run, Answers(runs.get(run).asking.said.answers, labels))
     opened = runs.get(run)
     novel, of_row = opened.novel(), {line.row: line.label for line in opened.rows}
     for name in names:

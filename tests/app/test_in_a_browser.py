@@ -121,7 +121,7 @@ def bring_a_table(visit, tmp_path):
     page.get_by_role("link", name="ncd_jax").click()
     page.set_input_files("#file", PENGUINS)
     page.locator("#label").select_option("species")
-    with visit.refused("no unlabelled"):
+    with visit.refused("is filled on every row"):
         page.get_by_role("button", name="Read it again").click()
     page.locator("#unlabelled").fill("Adelie")
     assert page.locator("[name=says-unlabelled]").is_checked()

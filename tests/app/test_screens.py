@@ -95,7 +95,7 @@ def test_a_table_is_read_and_corrected_and_its_plan_kept(client, folder):
     [
         ({"label": "p", "kind-1": "circular"}, "does not say after what", "columns"),
         ({"label": "kind", "unlabelled": "zz", "says-unlabelled": "yes"}, "'zz'", None),
-        ({"label": "kind", "encoding": "utf-99"}, "utf-99", "encoding"),
+        ({"label": "kind", "encoding": "utf-99"}, "utf-99", None),
         ({"label": "kind", "kind-0": "drop", "kind-1": "drop"}, "only the label column", None),
         ({"label": "nope"}, "'nope'", None),
         ({"label": "kind", "kind-0": "nonsense"}, "nonsense", None),
