@@ -39,7 +39,7 @@ clean:
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[app]'
 	touch $@
 
 $(VENV)/ready-test: $(VENV)/ready

@@ -131,8 +131,20 @@ def benchmark(given: FlagValues) -> None:
     print(f"{len(records) - failed} cells finished, {failed} failed: {workdir / 'benchmark.html'}")
 
 
+def app(given: FlagValues) -> None:
+    """Opens a page in the browser to do all of this in; --workdir is the folder of its runs."""
+    try:
+        from ncd_jax.app.serving import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("ncd_jax"):
+            raise
+        raise UserError(f"--mode=app needs {error.name}; say: pip install 'ncd_jax[app]'") from None
+    serve(Path(given.workdir or "runs"), given.port, given.browser)
+
+
 _MODES = {
-    mode.__name__: mode for mode in (discover, inspect, assign, ask, rename, compare, benchmark)
+    mode.__name__: mode
+    for mode in (discover, inspect, assign, ask, rename, compare, benchmark, app)
 }
 
 

@@ -66,6 +66,8 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     text("answers", "File of answers (question,answer) or of labels (row,label) for --mode=ask.")
     text("workdir", "Folder of the run [runs/NAME_OF_THE_TABLE].")
     text("against", "Folder of the run to compare --workdir with.")
+    flags.DEFINE_integer("port", 0, "Port of --mode=app; 0 for a free one.", flag_values=values)
+    flags.DEFINE_boolean("browser", True, "Whether --mode=app opens one.", flag_values=values)
     names("plugin", "Files or modules that register methods or benchmark tables of your own.")
     text("data_dir", "Folder where benchmark tables are cached.")
     text("compilation_cache", "Folder where compiled programs are kept, or off.")

@@ -1,0 +1,1 @@
+"""A local page to work in: one screen a file, and nothing that the command line cannot do."""

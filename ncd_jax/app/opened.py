@@ -1,0 +1,355 @@
+"""A finished run in memory: its rows, its map, and the person who is asked.
+
+All of it is read from the run's folder, so that any run opens; what the report has drawn is taken
+out of the report. A run is read again once its files are no longer those that were read.
+"""
+
+import base64
+import html
+import json
+import re
+import threading
+import zlib
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ncd_jax.app.folder import Run
+from ncd_jax.app.placing import with_all_rows
+from ncd_jax.errors import UserError
+from ncd_jax.precision import in_single_precision
+from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
+from ncd_jax.report.redraw import apply
+from ncd_jax.store.answers import Answers
+from ncd_jax.store.asking import Asking
+from ncd_jax.store.model_files import names_of
+from ncd_jax.store.records import read_assignments, read_metrics
+
+__all__ = ["ClassLine", "Opened", "OpenedRuns", "RowLine"]
+
+MOST_OPEN = 3
+_SIGNS = str.maketrans(",.:", "<>&")
+_OWN = ("row", "label", "confidence", "runner_up", "runner_up_confidence")
+_STAMPS = ("metrics.json", "assignments.csv", "names.json", "answers.csv", "labels.csv")
+
+
+class RowLine(NamedTuple):
+    """An unlabelled row.
+
+    Attributes:
+        row: its number in the table.
+        label: its class.
+        confidence: of that.
+        runner_up: the second likeliest class, or nothing.
+        runner_up_confidence: of that; none where there is none.
+        copied: cells that are copied to the answer.
+    """
+
+    row: int
+    label: str
+    confidence: float
+    runner_up: str
+    runner_up_confidence: float | None
+    copied: tuple[str, ...]
+
+
+class ClassLine(NamedTuple):
+    """A class with rows that had no label.
+
+    Attributes:
+        name: as people call it.
+        novel: `novel_i`, the name that the run gave it; empty of a known class.
+        size: its rows.
+        share: of all unlabelled rows.
+        confidence: their mean.
+    """
+
+    name: str
+    novel: str
+    size: int
+    share: float
+    confidence: float
+
+
+class Opened:
+    """A finished run.
+
+    Attributes:
+        run: which.
+        metrics: the content of `metrics.json`.
+        names: from `novel_i` to the name that people gave it.
+        copied: columns that are copied to the answer.
+        rows: all unlabelled rows.
+    """
+
+    def __init__(self, run: Run) -> None:
+        """Reads it.
+
+        Raises:
+            UserError: it is not finished, or damaged.
+        """
+        if not run.is_done:
+            raise UserError(f"{run.name} is not finished; let it run to its end first")
+        self.run, self._stamp = run, stamp(run)
+        self.metrics = read_metrics(run.workdir)
+        self.names = names_of(run.workdir)
+        header, lines = read_assignments(run.workdir)
+        others = [i for i, name in enumerate(header) if name not in _OWN]
+        self.copied = [header[i] for i in others]
+        try:
+            place = [header.index(name) for name in _OWN]
+            self.rows = [_row_line(line, place, others) for line in lines]
+        except ValueError:
+            raise UserError(
+                f"assignments.csv of {run.name} is of another release; run again in a new workdir"
+            ) from None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the files are still those that were read."""
+        return self._stamp == stamp(self.run)
+
+    def classes(self) -> list[ClassLine]:
+        """All classes with unlabelled rows: new ones by number, then known ones by size."""
+        sure = defaultdict[str, list[float]](list)
+        for row in self.rows:
+            sure[row.label].append(row.confidence)
+        sizes = {name: len(each) for name, each in sure.items()}
+        novel = self.novel()
+        order = {name: i for i, name in enumerate(novel)}
+        named = sorted(sizes, key=lambda name: (order.get(name, len(order)), -sizes[name], name))
+        n = max(len(self.rows), 1)
+        return [
+            ClassLine(
+                name, novel.get(name, ""), sizes[name], sizes[name] / n, float(np.mean(sure[name]))
+            )
+            for name in named
+        ]
+
+    def novel(self) -> dict[str, str]:
+        """From the name of each new class to the one that the run gave it, by number."""
+        k = self.metrics["n_novel_estimated"]
+        return {self.names.get(f"novel_{i}", f"novel_{i}"): f"novel_{i}" for i in range(k)}
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Known classes that rows may be given to; all of them where a person can be asked."""
+        if self.why_not_asked:
+            return tuple(self.metrics["known_sizes"])
+        return tuple(self.asking.base.classes[: self.asking.base.n_known])
+
+    def least_sure(self, n: int) -> list[RowLine]:
+        """The rows whose class is least sure."""
+        return sorted(self.rows, key=lambda row: (np.nan_to_num(row.confidence), row.row))[:n]
+
+    @cached_property
+    def asking(self) -> Asking:
+        """The person who is asked.
+
+        Raises:
+            UserError: there is nothing to ask.
+        """
+        return Asking(self.run.workdir)
+
+    @cached_property
+    def why_not_asked(self) -> str:
+        """Why nothing can be asked; empty where it can."""
+        try:
+            return self.asking.mark and ""
+        except UserError as error:
+            return str(error)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Cells of the rows that are asked about, by row number, as text."""
+        return self.asking.cells()
+
+    @cached_property
+    def drawn(self) -> dict[str, Any]:
+        """What the report has drawn: points of the map with their place and cells, as JSON can say.
+
+        Raises:
+            UserError: there is no report, or it is of another release.
+        """
+        page = self.run.workdir.read_text("report.html")
+        try:
+            figures, rows = unpacked(page, "packed-figures"), unpacked(page, "packed-rows")
+            points = points_of(figures["map"]["data"], rows)
+        except (KeyError, ValueError, TypeError, IndexError, zlib.error):
+            raise UserError(f"report.html of {self.run.name} is of another release") from None
+        return points if self.why_not_asked else with_all_rows(points, self.asking, self.cells)
+
+    @in_single_precision
+    def profiles(self) -> Profiles:
+        """What the new classes are now, by the rows that are asked about."""
+        asked, base = self.asking.asked, self.asking.base
+        number = self.asking.rows[asked.row]
+        of_row = {row.row: row for row in self.rows}
+        novel = self.novel()
+        lines = [of_row[i] for i in number.tolist()]
+        labels = [novel.get(line.label, line.label) for line in lines]
+        is_novel = np.array([line.label in novel for line in lines])
+        frame = self.cells.loc[number].reset_index(drop=True)
+        frame = frame.drop(columns=[name for name in self.asking.copied if name in frame])
+        typed = pd.DataFrame({name: typed_cells(frame[name]) for name in frame})
+        sure = np.array([line.confidence for line in lines])[is_novel]
+        view = asked.z[:, slice(*asked.view)]
+        rows = SortedRows(typed, labels, is_novel, view, sure, number)
+        return profile_classes(rows, base.classes[: base.n_known], len(novel))
+
+
+def _written(run: Run, name: str) -> int:
+    """When a file of a run was written, in nanoseconds; 0 where it is not there."""
+    path = run.root / name
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+class OpenedRuns:
+    """The runs that were looked at last; others are let go of, for the memory that they take."""
+
+    def __init__(self) -> None:
+        """Starts with none."""
+        self._open: OrderedDict[str, Opened] = OrderedDict()
+        self._lock = threading.RLock()
+        self._writer = ThreadPoolExecutor(1)
+        self._promised: dict[str, tuple[Answers, Future[None]]] = {}
+
+    def get(self, run: Run, *, as_promised: bool = True) -> Opened:
+        """The run, read unless it was already.
+
+        Args:
+            run: which.
+            as_promised: whether what was promised for it has to be done first.
+
+        Raises:
+            UserError: it is not finished, or damaged.
+        """
+        if as_promised and (promised := self._promised.get(run.name)) is not None:
+            promised[1].result()
+        with self._lock:
+            opened = self._open.get(run.name)
+            if opened is None or not (opened.is_fresh or run.name in self._promised):
+                opened = Opened(run)
+            self._keep(opened)
+            return opened
+
+    def said(self, run: Run) -> Answers:
+        """What somebody has said of a run, what is promised included."""
+        promised = self._promised.get(run.name)
+        return promised[0] if promised else self.get(run).asking.said
+
+    def promise(self, run: Run, said: Answers) -> None:
+        """Does what `tell` does, behind: what is read from now on waits for it."""
+        with self._lock:
+            work = self._writer.submit(self._fulfil, run, said)
+            self._promised[run.name] = said, work
+
+    def tell(self, run: Run, said: Answers) -> None:
+        """Sorts the rows of a run again by some answers, which are all that there are from now on.
+
+        Raises:
+            UserError: an answer is of another run, or the folder is in use.
+        """
+        self._write(self.get(run), said)
+
+    def _fulfil(self, run: Run, said: Answers) -> None:
+        with self._lock:
+            if self._promised[run.name][0] is not said:
+                return  # more was said since then, and comes behind
+        try:
+            self._write(self.get(run, as_promised=False), said)
+        finally:
+            with self._lock:
+                if self._promised[run.name][0] is said:
+                    del self._promised[run.name]
+
+    @in_single_precision
+    def draw_again(self, run: Run) -> None:
+        """Has the report speak of the answers that were given since it was drawn."""
+        opened = self.get(run)
+        if not opened.why_not_asked and _written(run, "report.html") < _written(run, "answers.csv"):
+            apply(opened.asking, opened.asking.said)
+
+    @in_single_precision
+    def _write(self, opened: Opened, said: Answers) -> None:
+        opened.asking.write(opened.asking.outcome(said))
+        now = Opened(opened.run)
+        # What no answer changes need not be read again.
+        kept = ("asking", "cells", "drawn", "why_not_asked")
+        now.__dict__.update({k: v for k, v in opened.__dict__.items() if k in kept})
+        with self._lock:
+            self._keep(now)
+
+    def _keep(self, opened: Opened) -> None:
+        name = opened.run.name
+        self._open[name] = opened
+        self._open.move_to_end(name)
+        while len(self._open) > MOST_OPEN:
+            self._open.popitem(last=False)
+
+
+def _row_line(line: Sequence[str], place: Sequence[int], others: Sequence[int]) -> RowLine:
+    row, label, sure, second, second_sure = (line[i] for i in place)
+    return RowLine(
+        int(row),
+        label,
+        float(sure or "nan"),
+        second,
+        float(second_sure) if second_sure else None,
+        tuple(line[i] for i in others),
+    )
+
+
+def stamp(run: Run) -> tuple[Any, ...]:
+    """Changes whenever an answer or a name does."""
+    paths = [run.root / name for name in _STAMPS]
+    return tuple((p.stat().st_mtime_ns, p.stat().st_size) if p.exists() else None for p in paths)
+
+
+def unpacked(page: str, name: str) -> Any:
+    """What `report.templating.pack_json` has put into an element of a page."""
+    found = re.search(rf'id="{name}" data-bytes="(\d+)">([^<]*)<', page)
+    if found is None:
+        raise ValueError(name)
+    data = base64.b85decode(found[2].translate(_SIGNS))[: int(found[1])]
+    return json.loads(zlib.decompress(data))
+
+
+def points_of(traces: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Points of the map in order of row: place, row number, class at the time, and cells."""
+    points = []
+    for trace in traces:
+        if trace.get("visible") is False:  # the truth, where it is known
+            continue
+        for x, y, text, i in zip(
+            trace["x"], trace["y"], trace["text"], trace["customdata"], strict=True
+        ):
+            row, _, label = text.partition("<br>")
+            label = html.unescape(label.partition("<br>")[0])
+            points.append((int(row.removeprefix("row ")), x, y, label, i))
+    points.sort()
+    order = [i for *_, i in points]
+    columns = [
+        {**column, "values": [column["values"][i] for i in order]} for column in rows["drawn"]
+    ]
+    return {
+        "row": [p[0] for p in points],
+        "x": [p[1] for p in points],
+        "y": [p[2] for p in points],
+        "label": [p[3] for p in points],
+        "columns": columns,
+        "telling": rows["telling"],
+        "n_placed": 0,
+    }
+
+
+def typed_cells(cells: pd.Series) -> pd.Series:
+    """Cells of text as numbers where all of them are, empty ones as missing."""
+    cells = cells.mask(cells == "")
+    numbers = pd.to_numeric(cells, errors="coerce")
+    return numbers if numbers.notna().sum() == cells.notna().sum() else cells

@@ -1,0 +1,126 @@
+"""The answer: what was found, how far to trust it, the map, the classes, rows to check first."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from ncd_jax.app.desk import desk_of, run_of
+from ncd_jax.app.guard import read_form
+from ncd_jax.app.opened import Opened
+from ncd_jax.app.rendering import show
+from ncd_jax.app.telling import label_rows
+from ncd_jax.errors import UserError
+from ncd_jax.report.figures import profile_plot
+from ncd_jax.report.headline import headline
+from ncd_jax.report.plot_style import class_style
+
+__all__ = ["ROUTES", "map_of"]
+
+_MOST_TO_CHECK = 20
+
+
+def map_of(opened: Opened, now: Mapping[int, str] | None = None) -> dict[str, Any]:
+    """The map as the browser draws it: points with their class, and how classes look.
+
+    Args:
+        opened: the run.
+        now: from row to class, where that is another one than was read.
+    """
+    drawn, of_row = opened.drawn, {row.row: row for row in opened.rows}
+    classes = {line.name: None for line in opened.classes()} | dict.fromkeys((now or {}).values())
+    label = now or {row: line.label for row, line in of_row.items()}
+    novel = [name for name in classes if name not in opened.known]
+    sure = [of_row[i].confidence if i in of_row else np.nan for i in drawn["row"]]
+    return {
+        **drawn,
+        "known": drawn["label"],
+        "label": [label.get(i, "") for i in drawn["row"]],
+        "confidence": [None if np.isnan(each) else each for each in sure],
+        "runner_up": [of_row[i].runner_up if i in of_row else "" for i in drawn["row"]],
+        "classes": [
+            {"name": name, "style": class_style(novel.index(name)) if name in novel else None}
+            for name in classes
+        ],
+    }
+
+
+def _page(request: Request, error: str = "", status: int = 200) -> Response:
+    run = run_of(request)
+    opened = desk_of(request).opened.get(run)
+    return show(
+        request,
+        "answer",
+        run,
+        status,
+        metrics=opened.metrics,
+        headline=headline(opened.metrics),
+        opened=opened,
+        classes=opened.classes(),
+        to_check=opened.least_sure(_MOST_TO_CHECK),
+        why_not=opened.why_not_asked,
+        error=error,
+    )
+
+
+def answer(request: Request) -> Response:
+    """The screen."""
+    return _page(request)
+
+
+def map_data(request: Request) -> Response:
+    """The map's points, for our script."""
+    opened = desk_of(request).opened.get(run_of(request))
+    try:
+        return JSONResponse(map_of(opened))
+    except UserError as error:
+        return JSONResponse({"error": str(error)}, 422)
+
+
+def classes(request: Request) -> Response:
+    """What the new classes are: a part of the screen, for which trees are grown."""
+    run = run_of(request)
+    opened = desk_of(request).opened.get(run)
+    try:
+        profiles = opened.profiles()
+    except UserError as error:
+        return show(request, "no_profiles", run, screen="answer", why=str(error))
+    figure = profile_plot(profiles.grid)
+    figures = {"profiles": json.loads(figure.to_json())} if figure is not None else {}
+    called = {novel: name for name, novel in opened.novel().items()}
+    return show(
+        request,
+        "profiles_part",
+        run,
+        screen="answer",
+        profiles=profiles,
+        figures=figures,
+        called=called,
+    )
+
+
+async def write(request: Request) -> Response:
+    """Keeps what somebody says the class of some rows is."""
+    run, form, desk = run_of(request), await read_form(request), desk_of(request)
+    rows = [int(row) for row in form.get("row", []) if row.isascii() and row.isdigit()]
+    name = (form.get("class") or [""])[0].strip()
+    try:
+        if not rows or not name:
+            raise UserError("choose rows on the map or in a table, and write what class they are")
+        await run_in_threadpool(label_rows, desk.opened, run, rows, name)
+    except UserError as error:
+        return await run_in_threadpool(_page, request, str(error), 422)
+    return RedirectResponse(f"/runs/{run.name}/answer#map", 303)
+
+
+ROUTES = [
+    Route("/runs/{name}/answer", answer),
+    Route("/runs/{name}/answer", write, methods=["POST"]),
+    Route("/runs/{name}/map.json", map_data),
+    Route("/runs/{name}/classes", classes),
+]

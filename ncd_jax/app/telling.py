@@ -1,0 +1,141 @@
+"""What somebody does to classes by hand, as labels of rows: the answers that the run takes.
+
+A label of a row binds its micro cluster, or the part of it that is cut for it. So a row of each
+part stands for all of it: classes that are merged get one name on a row of each of their parts;
+one that is split keeps a name of its own on a row of each part that stays.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from ncd_jax.app.folder import Run
+from ncd_jax.app.opened import Opened, OpenedRuns
+from ncd_jax.errors import UserError
+from ncd_jax.report.renaming import rename_classes
+from ncd_jax.store.answers import Answers
+
+__all__ = ["label_rows", "merge_classes", "name_classes", "take_back", "told_labels"]
+
+
+def label_rows(runs: OpenedRuns, run: Run, rows: Collection[int], name: str) -> None:
+    """Makes rows a class of this name: an own one, or one that is there.
+
+    Args:
+        runs: those that are open.
+        run: which one.
+        rows: numbers of unlabelled rows.
+        name: of a class.
+
+    Raises:
+        UserError: a row is not unlabelled, or the name cannot be one.
+    """
+    opened = runs.get(run)
+    now = {line.row: line.label for line in opened.rows}
+    if unknown := sorted(set(rows) - set(now)):
+        raise UserError(f"row {unknown[0]} has a label of its own; choose rows without one")
+    said = opened.asking.said
+    labels = {**said.labels, **dict.fromkeys(rows, name)}
+    for left in {now[row] for row in rows} - {name}:
+        if left in opened.novel():
+            stays = one_of_each_part(opened, now, {left}, rows)
+            rest = f"{left} without {name}"
+            labels |= dict.fromkeys((row for row in stays if row not in labels), rest)
+    if name in set(now.values()):  # the class that is there takes them in
+        there = one_of_each_part(opened, now, {name}, rows)
+        labels |= dict.fromkeys((row for row in there if row not in said.labels), name)
+    _tell(runs, run, labels, {name})
+
+
+def merge_classes(runs: OpenedRuns, run: Run, one: str, other: str) -> None:
+    """Makes two classes one, under the name of the second.
+
+    Raises:
+        UserError: there are no two such classes, or none of them is new.
+    """
+    opened = runs.get(run)
+    now, novel = {line.row: line.label for line in opened.rows}, opened.novel()
+    if one == other or one not in novel or other not in {*novel, *opened.known}:
+        raise UserError("choose a new class, and another one that it goes to")
+    both = {one, other} if other in novel else {one}
+    said = opened.asking.said.labels
+    labels = {row: other if now.get(row) in both else name for row, name in said.items()}
+    labels |= dict.fromkeys(one_of_each_part(opened, now, both, ()), other)
+    _tell(runs, run, labels, {other})
+
+
+def name_classes(runs: OpenedRuns, run: Run, names: Mapping[str, str]) -> dict[str, str]:
+    """Gives new classes names; an empty one takes the name away.
+
+    Args:
+        runs: those that are open.
+        run: which one.
+        names: from `novel_i` to name.
+
+    Raises:
+        UserError: a name cannot be one.
+    """
+    wanted = [f"{novel}={name.strip() or novel}" for novel, name in names.items()]
+    return rename_classes(run.workdir, wanted)
+
+
+def take_back(
+    runs: OpenedRuns, run: Run, questions: Collection[str], names: Collection[str]
+) -> None:
+    """Takes back what was said.
+
+    Args:
+        runs: those that are open.
+        run: which one.
+        questions: whose answers go.
+        names: of classes that were written for rows, which go.
+
+    Raises:
+        UserError: the folder is in use.
+    """
+    said = runs.get(run).asking.said
+    answers = {key: answer for key, answer in said.answers.items() if key not in questions}
+    labels = {row: name for row, name in said.labels.items() if name not in names}
+    runs.tell(run, Answers(answers, labels))
+
+
+def told_labels(opened: Opened) -> dict[str, int]:
+    """How many rows somebody has written each class for."""
+    names = [] if opened.why_not_asked else list(opened.asking.said.labels.values())
+    return {name: names.count(name) for name in dict.fromkeys(names)}
+
+
+def one_of_each_part(
+    opened: Opened, now: Mapping[int, str], classes: Collection[str], taken: Collection[int]
+) -> list[int]:
+    """A row of every part that is mostly of some classes, by number.
+
+    Args:
+        opened: the run.
+        now: from row to class.
+        classes: these.
+        taken: rows that stand for something else; parts that are mostly these are left out.
+    """
+    asking, away, found = opened.asking, set(taken), list[int]()
+    number = asking.rows[asking.asked.row]
+    for part in asking.following(asking.said)[0].leaves.rows:
+        rows: Sequence[int] = number[part].tolist()
+        inside = np.array([now[row] in classes for row in rows])
+        free = np.array([row not in away for row in rows])
+        if 2 * inside.sum() > len(rows) and 2 * free.sum() > len(rows):
+            found.append(rows[int(np.argmax(inside & free))])
+    return found
+
+
+def _tell(runs: OpenedRuns, run: Run, labels: dict[int, str], names: Collection[str]) -> None:
+    """Tells labels, and calls classes by the names that were written for most of their rows."""
+    runs.tell(run, Answers(runs.get(run).asking.said.answers, labels))
+    opened = runs.get(run)
+    novel, of_row = opened.novel(), {line.row: line.label for line in opened.rows}
+    for name in names:
+        if name in opened.known or name in novel:
+            continue
+        written = [of_row[row] for row, said in labels.items() if said == name]
+        most = max(set(written), key=written.count)
+        if most in novel:
+            rename_classes(run.workdir, [f"{novel[most]}={name}"])

@@ -1,0 +1,71 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from html_pages import HOSTILE
+from starlette.testclient import TestClient
+
+from ncd_jax import experiment
+from ncd_jax.app.desk import Desk
+from ncd_jax.app.folder import Folder
+from ncd_jax.app.serving import make_app
+from ncd_jax.config import KConfig, RunConfig, SearchConfig
+from ncd_jax.data.own_table import read_table
+from ncd_jax.read.options import ReadOptions
+from ncd_jax.report import latent_map
+
+PORT, TOKEN = 8000, "a token of tests"
+ADDRESS = f"http://127.0.0.1:{PORT}"
+PENGUINS = Path(__file__).parent.parent / "data" / "penguins.csv"
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A table of four known classes and three novel ones; names would break a careless page."""
+    rng = np.random.default_rng(1)
+    classes = rng.permutation(np.repeat(np.arange(7), [25] * 4 + [40, 30, 45]))
+    x = (6 * rng.normal(size=(7, 6)) / 2**0.5)[classes] + rng.normal(size=(215, 6))
+    frame = pd.DataFrame(x, columns=["width", HOSTILE[1], "weight", "d", "e", "f"])
+    frame["name"] = [HOSTILE[i % len(HOSTILE)] if i < 9 else f"item {i}" for i in range(215)]
+    known = np.array(["a", HOSTILE[0], "c", "d", "", "", ""])
+    frame["label"] = known[classes]
+    path = tmp_path_factory.mktemp("table") / "made.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(made, tmp_path_factory):
+    """A run as the command line makes it, told of two novel classes where there are three."""
+    path = tmp_path_factory.mktemp("runs") / "made"
+    config = RunConfig(
+        method="rca", setting="ncd", search=SearchConfig(folds=2), k=KConfig(n_novel=2)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        table = read_table(made, "label", options=ReadOptions(id="name"))
+        experiment.run(config, table, None, path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def client(folder):
+    """Somebody who has opened the address that was printed, and whose folder has no run yet."""
+    desk = Desk(Folder(folder))
+    with TestClient(make_app(desk, TOKEN, PORT), base_url=ADDRESS) as client:
+        client.desk = desk
+        assert client.get(f"/?token={TOKEN}").status_code == 200
+        yield client
+
+
+@pytest.fixture
+def run(client, folder, finished):
+    """The finished run in their folder."""
+    return shutil.copytree(finished, folder / "made")
