@@ -65,7 +65,7 @@ class Visit:
         if picture and (folder := os.environ.get("NCD_JAX_SCREENSHOTS")):
             page.screenshot(path=f"{folder}/app_{picture}.png")
         page.set_viewport_size(NARROW)
-        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+        page.wait_for_function(f"document.documentElement.scrollWidth <= {NARROW['width']}")
         page.set_viewport_size(WIDE)
         assert self.errors == []
 
