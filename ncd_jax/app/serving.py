@@ -138,6 +138,7 @@ def serve(root: Path, port: int, browser: bool) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen()  # who reads the address may come at once
     except (OSError, OverflowError) as error:
         raise UserError(f"--port={port} cannot be had ({error}); leave it out") from None
     port = listener.getsockname()[1]

@@ -65,6 +65,7 @@ class Visit:
         assert page.locator("h1").inner_text() == title
         if picture and (folder := os.environ.get("NCD_JAX_SCREENSHOTS")):
             page.set_viewport_size(PICTURE)
+            page.evaluate("scrollTo(0, 0)")
             page.screenshot(path=f"{folder}/app_{picture}.png")
         page.set_viewport_size(NARROW)
         page.wait_for_function(f"document.documentElement.scrollWidth <= {NARROW['width']}")
