@@ -7,13 +7,12 @@ from then on, so that addresses of screens are free of it.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ncd_jax.errors import UserError
 
@@ -84,9 +83,9 @@ class Guard:
 
 
 def _with_headers(send: Send) -> Send:
-    async def sent(message: dict[str, object]) -> None:
+    async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = list(message["headers"])  # type: ignore[call-overload]
+            headers = list(message["headers"])
             names = {name.lower() for name, _ in headers}
             wanted = {
                 "content-security-policy": CONTENT_POLICY,
@@ -104,8 +103,7 @@ def _with_headers(send: Send) -> Send:
             message = {**message, "headers": headers}
         await send(message)
 
-    passed: Callable[[dict[str, object]], Awaitable[None]] = sent
-    return passed
+    return sent
 
 
 async def read_form(request: Request) -> dict[str, list[str]]:

@@ -81,6 +81,7 @@ class Jobs:
         """Starts with nobody."""
         self._waiting: deque[Run] = deque()
         self._running: tuple[Run, subprocess.Popen[bytes]] | None = None
+        self._watcher: threading.Thread | None = None
         self._lock, self._closed = threading.RLock(), False
 
     def start(self, run: Run) -> None:
@@ -117,14 +118,12 @@ class Jobs:
     def close(self) -> None:
         """Stops them all, as the program ends."""
         with self._lock:
-            self._closed, names = True, [run.name for run in self._waiting]
-            running = self._running
-        for name in names:
-            self.stop(name)
-        if running is not None:
-            _stop(running[1])
-            running[1].wait()
-            running[0].say_status(130)
+            self._closed = True
+            for run in [*self._waiting, *([self._running[0]] if self._running else [])]:
+                self.stop(run.name)
+            watcher = self._watcher
+        if watcher is not None:
+            watcher.join()
 
     def _next(self) -> None:
         if self._closed or self._running is not None or not self._waiting:
@@ -141,7 +140,8 @@ class Jobs:
                 start_new_session=True,
             )
         self._running = run, process
-        threading.Thread(target=self._wait, args=(run, process), daemon=True).start()
+        self._watcher = threading.Thread(target=self._wait, args=(run, process), daemon=True)
+        self._watcher.start()
 
     def _wait(self, run: Run, process: "subprocess.Popen[bytes]") -> None:
         status = process.wait()

@@ -101,6 +101,7 @@ def _page(
             if asked is None
             else [(a, [r for r, _ in rows]) for a, rows in asked.sides],
             "n_said": len(said),
+            "can_take_back": bool(said.answers),
             "moving": {k: moving[k] for k in ("label", "confidence", "runner_up", "classes")},
         }
     name = "question" if part else "ask"

@@ -86,8 +86,9 @@ async def bring(request: Request) -> Response:
     path = run.own / "new" / file
     try:
         await save_upload(request, path)
-        wishes = {name: params[name] for name in ("encoding", "sheet") if params.get(name)}
-        await run_in_threadpool(_sort, run, file, ReadOptions(**wishes))
+        encoding, sheet = (params.get(name, "") for name in ("encoding", "sheet"))
+        options = ReadOptions(encoding=encoding, sheet=sheet)
+        await run_in_threadpool(_sort, run, file, options)
     except UserError as error:
         message = str(error).replace(f"{path}", file).replace(f"{from_here(path)}", file)
         return JSONResponse({"error": message}, 422)

@@ -29,7 +29,7 @@ from ncd_jax.app import (
     screen_table,
 )
 from ncd_jax.app.desk import Desk, NoSuchRunError
-from ncd_jax.app.folder import Folder
+from ncd_jax.app.folder import Folder, Run
 from ncd_jax.app.guard import Guard
 from ncd_jax.app.rendering import show
 from ncd_jax.errors import UserError
@@ -104,7 +104,7 @@ def _mistake(request: Request, error: Exception) -> Response:
     return show(request, "mistake", run, status, screen="", error=str(error))
 
 
-def _run_or_none(request: Request) -> object:
+def _run_or_none(request: Request) -> Run | None:
     desk: Desk = request.app.state.desk
     return desk.folder.find(request.path_params.get("name", ""))
 
@@ -138,6 +138,7 @@ def serve(root: Path, port: int, browser: bool) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen()  # who reads the address may come at once
     except (OSError, OverflowError) as error:
         raise UserError(f"--port={port} cannot be had ({error}); leave it out") from None
     port = listener.getsockname()[1]

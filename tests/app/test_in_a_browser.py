@@ -17,6 +17,7 @@ from html_pages import find_browser
 ROOT = Path(__file__).parent.parent.parent
 PENGUINS = ROOT / "tests" / "data" / "penguins.csv"
 NARROW, WIDE = {"width": 390, "height": 800}, {"width": 1280, "height": 800}
+PICTURE = {"width": 1280, "height": 1160}
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,11 @@ class Visit:
         self.settle()
         assert page.locator("h1").inner_text() == title
         if picture and (folder := os.environ.get("NCD_JAX_SCREENSHOTS")):
+            page.set_viewport_size(PICTURE)
+            page.evaluate("scrollTo(0, 0)")
             page.screenshot(path=f"{folder}/app_{picture}.png")
         page.set_viewport_size(NARROW)
-        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+        page.wait_for_function(f"document.documentElement.scrollWidth <= {NARROW['width']}")
         page.set_viewport_size(WIDE)
         assert self.errors == []
 

@@ -181,7 +181,7 @@ def test_one_run_at_a_time_and_others_wait(client, monkeypatch):
     assert jobs.state(names[0]) == "waiting"
     client.post(f"/runs/{names[0]}/run", data={"stop": "yes"})
     jobs.close()
-    assert jobs.state(names[1]) in ("", "running")
+    assert jobs.state(names[1]) == ""
 
 
 def test_a_run_that_is_refused_says_why(client, monkeypatch):
@@ -344,8 +344,8 @@ def test_the_commands_that_are_shown_repeat_it_all(client, run, finished):
     question = re.search(r'name="question" value="([^"]+)"', page)[1]
     client.post("/runs/made/ask", data={"question": question, "answer": "no"})
     client.post("/runs/made/keep", data={"do": "name", "novel_0": "Export"})
-    lines = Page(client.get("/runs/made/keep").text).text.splitlines()
-    shown = [shlex.split(line) for line in lines if line.startswith("python -m ncd_jax")]
+    text = Page(client.get("/runs/made/keep").text).text
+    shown = [shlex.split(line) for line in re.findall("python -m ncd_jax .*", text)]
     assert [flags[3] for flags in shown] == ["--mode=ask", "--mode=rename", "--mode=assign"]
     wanted, answers = labels_of(run), (run / "answers.csv").read_bytes()
     shutil.rmtree(run)
