@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import html
 import io
 import json
 import logging
@@ -221,6 +222,23 @@ def test_every_screen_of_a_run_of_the_command_line_opens(client, run):
     assert sum(bool(label) for label in data["label"]) == 115
     pairs = zip(data["row"], data["label"], strict=True)
     assert {row: label for row, label in pairs if label} == labels_of(run).to_dict()
+
+
+def test_rows_may_be_of_a_known_class_and_the_report_follows(client, run):
+    page = client.get("/runs/made/ask").text
+    question = re.search(r'name="question" value="([^"]+)"', page)[1]
+    known = html.unescape(re.search(r'<select name="known"><option>(.*?)</option>', page)[1])
+    said = {"question": question, "answer": "known", "known": known}
+    assert client.post("/runs/made/ask", data=said).status_code == 200
+    assert (labels_of(run) == known).sum() > 0
+    assert read_answers(run / "answers.csv").answers == {question: f"known:{known}"}
+    client.get("/runs/made/keep")  # waits for what is written
+    before = (run / "report.html").read_bytes()
+    shown = client.get("/runs/made/files/report.html")
+    assert shown.content != before
+    assert client.get("/runs/made/files/report.html").content == shown.content
+    nowhere = said | {"known": "of no table"}
+    assert "no known class" in squeeze(Page(client.post("/runs/made/ask", data=nowhere).text).text)
 
 
 def test_answers_move_rows_at_once_and_are_taken_back(client, run):
