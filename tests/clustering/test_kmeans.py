@@ -111,6 +111,7 @@ def test_the_restart_with_the_lowest_inertia_wins():
     assert often(KEY) <= single.min() * 1.001
 
 
+@pytest.mark.thorough
 def test_jit_equals_no_jit(rtol):
     x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
     run = functools.partial(kmeans, max_clusters=3, restarts=2, max_iter=5)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ncd_jax.methods import pbn
+from ncd_jax.methods import METHODS, pbn
 from ncd_jax.methods.baseline import INFO, HParams
 from ncd_jax.methods.parts import variables_of
 from ncd_jax.methods.spec import Spec
@@ -105,4 +105,4 @@ def test_representation_is_normalised_where_asked(trained, data):
 
 def test_space():
     assert tuple(INFO.space(D)) == HParams._fields
-    assert all(INFO.space(D)[name] == pbn.space(D)[name] for name in HParams._fields)
+    assert all(INFO.space(D)[name] == METHODS["pbn"].space(D)[name] for name in HParams._fields)

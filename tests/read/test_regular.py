@@ -117,7 +117,7 @@ def columns():
     yield from ([word, other] for word, other in itertools.product(WORDS + GAPS, beside))
     rng = random.Random(0)
     usual = [word for word in WORDS if plain_by_patterns([word, "1.25"]) is not None]
-    for _ in range(200):
+    for _ in range(60):
         yield [rng.choice(usual + GAPS) for _ in range(rng.randint(2, 80))]
 
 
