@@ -1,6 +1,6 @@
 """Whether it is seen that labels are no random sample, and what the gate makes of such tables.
 
-python -m benchmarks.missing_labels              # needs NCD_JAX_DATA; some ten minutes on two cores
+python -m benchmarks.missing_labels              # needs NCD_JAX_DATA; six minutes on two cores
 python -m benchmarks.missing_labels --gate       # the gate too; an hour
 
 Every development table is cut into known and novel classes in six ways. Then labels go missing:
