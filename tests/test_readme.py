@@ -45,6 +45,7 @@ def test_commands_are_understood(name, tmp_path, monkeypatch):
         if file := re.match(r"# (\w+\.py)\n", block):
             (tmp_path / file[1]).write_text(block)
     monkeypatch.chdir(tmp_path)
+    list(METHODS.values())  # what is loaded below is forgotten, and Flax is loaded only once
     monkeypatch.setattr(METHODS, "_others", {})
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     for words in commands(TEXTS[name].read_text()):
