@@ -3,6 +3,32 @@
 import csv
 
 import numpy as np
+import pytest
+
+from ncd_jax import experiment
+from ncd_jax.config import KConfig, RunConfig, SearchConfig
+from ncd_jax.data.own_table import read_table
+from ncd_jax.read.options import ReadOptions
+from ncd_jax.report import latent_map
+
+
+def three_are_new():
+    """Rows of seven classes, and the class of each; the last three of them are to be new."""
+    rng = np.random.default_rng(1)
+    classes = rng.permutation(np.repeat(np.arange(7), [25] * 4 + [40, 30, 45]))
+    return (6 * rng.normal(size=(7, 6)) / 2**0.5)[classes] + rng.normal(size=(215, 6)), classes
+
+
+def told_of_two(file, path):
+    """A run as the command line makes it, told of two novel classes where there are three."""
+    config = RunConfig(
+        method="rca", setting="ncd", search=SearchConfig(folds=2), k=KConfig(n_novel=2)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        table = read_table(file, "label", options=ReadOptions(id="name"))
+        experiment.run(config, table, None, path)
+    return path
 
 
 def lines(workdir, name):

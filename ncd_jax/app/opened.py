@@ -28,13 +28,13 @@ from ncd_jax.report.redraw import apply
 from ncd_jax.store.answers import Answers
 from ncd_jax.store.asking import Asking
 from ncd_jax.store.model_files import names_of
-from ncd_jax.store.records import read_assignments, read_metrics
+from ncd_jax.store.records import ANSWER_COLUMNS, read_assignments, read_metrics
 
 __all__ = ["ClassLine", "Opened", "OpenedRuns", "RowLine"]
 
 MOST_OPEN = 3
 _SIGNS = str.maketrans(",.:", "<>&")
-_OWN = ("row", "label", "confidence", "runner_up", "runner_up_confidence")
+_OWN = ("row", *ANSWER_COLUMNS)
 _STAMPS = ("metrics.json", "assignments.csv", "names.json", "answers.csv", "labels.csv")
 
 

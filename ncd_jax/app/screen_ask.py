@@ -18,7 +18,7 @@ from ncd_jax.app.screen_answer import map_of
 from ncd_jax.ask.choose import Question
 from ncd_jax.errors import UserError
 from ncd_jax.report.headline import headline, plural
-from ncd_jax.report.questions import Sorted, outlook, show_question
+from ncd_jax.report.questions import outlook, show_question, unsorted
 from ncd_jax.store.answers import KNOWN, Answers, is_answer
 
 __all__ = ["ROUTES", "Asked", "asked_now"]
@@ -49,16 +49,7 @@ def asked_now(opened: Opened, questions: Sequence[Question]) -> Asked | None:
     asking = opened.asking
     if not questions:
         return None
-    now = Sorted(
-        asking.asked,
-        asking.rows,
-        None,
-        asking.base.classes,
-        asking.mark,
-        opened.cells,
-        asking.copied,
-    )
-    shown = show_question(questions[0], now)
+    shown = show_question(questions[0], unsorted(asking, opened.cells))
     lines = shown.lines[:_MOST_COLUMNS]
     rows_a = [(row, [line.a[i] for line in lines]) for i, row in enumerate(shown.rows_a)]
     rows_b = [(row, [line.b[i] for line in lines]) for i, row in enumerate(shown.rows_b)]

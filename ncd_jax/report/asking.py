@@ -11,7 +11,7 @@ from rich.text import Text
 from ncd_jax.errors import UserError, printable
 from ncd_jax.precision import in_single_precision
 from ncd_jax.report.headline import headline, plural
-from ncd_jax.report.questions import ShownQuestion, Sorted, contradictions, outlook, show_question
+from ncd_jax.report.questions import ShownQuestion, contradictions, outlook, show_question, unsorted
 from ncd_jax.report.redraw import apply
 from ncd_jax.store.answers import KNOWN, Answers
 from ncd_jax.store.asking import Asking, Outcome
@@ -65,8 +65,7 @@ def converse(
         raise UserError("--mode=ask needs a terminal to ask in; give --answers=FILE instead")
     console, read_key = console or Console(), read_key or _read_key
     known = asking.base.classes[: asking.base.n_known]
-    classes, cells = asking.base.classes, asking.cells()
-    now = Sorted(asking.asked, asking.rows, None, classes, asking.mark, cells, asking.copied)
+    now = unsorted(asking, asking.cells())
     answers, first, given = dict(asking.said.answers), asking.said, list[str]()
     try:
         while True:

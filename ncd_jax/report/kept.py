@@ -5,7 +5,6 @@ space in which they are shown, a random sample of very many. Nothing rewrites th
 """
 
 import dataclasses
-import io
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from ncd_jax.read.columns import OddCell, Reading, TableReading
 from ncd_jax.report.findings import Findings, Ranked
 from ncd_jax.report.how_many import NumberStory
 from ncd_jax.store.frames import frame_of, frame_parts
-from ncd_jax.store.workdir import Workdir
+from ncd_jax.store.workdir import Workdir, stored_arrays
 from ncd_jax.tuning.trials import Trial
 
 __all__ = ["Kept", "keep", "read_kept"]
@@ -106,8 +105,7 @@ def read_kept(workdir: Workdir) -> Kept:
     """
     said, data = workdir.read_json(_FACTS, dict), workdir.read_bytes(_ARRAYS)
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = stored_arrays(data)
         curve, truth, reading = said["curve"], said["truth"], said["reading"]
         return Kept(
             frame=frame_of(arrays, said["columns"]),

@@ -9,6 +9,7 @@ import pandas as pd
 from ncd_jax.ask.choose import Question
 from ncd_jax.discovery.asked import Asked
 from ncd_jax.report.headline import plural
+from ncd_jax.store.asking import Asking
 
 __all__ = [
     "AskingStory",
@@ -20,6 +21,7 @@ __all__ = [
     "first_story",
     "outlook",
     "show_question",
+    "unsorted",
 ]
 
 
@@ -106,6 +108,24 @@ class Sorted(NamedTuple):
     mark: str
     cells: pd.DataFrame
     copied: Sequence[str]
+
+
+def unsorted(asking: Asking, cells: pd.DataFrame) -> Sorted:
+    """The rows of a run before anybody has looked at their classes.
+
+    Args:
+        asking: the run.
+        cells: of it; see `Asking.cells`.
+    """
+    return Sorted(
+        asked=asking.asked,
+        rows=asking.rows,
+        labels=None,
+        classes=asking.base.classes,
+        mark=asking.mark,
+        cells=cells,
+        copied=asking.copied,
+    )
 
 
 def show_question(question: Question, now: Sorted) -> ShownQuestion:

@@ -12,7 +12,7 @@ from ncd_jax.report.how_many import NumberStory
 from ncd_jax.report.kept import Kept, read_kept
 from ncd_jax.report.latent_map import LatentMap
 from ncd_jax.report.page import render_report
-from ncd_jax.report.questions import AskingStory, Sorted, contradictions, outlook, show_question
+from ncd_jax.report.questions import AskingStory, contradictions, outlook, show_question, unsorted
 from ncd_jax.report.renaming import rename_page
 from ncd_jax.store.answers import Answers
 from ncd_jax.store.asking import Asking, Outcome
@@ -159,15 +159,8 @@ def _number(asked: Asked, outcome: Outcome, before: NumberStory | None) -> Numbe
 def _story(asking: Asking, outcome: Outcome, n_drawn: int) -> AskingStory:
     """What is to be said of questions and answers."""
     found, n_all = outcome.found, outcome.metrics["n_rows"]
-    now = Sorted(
-        asked=asking.asked,
-        rows=asking.rows,
-        labels=found.labels,
-        classes=found.model.classes,
-        mark=asking.mark,
-        cells=asking.cells(),
-        copied=asking.copied,
-    )
+    now = unsorted(asking, asking.cells())
+    now = now._replace(labels=found.labels, classes=found.model.classes)
     return AskingStory(
         questions=tuple(show_question(question, now) for question in outcome.questions),
         outlook=outlook(outcome.questions, outcome.n_asked, outcome.n_new),

@@ -21,7 +21,7 @@ from ncd_jax.discovery.asked import OF_ROWS, Asked
 from ncd_jax.discovery.model import Model
 from ncd_jax.errors import UserError
 from ncd_jax.read.words import as_text
-from ncd_jax.store.workdir import Workdir, as_it_was
+from ncd_jax.store.workdir import Workdir, as_it_was, stored_arrays
 
 __all__ = [
     "FACTS",
@@ -170,10 +170,7 @@ def read_asked(workdir: Workdir) -> tuple[Asked, np.ndarray, dict[str, np.ndarra
     """What `save_asked` wrote: the record, row numbers, and parts of the model."""
     try:
         facts, data = workdir.read_json(FACTS, dict), workdir.read_bytes(_ARRAYS)
-        if hashlib.sha256(data).hexdigest() != facts["sha256"]:
-            raise ValueError("these are other arrays than those that were written")
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = stored_arrays(data, str(facts["sha256"]))
         rows = arrays.pop("number")
         parts = {
             name.removeprefix("base_"): arrays.pop(name)

@@ -29,7 +29,7 @@ from ncd_jax.store.asked_files import (
     write_questions,
 )
 from ncd_jax.store.model_files import load_model, names_of, save_model
-from ncd_jax.store.records import read_assignments, read_metrics
+from ncd_jax.store.records import ANSWER_COLUMNS, read_assignments, read_metrics
 from ncd_jax.store.workdir import Workdir
 
 __all__ = ["Asking", "Outcome", "as_user_errors", "in_resort"]
@@ -236,7 +236,7 @@ class Asking:
         self, header: list[str], lines: list[list[str]], found: Resorted, called: list[str]
     ) -> None:
         """Puts the answer into lines of `assignments.csv`, in place."""
-        columns = ("row", "label", "confidence", "runner_up", "runner_up_confidence")
+        columns = ("row", *ANSWER_COLUMNS)
         row, label, sure, second, second_sure = (header.index(name) for name in columns)
         place = {str(number): i for i, number in enumerate(self.rows.tolist())}
         if {line[row] for line in lines} != set(place):

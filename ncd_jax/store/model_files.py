@@ -1,8 +1,6 @@
 """A model in the folder of a run: arrays and a description, without pickle, checked when read."""
 
 import dataclasses
-import hashlib
-import io
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -26,7 +24,7 @@ from ncd_jax.discovery.problem import make_method
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.store.records import package_versions
-from ncd_jax.store.workdir import Workdir
+from ncd_jax.store.workdir import Workdir, stored_arrays
 
 __all__ = [
     "load_model",
@@ -245,10 +243,7 @@ def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     try:
         data = workdir.read_bytes(_ARRAYS)
-        if hashlib.sha256(data).hexdigest() != description.get("sha256"):
-            raise ValueError("these are other arrays than those that were written")
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = stored_arrays(data, str(description.get("sha256")))
         for name, values in arrays.items():
             if values.dtype.kind not in "biuf" or not (
                 name in _MAY_LACK or np.isfinite(values).all()

@@ -25,6 +25,7 @@ from ncd_jax.store.workdir import Workdir, as_it_was
 from ncd_jax.tuning.trials import Trial
 
 __all__ = [
+    "ANSWER_COLUMNS",
     "Assignments",
     "describe_environment",
     "describe_run",
@@ -35,6 +36,8 @@ __all__ = [
     "write_records",
 ]
 
+ANSWER_COLUMNS = ("label", "confidence", "runner_up", "runner_up_confidence")
+"""What `assignments.csv` says of a row, behind its number and what is copied."""
 _COUNTS = ("n_rows", "n_unlabelled", "n_rows_known", "n_known_classes", "n_novel_estimated")
 _PACKAGES = ("ncd_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 
@@ -188,8 +191,7 @@ def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
 def write_assignments(workdir: Workdir, name: str, assignments: Assignments) -> None:
     """Writes a line for each row: its number, what is copied, its class and the runner-up."""
     rows, labels, sure, seconds, second_sure, copied = assignments
-    own = ("label", "confidence", "runner_up", "runner_up_confidence")
-    taken = {"row", *own}
+    taken = {"row", *ANSWER_COLUMNS}
     header = [] if copied is None else [n + " (copied)" * (n in taken) for n in copied]
     cells = [] if copied is None else [_as_written(copied[column]) for column in copied]
     lines = (
@@ -203,7 +205,7 @@ def write_assignments(workdir: Workdir, name: str, assignments: Assignments) -> 
         )
         for i in np.argsort(rows).tolist()
     )
-    workdir.write_csv(name, ("row", *header, *own), lines)
+    workdir.write_csv(name, ("row", *header, *ANSWER_COLUMNS), lines)
 
 
 def _as_written(cells: pd.Series) -> list[str]:

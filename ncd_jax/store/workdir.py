@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from ncd_jax.errors import UserError
 
-__all__ = ["Workdir", "as_it_was", "digest_of", "harmless"]
+__all__ = ["Workdir", "as_it_was", "digest_of", "harmless", "stored_arrays"]
 
 _CONFIG, _METRICS, _LOCK = "config.json", "metrics.json", ".lock"
 _TEMPORARY, _STAGED, _PENDING = ".tmp", ".staged", ".pending.json"
@@ -303,6 +303,23 @@ class Workdir:
                 f"workdir {self.root} holds a different run ({key} is {there} there, {here} here);"
                 " choose another --workdir or delete it"
             )
+
+
+def stored_arrays(data: bytes, digest: str | None = None) -> dict[str, Any]:
+    """The arrays that `Workdir.write_arrays` wrote, by name.
+
+    Args:
+        data: the content of the file.
+        digest: what writing them gave; none where nobody kept it.
+
+    Raises:
+        ValueError: they are other arrays than those that were written, or none at all.
+        OSError, zipfile.BadZipFile, EOFError: the file is damaged.
+    """
+    if digest is not None and hashlib.sha256(data).hexdigest() != digest:
+        raise ValueError("these are other arrays than those that were written")
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def digest_of(identity: Mapping[str, Any]) -> str:

@@ -4,17 +4,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from asked_runs import three_are_new, told_of_two
 from html_pages import HOSTILE
 from starlette.testclient import TestClient
 
-from ncd_jax import experiment
 from ncd_jax.app.desk import Desk
 from ncd_jax.app.folder import Folder
 from ncd_jax.app.serving import make_app
-from ncd_jax.config import KConfig, RunConfig, SearchConfig
-from ncd_jax.data.own_table import read_table
-from ncd_jax.read.options import ReadOptions
-from ncd_jax.report import latent_map
 
 PORT, TOKEN = 8000, "a token of tests"
 ADDRESS = f"http://127.0.0.1:{PORT}"
@@ -24,9 +20,7 @@ PENGUINS = Path(__file__).parent.parent / "data" / "penguins.csv"
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A table of four known classes and three novel ones; names would break a careless page."""
-    rng = np.random.default_rng(1)
-    classes = rng.permutation(np.repeat(np.arange(7), [25] * 4 + [40, 30, 45]))
-    x = (6 * rng.normal(size=(7, 6)) / 2**0.5)[classes] + rng.normal(size=(215, 6))
+    x, classes = three_are_new()
     frame = pd.DataFrame(x, columns=["width", HOSTILE[1], "weight", "d", "e", "f"])
     frame["name"] = [HOSTILE[i % len(HOSTILE)] if i < 9 else f"item {i}" for i in range(215)]
     known = np.array(["a", HOSTILE[0], "c", "d", "", "", ""])
@@ -39,15 +33,7 @@ def made(tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished(made, tmp_path_factory):
     """A run as the command line makes it, told of two novel classes where there are three."""
-    path = tmp_path_factory.mktemp("runs") / "made"
-    config = RunConfig(
-        method="rca", setting="ncd", search=SearchConfig(folds=2), k=KConfig(n_novel=2)
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
-        table = read_table(made, "label", options=ReadOptions(id="name"))
-        experiment.run(config, table, None, path)
-    return path
+    return told_of_two(made, tmp_path_factory.mktemp("runs") / "made")
 
 
 @pytest.fixture
