@@ -203,12 +203,6 @@ class Opened:
         return profile_classes(rows, base.classes[: base.n_known], len(novel))
 
 
-def _written(run: Run, name: str) -> int:
-    """When a file of a run was written, in nanoseconds; 0 where it is not there."""
-    path = run.root / name
-    return path.stat().st_mtime_ns if path.is_file() else 0
-
-
 class OpenedRuns:
     """The runs that were looked at last; others are let go of, for the memory that they take."""
 
@@ -272,8 +266,11 @@ class OpenedRuns:
     def draw_again(self, run: Run) -> None:
         """Has the report speak of the answers that were given since it was drawn."""
         opened = self.get(run)
-        if not opened.why_not_asked and _written(run, "report.html") < _written(run, "answers.csv"):
-            apply(opened.asking, opened.asking.said)
+        if opened.why_not_asked:
+            return
+        said = opened.asking.said
+        if f'data-answers="{said.mark}"' not in run.workdir.read_text("report.html"):
+            apply(opened.asking, said)
 
     @in_single_precision
     def _write(self, opened: Opened, said: Answers) -> None:

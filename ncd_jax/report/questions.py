@@ -9,6 +9,7 @@ import pandas as pd
 from ncd_jax.ask.choose import Question
 from ncd_jax.discovery.asked import Asked
 from ncd_jax.report.headline import plural
+from ncd_jax.store.answers import Answers
 from ncd_jax.store.asking import Asking
 
 __all__ = [
@@ -73,6 +74,7 @@ class AskingStory(NamedTuple):
         questions: the next ones, the most useful first.
         outlook: what the first one is expected to bring.
         known: names of the known classes.
+        mark: of the answers that the report speaks of.
         n_answers: given so far.
         n_moved: rows that were in another class before any answer.
         contradicted: answers that do not hold, in words.
@@ -82,6 +84,7 @@ class AskingStory(NamedTuple):
     questions: tuple[ShownQuestion, ...]
     outlook: str
     known: tuple[str, ...]
+    mark: str = Answers({}, {}).mark
     n_answers: int = 0
     n_moved: int = 0
     contradicted: tuple[str, ...] = ()

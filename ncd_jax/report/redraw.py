@@ -165,6 +165,7 @@ def _story(asking: Asking, outcome: Outcome, n_drawn: int) -> AskingStory:
         questions=tuple(show_question(question, now) for question in outcome.questions),
         outlook=outlook(outcome.questions, outcome.n_asked, outcome.n_new),
         known=asking.base.classes[: asking.base.n_known],
+        mark=outcome.said.mark,
         n_answers=len(outcome.said),
         n_moved=outcome.n_moved,
         contradicted=contradictions(outcome.contradicted(), outcome.said.answers),

@@ -1,7 +1,9 @@
 """Answers of a person as files: `question,answer`, or `row,label` for single rows."""
 
 import csv
+import hashlib
 import io
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +32,12 @@ class Answers(NamedTuple):
     def __len__(self) -> int:
         """How many answers there are."""
         return len(self.answers) + len(self.labels)
+
+    @property
+    def mark(self) -> str:
+        """Sixteen signs that stand for them, in whatever order they were given."""
+        said = [sorted(self.answers.items()), sorted(self.labels.items())]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 def is_answer(answer: str) -> bool:

@@ -233,6 +233,9 @@ def test_rows_may_be_of_a_known_class_and_the_report_follows(client, run):
     assert (labels_of(run) == known).sum() > 0
     assert read_answers(run / "answers.csv").answers == {question: f"known:{known}"}
     client.get("/runs/made/keep")  # waits for what is written
+    name = labels_of(run)[lambda labels: labels.str.startswith("novel_")].iloc[0]
+    named = client.post("/runs/made/keep", data={"do": "name", name: "Fine"})
+    assert named.status_code == 200
     before = (run / "report.html").read_bytes()
     shown = client.get("/runs/made/files/report.html")
     assert shown.content != before

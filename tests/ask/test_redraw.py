@@ -47,7 +47,7 @@ def test_the_report_asks(run, made):
     html, table = run.read_text("report.html"), pd.read_csv(made[0], dtype=str)
     page, first = Page(html), lines(run, "questions.csv")[0]
     assert questions_of(page) == [line["question"] for line in lines(run, "questions.csv")]
-    shown = html[html.index('<section id="asking">') : html.index("</details>", html.index("<ol"))]
+    shown = html[html.index('<section id="asking"') : html.index("</details>", html.index("<ol"))]
     rows = [int(row) for row in (first["rows_a"] + " " + first["rows_b"]).split()]
     cells = re.findall(r'<tr class=copied><td class="text">name</td>(.*?)</tr>', shown)
     assert re.findall(r">(item \d+)<", "".join(cells)) == table["name"][rows].tolist()
