@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 
 from ncd_jax.data.cache import user_cache
+from ncd_jax.kept_programs import keep_traced_programs
 
 __all__ = ["keep_compiled_programs", "one_device_per_core", "usable_cores"]
 
@@ -55,6 +56,7 @@ def keep_compiled_programs(folder: str | None = None) -> None:
     # A disk that fills up, say, costs time and nothing else.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(path))
+    keep_traced_programs(path)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

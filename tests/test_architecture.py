@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A module may import what stands on a line above it, and its own package.
 LAYERS = [
-    ["errors", "precision", "progress", "types"],
+    ["errors", "kept_programs", "precision", "progress", "types"],
     ["read", "clustering"],
     ["networks"],
     ["data"],

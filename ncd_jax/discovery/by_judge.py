@@ -34,6 +34,7 @@ from ncd_jax.judge.prior import Prior, read_prior
 from ncd_jax.judge.scene import Scene, side_by_side
 from ncd_jax.judge.verdict import Lessons, judge
 from ncd_jax.judge.vote import nearest_rows, neighbour_vote, voters
+from ncd_jax.kept_programs import kept_jit
 from ncd_jax.tuning.trials import Trial
 from ncd_jax.types import UNLABELLED
 
@@ -61,7 +62,7 @@ SLOTS = 2
 CUTS = 3
 """Partitions of which the central one answers: fewer have no middle."""
 
-_JUDGE = jax.jit(judge)
+_JUDGE = kept_jit(judge)
 
 
 class Judgement(NamedTuple):

@@ -24,6 +24,7 @@ from ncd_jax.discovery.problem import (
     purpose_key,
 )
 from ncd_jax.judge.scene import Rows, Scene, make_scene
+from ncd_jax.kept_programs import kept_jit
 from ncd_jax.tuning.devices import spread_over_devices
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, KEstimate, Method, NCDData, PyTree
@@ -125,7 +126,9 @@ def refit(
     return side_by_side((keys, hparams))
 
 
-_REFIT = jax.jit(refit, static_argnames="training")
+_TRAIN_ALL = jax.jit(refit, static_argnames="training")
+_FIT_ALL = kept_jit(refit, static_argnames=["training"])
+"""For methods without training, whose program is of one device."""
 
 
 def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refits:
@@ -147,7 +150,7 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
 
     keys = jax.random.split(purpose_key(config, "refit"), len(hparams))
     stacked = {name: np.array([each[name] for each in hparams]) for name in hparams[0]}
-    refits = _REFIT(
+    refits = (_TRAIN_ALL if problem.method.stages else _FIT_ALL)(
         Training(
             problem.method,
             config.train.epochs,
@@ -237,7 +240,7 @@ def cut_rows(
     return make_scene(key, rows, n_known=n_known, max_micro=max_micro)
 
 
-_CUT = jax.jit(cut_rows, static_argnames=("n_known", "max_micro"))
+_CUT = kept_jit(cut_rows, static_argnames=["n_known", "max_micro"])
 
 
 def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearch | None:

@@ -22,6 +22,7 @@ from ncd_jax.discovery.problem import (
     purpose_key,
     sample,
 )
+from ncd_jax.kept_programs import kept_jit
 from ncd_jax.known_or_new.decision import FoldRows, Gated, Observations, decide
 from ncd_jax.known_or_new.gate_weights import Observed, read_gate_prior
 from ncd_jax.known_or_new.row_features import RowScene, see_rows
@@ -201,7 +202,7 @@ def _see(
     return see_rows(views, x, y, mask, n_known=n_known), states, finite
 
 
-_SEE = jax.jit(_see, static_argnames=("method", "epochs", "batch_size", "n_known"))
+_SEE = kept_jit(_see, static_argnames=["method", "epochs", "batch_size", "n_known"])
 
 
 def _fold_rows(

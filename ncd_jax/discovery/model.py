@@ -24,6 +24,7 @@ from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.problem import filled_chunks, fingerprints, make_method
 from ncd_jax.judge.scene import side_by_side
+from ncd_jax.kept_programs import kept_jit
 from ncd_jax.methods import Spec
 from ncd_jax.types import Array, Method, PyTree
 
@@ -392,7 +393,7 @@ def position_of(places: Places, side: Any, novel: Any) -> tuple[Array, Array]:
     return jnp.argmin(of_own, axis=1), jnp.clip(nearer, 0.0, 1.0)
 
 
-_APPLY = jax.jit(apply, static_argnames=("method", "judged"))
+_APPLY = kept_jit(apply, static_argnames=["method", "judged"])
 
 
 def apply_model(model: Model, x: np.ndarray, told: Told | None = None) -> Applied[np.ndarray]:
