@@ -23,7 +23,7 @@ from ncd_jax.precision import in_single_precision
 from ncd_jax.progress import Reporter, Stopwatch
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.report.findings import Findings
-from ncd_jax.report.headline import Assigned
+from ncd_jax.report.headline import Assigned, headline
 from ncd_jax.report.kept import keep
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
@@ -119,6 +119,7 @@ def run(
         scores = score(labels, truth.y[table.y == UNLABELLED])
         metrics |= {f"novel_{name}": value for name, value in scores.items()}
 
+    reporter.say(f"found: {headline(metrics)}")  # nobody waits for pictures to know that
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         findings = _save(workdir, solution, table, findings)
