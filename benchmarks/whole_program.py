@@ -24,6 +24,8 @@ from absl import app, flags
 
 from benchmarks.timing import write_results
 
+__all__ = ["write_table"]
+
 _ROWS = flags.DEFINE_list("rows", ["1000", "10000", "100000"], "Rows of each table.")
 _SMALL = flags.DEFINE_bool("small", False, "A thousand rows alone.")
 _METHOD = flags.DEFINE_string("method", "rca", "Method.")
@@ -41,7 +43,7 @@ def main(_: list[str]) -> None:
 
 def _runs(folder: Path, n: int) -> list[dict[str, Any]]:
     table = folder / "table.csv"
-    _write_table(table, n)
+    write_table(table, n)
     rows = []
     for state in ("cold", "warm"):
         workdir = folder / f"run_{n}_{state}"
@@ -85,14 +87,14 @@ def _peak_megabytes(command: list[str]) -> float:
     return float(usage.ru_maxrss * unit / 1e6)
 
 
-def _write_table(path: Path, n: int, at_once: int = 100_000) -> None:
+def write_table(path: Path, n: int, columns: int = _COLUMNS, at_once: int = 100_000) -> None:
     """Writes the table in parts, so that a million rows need no memory here."""
     rng = np.random.default_rng(0)
-    means = rng.normal(size=(_N_KNOWN + _N_NOVEL, _COLUMNS))
-    names = [f"c{i}" for i in range(_COLUMNS)]
+    means = rng.normal(size=(_N_KNOWN + _N_NOVEL, columns))
+    names = [f"c{i}" for i in range(columns)]
     for start in range(0, n, at_once):
         y = rng.integers(len(means), size=min(at_once, n - start))
-        x = (means[y] + 2.0 * rng.normal(size=(len(y), _COLUMNS))).round(3)
+        x = (means[y] + 2.0 * rng.normal(size=(len(y), columns))).round(3)
         frame = pd.DataFrame(x, columns=names)
         frame["label"] = np.where(y < _N_KNOWN, np.char.add("class ", y.astype(str)), "")
         frame.to_csv(path, mode="w" if start == 0 else "a", header=start == 0, index=False)

@@ -86,9 +86,9 @@ class KeptJit(Generic[R]):
             return as_always
         assert _folder is not None
         digest = hashlib.sha256(json.dumps([_surroundings(), parts]).encode()).hexdigest()
-        path = _folder / f"traced-{digest[:40]}"
+        path, name = _folder / f"traced-{digest[:40]}", self._function.__name__
         with contextlib.suppress(OSError, ValueError):
-            return _runner(*_unpacked(path.read_bytes()))
+            return _runner(name, *_unpacked(path.read_bytes()))
         outputs = list[Any]()
 
         def flat(*leaves: Any) -> list[Any]:
@@ -96,6 +96,7 @@ class KeptJit(Generic[R]):
             outputs.append(result)
             return jax.tree.leaves(result)
 
+        flat.__name__ = name
         try:
             exported = export.export(jax.jit(flat))(*leaves)
             skeleton = _skeleton(outputs[0])
@@ -106,7 +107,7 @@ class KeptJit(Generic[R]):
         data = bytes(exported.serialize())
         with contextlib.suppress(OSError):  # a full disk costs time and nothing else
             _write(path, _packed(skeleton, data))
-        return _runner(skeleton, data)
+        return _runner(name, skeleton, data)
 
 
 def kept_jit(function: Callable[..., R], *, static_argnames: Sequence[str] = ()) -> KeptJit[R]:
@@ -219,15 +220,20 @@ def _tree(skeleton: Any) -> Any:
     return kind(*inside)
 
 
-def _runner(skeleton: Any, data: bytes) -> Callable[[Sequence[Any]], Any]:
-    """A program that is called with leaves and returns a tree.
+def _runner(name: str, skeleton: Any, data: bytes) -> Callable[[Sequence[Any]], Any]:
+    """A program that is called with leaves and returns a tree; profiles show it by its name.
 
     Raises:
         ValueError: it is of another version.
     """
-    program = jax.jit(export.deserialize(bytearray(data)).call)
-    tree = jax.tree.structure(_tree(skeleton))
-    return lambda leaves: jax.tree.unflatten(tree, program(*leaves))
+    exported = export.deserialize(bytearray(data))
+
+    def program(*leaves: Any) -> list[Any]:
+        return exported.call(*leaves)
+
+    program.__name__ = name
+    run, tree = jax.jit(program), jax.tree.structure(_tree(skeleton))
+    return lambda leaves: jax.tree.unflatten(tree, run(*leaves))
 
 
 def _packed(skeleton: Any, data: bytes) -> bytes:
