@@ -106,6 +106,11 @@ def blamed(
         kind: what its other cells are.
     """
     odd = _cells_with(raw, words, blame) if words is not None else []
+    if words is not None and 2 * len(odd) > (words.codes >= 0).sum():
+        return UserError(
+            f"column {show(name)} has {len(odd)} cells that are not {kind}, and hardly one that is,"
+            f" as {listed(odd[:3])}; say --categories={name} or --drop={name}"
+        )
     return UserError(
         f"column {show(name)} has {len(odd)} cells that are not {kind} as its others are:"
         f" {listed(odd)}; mend them, name such words with --missing, or say --categories={name} or"
