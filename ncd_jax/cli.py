@@ -19,7 +19,7 @@ from absl.flags import FlagValues
 
 import ncd_jax
 from ncd_jax.errors import Dismissed, UserError, printable, without_password
-from ncd_jax.flags import load_plugins, read_flags
+from ncd_jax.flags import flags_kept, load_plugins, read_flags
 from ncd_jax.multihost import fail_alone, join, leads, leave
 from ncd_jax.signals import Interrupted, ended_by_signals
 
@@ -46,8 +46,13 @@ def discover(given: FlagValues) -> None:
     from ncd_jax.experiment import run
     from ncd_jax.report.console import make_reporter, summary
 
-    metrics = run(config, table, truth, workdir, make_reporter())
+    metrics = run(config, table, truth, workdir, make_reporter(), flags_kept(given))
     summary(metrics, workdir / "report.html", there_already=there_already)
+    if given.rerun:
+        from ncd_jax.rerun import differences
+
+        for line in differences(Workdir(Path(given.rerun)), Workdir(workdir)):
+            print(printable(line))
 
 
 def inspect(given: FlagValues) -> None:
@@ -196,6 +201,8 @@ def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
         return 2, str(error), leads()
     except FloatingPointError as error:
         return 1, f"{error}, in a new --workdir", leads()
+    except MemoryError as error:
+        return 1, f"memory ran out ({error}); give a smaller table; {_KEPT}", False
     except OSError as error:
         return 1, f"{error}; {_KEPT}", leads()
     except RuntimeError as error:
@@ -203,7 +210,10 @@ def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
 
         if not isinstance(error, jax.errors.JaxRuntimeError):
             raise
-        remedy = "where memory ran out, give --config.search.lanes=8 or less"
+        remedy = (
+            "where memory ran out, free some, or give a smaller --config.train.batch_size in a new"
+            " --workdir"
+        )
         if jax.distributed.is_initialized():
             remedy = "where a connection was closed, another process has ended and says why"
         return 1, f"{str(error).splitlines()[0]}; {remedy}; {_KEPT}", False
@@ -219,6 +229,8 @@ def _run(argv: Sequence[str]) -> None:
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.WARNING)
     given = read_flags(argv)
+    if given.rerun:
+        given = _as_before(argv, given)
     if given.mode not in _MODES:
         raise UserError(f"--mode={given.mode} is unknown; choose {' or '.join(_MODES)}")
     if given.coordinator and given.mode != "discover":
@@ -232,6 +244,18 @@ def _run(argv: Sequence[str]) -> None:
             _start_jax(given)
         join(given.coordinator, given.processes, given.process)
         _MODES[given.mode](given)
+
+
+def _as_before(argv: Sequence[str], given: FlagValues) -> FlagValues:
+    """The flags of the run that is to be repeated, and behind them those of the command line."""
+    if given.mode != "discover":
+        raise UserError(f"--rerun repeats a run and --mode={given.mode} makes none; leave one out")
+    if not given.workdir or Path(given.workdir).resolve() == Path(given.rerun).resolve():
+        raise UserError("--rerun repeats a run in another folder; give a new --workdir")
+    from ncd_jax.rerun import flags_of_run
+    from ncd_jax.store.workdir import Workdir
+
+    return read_flags([argv[0], *flags_of_run(Workdir(Path(given.rerun))), *argv[1:]])
 
 
 def _start_jax(given: FlagValues) -> None:

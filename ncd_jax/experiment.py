@@ -57,6 +57,7 @@ def run(
     truth: Truth | None,
     path: Path,
     reporter: Reporter | None = None,
+    flags: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Tunes, refits, discovers and reports; continues what an earlier process began.
 
@@ -66,6 +67,7 @@ def run(
         truth: the novel labels of a benchmark table, for scoring only.
         path: the working directory of this run and no other.
         reporter: told of the phases; silent by default.
+        flags: what the command line says of the table, kept for `--rerun`.
 
     Returns:
         The content of `metrics.json`.
@@ -88,7 +90,7 @@ def run(
     if not is_leader():
         _follow(problems, digest)
     shared = _shared_storage(config, reporter)
-    workdir = Workdir.open(path, recorded["run"], recorded["environment"])
+    workdir = Workdir.open(path, recorded["run"], recorded["environment"] | {"flags": flags})
     if workdir.is_complete:
         return read_metrics(workdir)
     share(digest)

@@ -1,9 +1,11 @@
 """The command line as flags; whatever is wrong with it becomes one line."""
 
 import difflib
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ml_collections
 from absl import flags
@@ -12,7 +14,16 @@ from ml_collections import config_flags
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, load_plugin
 
-__all__ = ["define_flags", "load_plugins", "read_flags"]
+__all__ = ["OF_THE_TABLE", "define_flags", "flags_kept", "load_plugins", "read_flags"]
+
+OF_THE_TABLE = (
+    *("table", "label", "unlabelled", "columns", "drop", "numbers", "dates", "categories"),
+    *("circular", "missing", "encoding", "decimal", "max_gb", "sheet", "id", "keep", "use"),
+    *("group", "data_dir"),
+)
+"""Flags that say which table it is and how it is read."""
+_LARGEST = 1 << 20
+"""Bytes of a configuration in JSON."""
 
 
 def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
@@ -36,7 +47,8 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     config_flags.DEFINE_config_file(
         "config",
         None,
-        f"Configuration: {', '.join(_config_names())}, or the path of a file of your own.",
+        f"Configuration: {', '.join(_config_names())}, or the path of a file of your own: Python,"
+        " which is run, or JSON, which is data alone.",
         flag_values=values,
         sys_argv=list(argv),
     )
@@ -66,6 +78,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     text("answers", "File of answers (question,answer) or of labels (row,label) for --mode=ask.")
     text("workdir", "Folder of the run [runs/NAME_OF_THE_TABLE].")
     text("against", "Folder of the run to compare --workdir with.")
+    text("rerun", "Folder of a run to repeat in --workdir, and to say what differs.")
     flags.DEFINE_integer("port", 0, "Port of --mode=app; 0 for a free one.", flag_values=values)
     flags.DEFINE_boolean("browser", True, "Whether --mode=app opens one.", flag_values=values)
     names("plugin", "Files or modules that register methods or benchmark tables of your own.")
@@ -90,8 +103,13 @@ def read_flags(argv: Sequence[str]) -> flags.FlagValues:
     # Plugins are first, as their hyperparameters are keys of a configuration; that is next,
     # wherever it stood, as its keys are flags only once it is read.
     names, rest = _taken_out("config", load_plugins(argv[1:]))
-    path = _config_path(names[-1] if names else "default")
-    argv = [argv[0], f"--config={path}", *rest]
+    name, data = names[-1] if names else "default", list[str]()
+    if name.endswith(".json"):
+        is_benchmark = _taken_out("mode", rest)[0][-1:] == ["benchmark"]
+        file, name = Path(name), "benchmark" if is_benchmark else "default"
+        data = _flags_in(file, _keys_of(_config_path(name)))
+    path = _config_path(name)
+    argv = [argv[0], f"--config={path}", *data, *rest]
     values = define_flags(argv)
     try:
         positional = values(argv)[1:]
@@ -111,6 +129,17 @@ def read_flags(argv: Sequence[str]) -> flags.FlagValues:
     if positional:
         raise UserError(f"{positional[0]!r} is not a flag; flags are written --name=value")
     return values
+
+
+def flags_kept(given: flags.FlagValues) -> list[str]:
+    """What was said of the table, to be kept with a run; paths are those of this machine."""
+    kept = []
+    for name in OF_THE_TABLE:
+        if given[name].present:
+            is_path = name in ("table", "data_dir")
+            absolute = f"--{name}={Path(given[name].value).absolute()}" if is_path else ""
+            kept.append(absolute or given[name].serialize())
+    return kept
 
 
 def load_plugins(args: Sequence[str]) -> list[str]:
@@ -164,6 +193,49 @@ def _config_path(name: str) -> str:
             " of a file"
         )
     return str(_config_folder() / f"{name}.py")
+
+
+def _flags_in(file: Path, keys: Sequence[str]) -> list[str]:
+    """The flags that a configuration in JSON stands for; those of the command line come later.
+
+    Args:
+        file: of groups in groups, or of keys with dots, or `config.json` of a run. Where there is
+            null the default stays.
+        keys: that there are.
+
+    Raises:
+        UserError: it cannot be read as such, or has another key.
+    """
+    try:
+        with file.open("rb") as opened:
+            found = json.loads(opened.read(_LARGEST))
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); check --config") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{file} is not valid JSON; check --config") from None
+    if isinstance(found, dict) and isinstance(found.get("run"), dict):
+        found = found["run"].get("config")
+    if not isinstance(found, dict):
+        raise UserError(f"{file} has no keys of a configuration; check --config")
+    meant = []
+    for key, value in _leaves(found):
+        if key not in keys:
+            close = difflib.get_close_matches(key, keys, 1, cutoff=0.0)
+            raise UserError(f"{file}: {key!r} is no config key; did you mean {close[0]}?")
+        if not isinstance(value, str | int | float | None):
+            raise UserError(f"{file}: {key} is {json.dumps(value)[:40]}; give a text or a number")
+        if value is not None:
+            text = value if isinstance(value, str) else json.dumps(value)
+            meant.append(f"--config.{key}={text}")
+    return meant
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _keys_of(path: str) -> list[str]:

@@ -15,7 +15,13 @@ from ncd_jax.data.cache import user_cache
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.startup import keep_compiled_programs
 
-pytest_plugins = ["findings_fixtures", "postgres_fixtures", "solved_fixtures", "toy_fixtures"]
+pytest_plugins = [
+    "fault_fixtures",
+    "findings_fixtures",
+    "postgres_fixtures",
+    "solved_fixtures",
+    "toy_fixtures",
+]
 
 # Two devices, so that work which is spread over devices is spread in the tests too.
 jax.config.update("jax_num_cpu_devices", 2)

@@ -31,7 +31,7 @@ LAYERS = [
     ["estimator"],
     ["startup", "signals", "flags", "multihost"],
     ["app"],
-    ["usage"],
+    ["rerun", "usage"],
     ["cli"],
     ["__main__"],
 ]

@@ -1,34 +1,27 @@
 """The command line: mistakes end with status 2 and one line, and write nothing."""
 
 import importlib
-import io
 import json
-import logging
 import os
 import resource
 import shutil
 import subprocess
 import sys
 import tomllib
-from contextlib import redirect_stderr, redirect_stdout
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from absl import logging as absl_logging
+from launching import ROOT, call, launch
 
 import ncd_jax
-from ncd_jax import startup
-from ncd_jax.cli import main
 from ncd_jax.config import default_config
 from ncd_jax.methods import METHODS
 
 # Of ml_collections, where it reads a config file.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
-ROOT = Path(__file__).parent.parent
 QUICK = (
     "--config.search.candidates=2",
     "--config.search.folds=2",
@@ -44,34 +37,6 @@ def _programs_are_kept_here():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NCD_JAX_COMPILATION_CACHE", os.environ["NCD_JAX_TEST_PROGRAMS"])
         yield
-
-
-def launch(*flags, cwd, **environment):
-    """The program as its users start it, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "launch.py"), *flags],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | environment,
-    )
-
-
-def call(*flags, cwd):
-    """The same program in this process, which has imported everything and started JAX."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(cwd)
-        patch.setattr(startup, "one_device_per_core", lambda: None)
-        patch.setattr(startup, "keep_compiled_programs", lambda folder: None)
-        level = absl_logging.get_verbosity(), logging.getLogger("jax").level
-        try:
-            status = main(["launch.py", *flags])
-        finally:
-            absl_logging.set_verbosity(level[0])
-            logging.getLogger("jax").setLevel(level[1])
-    return subprocess.CompletedProcess(flags, status, out.getvalue(), err.getvalue())
 
 
 def write_table(path, **changes):
@@ -105,6 +70,20 @@ MISTAKES = {
     ("--config.k.max=100000000",): "at most",
     ("--config.search.held_out=nan",): "not finite",
     ("--config=empty.py",): "ConfigDict",
+    ("--config=missing.json",): "missing.json cannot be read",
+    ("--config=torn.json",): "torn.json is not valid JSON",
+    ("--config=list.json",): "list.json has no keys",
+    ("--config=foldz.json",): "foldz.json: 'search.foldz' is no config key; did you mean search.fo",
+    ("--config=code.json",): "search.folds is [2]; give a text or a number",
+    ("--config=words.json",): "--config.search.folds=many",
+    ("--config=small.json", "--config.search.folds=0"): "at least 1",
+    ("--rerun=other",): "give a new --workdir",
+    ("--rerun=other", "--workdir=other"): "give a new --workdir",
+    ("--rerun=missing", "--workdir=new"): "missing/config.json does not exist",
+    ("--rerun=other", "--workdir=new"): "other/config.json is of no run on a table",
+    ("--rerun=told", "--workdir=new"): "told/config.json is of no run on a table",
+    ("--rerun=old", "--workdir=new"): "give --table and --label too",
+    ("--rerun=other", "--mode=assign"): "--mode=assign makes none",
     ("--table=taken.csv", "--label=label"): "novel_0",
     ("--config.method=pbm",): "pbn",
     ("--config.dataset=iris",): "digits",
@@ -161,6 +140,16 @@ MISTAKES = {
 }
 
 
+CONFIGS = {
+    "torn": "{",
+    "list": "[1]",
+    "foldz": '{"search": {"foldz": 3}}',
+    "code": '{"search": {"folds": [2]}}',
+    "words": '{"search": {"folds": "many"}}',
+    "small": '{"search": {"folds": 2, "k_known": false}, "k.max": 4, "k.n_novel": null}',
+}
+
+
 NOT_IN_A_PLAIN_RUN = {
     *("alembic", "flax", "openpyxl", "optax", "optuna", "polars", "sqlalchemy", "torch"),
 }
@@ -196,6 +185,12 @@ def folder(tmp_path_factory):
         "    return config\n"
     )
     (folder / "empty" / "pendigits").mkdir(parents=True)
+    for name, text in CONFIGS.items():
+        (folder / f"{name}.json").write_text(text)
+    for name, flags in (("told", ["--plugin=evil.py"]), ("old", [])):
+        (folder / name).mkdir()
+        config = {"run": {"config": {"dataset": ""}}, "environment": {"flags": flags}}
+        (folder / name / "config.json").write_text(json.dumps(config))
     (folder / "other").mkdir()
     (folder / "other" / "config.json").write_text('{"run": {"config": {}, "table": {}}}')
     return folder

@@ -144,9 +144,9 @@ class Problem(NamedTuple):
                 ask for as many rows from now on, so that hidden and novel rows are cut alike.
         """
         room, drawn = len(self.target_rows), rows
-        if judged(self.config):
-            rng = np.random.default_rng(self.config.seed)
-            drawn = sample(rng, rows, min(self.config.k.max_rows, room))
+        most = min(self.config.k.max_rows, room) if judged(self.config) else room
+        if len(rows) > most:
+            drawn = sample(np.random.default_rng(self.config.seed), rows, most)
         problem = self._replace(
             target_rows=jnp.asarray(pad_rows(drawn.astype(np.int32), room)),
             target_mask=np.arange(room) < len(drawn),

@@ -207,7 +207,7 @@ def _tuned(problem: Problem, storage: Callable[[str], Storage] | None, progress:
     detail = f"{n_candidates} candidates x {len(folds.y)} folds x {config.search.seeds} seeds"
     with progress.phase("tune", f"{problem.info.title}: {detail}", n_candidates) as phase:
         phase.note("compiling, then the first batch")
-        return tune(problem, storage and storage(config.method), _tell(phase))
+        return tune(problem, storage and storage(config.method), _tell(phase), progress.say)
 
 
 def _tell(phase: Phase) -> Callable[[list[Trial]], None]:

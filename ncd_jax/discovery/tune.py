@@ -75,6 +75,7 @@ def tune(
     problem: Problem,
     storage: Storage | None = None,
     on_batch: Callable[[list[Trial]], None] = lambda trials: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Tuned:
     """Scores candidates on the tuning folds and takes the best; see `search`.
 
@@ -84,6 +85,7 @@ def tune(
         problem: what is solved.
         storage: where the search is kept, to go on after a kill; none for memory alone.
         on_batch: called with all trials so far, after each batch.
+        say: told where memory ran out.
     """
     config = problem.config
     if problem.candidates is not None:
@@ -94,7 +96,7 @@ def tune(
         config.search.sampler,
         config.search.candidates if problem.space else 1,
     )
-    found = _search(problem, problem.tuning_folds, asked, storage, on_batch)
+    found = _search(problem, problem.tuning_folds, asked, storage, on_batch, say)
     best = best_trials(found.trials, min(config.search.winners, config.train.refits))
     on_hidden = found.trials
     if problem.info.tuned_on_known:
@@ -220,6 +222,7 @@ def _search(
     asked: _Asked,
     storage: Storage | None = None,
     on_batch: Callable[[list[Trial]], None] = lambda trials: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> SearchResult:
     # Here, as they take Optuna, and what is asked by default searches for nothing.
     from ncd_jax.tuning.proposals import LockstepProposals, Proposals
@@ -248,6 +251,7 @@ def _search(
         candidates=asked.candidates,
         batch=config.search.batch,
         on_batch=on_batch,
+        say=say,
     )
 
 

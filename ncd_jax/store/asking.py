@@ -155,8 +155,8 @@ class Asking:
         self.mark = fingerprint(self.asked, self.rows)
         self.sight: Sight = sight_of(self.asked)
         self.said = Answers(
-            read_answers(workdir.path(_ANSWERS)).answers if workdir.has(_ANSWERS) else {},
-            read_answers(workdir.path(_LABELS)).labels if workdir.has(_LABELS) else {},
+            read_answers(workdir.where(_ANSWERS)).answers if workdir.has(_ANSWERS) else {},
+            read_answers(workdir.where(_LABELS)).labels if workdir.has(_LABELS) else {},
         )
 
     @property

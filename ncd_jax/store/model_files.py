@@ -237,9 +237,13 @@ def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(workdir) from error
     if version != _FORMAT_VERSION:
-        remedy = "upgrade ncd_jax" if version > _FORMAT_VERSION else "run again"
+        try:
+            release = f"ncd_jax {description['versions']['ncd_jax']}"
+        except (KeyError, TypeError):
+            release = "another release"
         raise UserError(
-            f"{folder} has format {version}, this release reads {_FORMAT_VERSION}; {remedy}"
+            f"{folder} has format {version}, this release reads {_FORMAT_VERSION}; install"
+            f" {release}, which wrote it, or run again in a new workdir"
         )
     try:
         data = workdir.read_bytes(_ARRAYS)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from filelock import FileLock, Timeout
 
+import ncd_jax
 from ncd_jax.errors import UserError
 
 __all__ = ["Workdir", "as_it_was", "digest_of", "harmless", "stored_arrays"]
@@ -58,7 +59,7 @@ class Workdir:
         """Starts a run in a folder, or resumes the same run.
 
         Args:
-            path: the folder; it is made where it does not exist.
+            path: the folder; where it does not exist it is made, for its user alone.
             identity: what makes it this run and no other: configuration, table.
             environment: what may differ between two starts of one run: versions, device.
 
@@ -72,7 +73,8 @@ class Workdir:
         workdir = cls(Path(path))
         config = _strict({"run": identity, "environment": environment})
         try:
-            workdir.root.mkdir(parents=True, exist_ok=True)
+            # What is in it holds rows of the table; who shares it says so.
+            workdir.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             workdir._check_same_run(config["run"])
             if workdir.is_complete and not workdir.path(_PENDING).exists():
                 return workdir
@@ -138,7 +140,7 @@ class Workdir:
 
     def has(self, name: str) -> bool:
         """Whether there is a file of this name, in its place or on the way there."""
-        return self._where(name).is_file()
+        return self.where(name).is_file()
 
     def path(self, name: str) -> Path:
         """Where the file `name` is; `/` separates folders."""
@@ -152,7 +154,7 @@ class Workdir:
         """
         try:
             with suppress(FileNotFoundError):
-                return self._where(name).read_bytes()
+                return self.where(name).read_bytes()
             return self.path(name).read_bytes()  # it may have come there in this moment
         except FileNotFoundError:
             raise UserError(
@@ -242,7 +244,8 @@ class Workdir:
             temporary.unlink(missing_ok=True)
             raise
 
-    def _where(self, name: str) -> Path:
+    def where(self, name: str) -> Path:
+        """Where a file is read from: its place, or beside it where it has been decided on."""
         is_on_the_way = name in self._pending() and self._staged(name).is_file()
         return self._staged(name) if is_on_the_way else self.path(name)
 
@@ -300,8 +303,8 @@ class Workdir:
         if difference := _first_difference(stored["run"], identity):
             key, there, here = difference
             raise UserError(
-                f"workdir {self.root} holds a different run ({key} is {there} there, {here} here);"
-                " choose another --workdir or delete it"
+                f"workdir {self.root} holds a different run ({key} is {there} there, {here} here)"
+                f"{_begun_by(stored)}; choose another --workdir or delete it"
             )
 
 
@@ -399,6 +402,15 @@ def _first_difference(there: Any, here: Any, key: str = "") -> tuple[str, str, s
                 return difference
         return None
     return None if there == here else (key or "run", _short(there), _short(here))
+
+
+def _begun_by(stored: Mapping[str, Any]) -> str:
+    """Which release began a run, where that is another one."""
+    try:
+        release = stored["environment"]["versions"]["ncd_jax"]
+    except (KeyError, TypeError):
+        return ""
+    return "" if release == ncd_jax.__version__ else f" of ncd_jax {release}"
 
 
 def _short(value: Any) -> str:

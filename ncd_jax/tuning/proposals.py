@@ -1,7 +1,7 @@
 """Hyperparameter candidates from Optuna: ask for a batch, tell the scores, go on after a kill."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -83,6 +83,9 @@ class Proposals:
     def ask(self, batch: int, wanted: int) -> list[Proposal]:
         """Up to `batch` candidates: first those that other processes left without a score.
 
+        Where nobody else searches these are of a batch that a kill has cut short, and all of it
+        comes along: who stops early depends on the others.
+
         None beyond the next multiple of `batch`: the candidates of a batch are proposed without
         each other's scores, also when a kill came in the middle of it. And none where all that
         are wanted have a score or are in the hands of a living worker.
@@ -92,8 +95,10 @@ class Proposals:
             wanted: how many are to have a score in the end.
         """
         with self._storage.in_reach(), self._storage.proposing():
-            asked = [self._take_over(trial) for trial in self._abandoned()[:batch]]
-            trials = self._study.get_trials(deepcopy=False)
+            left, trials = self._abandoned()[:batch], self._study.get_trials(deepcopy=False)
+            if left and not self._storage.shared:
+                left = _batch_of(left[0], trials, batch)
+            asked = [self._take_over(trial) for trial in left]
             self._sampler.look_at(trials)
             live = sum(trial.state != TrialState.FAIL for trial in trials)
             for number in range(len(trials), len(trials) + max(wanted - live, 0)):
@@ -213,6 +218,12 @@ def trial_from(record: Mapping[str, Any]) -> Trial:
     """A trial from what `dataclasses.asdict` made of it, and JSON of that."""
     folds = {name: tuple(record[name]) for name in ("fold_scores", "fold_k")}
     return Trial(**{**record, **folds})
+
+
+def _batch_of(left: FrozenTrial, trials: Sequence[FrozenTrial], batch: int) -> list[FrozenTrial]:
+    """The candidates that were proposed together with this one, with a score or without."""
+    proposed = [trial for trial in trials if trial.number // batch == left.number // batch]
+    return [trial for trial in proposed if trial.state != TrialState.FAIL]
 
 
 def _check_release(study: optuna.Study, name: str) -> None:

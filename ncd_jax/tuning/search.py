@@ -1,5 +1,6 @@
 """The search: batches of candidates, all evaluated by the same compiled programs."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 
 from ncd_jax.tuning.cross_validation import Protocol, SweepData, by_candidate, run_pairs
+from ncd_jax.tuning.devices import devices_for
 from ncd_jax.tuning.halving import Climb, compile_rungs
 from ncd_jax.tuning.processes import gather
 from ncd_jax.tuning.proposals import LockstepProposals, Proposal, Proposals
@@ -44,12 +46,14 @@ def search(
     candidates: int,
     batch: int,
     on_batch: Callable[[list[Trial]], None] = lambda trials: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> SearchResult:
     """Evaluates candidates until as many have a score as are wanted.
 
     Every batch has the same shape, so however many there are, programs are compiled once; none
     is where a continued search is complete already. Where other workers have the last candidates,
-    it waits for their scores.
+    it waits for their scores. Where memory runs out, the batch is repeated with half as many
+    trainings side by side.
 
     Args:
         sweep: what they are scored on.
@@ -57,10 +61,14 @@ def search(
         candidates: how many are wanted in all, those of an interrupted search included.
         batch: candidates evaluated together.
         on_batch: called with all trials so far, after each batch.
+        say: told where memory ran out.
+
+    Raises:
+        JaxRuntimeError: not even a single training has room.
     """
     batch = min(batch, candidates)
     method, make_hparams, data, protocol = sweep
-    evaluate, seconds = None, 0.0
+    compilations, evaluate, seconds = 0, None, 0.0
     with proposals.at_work():
         while len(trials := proposals.finished()) < candidates:
             asked = proposals.ask(batch, candidates)
@@ -68,17 +76,35 @@ def search(
                 on_batch(trials)
                 proposals.wait()
                 continue
-            hparams = make_hparams(_stack(asked, batch))
-            if evaluate is None:
-                start = time.perf_counter()
-                evaluate = compile_sweep(method, data, hparams, protocol, batch)
-                seconds = time.perf_counter() - start
-            result, epochs = evaluate(hparams, len(asked))
+            hparams, climb = make_hparams(_stack(asked, batch)), None
+            while climb is None:
+                try:
+                    if evaluate is None:
+                        start = time.perf_counter()
+                        evaluate = compile_sweep(method, data, hparams, protocol, batch)
+                        compilations, seconds = compilations + 1, time.perf_counter() - start
+                    climb = evaluate(hparams, len(asked))
+                except jax.errors.JaxRuntimeError as error:
+                    evaluate, protocol = None, _with_fewer_lanes(error, protocol, batch, data)
+                    say(f"memory ran out; {protocol.lanes} trainings side by side from now on")
+            result, epochs = climb
             for i, proposal in enumerate(asked):
                 found = jax.tree.map(lambda a, i=i: a[i], result)
                 proposals.tell(_trial(proposal, found, int(epochs[i]), protocol))
             on_batch(proposals.finished())
-    return SearchResult(trials, int(evaluate is not None), seconds)
+    return SearchResult(trials, compilations, seconds)
+
+
+def _with_fewer_lanes(
+    error: jax.errors.JaxRuntimeError, protocol: Protocol, batch: int, data: SweepData
+) -> Protocol:
+    """Half the lanes, of those that there was something for."""
+    n_runs = batch * len(data.ks)
+    used = min(protocol.lanes, -(-n_runs // len(devices_for(n_runs))))
+    # Other processes would wait for this one in vain.
+    if "RESOURCE_EXHAUSTED" not in str(error) or used < 2 or jax.process_count() > 1:
+        raise error
+    return dataclasses.replace(protocol, lanes=used // 2)
 
 
 def compile_sweep(

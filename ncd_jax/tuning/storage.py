@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Storage", "in_memory", "journal", "own_journal", "reason"]
 
+GRACE = 3.0
+"""Seconds after which a lock that stands still is that of a killed process: it is held a moment."""
 _REMEDY = "delete it, and the search begins anew"
 _HEAD = b'{"op_code":'
 _CREATE_STUDY, _LAST_OPERATION = 0, 10
@@ -105,9 +107,8 @@ def journal(path: Path, say: Callable[[str], None], study: str = "") -> "Journal
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    # The open lock works on network file systems and Windows too, unlike a symlink. It is held
-    # for a moment, so one that a killed process left may soon be taken over.
-    lock = JournalFileOpenLock(str(path), grace_period=3)
+    # The open lock works on network file systems and Windows too, unlike a symlink.
+    lock = JournalFileOpenLock(str(path), grace_period=GRACE)
     if path.exists():
         lock.acquire()
         try:

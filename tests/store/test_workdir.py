@@ -323,3 +323,28 @@ def test_objects_are_no_arrays(tmp_path: Path):
     with pytest.raises(ValueError, match="allow_pickle"):
         Workdir(tmp_path).write_arrays("x.npz", {"a": np.array([{}])})
     assert files(tmp_path) == []
+
+
+def test_a_folder_that_is_made_is_for_its_user(tmp_path: Path):
+    """Whoever shares one makes it, or says so later; its rights stay as they are then."""
+    Workdir.open(tmp_path / "runs/new", RUN, {})
+    assert (tmp_path / "runs/new").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "runs").stat().st_mode & 0o055, "others may look for their own runs"
+    (tmp_path / "shared").mkdir(mode=0o750)
+    Workdir.open(tmp_path / "shared", RUN, {})
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_run_of_another_release_says_which(tmp_path: Path):
+    begun = {"versions": {"ncd_jax": "0.9.0"}}
+    Workdir.open(tmp_path, {**RUN, "later": 1}, begun)
+    with pytest.raises(UserError, match=r"later is 1 there, not set here\) of ncd_jax 0\.9\.0;"):
+        Workdir.open(tmp_path, RUN, {})
+
+
+def test_what_is_on_its_way_is_read_from_there(tmp_path: Path):
+    """A process was stopped after it had decided and before all was in its place."""
+    (tmp_path / ".answers.csv.staged").write_text("question,answer\n")
+    (tmp_path / ".pending.json").write_text('["answers.csv"]')
+    workdir = Workdir(tmp_path)
+    assert workdir.where("answers.csv").read_text() == workdir.read_text("answers.csv")

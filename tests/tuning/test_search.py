@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ncd_jax.tuning import search as module
 from ncd_jax.tuning.cross_validation import Protocol, SweepData
 from ncd_jax.tuning.proposals import Proposals
 from ncd_jax.tuning.search import Sweep, search
@@ -31,6 +32,7 @@ def run(toy, toy_hparams, table, folds, count_traces):
         on_batch=lambda trials: None,
         space=SPACE,
         protocol=PROTOCOL,
+        say=lambda text: None,
     ):
         init = count_traces(toy.init)
         batches = []
@@ -49,6 +51,7 @@ def run(toy, toy_hparams, table, folds, count_traces):
             candidates=candidates,
             batch=BATCH,
             on_batch=after_batch,
+            say=say,
         )
         return result, batches
 
@@ -119,3 +122,37 @@ def test_worse_candidates_stop_early(run):
     to_the_end, _ = run(candidates=3, protocol=dataclasses.replace(PROTOCOL, epochs=4))
     winner = stopped.index(None)
     assert result.trials[winner].score == pytest.approx(to_the_end.trials[winner].score, abs=0.02)
+
+
+def test_where_memory_runs_out_fewer_run_side_by_side(run, uninterrupted, monkeypatch):
+    """The batch is repeated, which is said; where one training has no room, that is the end."""
+    compile_sweep, asked = module.compile_sweep, []
+
+    def short_of_memory(room):
+        def compile_for(method, data, hparams, protocol, n):
+            evaluate = compile_sweep(method, data, hparams, protocol, n)
+
+            def run(*arguments):
+                asked.append(protocol.lanes)
+                if protocol.lanes > room and len(asked) > 1:
+                    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+                return evaluate(*arguments)
+
+            return run
+
+        asked.clear()
+        monkeypatch.setattr(module, "compile_sweep", compile_for)
+
+    said = []
+    short_of_memory(room=1)
+    result, batches = run(say=said.append)
+    assert [so_far for so_far, _ in batches] == [3, 6, 7]
+    assert asked == [12, 12, 2, 1, 1], "of nine runs on two devices"
+    assert said == [f"memory ran out; {n} trainings side by side from now on" for n in (2, 1)]
+    assert [t.number for t in result.trials] == [t.number for t in uninterrupted[0].trials]
+    for ours, theirs in zip(result.trials, uninterrupted[0].trials, strict=True):
+        assert ours.hparams == theirs.hparams
+        assert ours.fold_scores == pytest.approx(theirs.fold_scores)
+    short_of_memory(room=0)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+        run(say=said.append)

@@ -1,0 +1,62 @@
+"""A run once more from its `config.json`, and what differs: versions, device, table, answer."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ncd_jax.errors import UserError
+from ncd_jax.flags import OF_THE_TABLE
+from ncd_jax.store.workdir import Workdir
+
+__all__ = ["differences", "flags_of_run"]
+
+
+def flags_of_run(there: Workdir) -> list[str]:
+    """The command line of a run, but for its working directory and its plugins, which are code.
+
+    Raises:
+        UserError: there is no run, or it does not say which table it was on.
+    """
+    config = there.read_json("config.json", dict)
+    path, of_table = there.path("config.json"), tuple(f"--{name}=" for name in OF_THE_TABLE)
+    try:
+        run, kept = config["run"]["config"], config["environment"].get("flags", [])
+        if not all(flag.startswith(of_table) for flag in kept):
+            raise ValueError
+        if not run["dataset"] and not kept:
+            raise UserError(f"{path} does not say which table it was; give --table and --label too")
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise UserError(f"{path} is of no run on a table; give --rerun=WORKDIR of one") from None
+    return [f"--config={path}", "--config.search.storage=", *kept]
+
+
+def differences(there: Workdir, here: Workdir) -> list[str]:
+    """A line for everything in which a run differs from the one that it repeats, and the answer.
+
+    Args:
+        there: the run that was repeated.
+        here: its repetition, finished.
+    """
+    old, new = (each.read_json("config.json", dict) for each in (there, here))
+    for config in (old, new):
+        config["environment"].pop("flags", None)
+    lines = [f"{key}: {a} there, {b} here" for key, a, b in _changes(old, new)]
+    if not there.is_complete:
+        return [*lines, f"the run in {there.root} is not finished; nothing to compare with"]
+    if there.has("answers.csv") or there.has("labels.csv"):
+        lines.append(f"answers: a person has answered in {there.root}, nobody here")
+    if old["run"]["table"].get("sha256") != new["run"]["table"].get("sha256"):
+        return lines
+    from ncd_jax.report.comparison import compare_runs  # it takes JAX
+
+    moved = len(compare_runs(there.root, here.root).moves)
+    return [*lines, f"{moved} rows moved" if moved else "every row is in the same class"]
+
+
+def _changes(there: Any, here: Any, keys: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name in {**there, **here}:
+            yield from _changes(there.get(name), here.get(name), [*keys, name])
+    elif there != here and keys[-1] != "storage":
+        a, b = (json.dumps(each, ensure_ascii=False) for each in (there, here))
+        yield ".".join(keys[1:]), a, b

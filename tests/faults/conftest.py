@@ -1,0 +1,84 @@
+"""The folders that faults happen to."""
+
+import shutil
+from pathlib import Path
+
+import jax
+import pytest
+from launching import call
+from modes import MODES, Mode, outcome, write_answers, write_inputs
+
+from ncd_jax.report import latent_map
+from ncd_jax.tuning import storage
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_a_moment():
+    """What takes time and touches no file: t-SNE, forgetting programs, waiting for dead locks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        patch.setattr(jax, "clear_caches", lambda: None)
+        patch.setattr(storage, "GRACE", 0.05)
+        yield
+
+
+class Stage:
+    """Folders in which a command can be given, as often as it takes.
+
+    Args:
+        root: where they are.
+    """
+
+    def __init__(self, root: Path):
+        self._root, self._n = root, 0
+        self._runs: dict[str, Path] = {}
+        self._outcomes: dict[str, dict] = {}
+        (root / "inputs").mkdir()
+        write_inputs(root / "inputs")
+
+    def folder(self, mode: Mode) -> Path:
+        """A new folder in which the command has all that it needs."""
+        self._n += 1
+        folder = self._root / str(self._n) / "here"
+        folder.mkdir(parents=True)
+        for path in (self._root / "inputs").iterdir():
+            (folder / path.name).symlink_to(path)
+        if mode.needs:
+            shutil.copytree(self.run("run, rca"), folder / "work")
+            write_answers(folder)
+        if mode.needs == "two runs":
+            (folder / "other").symlink_to(self.run("run, auto"))
+        return folder
+
+    def run(self, name: str) -> Path:
+        """The working directory of a finished run."""
+        if name not in self._runs:
+            folder = self.folder(MODES[name])
+            assert call(*MODES[name].flags, cwd=folder).returncode == 0
+            self._runs[name] = folder / "work"
+        return self._runs[name]
+
+    def outcome(self, name: str) -> dict:
+        """What the undisturbed command comes to."""
+        if name not in self._outcomes:
+            folder = self.folder(MODES[name])
+            ended = call(*MODES[name].flags, cwd=folder)
+            assert ended.returncode == 0, ended.stderr
+            self._outcomes[name] = outcome(folder / "work")
+            shutil.rmtree(folder)
+        return self._outcomes[name]
+
+    def difference(self, name: str, folder: Path) -> list[str]:
+        """Gives the command again, and says in which files it comes to something else.
+
+        What it says on stderr is there too where it fails.
+        """
+        ended = call(*MODES[name].flags, cwd=folder)
+        expected, found = self.outcome(name), outcome(folder / "work")
+        differ = [path for path in {**expected, **found} if expected.get(path) != found.get(path)]
+        return [*differ, ended.stderr[-300:]] if ended.returncode else differ
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory):
+    return Stage(tmp_path_factory.mktemp("faults"))

@@ -1,0 +1,159 @@
+"""Whenever a command is killed, the same command comes to what it would have come to."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from launching import ROOT, call
+from modes import MODES, outcome
+from moments import Moments
+
+pytestmark = [
+    # Of ml_collections, where it reads a config file.
+    pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small"),
+]
+SHORT = {"run, rca": 2, "run, pbn": 4, "run, auto": 2, "ask": 4, "benchmark": 2}
+"""Moments that every session tries; of modes that are not named here twelve."""
+AGAIN = {"run, rca": 10, "run, pbn": 30, "run, auto": 10, "rename": 400, "ask": 50, "benchmark": 5}
+"""Moments of the command after the kill in which that is killed too, in `make faults`."""
+RANDOM = {"run, rca": 12, "run, pbn": 12, "run, auto": 9, "benchmark": 6}
+"""Processes that `make faults` kills at random moments; of other modes six."""
+
+
+def chosen(moments, n, rng):
+    states = list(moments.states)
+    return [states[i] for i in np.sort(rng.permutation(len(states))[:n])]
+
+
+def recorded(mode, folder):
+    """The moments of a command, which ends well."""
+    moments = Moments(folder / "work")
+    with moments.recorded():
+        ended = call(*mode.flags, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    return moments
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_a_kill_at_a_write_changes_nothing(name, stage, is_long, count):
+    mode, rng, wrong = MODES[name], np.random.default_rng(0), []
+    counted = count(f"killed at a write: {name}")
+
+    def left_by(moments, state):
+        """A folder as a process that was killed in this moment has left it."""
+        folder = stage.folder(mode)
+        shutil.rmtree(folder / "work", ignore_errors=True)
+        moments.restore(state, folder / "work")
+        return folder
+
+    def try_again(moments, state, how):
+        folder = left_by(moments, state)
+        differ = stage.difference(name, folder)
+        counted[how] += 1
+        counted["lost"] += bool(differ)
+        if differ:
+            wrong.append((how, moments.states[state], differ, [n for n, d in state if d]))
+        shutil.rmtree(folder)
+
+    first = recorded(mode, stage.folder(mode))
+    for state in chosen(first, len(first.states) if is_long else SHORT.get(name, 12), rng):
+        try_again(first, state, "once")
+    n_again = AGAIN.get(name, 100) if is_long else 0
+    for state in chosen(first, n_again, rng):
+        folder = left_by(first, state)
+        second = recorded(mode, folder)
+        shutil.rmtree(folder)
+        for twice in chosen(second, -(-n_again // len(first.states)), rng):
+            try_again(second, twice, "twice")
+    assert not wrong, f"{len(wrong)} lost: {wrong[:3]}"
+
+
+class Nursery:
+    """Starts commands as processes; see `nursery.py`."""
+
+    def __init__(self):
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        cache = {"NCD_JAX_COMPILATION_CACHE": os.environ["NCD_JAX_TEST_PROGRAMS"]}
+        environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(Path(__file__).with_name("nursery.py"))],
+            env=environment | {"PYTHONPATH": path} | cache,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _ask(self, *what):
+        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def start(self, folder, flags):
+        return self._ask(str(folder), list(flags))
+
+    def wait(self, pid):
+        return self._ask(pid)
+
+    def close(self):
+        self._process.communicate(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def nursery():
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+def test_a_process_that_is_killed_at_any_moment(stage, nursery, is_long, count):
+    """Locks, children and buffers too, which no copy of a folder has. Three kills in a row."""
+    rng, lost = np.random.default_rng(0), []
+    for name, mode in MODES.items() if is_long else [("rename", MODES["rename"])]:
+        counted = count(f"killed at random: {name}")
+        whole = stage.folder(mode)
+        nursery.wait(nursery.start(whole, mode.flags))  # whatever is to be compiled
+        whole, start = stage.folder(mode), time.monotonic()
+        assert nursery.wait(nursery.start(whole, mode.flags)) == 0, said(whole)
+        seconds, expected = time.monotonic() - start, outcome(whole / "work")
+        for _ in range(RANDOM.get(name, 6) // 3 if is_long else 1):
+            folder = stage.folder(mode)
+            for _ in range(3):
+                pid = nursery.start(folder, mode.flags)
+                time.sleep(rng.uniform(0, seconds))
+                os.kill(pid, signal.SIGKILL)
+                counted["killed" if nursery.wait(pid) == -signal.SIGKILL else "too late"] += 1
+            status = nursery.wait(nursery.start(folder, mode.flags))
+            is_lost = status != 0 or outcome(folder / "work") != expected
+            counted["lost"] += is_lost
+            if is_lost:
+                lost.append((name, status, said(folder)))
+    assert not lost
+
+
+def said(folder):
+    return (folder / "stderr").read_text()[-500:]
+
+
+@pytest.mark.parametrize("name", ["run, rca", "rename"])
+def test_three_processes_in_one_folder(name, stage, nursery, is_long, count):
+    """One does it; the others are told so, or find it done."""
+    if not is_long:
+        pytest.skip("of `make faults`")
+    for _ in range(5):
+        folder, mode = stage.folder(MODES[name]), MODES[name]
+        pids = [nursery.start(folder, mode.flags) for _ in range(3)]
+        statuses = [nursery.wait(pid) for pid in pids]
+        count(f"three at once: {name}").update(f"status {status}" for status in statuses)
+        assert 0 in statuses
+        assert set(statuses) <= {0, 2}
+        alone = stage.folder(mode)
+        assert nursery.wait(nursery.start(alone, mode.flags)) == 0
+        assert outcome(folder / "work") == outcome(alone / "work")

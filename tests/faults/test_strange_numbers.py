@@ -1,0 +1,59 @@
+"""Numbers that overflow, columns and rows that say nothing, steps that are absurd."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from launching import call
+from modes import MODES, RCA, SMALL
+
+TABLES = {
+    "1e30": lambda x: x * 1e30,
+    "1e30 beside small ones": lambda x: x * [1e30, 1, 1e-30, 1],
+    "one cell of 1e30": lambda x: np.where(np.arange(x.size).reshape(x.shape) == 5, 1e30, x),
+    "beyond float32": lambda x: x * 1e300,
+    "a constant column": lambda x: x * [1, 1, 1, 0],
+    "constant columns": lambda x: x * 0,
+    "an empty column": lambda x: np.where([False, False, False, True], np.nan, x),
+    "empty columns": lambda x: x * np.nan,
+    "equal rows": lambda x: np.broadcast_to(x[:1], x.shape),
+    "equal new rows": lambda x: np.where(np.arange(len(x))[:, None] % 3 > 0, x[:1], x),
+}
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.parametrize("what", TABLES)
+@pytest.mark.parametrize("flags", [RCA, (*SMALL, "--config.method=kmeans")], ids=["rca", "kmeans"])
+def test_an_answer_is_finite_or_refused(what, flags, stage):
+    folder = stage.folder(MODES["run, rca"])
+    frame = pd.read_csv(folder / "table.csv")
+    frame[list("pqrs")] = TABLES[what](frame[list("pqrs")].to_numpy())
+    frame.to_csv(folder / "strange.csv", index=False)
+    table = ("--table=strange.csv", "--label=label", "--id=name", "--workdir=work")
+    check(call(*table, *flags, cwd=folder), folder / "work")
+
+
+@pytest.mark.parametrize("lr", [1e6, 1e30])
+def test_steps_that_are_absurd(lr, stage):
+    folder = stage.folder(MODES["run, pbn"])
+    flags = (*MODES["run, pbn"].flags, f"--config.hparams.lr={lr}")
+    ended = call(*flags, cwd=folder)
+    check(ended, folder / "work")
+    if ended.returncode:
+        assert "lr" in ended.stderr.splitlines()[-1]
+
+
+def check(ended, workdir):
+    if ended.returncode:
+        assert ended.returncode in (1, 2), ended.stderr
+        assert ended.stderr.splitlines()[-1].startswith("launch.py: "), ended.stderr
+        assert not (workdir / "metrics.json").exists()
+        return
+    found = pd.read_csv(workdir / "assignments.csv")
+    assert np.isfinite(found["confidence"]).all()
+    assert found["label"].notna().all()
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    chances = metrics["n_novel_probability"].values()
+    assert all(map(math.isfinite, (metrics["mean_confidence"], *chances)))
