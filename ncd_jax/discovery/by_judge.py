@@ -29,7 +29,7 @@ from ncd_jax.discovery.partition import (
 )
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.confidence import Partition, confidence_features, nested
-from ncd_jax.judge.number import number_probability
+from ncd_jax.judge.number import number_probability, surest, with_most
 from ncd_jax.judge.prior import Prior, read_prior
 from ncd_jax.judge.scene import Scene, side_by_side
 from ncd_jax.judge.verdict import Lessons, judge
@@ -153,6 +153,9 @@ def _found(fitted: Fitted, judgements: list[Judgement], prior: Prior) -> Found:
     longest = max(map(len, numbers))
     mean = np.mean([np.pad(each, (0, longest - len(each))) for each in numbers], axis=0)
     mean = np.maximum(mean, 1e-9) / np.maximum(mean, 1e-9).sum()
+    n_labelled = int(np.sum(np.asarray(problem.data.y) != UNLABELLED))
+    bound = 1.0 if problem.n_novel else surest(min(problem.n_targets, n_labelled))
+    mean = with_most(mean, bound)
     partition = Partition(
         evidence=judgement.evidence[:m, :m],
         sizes=judgement.sizes[:m],
@@ -164,7 +167,8 @@ def _found(fitted: Fitted, judgements: list[Judgement], prior: Prior) -> Found:
     )
     features = np.zeros((len(judgement.sizes), len(prior.confidence) - 1))
     most = np.ones(len(judgement.sizes), np.float32)
-    features[:m], most[:m] = confidence_features(partition), nested(partition)
+    features[:m] = confidence_features(partition)
+    most[:m] = np.minimum(nested(partition), bound)
     owners = own.owners
     partition = partition._replace(micro=np.asarray(judgement.scene.labels)[problem.target_mask])
     return Found(

@@ -24,6 +24,7 @@ from ncd_jax.discovery.problem import (
 )
 from ncd_jax.kept_programs import kept_jit
 from ncd_jax.known_or_new.decision import FoldRows, Gated, Observations, decide
+from ncd_jax.known_or_new.far_rows import far_rows
 from ncd_jax.known_or_new.gate_weights import Observed, read_gate_prior
 from ncd_jax.known_or_new.row_features import RowScene, see_rows
 from ncd_jax.tuning.train import train
@@ -36,6 +37,8 @@ MOST_ROWS = 2048
 """Rows of a scene, half of them unlabelled: others do as their nearest ones."""
 NEAREST = 3
 _CHUNK = 4096
+_MOST_LABELLED = 1024
+"""Labelled rows that others are far from."""
 
 
 def pass_gate(problem: Problem, table: Table, best: Sequence[Trial] = ()) -> Gated:
@@ -125,7 +128,12 @@ def observe_table(
     unlabelled = np.flatnonzero(table.y == UNLABELLED)
     sampled = np.searchsorted(unlabelled, drawn.unlabelled)
     like = _nearest(problem, table, states, unlabelled, sampled)
-    return Observations(folds, _observed(scene, table.y, rows, "table", None), sampled, like)
+    x = np.asarray(problem.data.x)
+    far = far_rows(
+        x[unlabelled], x[sample(np.random.default_rng(0), drawn.labelled, _MOST_LABELLED)]
+    )
+    of_table = _observed(scene, table.y, rows, "table", None)
+    return Observations(folds, of_table, sampled, like, far)
 
 
 class _Drawn(NamedTuple):

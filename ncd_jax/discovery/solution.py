@@ -26,6 +26,9 @@ from ncd_jax.types import UNLABELLED
 
 __all__ = ["Answer", "Solution", "answered", "as_they_stood", "second_of"]
 
+UNLIKE = 0.25
+"""Rows less familiar than this are twice as far off as rows of their class."""
+
 
 class Answer(NamedTuple):
     """The partition of the `v` new rows that a run stands by.
@@ -61,6 +64,8 @@ class Solution(NamedTuple):
         confidence: `f64[u]`, how sure that is.
         runner_up: `i[u]`, the second likeliest class; -1 where there is none.
         runner_up_confidence: `f64[u]`.
+        n_unlike: unlabelled rows given to a known class though they are more than twice as far from
+            its rows as these are from one another.
         judged: what the judge saw and said; none where an index counted, or nothing is new.
         asked: what a person can be asked about; none where `judged` is none.
         seconds: wall time by phase.
@@ -79,6 +84,7 @@ class Solution(NamedTuple):
     confidence: np.ndarray
     runner_up: np.ndarray
     runner_up_confidence: np.ndarray
+    n_unlike: int
     judged: Judged | None
     asked: Asked | None
     seconds: dict[str, float]
@@ -194,6 +200,7 @@ def answered(
         confidence=of_rows[1],
         runner_up=runner_up,
         runner_up_confidence=runner_up_sure,
+        n_unlike=int(np.sum(familiar[~new] < UNLIKE)),
         judged=judged,
         asked=asked,
         seconds={},

@@ -7,11 +7,20 @@ is the number at which the evidence passes 0; this says how sure that is.
 
 import numpy as np
 
-__all__ = ["NUMBER_FEATURES", "number_features", "number_probability"]
+__all__ = [
+    "FEWEST_ROWS",
+    "NUMBER_FEATURES",
+    "number_features",
+    "number_probability",
+    "surest",
+    "with_most",
+]
 
 NUMBER_FEATURES = ("linkage", "log_k", "log_k_of_answer")
 MOST = 40
 LEAST_LIKELY = 1e-4
+FEWEST_ROWS = 10
+"""Rows below which nothing is surer than they allow."""
 
 
 def number_features(linkage: np.ndarray, answer: int) -> np.ndarray:
@@ -46,3 +55,29 @@ def number_probability(linkage: np.ndarray, answer: int, weights: np.ndarray) ->
     at_most = np.append(np.maximum.accumulate(at_most), 1.0)
     exactly = np.maximum(np.diff(np.concatenate([[0.0], at_most])), LEAST_LIKELY / 10)
     return np.asarray(exactly / exactly.sum())
+
+
+def surest(n_rows: int) -> float:
+    """What no chance exceeds where `n_rows` speak: of fewer than ten, `1 - 1 / n_rows`.
+
+    What other tables taught comes from many rows; two that look alike are no proof of one class.
+    """
+    return 1.0 if n_rows >= FEWEST_ROWS else 1 - 1 / max(n_rows, 2)
+
+
+def with_most(numbers: np.ndarray, most: float) -> np.ndarray:
+    """Probabilities `f64[m]`, none of them above `most`, a half or more; the others get the rest.
+
+    Args:
+        numbers: see `number_probability`.
+        most: see `surest`.
+    """
+    said = int(np.argmax(numbers))
+    if numbers[said] <= most:
+        return numbers
+    room = np.append(numbers, 0.0) if len(numbers) == 1 else numbers
+    others = np.maximum(room, LEAST_LIKELY / 10)
+    others[said] = 0.0
+    others *= (1 - most) / others.sum()
+    others[said] = most
+    return others

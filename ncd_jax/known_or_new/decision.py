@@ -24,6 +24,8 @@ IN_DOUBT_KNOWN = 0.3
 """Log-odds by which a row may look new and is still given to a known class."""
 IN_DOUBT = 0.1
 """Mean chance to be known from which on a small group of new rows is none."""
+FAR = 0.02
+"""Largest chance to be known of rows far from every labelled one."""
 SURELY_NOTHING = 2.0
 """Log-odds from which on nothing is new."""
 DOUBT = 0.75
@@ -150,12 +152,15 @@ class Observations(NamedTuple):
         table: a sample of the unlabelled rows among labelled ones.
         sampled: `i[s]`, positions of the sample among the unlabelled rows.
         like: `i[u, 3]`, for every unlabelled row the ones of the sample that it does as.
+        far: `bool[u]`, unlabelled rows far from every labelled one; see `far_rows`. None where
+            nobody looked.
     """
 
     folds: list[FoldRows]
     table: Observed
     sampled: np.ndarray
     like: np.ndarray
+    far: np.ndarray | None = None
 
     def beside(self, other: "Observations") -> "Observations":
         """What is seen of the same rows in two ways: the mean."""
@@ -193,6 +198,9 @@ def decide(seen: Observations, prior: GatePrior, setting: str, n_novel: int | No
         is_new[newest] = True
     elif nothing @ weights.nothing[:-1] + weights.nothing[-1] > SURELY_NOTHING:
         is_new[:], p_known = False, np.maximum(p_known, 0.5)
+    if seen.far is not None:
+        is_new |= seen.far
+        p_known[seen.far] = np.minimum(p_known[seen.far], FAR)
     if not is_open:
         is_new[:], p_known = True, np.zeros_like(p_known)
     decided = [_decided(i, seen.folds, drawn_to) for i in range(len(seen.folds))]

@@ -7,7 +7,7 @@ from typing import Any
 
 from ncd_jax.errors import printable
 
-__all__ = ["Assigned", "headline", "plural"]
+__all__ = ["Assigned", "are", "are_unlike", "headline", "plural"]
 
 _FEWEST = 10
 """Rows that make one more class worth a look."""
@@ -29,13 +29,27 @@ def headline(metrics: Mapping[str, Any]) -> str:
         return f"{k} novel {plural('class', k)} among {rows}"
     n_new = n_rows - n_known
     said = f"{n_known:,} of {rows} look like known classes;"
-    said += f" {n_new:,} {'is' if n_new == 1 else 'are'} {k} novel {plural('class', k)}"
+    said += f" {n_new:,} {are(n_new)} {k} novel {plural('class', k)}"
+    unlike = metrics.get("n_rows_unlike", 0)
     if not k:
         said = f"no novel class: all {rows} look like known classes"
+        if are_unlike(unlike, n_rows):
+            said = f"no novel class found: {n_rows - unlike:,} of {rows} look like known classes"
+            said += f", {unlike:,} {are(unlike)} like no labelled row"
     if metrics.get("setting_in_doubt"):
         said += "; whether any is of a known class is not clear,"
         said += " --config.setting=ncd takes all for new"
     return said
+
+
+def are_unlike(n: int, n_rows: int) -> bool:
+    """Whether more of the rows are far from their known class than are so anyway."""
+    return n > _USUAL * n_rows
+
+
+def are(n: int) -> str:
+    """The verb as it goes with the number."""
+    return "is" if n == 1 else "are"
 
 
 def plural(word: str, n: int) -> str:
@@ -83,8 +97,7 @@ class Assigned:
         n = sum(self.sizes.values())
         lines = [f"{printable(str(self.file))}: {n:,} {plural('row', n)}"]
         lines += [f"  {size:>7,}  {printable(name)}" for name, size in self.sizes.items()]
-        are = "is" if self.n_unfamiliar == 1 else "are"
-        line = f"{self.n_unfamiliar:,} {are} like no class of this run"
+        line = f"{self.n_unfamiliar:,} {are(self.n_unfamiliar)} like no class of this run"
         if self.usual >= 0:
             line += f"; {self.expected:,.0f} would be usual"
         if self.new_run_is_due:

@@ -20,11 +20,12 @@ from ncd_jax.discovery.fit import Refits, k_search
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.discovery.solution import Answer, Solution
 from ncd_jax.discovery.tune import Tuned, unselected_scores
+from ncd_jax.judge.number import FEWEST_ROWS
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.profiles.contrasts import repeating_columns
 from ncd_jax.report.by_group import compare_groups, one_group_warnings
 from ncd_jax.report.findings import Findings, Ranked, choose_shown
-from ncd_jax.report.headline import plural
+from ncd_jax.report.headline import are, are_unlike, plural
 from ncd_jax.report.how_many import KCurve, number_story
 from ncd_jax.report.latent_map import LatentMap, latent_map
 from ncd_jax.store.records import Assignments
@@ -49,6 +50,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "n_rows": len(table.y),
         "n_unlabelled": len(solution.confidence),
         "n_rows_known": int((~solution.is_new).sum()),
+        "n_rows_unlike": solution.n_unlike,
         "known_sizes": _known_sizes(solution, table),
         "n_known_classes": len(table.classes),
         "n_novel_estimated": answer.k,
@@ -94,12 +96,34 @@ def _warnings(solution: Solution, table: Table) -> list[str]:
             " hidden, so how good the answer is was not measured on this table"
         )
     new = np.flatnonzero(table.y == UNLABELLED)[solution.is_new]
+    said += _too_few(solution, len(new), int((table.y != UNLABELLED).sum()))
     names = np.array(_names(table, solution), object)[new]
     for column in repeating_columns(table.original().iloc[new], names):
         said.append(
             f"column {column!r} alone reproduces the novel classes, and the other columns hardly"
             f" tell them apart; if its values are not what you look for, leave it out with"
             f" --drop={column}"
+        )
+    return said
+
+
+def _too_few(solution: Solution, n_new: int, n_labelled: int) -> list[str]:
+    """What so few rows cannot say."""
+    said, unlike = [], solution.n_unlike
+    if n_labelled < FEWEST_ROWS:
+        said.append(
+            f"only {n_labelled} rows are labelled, too few to say how rows of one class differ;"
+            " label more of them"
+        )
+    if 0 < n_new < FEWEST_ROWS and solution.winner.problem.n_novel is None:
+        said.append(
+            f"only {n_new} {plural('row', n_new)} {are(n_new)} new, too few to"
+            " say how many classes they are"
+        )
+    if are_unlike(unlike, len(solution.found)):
+        said.append(
+            f"{unlike} {plural('row', unlike)} given to known classes {are(unlike)} far from every"
+            " row of theirs, as a few rows of a new class would be"
         )
     return said
 

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from ncd_jax.judge.number import NUMBER_FEATURES, number_features, number_probability
+from ncd_jax.judge.number import (
+    NUMBER_FEATURES,
+    number_features,
+    number_probability,
+    surest,
+    with_most,
+)
 
 # Five micro clusters: merged while the evidence speaks for it down to three, then against it.
 LINKAGE = np.array([3.0, 1.0, -2.0, -3.0])
@@ -35,3 +41,18 @@ def test_by_hand():
     expected = np.diff(np.concatenate([[0], at_most, [1]]))
     found = number_probability(LINKAGE, 3, np.array([1.0, 0.0, 0.0, 0.0]))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_few_rows_allow_no_certainty():
+    assert [surest(n) for n in (1, 2, 3, 9)] == [
+        0.5,
+        0.5,
+        pytest.approx(2 / 3),
+        pytest.approx(8 / 9),
+    ]
+    assert surest(10) == 1.0
+    for numbers in ([1.0], [0.98, 0.01, 0.01], [0.0, 1.0], [0.3, 0.7]):
+        capped = with_most(np.array(numbers), 0.75)
+        assert capped.sum() == pytest.approx(1)
+        assert capped.max() == pytest.approx(min(max(numbers), 0.75))
+        assert capped.argmax() == np.argmax(numbers)
