@@ -28,7 +28,6 @@ def told_of_two(file, path):
         patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
         table = read_table(file, "label", options=ReadOptions(id="name"))
         experiment.run(config, table, None, path)
-    return path
 
 
 def lines(workdir, name):

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from filelock import FileLock
 from threadpoolctl import threadpool_limits
 
 from ncd_jax.data.cache import user_cache
@@ -108,6 +109,25 @@ def _memory_maps():
         return Path("/proc/self/maps").read_bytes().count(b"\n")
     except OSError:  # not Linux: who knows
         return math.inf
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """`made_once(name, make)` is what `make` puts at a path, made by one worker for all of them."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def made(name, make):
+        path = shared / "made_once" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                make(partial := path.with_name(f"{name}.partial"))
+                partial.rename(path)
+        return path
+
+    return made
 
 
 @pytest.fixture(scope="session")

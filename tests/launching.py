@@ -25,7 +25,7 @@ def launch(*flags, cwd, **environment):
         capture_output=True,
         text=True,
         timeout=300,
-        env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | environment,
+        env=os.environ | environment,
     )
 
 

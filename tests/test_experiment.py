@@ -9,9 +9,10 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from solved_fixtures import QUICK
 
 from ncd_jax import experiment
-from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
+from ncd_jax.config import KConfig, SearchConfig
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.model import assign
 from ncd_jax.errors import UserError
@@ -23,12 +24,8 @@ from ncd_jax.store.model_files import load_model, read_model
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
 
-CONFIG = RunConfig(
-    method="pbn",
-    setting="ncd",
-    search=SearchConfig(candidates=4, batch=2, folds=2),
-    train=TrainConfig(epochs=4, batch_size=64, refits=2),
-    k=KConfig(index="silhouette", max=4, restarts=2),
+CONFIG = dataclasses.replace(
+    QUICK, method="pbn", search=dataclasses.replace(QUICK.search, candidates=4)
 )
 SCORES = {"novel_acc", "novel_nmi", "novel_ari"}
 PRIVATE = SCORES | {"seconds", "test", "compilations"}
@@ -231,13 +228,6 @@ def test_a_workdir_with_another_run_is_refused(problem, finished):
         experiment.run(config, *problem, finished[0])
 
 
-def test_a_given_number_of_classes_is_used(problem, tmp_path):
-    given = KConfig(2, "silhouette", max=4, restarts=2)
-    config = dataclasses.replace(CONFIG, method="rca", k=given)
-    metrics = experiment.run(config, *problem, tmp_path / "given")
-    assert metrics["n_novel_estimated"] == 2
-
-
 def test_a_known_number_must_be_said_for_ones_own_table(problem, tmp_path):
     table, _ = problem
     config = dataclasses.replace(CONFIG, search=SearchConfig(k_known=True))
@@ -246,13 +236,16 @@ def test_a_known_number_must_be_said_for_ones_own_table(problem, tmp_path):
     assert not (tmp_path / "unsaid").exists()
 
 
-def test_fixed_hyperparameters_are_measured_not_searched(problem, tmp_path):
-    config = dataclasses.replace(CONFIG, method="rca", hparams={"shrinkage": 0.2})
+def test_what_is_given_is_measured_not_searched(problem, tmp_path):
+    """Hyperparameters, and the number of classes."""
+    given = KConfig(2, "silhouette", max=4, restarts=2)
+    config = dataclasses.replace(CONFIG, method="rca", k=given, hparams={"shrinkage": 0.2})
     metrics = experiment.run(config, *problem, tmp_path / "fixed")
     trials = pd.read_csv(tmp_path / "fixed" / "trials.csv")
     assert len(trials) == 1
     assert trials.loc[0, "shrinkage"] == pytest.approx(0.2)
     assert metrics["hidden_class_score"] > 0
+    assert metrics["n_novel_estimated"] == 2
 
 
 @pytest.mark.thorough
@@ -341,10 +334,10 @@ def test_new_rows_may_have_their_columns_in_any_order(problem, finished, tmp_pat
         assign_rows(Workdir(tmp_path), tmp_path / "rows.csv")
 
 
-def test_auto_takes_the_method_with_the_best_hidden_class_score(problem, tmp_path):
+def test_auto_takes_the_method_with_the_best_hidden_class_score(overlapping, tmp_path):
     """Each method has its own search; both answer for the same hidden classes."""
-    config = dataclasses.replace(CONFIG, method="auto", methods="kmeans, rca")
-    metrics = experiment.run(config, *problem, tmp_path / "auto")
+    config = dataclasses.replace(QUICK, method="auto", methods="kmeans, rca")
+    metrics = experiment.run(config, overlapping, None, tmp_path / "auto")
     assert metrics["method"] in {"kmeans", "rca"}
     scores = {each["method"]: each["hidden_class_score"] for each in metrics["ranking"]}
     assert set(scores) == {"kmeans", "rca"}

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from solved_fixtures import QUICK
 
 from ncd_jax import cli, experiment, startup
-from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
+from ncd_jax.config import KConfig
 from ncd_jax.data.table import Table
 from ncd_jax.errors import Dismissed, UserError, without_password
 from ncd_jax.report import latent_map
@@ -23,13 +24,8 @@ from ncd_jax.store.workdir import digest_of
 from ncd_jax.types import UNLABELLED
 
 ROOT = Path(__file__).parent.parent
-CONFIG = RunConfig(
-    method="rca",
-    setting="ncd",
-    search=SearchConfig(candidates=5, batch=2, folds=2, sampler="quasi_random", grace=1.0),
-    train=TrainConfig(epochs=2, batch_size=64, refits=2),
-    k=KConfig(index="silhouette", max=4, restarts=2),
-)
+SEARCH = dataclasses.replace(QUICK.search, candidates=5, sampler="quasi_random", grace=1.0)
+CONFIG = dataclasses.replace(QUICK, method="rca", search=SEARCH)
 FLAGS = (
     "--config.method=rca",
     "--config.search.candidates=5",
@@ -37,7 +33,7 @@ FLAGS = (
     "--config.search.folds=3",
     "--config.train.refits=2",
     "--config.k.index=silhouette",
-    "--config.k.max=4",
+    "--config.k.n_novel=2",
 )
 LAUNCH = """
 import sys

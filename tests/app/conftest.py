@@ -22,6 +22,8 @@ def made(tmp_path_factory):
     """A table of four known classes and three novel ones; names would break a careless page."""
     x, classes = three_are_new()
     frame = pd.DataFrame(x, columns=["width", HOSTILE[1], "weight", "d", "e", "f"])
+    # As in the tests of asking: tables of one shape share their programs.
+    frame["colour"] = np.array(["red", "blue", "green", "red", "blue", "blue", "=grey"])[classes]
     frame["name"] = [HOSTILE[i % len(HOSTILE)] if i < 9 else f"item {i}" for i in range(215)]
     known = np.array(["a", HOSTILE[0], "c", "d", "", "", ""])
     frame["label"] = known[classes]
@@ -31,9 +33,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def finished(made, tmp_path_factory):
+def finished(made, made_once):
     """A run as the command line makes it, told of two novel classes where there are three."""
-    return told_of_two(made, tmp_path_factory.mktemp("runs") / "made")
+    return made_once("shown", lambda path: told_of_two(made, path))
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def finished(made, tmp_path_factory):
+def finished(made, made_once):
     """A run that was told that there are two novel classes, though there are three."""
-    return told_of_two(made[0], tmp_path_factory.mktemp("asked") / "run")
+    return made_once("asked", lambda path: told_of_two(made[0], path))
 
 
 @pytest.fixture

@@ -346,6 +346,7 @@ def test_candidates_share_the_spanning_tree():
     assert all(out.aval.shape[:1] != (7,) for out in walks[0].outvars)
 
 
+@pytest.mark.thorough
 def test_jit_equals_no_jit():
     x = normal(6, 6)
     compiled = fit(x, everything(x), 0.5, 2)

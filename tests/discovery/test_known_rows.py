@@ -150,7 +150,7 @@ def test_one_known_class_is_enough(gaussians, judged_config):
     assert np.mean(found.is_new == (classes[table.y == UNLABELLED] > 0)) > 0.9
 
 
-@pytest.mark.parametrize("method", few(["kmeans", "ncd_kmeans", "pbn", "sc"], "kmeans", "pbn"))
+@pytest.mark.parametrize("method", few(["kmeans", "ncd_kmeans", "pbn", "sc"], "kmeans"))
 def test_it_looks_through_the_representation_of_a_method(method, gaussians, quick):
     table, classes = gaussians([25] * N_KNOWN, [30], spare=15)
     problem = prepare(dataclasses.replace(quick, method=method, setting="gcd"), table, None)

@@ -349,14 +349,24 @@ def test_untuned_fits_of_any_number_of_known_classes(n_known, blobs, quick):
     assert adjusted_rand_score(assign(found.model, x).labels, classes) == 1
 
 
-def test_what_an_untuned_fit_takes_and_refuses(overlapping, quick):
+@pytest.mark.thorough
+def test_what_an_untuned_fit_takes(overlapping, quick):
+    """What it is given, and the middle of the ranges of the rest."""
     pbn = dataclasses.replace(quick, method="pbn", hparams={"w": 0.25})
     found = fit_untuned(pbn, overlapping)
     assert found.model.hparams == middle(METHODS["pbn"].space(4)) | {"w": 0.25}
-    with pytest.raises(UserError, match="not a hyperparameter of kmeans"):
-        fit_untuned(dataclasses.replace(quick, method="kmeans", hparams={"lr": 1.0}), overlapping)
     with pytest.raises((FloatingPointError, UserError)):
         fit_untuned(dataclasses.replace(pbn, hparams={"lr": 1e12}), overlapping)
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "message"),
+    [("kmeans", "lr", "not a hyperparameter of kmeans"), ("rca", "shrinkage", "must lie in")],
+)
+def test_what_an_untuned_fit_refuses(method, name, message, overlapping, quick):
+    config = dataclasses.replace(quick, method=method, hparams={name: 1e12})
+    with pytest.raises(UserError, match=message):
+        fit_untuned(config, overlapping)
 
 
 def test_a_run_is_few_large_programs(gaussians, judged_config):

@@ -183,6 +183,7 @@ def test_the_reconstruction_weight_is_its_share_of_the_loss(begun, problem):
         )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("stage", [0, 1])
 def test_categories_are_mixed_and_rebuilt_as_a_whole(begun, problem, stage):
     """What is rebuilt is told from the row as it was, and seen in views that keep to blocks."""
@@ -298,6 +299,7 @@ def test_stays_finite_at_corners(problem, name):
     check_finite(train(data, goal, CORNERS[name], n_steps=10))
 
 
+@pytest.mark.thorough
 def test_vmap_over_labels_and_hparams_equals_loop(begun, problem):
     """A step of discovery in lanes that share the rows alone."""
     batch = whole(*problem[:2])

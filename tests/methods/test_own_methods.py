@@ -9,20 +9,20 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import ncd_jax
-from ncd_jax import NovelClassDiscovery
 from ncd_jax.config import default_config, parse
 from ncd_jax.data.datasets import DATASETS, load_dataset
-from ncd_jax.discovery.problem import make_method
+from ncd_jax.discovery.problem import make_hparams, make_method, middle
 from ncd_jax.errors import UserError
 from ncd_jax.flags import read_flags
 from ncd_jax.methods import METHODS, Spec, load_plugin
 from ncd_jax.reproduce.plan import parse_benchmark
-from ncd_jax.types import Interval
+from ncd_jax.types import Batch, Goal, Interval, NCDData
 from ncd_jax.usage import usage
 
 ROOT = Path(__file__).parents[2]
@@ -108,16 +108,22 @@ def test_the_table_of_the_page():
 
 
 def test_the_loss_of_the_page(blobs):
+    """A step with it: from the same state, another loss than PBN's."""
     load_plugin("robust.py")
-    assert METHODS["robust"].space(4) == METHODS["pbn"].space(4)
+    robust, pbn = METHODS["robust"], METHODS["pbn"]
+    assert robust.space(4) == pbn.space(4)
     x, true = blobs([20] * 3, 4)
-    ncd = NovelClassDiscovery(
-        method="robust", n_candidates=0, n_novel=1, n_refits=1, epochs=3, random_state=0
+    y = jnp.asarray(np.where(true < 2, true, -1), jnp.int32)
+    hparams = make_hparams("pbn", middle(pbn.space(4)) | {"dropout": 0.0, "w": 0.25})
+    method, key = robust.make(Spec(n_features=4, n_known=3, latent_width=32)), jax.random.key(0)
+    state = jax.jit(method.init)(
+        key, NCDData(x, y), Goal(jnp.arange(2), jnp.ones(2, bool), 1), hparams
     )
-    ncd.fit(x, np.where(true < 2, true, -1))
-    other = NovelClassDiscovery(**ncd.get_params() | {"method": "pbn"})
-    other.fit(x, np.where(true < 2, true, -1))
-    assert not np.allclose(ncd.transform(x), other.transform(x))
+    _, info = jax.jit(method.stages[0].step)(key, state, Batch(x, y, y < 0), hparams)
+    assert set(info) == {"loss", "rebuild"}
+    assert info["rebuild"] > 0
+    known = (info["loss"] - 0.75 * info["rebuild"]) / 0.25
+    assert known == pytest.approx(np.log(2), abs=0.7), "the cross-entropy of two classes at first"
 
 
 class Other(NamedTuple):

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
+from tiers import few
 
 from ncd_jax.methods import ncd_sc, sc
 from ncd_jax.methods.parts import NoHParams
@@ -52,7 +53,7 @@ RUN = {
 }
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=few(METHODS, "ncd_sc"))
 def method(request):
     """A method as one compiled program, and its hyperparameters."""
     h = METHODS[request.param][1]

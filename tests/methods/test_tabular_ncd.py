@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import few
 
 from ncd_jax.methods.parts import variables_of
 from ncd_jax.methods.spec import Spec
@@ -174,7 +175,7 @@ def test_masked_slots_equal_a_head_without_them(state, rtol):
     np.testing.assert_allclose(unused, decayed, rtol=1e-5)
 
 
-@pytest.mark.parametrize("room", [len(NOVEL), len(NOVEL) + 2, N])
+@pytest.mark.parametrize("room", few([len(NOVEL), len(NOVEL) + 2, N], len(NOVEL) + 2))
 def test_pairs_are_the_same_wherever_their_rows_are_looked_for(room, state, rtol):
     (places,) = jnp.nonzero(BATCH.wanted, size=room, fill_value=0)
     after, info = STEP(KEY, state, BATCH, HPARAMS)
@@ -259,6 +260,7 @@ def test_no_more_clusters_than_the_method_was_fitted_for(k, state):
     np.testing.assert_array_equal(again, found.labels)
 
 
+@pytest.mark.thorough
 def test_lanes_equal_a_loop(state):
     """Over labels, the number of clusters and hyperparameters, with the rows shared."""
     y = jnp.stack([DATA.y, jnp.where(DATA.y == 1, -1, DATA.y)])

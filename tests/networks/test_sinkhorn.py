@@ -56,6 +56,7 @@ def test_equal_sizes_are_met_with_many_iterations(scores):
 def test_a_penalty_is_optimal(scores):
     """Nothing near the answer is better in mean score, entropy and penalty; float64."""
     penalty, epsilon = 0.2, 0.05
+    cosines = scores.astype(np.float64)
     shares = np.asarray(compiled(penalty=penalty, n_iter=300)(scores, ALL_ROWS, ALL_SLOTS))
     shares = shares.astype(np.float64) / shares.sum(axis=1, dtype=np.float64, keepdims=True)
 
@@ -63,7 +64,7 @@ def test_a_penalty_is_optimal(scores):
         size = q.sum(axis=0) / N
         entropy = -np.sum(q * np.log(q)) / N
         return (
-            np.sum(q * scores) / N + epsilon * entropy - penalty * np.sum(size * np.log(size * K))
+            np.sum(q * cosines) / N + epsilon * entropy - penalty * np.sum(size * np.log(size * K))
         )
 
     rng = np.random.default_rng(1)

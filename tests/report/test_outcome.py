@@ -98,6 +98,7 @@ def test_a_given_number_has_no_probability(overlapping, quick):
     assert find(found, overlapping, None, {}, metrics).number.is_given
 
 
+@pytest.mark.thorough
 def test_the_headline_of_a_method_that_is_tuned_on_known_classes(solved, overlapping):
     """Its own score is one of classes that were not hidden, and not to be compared."""
     found = solved("ncd_sc")

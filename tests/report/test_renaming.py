@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from html_pages import HOSTILE, Page, browse, squeeze
 from rich.console import Console
+from tiers import few
 
 from ncd_jax import experiment
 from ncd_jax.errors import UserError
@@ -220,7 +221,7 @@ def test_the_console_knows_them(findings):
     assert "novel_1" in said
 
 
-@pytest.mark.parametrize("given", [("Export",), HOSTILE], ids=["one", "hostile"])
+@pytest.mark.parametrize("given", few([("Export",), HOSTILE], HOSTILE), ids=["one", "hostile"])
 def test_a_browser_shows_them_in_figures(findings, tmp_path: Path, given):
     html = render_report(findings)
     names = {f"novel_{i}": name for i, name in enumerate(given)}

@@ -318,6 +318,7 @@ def many_classes(findings: Findings) -> Findings:
     )
 
 
+@pytest.mark.thorough
 def test_print_cuts_nothing(findings, tmp_path: Path):
     html = render_report(findings)
     assert html.count("@media print") == 1

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import few
 
 from ncd_jax.tuning.cross_validation import Protocol, SweepData, cross_validate
 from ncd_jax.tuning.halving import Climb, Rung, compile_rungs, plan_rungs, what_varies
@@ -63,7 +64,7 @@ def worth(result):
     return result.accuracy.mean((1, 2), np.float64)
 
 
-@pytest.mark.parametrize("lanes", [40, 1], ids=["side by side", "one by one"])
+@pytest.mark.parametrize("lanes", few([40, 1], 40), ids=["side by side", "one by one"])
 def test_equals_trainings_that_stop_there(lanes, toy, data, toy_hparams, until, rtol):
     """Who goes on is chosen by hand here, from trainings of 2, 4 and 8 epochs of their own."""
     hparams = toy_hparams({"lr": LR})

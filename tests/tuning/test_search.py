@@ -104,7 +104,7 @@ def test_continued_search_equals_an_uninterrupted_one(run, uninterrupted, tmp_pa
 
 
 def test_candidates_that_diverge_are_counted_and_score_zero(run):
-    result, _ = run(candidates=2, space={**SPACE, "lr": Interval(1e30, 1e38, log=True)})
+    result, _ = run(candidates=BATCH, space={**SPACE, "lr": Interval(1e30, 1e38, log=True)})
     for trial in result.trials:
         assert trial.diverged == 3 * S
         assert trial.score == 0

@@ -1,5 +1,6 @@
 """What a compiled sweep costs, counted and not timed: products, and visits to the host."""
 
+import functools
 import math
 import re
 
@@ -31,6 +32,7 @@ def product_flops(jaxpr):
     return total
 
 
+@functools.cache
 def flops_of(n_candidates, epochs, n_rows=N):
     method = pbn(Spec(n_features=D, n_known=3, latent_width=8))
     data = NCDData(jnp.ones((n_rows, D)), jnp.zeros(n_rows, jnp.int32))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tiers import few
 from worker import GRACE, SPACE
 
 import ncd_jax
@@ -24,7 +25,7 @@ KINDS = ["journal", "sqlite", "postgresql"]
 CANDIDATES, BATCH = 24, 3
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=few(KINDS, "journal", "sqlite"))
 def place(request, tmp_path):
     if request.param == "postgresql":
         return request.getfixturevalue("postgresql")
