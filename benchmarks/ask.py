@@ -31,12 +31,13 @@ from benchmarks.timing import write_results
 from ncd_jax.ask.choose import next_questions
 from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.person import Person
-from ncd_jax.ask.state import answer_all
+from ncd_jax.ask.state import State, answer_all
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.config import RunConfig
-from ncd_jax.discovery.by_judge import judge_all
+from ncd_jax.discovery.by_judge import cells_after_vote, judge_all
 from ncd_jax.judge.prior import Prior
 from ncd_jax.judge.scene import side_by_side
+from ncd_jax.judge.vote import FEWEST_VOTERS, VOTERS, nearest_rows
 from ncd_jax.startup import one_device_per_core
 
 AFTER = (0, 3, 5, 10, 20, 50)
@@ -109,8 +110,9 @@ def _measure(converse: Converse, scenes: Sequence[Scene]) -> dict[str, float]:
             after: list[tuple[float, int]] = []
             start = time.process_time()
             for n, labels in enumerate(converse(scene, seed)):
-                longest = max(longest, time.process_time() - start)
-                if n in AFTER:
+                if n not in AFTER:
+                    longest = max(longest, time.process_time() - start)
+                else:
                     found = len(np.unique(labels))
                     after.append((accuracy(labels, scene.classes), abs(found - n_classes)))
                 if n == AFTER[-1]:
@@ -139,11 +141,22 @@ def _ask(scene: Scene, seed: int, shares: tuple[float, float]) -> Iterator[np.nd
     answers: dict[str, str] = {}
     while True:
         state = answer_all(scene.sight, answers)
-        questions = next_questions(scene.sight, state)
-        yield state.labels
+        questions = next_questions(scene.sight, state, 1)
+        yield _voted(scene, state) if len(answers) in AFTER or not questions else state.labels
         if not questions:
             return
         answers[questions[0].name] = person.answer(questions[0])
+
+
+def _voted(scene: Scene, state: State) -> np.ndarray:
+    """Labels of all rows as a run ends with them, after the vote and by cells."""
+    micro, z = scene.sight.micro, scene.sight.z
+    leaf = np.empty(len(micro), np.intp)
+    for u, rows in enumerate(state.leaves.rows):
+        leaf[rows] = u
+    codes = np.array([state.labels[rows[0]] for rows in state.leaves.rows])
+    n_voters = max(round(VOTERS * len(micro) / len(scene.sight.evidence)), FEWEST_VOTERS)
+    return cells_after_vote(codes, leaf, z, nearest_rows(z, n_voters), keep_all=False).labels
 
 
 def _label_at_random(scene: Scene, seed: int) -> Iterator[np.ndarray]:
@@ -164,7 +177,7 @@ def _label_doubtful(scene: Scene, seed: int) -> Iterator[np.ndarray]:
 
 def _label(scene: Scene, order: np.ndarray) -> Iterator[np.ndarray]:
     """k-means that starts from the means of the labelled rows, which keep their labels."""
-    yield answer_all(scene.sight, {}).labels
+    yield _voted(scene, answer_all(scene.sight, {}))
     z = scene.sight.z
     for n in range(1, AFTER[-1] + 1):
         rows = order[:n]

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ncd_jax.ask.parts import Sight
-from ncd_jax.ask.state import State, answer_all, expects
-from ncd_jax.ask.subject import Subject, same_subject, shown_rows
+from ncd_jax.ask.state import State, Told, answer_all, expects
+from ncd_jax.ask.subject import SHOWN, Subject, same_subject, shown_rows
 
 __all__ = ["LITTLE", "Question", "next_questions", "one_class_probability", "plan_questions"]
 
@@ -95,13 +95,13 @@ class _Candidate(NamedTuple):
 
     @property
     def worth(self) -> float:
-        """Surprise times the geometric mean of both groups' rows.
+        """Surprise times a mean of both groups' rows in which the smaller one counts twice.
 
         Of two questions that would move as many rows the one about the larger groups comes first:
         with it goes all that is merged with them later.
         """
-        rows = len(self.rows_a) * (len(self.rows_b) or len(self.rows_a))
-        return self.surprise * float(np.sqrt(rows))
+        fewer, more = self.rows_moved, max(len(self.rows_a), len(self.rows_b))
+        return self.surprise * float(np.cbrt(fewer**2 * more))
 
 
 def one_class_probability(linkage: float) -> float:
@@ -112,21 +112,19 @@ def one_class_probability(linkage: float) -> float:
 def next_questions(sight: Sight, state: State, n_questions: int = 10) -> list[Question]:
     """The next questions, the most useful first; fewer or none where all was asked.
 
-    A question whose answer contradicts the judge comes again at once, with other rows.
+    A question whose answer contradicts the judge, or was *don't know*, comes again at once, with
+    other rows.
 
     Args:
         sight: what the run left.
         state: after the answers so far.
         n_questions: at most.
     """
-    again = []
-    for subject, said in state.told.items():
-        turn = said.yes + said.no + 1
-        if said.unknown or said.mixed or turn > MOST_TURNS:
-            continue
-        surprise = said.no if expects(sight, state, subject) else said.yes
-        if surprise and abs(said.yes - said.no) < 2:
-            again.append(_question(_asked(state, subject), turn))
+    again = [
+        _question(_asked(state, subject), said.times + 1)
+        for subject, said in state.told.items()
+        if _comes_again(sight, state, subject, said)
+    ]
     fresh: dict[Subject, _Candidate] = {}
     for candidate in (
         *_merges(state),
@@ -165,6 +163,18 @@ def plan_questions(
         planned.append(fresh[0])
         likely[fresh[0].name] = "yes" if fresh[0].chance_yes > 0.5 else "no"
     return planned
+
+
+def _comes_again(sight: Sight, state: State, subject: Subject, said: Told) -> bool:
+    """Whether a question comes again with other rows: it is doubtful, or nobody knew."""
+    if said.mixed or said.times >= MOST_TURNS:
+        return False
+    if not said.yes + said.no:
+        sizes = state.leaves.sizes
+        largest = max(sizes[state.leaves.under(nodes)].sum() for nodes in (subject.a, subject.b))
+        return bool(largest > SHOWN * said.times)
+    surprise = said.no if expects(sight, state, subject) else said.yes
+    return surprise > 0 and abs(said.yes - said.no) < 2
 
 
 def _is_first(question: Question) -> bool:

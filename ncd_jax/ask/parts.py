@@ -6,8 +6,8 @@ others, a little more where it lies nearer than the whole did and less where it 
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -62,7 +62,8 @@ class Sight:
         return self._halves[node]
 
 
-class Leaves(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Leaves:
     """Micro clusters, or the parts that stand in for them.
 
     Attributes:
@@ -75,10 +76,19 @@ class Leaves(NamedTuple):
     rows: list[np.ndarray]
     evidence: np.ndarray
 
-    @property
+    @functools.cached_property
     def sizes(self) -> np.ndarray:
         """Rows `i[U]` of each."""
         return np.array([len(rows) for rows in self.rows])
+
+    @functools.cached_property
+    def _below(self) -> dict[Node, list[int]]:
+        """Leaves that make up each node that is one or was cut."""
+        below: dict[Node, list[int]] = {}
+        for i, node in enumerate(self.nodes):
+            for above in _line(node):
+                below.setdefault(above, []).append(i)
+        return below
 
     def rows_of(self, leaves: Iterable[int]) -> np.ndarray:
         """All rows of some leaves."""
@@ -86,10 +96,7 @@ class Leaves(NamedTuple):
 
     def under(self, nodes: Iterable[Node]) -> np.ndarray:
         """Which leaves `i[u]` make up some nodes, each of which is a leaf or was cut."""
-        wanted = set(nodes)
-        return np.array(
-            [i for i, node in enumerate(self.nodes) if wanted & set(_line(node))], np.intp
-        )
+        return np.array(sorted({i for node in nodes for i in self._below.get(node, ())}), np.intp)
 
 
 def halves(z: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -42,15 +42,20 @@ class Told(NamedTuple):
         yes: how many times.
         no: how many times.
         mixed: how many times.
-        unknown: whether it must not be asked again.
+        unknown: how many times a person did not know.
         names: of the questions that were answered so.
     """
 
     yes: int = 0
     no: int = 0
     mixed: int = 0
-    unknown: bool = False
+    unknown: int = 0
     names: tuple[str, ...] = ()
+
+    @property
+    def times(self) -> int:
+        """How many times it was asked about, less those that found it mixed."""
+        return self.yes + self.no + self.unknown
 
     @property
     def says(self) -> float:
@@ -211,9 +216,7 @@ def _told(answers: Mapping[str, str]) -> dict[Subject, Told]:
             raise ValueError(f"no such question: {name}")
         for subject, says in _meaning(parsed[0], answer):
             said = told.get(subject, Told())
-            if says == "unknown":
-                said = said._replace(unknown=True)
-            elif says in ANSWERS:
+            if says in ANSWERS:
                 said = said._replace(**{says: getattr(said, says) + 1})
             else:
                 raise ValueError(f"no such answer to {name}: {answer}")

@@ -25,6 +25,7 @@ from ncd_jax.precision import in_single_precision
 from ncd_jax.progress import Reporter
 from ncd_jax.read.words import as_text
 from ncd_jax.report.findings import Findings
+from ncd_jax.report.headline import headline, plural
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
 from ncd_jax.store.records import describe_run
@@ -130,11 +131,14 @@ class Page:
         self._draw: Callable[[], str] | None = draw
         self._packed = b""
 
-    def html(self) -> bytes:
-        """The page, UTF-8."""
+    def html(self, n_answers: int = 0) -> bytes:
+        """The page, UTF-8; of a fit that was told something since, it says that it is older."""
         if self._draw is not None:
             self._packed, self._draw = zlib.compress(self._draw().encode()), None
-        return zlib.decompress(self._packed)
+        page = zlib.decompress(self._packed)
+        said = f"{n_answers} {plural('answer', n_answers)} told since"
+        older = f'<p class="warning">This is the report of the fit, without the {said}.</p>'
+        return page.replace(b"<h1", older.encode() + b"<h1", 1) if n_answers else page
 
     def __getstate__(self) -> dict[str, Any]:
         self.html()
@@ -169,6 +173,12 @@ class Fit(NamedTuple):
         """A number of the metrics; NaN where it is not known."""
         value = self.metrics.get(name)
         return math.nan if value is None else float(value)
+
+    def headline(self, n_known: int, k: int) -> str:
+        """What was found, in a line; empty where no row is unlabelled."""
+        n, n_rows_known = len(self.labels), int((self.labels < n_known).sum())
+        found = {"n_novel_estimated": k, "n_unlabelled": n, "n_rows_known": n_rows_known}
+        return in_python(headline({**self.metrics, **found})) if n else ""
 
     def assignments(
         self, rows: np.ndarray, labels: np.ndarray, confidence: np.ndarray, classes: np.ndarray

@@ -27,7 +27,14 @@ from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
 from ncd_jax.discovery.model import Answered, apply_model, assign, on_host
 from ncd_jax.discovery.problem import judged
-from ncd_jax.estimator.asking import FitRows, question_frame, resorted, what_is_asked
+from ncd_jax.estimator.asking import (
+    FitRows,
+    question_frame,
+    question_shown,
+    resorted,
+    shown_cells,
+    what_is_asked,
+)
 from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, in_python, on_device, to_config
 from ncd_jax.estimator.rows import check_order, is_pandas, reading_of, rows_of
 from ncd_jax.export import export_model
@@ -37,8 +44,7 @@ from ncd_jax.read.dtypes import to_labels
 from ncd_jax.read.names import checked_names
 from ncd_jax.read.raw import RawTable
 from ncd_jax.report.console import make_reporter
-from ncd_jax.report.headline import headline
-from ncd_jax.store.asked_files import QUESTION_COLUMNS
+from ncd_jax.report.questions import ShownQuestion
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["NovelClassDiscovery", "hidden_class_scorer"]
@@ -201,7 +207,9 @@ class NovelClassDiscovery(
         found = table.row_numbers[table.y == UNLABELLED]
         blank = targets.codes == UNLABELLED
         blank[found] = False
-        self._rows = FitRows(targets, frame.index, found, blank, X[blank] if blank.any() else None)
+        blanks = X[blank] if blank.any() else None
+        cells = shown_cells(fitted.asked, table, found)
+        self._rows = FitRows(targets, frame.index, found, blank, blanks, cells)
         self._settle(fitted)
         self.hidden_class_score_ = fitted.metric("hidden_class_score")
         self.hidden_class_accuracy_ = fitted.metric("hidden_class_accuracy")
@@ -229,10 +237,18 @@ class NovelClassDiscovery(
             NotFittedError: nothing was fitted.
         """
         check_is_fitted(self)
-        if (asked := self._fit.asked) is None:
-            return pd.DataFrame(columns=list(QUESTION_COLUMNS))
-        found = resorted(asked, self._base, self._rows.found, *self._told, self._rows.targets)
-        return question_frame(asked, self._rows.found, found, self._rows.targets)
+        return question_frame(self._fit.asked, self._base, self._rows, self._told)
+
+    def ask(self, question: str | None = None) -> ShownQuestion:
+        """One of `questions_` with its rows, the first by default; a table in a notebook.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            ValueError: there is nothing to ask, or no such question.
+        """
+        check_is_fitted(self)
+        asked = what_is_asked(self._fit)
+        return question_shown(asked, self._base, self._rows, self._told, question)
 
     @on_device
     def tell(
@@ -262,7 +278,7 @@ class NovelClassDiscovery(
             {k: v for k, v in (self._told[0] | dict(answers or {})).items() if v is not None},
             {k: v for k, v in (self._told[1] | dict(labels or {})).items() if v is not None},
         )
-        found = resorted(asked, self._base, rows.found, *told, rows.targets)
+        found = resorted(asked, self._base, rows, told)
         numbers = self._fit.metrics.get("n_novel_probability", {})
         if found.numbers is not None:
             numbers = {str(k): p for k, p in enumerate(found.numbers.tolist(), 1) if p >= 5e-5}
@@ -279,7 +295,7 @@ class NovelClassDiscovery(
 
     def _settle(self, fitted: Fit, numbers: Mapping[str, float] | None = None) -> None:
         """Sets all that hangs on the class of each row."""
-        targets, index, found, blank, blank_rows = self._rows
+        targets, index, found, blank, blank_rows, _ = self._rows
         self._model = on_host(fitted.model)
         self.n_novel_ = len(fitted.model.classes) - len(targets.classes)
         self.classes_ = with_novel(targets.classes, self.n_novel_)
@@ -291,7 +307,7 @@ class NovelClassDiscovery(
         self.labels_ = self.classes_[codes]
         every = fitted.assignments(found, self.labels_, self.confidence_, self.classes_)
         self.assignments_ = every.set_index(index)[unlabelled]
-        self._headline = _headline(fitted, len(targets.classes), self.n_novel_)
+        self._headline = fitted.headline(len(targets.classes), self.n_novel_)
         likely = fitted.metrics.get("n_novel_probability", {}) if numbers is None else numbers
         self.n_novel_probability_ = {int(k): p for k, p in likely.items()}
 
@@ -334,7 +350,7 @@ class NovelClassDiscovery(
         return float(np.average(right, weights=weight))
 
     def report(self, path: str | Path) -> Path:
-        """Draws the report of the fit and writes it, one self-contained HTML file.
+        """Draws the report of the fit, which says so after answers: one self-contained HTML file.
 
         Raises:
             NotFittedError: nothing was fitted.
@@ -343,7 +359,7 @@ class NovelClassDiscovery(
         check_is_fitted(self)
         if self._page is None:
             raise ValueError("there is no report of a fit without tuning, as this one was")
-        Path(path).write_bytes(self._page.html())
+        Path(path).write_bytes(self._page.html(sum(map(len, self._told))))
         return Path(path)
 
     @on_device
@@ -484,10 +500,3 @@ def hidden_class_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     if np.isnan(last.hidden_class_accuracy_):
         raise ValueError("no known class was hidden in this fit; tune, with three known classes")
     return float(last.hidden_class_accuracy_)
-
-
-def _headline(fitted: Fit, n_known: int, k: int) -> str:
-    """The headline of a fit."""
-    n, n_rows_known = len(fitted.labels), int((fitted.labels < n_known).sum())
-    found = {"n_novel_estimated": k, "n_unlabelled": n, "n_rows_known": n_rows_known}
-    return in_python(headline({**fitted.metrics, **found})) if n else ""

@@ -10,7 +10,7 @@ import numpy as np
 from ncd_jax.judge.micro import rows_each
 from ncd_jax.judge.scene import NARROW, WIDEST
 
-__all__ = ["nearest_rows", "neighbour_vote", "voters"]
+__all__ = ["FEWEST_VOTERS", "VOTERS", "nearest_rows", "neighbour_vote", "voters"]
 
 VOTERS = 0.8
 """Neighbours that are asked, as a share of the rows of a micro cluster."""

@@ -11,7 +11,14 @@ from rich.text import Text
 from ncd_jax.errors import UserError, printable
 from ncd_jax.precision import in_single_precision
 from ncd_jax.report.headline import headline, plural
-from ncd_jax.report.questions import ShownQuestion, contradictions, outlook, show_question, unsorted
+from ncd_jax.report.questions import (
+    MOST_LINES,
+    ShownQuestion,
+    contradictions,
+    outlook,
+    show_question,
+    unsorted,
+)
 from ncd_jax.report.redraw import apply
 from ncd_jax.store.answers import KNOWN, Answers
 from ncd_jax.store.asking import Asking, Outcome
@@ -22,8 +29,6 @@ __all__ = ["answers_in_words", "converse", "question_table"]
 _KEYS = {"y": "yes", "n": "no", "m": "mixed", "u": "unknown"}
 _WIDEST = 18
 """Characters of a cell."""
-_MOST_ROWS = 14
-"""Columns of the table that are shown, as lines."""
 
 
 def answers_in_words(outcome: Outcome) -> str:
@@ -128,11 +133,11 @@ def question_table(question: ShownQuestion) -> Table:
         for row in rows[:most]:
             style = "" if side == "A" else "yellow"
             table.add_column(f"{side} {row}", style=style, max_width=_WIDEST, no_wrap=True)
-    for line in question.lines[:_MOST_ROWS]:
+    for line in question.lines[:MOST_LINES]:
         values = (line.name, *line.a[:most], *line.b[:most])
         table.add_row(*(Text(printable(each)) for each in values))
-    if len(question.lines) > _MOST_ROWS:
-        table.add_row(Text(f"{len(question.lines) - _MOST_ROWS} more", style="dim"))
+    if len(question.lines) > MOST_LINES:
+        table.add_row(Text(f"{len(question.lines) - MOST_LINES} more", style="dim"))
     return table
 
 

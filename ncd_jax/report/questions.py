@@ -1,5 +1,6 @@
 """Questions as people see them: rows of both groups side by side, in the words of the table."""
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,11 +9,13 @@ import pandas as pd
 
 from ncd_jax.ask.choose import Question
 from ncd_jax.discovery.asked import Asked
+from ncd_jax.errors import printable
 from ncd_jax.report.headline import plural
 from ncd_jax.store.answers import Answers
 from ncd_jax.store.asking import Asking
 
 __all__ = [
+    "MOST_LINES",
     "AskingStory",
     "Line",
     "ShownQuestion",
@@ -24,6 +27,9 @@ __all__ = [
     "show_question",
     "unsorted",
 ]
+
+MOST_LINES = 14
+"""Columns of the table that are shown, as lines."""
 
 
 class Line(NamedTuple):
@@ -65,6 +71,27 @@ class ShownQuestion(NamedTuple):
     rows_a: tuple[int, ...]
     rows_b: tuple[int, ...]
     lines: tuple[Line, ...]
+
+    def table(self) -> pd.DataFrame:
+        """The rows side by side, a line for each of the first columns."""
+        sides = [f"A {row}" for row in self.rows_a] + [f"B {row}" for row in self.rows_b]
+        lines = self.lines[:MOST_LINES]
+        cells = [line.a + line.b for line in lines]
+        return pd.DataFrame(cells, [line.name for line in lines], sides, dtype=object)
+
+    def __repr__(self) -> str:
+        words = f"{self.asks} {self._outlook()}\n{self.table().to_string()}"
+        return printable(f"{words}\n{self.name}")
+
+    def _repr_html_(self) -> str:
+        """For a notebook; cells and names of classes are text, whatever is in them."""
+        name, asks, outlook = map(html.escape, (self.name, self.asks, self._outlook()))
+        table = self.table().to_html(border=0)
+        return f"<p><strong>{asks}</strong> {outlook}</p>{table}<p><code>{name}</code></p>"
+
+    def _outlook(self) -> str:
+        likely = f"Yes: {self.chance_yes:.0%} likely. The answer is expected to put {self.gain}."
+        return f"{''.join(self.effect)} {likely}"
 
 
 class AskingStory(NamedTuple):

@@ -15,6 +15,7 @@ from ncd_jax import NovelClassDiscovery, cli, experiment
 from ncd_jax.data.own_table import read_table
 from ncd_jax.discovery.model import apply_model
 from ncd_jax.errors import UserError
+from ncd_jax.estimator.fitting import Page
 from ncd_jax.report import redraw
 from ncd_jax.report.asking import converse
 from ncd_jax.report.questions import differing
@@ -236,12 +237,22 @@ def test_columns_that_differ_most_come_first():
 def test_the_estimator_is_told(made):
     path, classes = made
     table = pd.read_csv(path)
-    X, y = table.drop(columns=["label", "name"]), table["label"]
+    X, y = table.drop(columns=["label", "name"]).replace("=grey", "<b>\x1b"), table["label"]
     ncd = NovelClassDiscovery(method="rca", setting="ncd", n_novel=2, n_folds=2, random_state=0)
     ncd.fit(X, y)
     labels, sure = ncd.labels_, ncd.confidence_
     question = ncd.questions_.iloc[0]
     assert set(classes[question["rows_a"]]) != set(classes[question["rows_b"]])
+    shown = ncd.ask()
+    assert shown.name == question["question"]
+    assert (*shown.rows_a, *shown.rows_b) == (*question["rows_a"], *question["rows_b"])
+    assert "<b>" not in shown._repr_html_()
+    assert "&lt;b&gt;" in shown._repr_html_()
+    assert repr(shown).startswith("Are A and B one class? ")
+    assert "<b>\\x1b" in repr(shown)
+    assert repr(ncd.ask(ncd.questions_["question"][1])) != repr(shown)
+    with pytest.raises(ValueError, match="none of the next questions"):
+        ncd.ask("same-1-2@0")
     assert ncd.tell({question["question"]: "no"}) is ncd
     assert ncd.n_novel_ == 3
     assert ncd.classes_.tolist() == [*"abcd", "novel_0", "novel_1", "novel_2"]
@@ -267,6 +278,12 @@ def test_the_estimator_is_told(made):
     assert again.n_novel_ == 3
     with pytest.raises(ValueError, match="nothing to ask"):
         NovelClassDiscovery(method="kmeans", n_candidates=0, k_max=3).fit(X, y).tell({})
+
+
+def test_the_report_of_a_fit_says_that_it_is_older():
+    page = Page(lambda: "<main><h1>Two classes</h1></main>")
+    assert b"without" not in page.html()
+    assert b"without the 1 answer told since.</p><h1>Two" in page.html(1)
 
 
 def test_answers_are_read_as_people_write_them(tmp_path):

@@ -79,7 +79,7 @@ def test_mixed_and_unknown_change_no_class_by_themselves(sight):
         state = answer_all(sight, {"same-3-c": answer})
         np.testing.assert_array_equal(state.labels, answer_all(sight, {}).labels)
         subjects = [q.name.partition("-again")[0] for q in next_questions(sight, state, 100)]
-        assert "same-3-c" not in subjects
+        assert ("same-3-c" in subjects) == (answer == "unknown")
     gain = {q.name: q.gain for q in next_questions(sight, answer_all(sight, {}), 100)}
     mixed = answer_all(sight, {"same-4-8": "mixed"})
     after = {q.name: q.gain for q in next_questions(sight, mixed, 100)}
@@ -128,6 +128,25 @@ def test_an_answer_against_the_judge_is_asked_again(sight):
     third = answer_all(sight, {"same-1-2": "no", "same-1-2-again2": "yes", "same-1-2-again3": "no"})
     assert third.evidence[0, 1] == 1.5 - 4
     assert not next_questions(sight, third)[0].name.startswith("same-1-2")
+
+
+def test_who_does_not_know_is_shown_other_rows(sight):
+    """Twice at most, and only where a group has rows that were not shown."""
+    names = ["same-3-c", "same-3-c-again2", "same-3-c-again3"]
+    told: dict[str, str] = {}
+    seen: set[int] = set()
+    for name in names[1:]:
+        told[names[len(told)]] = "unknown"
+        first = next_questions(sight, answer_all(sight, told))[0]
+        assert first.name == name
+        assert not seen & set(first.rows_a.tolist())
+        seen |= set(first.rows_a.tolist())
+    told[names[2]] = "unknown"
+    assert not any("same-3-c" in q.name for q in next_questions(sight, answer_all(sight, told), 99))
+    halves = answer_all(sight, {"same-0_3.2-0_3.3": "unknown"})  # of five rows each
+    assert not any("same-0_3" in q.name for q in next_questions(sight, halves, 99))
+    knew = answer_all(sight, {names[0]: "unknown", names[1]: "no"})
+    assert not any("same-3-c" in q.name for q in next_questions(sight, knew, 99))
 
 
 def test_answers_that_cannot_all_hold_are_named(sight):
