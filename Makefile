@@ -1,6 +1,8 @@
 # make run    sets up and finds the novel classes of the embedded table
 # make test   sets up and checks everything
 # make strict the same in further cases, and every method compiled as users compile it
+# make faults kills, starves and disturbs every command, a thousand times; 40 minutes of one core.
+#             What it counts lies in benchmarks/results/faults.json
 # make bench  sets up and times the kernels against their peers, in a few minutes; what it finds
 #             lies in runs/bench, and a part that fails does not keep the others from running
 # On Windows from Git Bash: make run PYTHON=python
@@ -9,7 +11,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: run test strict bench clean
+.PHONY: run test strict faults bench clean
 
 run: $(VENV)/ready
 	$(BIN)/python launch.py $(ARGS)
@@ -24,6 +26,9 @@ test: $(VENV)/ready-test
 strict: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'
 	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised tests/test_every_method.py
+
+faults: $(VENV)/ready-test
+	$(BIN)/pytest --faults tests/faults tests/tuning/test_workers.py
 
 bench: $(VENV)/ready-bench
 	@failed=; \

@@ -255,7 +255,12 @@ def _as_before(argv: Sequence[str], given: FlagValues) -> FlagValues:
     from ncd_jax.rerun import flags_of_run
     from ncd_jax.store.workdir import Workdir
 
-    return read_flags([argv[0], *flags_of_run(Workdir(Path(given.rerun))), *argv[1:]])
+    given = read_flags([argv[0], *flags_of_run(Workdir(Path(given.rerun))), *argv[1:]])
+    if not (given.table or given.config.dataset):
+        raise UserError(
+            f"{given.rerun} does not say which table it was on; give --table and --label as then"
+        )
+    return given
 
 
 def _start_jax(given: FlagValues) -> None:

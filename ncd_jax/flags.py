@@ -206,6 +206,8 @@ def _flags_in(file: Path, keys: Sequence[str]) -> list[str]:
     Raises:
         UserError: it cannot be read as such, or has another key.
     """
+    if not file.is_file():  # whoever opens a pipe waits
+        raise UserError(f"{file} is no file; check --config")
     try:
         with file.open("rb") as opened:
             found = json.loads(opened.read(_LARGEST))

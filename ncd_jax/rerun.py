@@ -15,16 +15,16 @@ def flags_of_run(there: Workdir) -> list[str]:
     """The command line of a run, but for its working directory and its plugins, which are code.
 
     Raises:
-        UserError: there is no run, or it does not say which table it was on.
+        UserError: there is no run, or one on no table.
     """
     config = there.read_json("config.json", dict)
     path, of_table = there.path("config.json"), tuple(f"--{name}=" for name in OF_THE_TABLE)
     try:
-        run, kept = config["run"]["config"], config["environment"].get("flags", [])
-        if not all(flag.startswith(of_table) for flag in kept):
+        kept = config["environment"].get("flags", [])
+        if "dataset" not in config["run"]["config"] or not all(
+            flag.startswith(of_table) for flag in kept
+        ):
             raise ValueError
-        if not run["dataset"] and not kept:
-            raise UserError(f"{path} does not say which table it was; give --table and --label too")
     except (KeyError, TypeError, AttributeError, ValueError):
         raise UserError(f"{path} is of no run on a table; give --rerun=WORKDIR of one") from None
     return [f"--config={path}", "--config.search.storage=", *kept]

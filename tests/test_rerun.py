@@ -11,6 +11,9 @@ from ncd_jax.config import parse
 from ncd_jax.flags import read_flags
 from ncd_jax.report import latent_map
 
+# Of ml_collections, where it reads a config file.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
 FLAGS = ("--label=label", "--id=name", "--drop=s", "--config.setting=ncd", "--config.k.n_novel=2")
 
 

@@ -9,6 +9,9 @@ import pytest
 from launching import call
 from modes import MODES, RCA, SMALL
 
+# Of ml_collections, where it reads a config file.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
 TABLES = {
     "1e30": lambda x: x * 1e30,
     "1e30 beside small ones": lambda x: x * [1e30, 1, 1e-30, 1],

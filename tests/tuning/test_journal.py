@@ -122,3 +122,18 @@ def test_a_disk_that_is_full_costs_no_more_than_a_batch(whole, tmp_path, monkeyp
         monkeypatch.setattr(os, "fsync", fsync)
         assert path.stat().st_size == room
         assert search(own_journal(path, "ncd_jax a")) == trials
+
+
+def test_a_batch_whose_scores_were_cut_short_is_repeated_whole(tmp_path):
+    """Who stops early depends on all of a batch; a score that is there stays."""
+    path, score = tmp_path / "search.journal", 0.25
+    first = Proposals(SPACE, {}, "tpe", 0, own_journal(path))
+    asked = first.ask(3, CANDIDATES)
+    first.tell(Trial(0, asked[0].hparams, score, (score,), (2.0,), 0))
+    second = Proposals(SPACE, {}, "tpe", 0, own_journal(path))
+    again = second.ask(3, CANDIDATES)
+    assert again == asked
+    for each in again:
+        second.tell(Trial(each.number, each.hparams, 0.75, (0.75,), (2.0,), 0))
+    assert [trial.score for trial in second.finished()] == [score, 0.75, 0.75]
+    assert [each.number for each in second.ask(3, CANDIDATES)] == [3, 4, 5]

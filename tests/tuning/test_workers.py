@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiers import few
 from worker import GRACE, SPACE
@@ -94,6 +95,29 @@ def test_a_killed_worker_loses_nothing(place, nursery, tmp_path):
     trials = Proposals(SPACE, {}, "quasi_random", 0, storage).finished()
     storage.release()
     assert len({trial.hparams["w"] for trial in trials}) == CANDIDATES, "no two tried the same"
+
+
+def test_one_of_two_workers_is_killed_a_hundred_times(nursery, is_long, count, tmp_path):
+    """At any moment; ten pairs at once, each with a search of its own."""
+    if not is_long:
+        pytest.skip("of `make faults`")
+    rng, counted = np.random.default_rng(0), count("one of two workers killed")
+    for turn in range(10):
+        pairs = []
+        for i in range(10):
+            place = tmp_path / f"{turn}-{i}.journal"
+            logs = [place.with_suffix(f".{worker}") for worker in "ab"]
+            pairs.append((logs, [nursery.ask(place, log, CANDIDATES, 3, 0.2) for log in logs]))
+        for _, (killed, _) in pairs:
+            time.sleep(rng.uniform(0, 0.2))
+            os.kill(killed, signal.SIGKILL)
+        for logs, (killed, survivor) in pairs:
+            counted["killed" if nursery.ask("wait", killed) < 0 else "too late"] += 1
+            is_whole = nursery.ask("wait", survivor) == 0 and lines(logs[1], "sees") == [
+                list(range(CANDIDATES))
+            ]
+            counted["lost"] += not is_whole
+    assert not counted["lost"]
 
 
 def proposals_in(place, **changes):
