@@ -1,6 +1,7 @@
 # make run    sets up and finds the novel classes of the embedded table
 # make test   sets up and checks everything
 # make strict the same in further cases, and every method compiled as users compile it
+# make fuzz   100,000 tables, flags and folders that nobody would write; what fails lies in runs/fuzz
 # make bench  sets up and times the kernels against their peers, in a few minutes; what it finds
 #             lies in runs/bench, and a part that fails does not keep the others from running
 # On Windows from Git Bash: make run PYTHON=python
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: run test strict bench clean
+.PHONY: run test strict fuzz bench clean
 
 run: $(VENV)/ready
 	$(BIN)/python launch.py $(ARGS)
@@ -24,6 +25,9 @@ test: $(VENV)/ready-test
 strict: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'
 	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised tests/test_every_method.py
+
+fuzz: $(VENV)/ready-test
+	$(BIN)/python tests/fuzz/fuzz.py --processes=2 $(ARGS)
 
 bench: $(VENV)/ready-bench
 	@failed=; \
