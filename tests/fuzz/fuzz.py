@@ -72,18 +72,21 @@ _OWN = ("part", "start")
 
 def try_part(given: argparse.Namespace) -> int:
     """Every `--processes`-th input."""
-    from fuzz_outcome import bounded_memory, finding, finished_run, stubs
+    from fuzz_outcome import Outcome, bounded_memory, finished_run, outcome, stubs
 
-    counts, ways = collections.Counter(), collections.Counter()
+    counts, whole, ways = (collections.Counter() for _ in range(3))
     place, began, said = given.found / f".last-{given.part}", time.monotonic(), time.monotonic()
     turn = [kind for kind in TURN if kind in given.kinds.split(",")]
     with tempfile.TemporaryDirectory() as scratch:
         needs_run = {"model", "records"} & set(turn)
         run = finished_run(Path(scratch)) if needs_run else None
 
-        def check(tried: Input) -> str:
+        def check(tried: Input) -> Outcome:
             with tempfile.TemporaryDirectory(dir=scratch) as folder:
-                return finding(tried, Path(folder), run)
+                return outcome(tried, Path(folder), run)
+
+        def fails_alike(wrong: str, tried: Input) -> bool:
+            return _way(check(tried).wrong) == _way(wrong)
 
         with stubs(), bounded_memory():
             for i in range(given.start, given.inputs, given.processes):
@@ -93,11 +96,13 @@ def try_part(given: argparse.Namespace) -> int:
                 place.write_text(tried.to_json())
                 place.with_suffix(".number").write_text(str(i))
                 counts[tried.kind] += 1
-                if wrong := check(tried):
-                    way = f"{tried.kind}: {wrong.partition(': ')[0]}"
+                status, wrong = check(tried)
+                whole[tried.kind] += status == 0
+                if wrong:
+                    way = f"{tried.kind}: {_way(wrong)}"
                     ways[way] += 1
                     if ways[way] == 1:
-                        small = smaller(tried, lambda each: _same(wrong, check(each)))
+                        small = smaller(tried, functools.partial(fails_alike, wrong))
                         name = f"{tried.kind}-{given.seed}-{i}.json"
                         (given.found / name).write_text(small.to_json())
                         print(f"{name}: {wrong}", flush=True)
@@ -105,6 +110,7 @@ def try_part(given: argparse.Namespace) -> int:
                     said = time.monotonic()
                     rate = sum(counts.values()) / (said - began)
                     print(f"{given.part}: {sum(counts.values())} tried, {rate:.0f}/s", flush=True)
+    print(f"{given.part}: done as asked: {dict(whole)}", flush=True)
     seconds = time.monotonic() - began
     print(
         f"{given.part}: {dict(counts)} in {seconds:.0f} s; ways to fail: {dict(ways)}", flush=True
@@ -112,8 +118,8 @@ def try_part(given: argparse.Namespace) -> int:
     return int(bool(ways))
 
 
-def _same(one: str, other: str) -> bool:
-    return one.partition(": ")[0] == other.partition(": ")[0]
+def _way(wrong: str) -> str:
+    return wrong.partition(": ")[0]
 
 
 def smaller(tried: Input, fails: Callable[[Input], bool]) -> Input:

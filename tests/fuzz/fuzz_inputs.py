@@ -113,12 +113,12 @@ def draw(kind: str, seed: int) -> Input:
 
 def _grid(rng: random.Random) -> list[list[str]]:
     """A header and rows; a column keeps to one kind of cell mostly."""
-    n, width = rng.choice([0, 1, 2, 3, 5, 12, 30]), rng.randint(1, 6)
+    n, width = rng.choice([0, 1, 2, 3, 5] + [12, 30] * 6), rng.choice([1, *range(2, 7)] * 3)
     header = [*rng.sample(NAMES[1:], width - 1), "y"]
-    if rng.random() < 0.1:
+    if rng.random() < 0.03:
         header[0] = header[-1]
     pools = [rng.choice(_POOLS) for _ in header[1:]]
-    pools.append(CELLS if rng.random() < 0.2 else ["x", "z", "", "w"])
+    pools.append(CELLS if rng.random() < 0.1 else ["x", "z", "", "w"])
 
     def cell(pool: list[str]) -> str:
         return rng.choice(CELLS if rng.random() < 0.03 else pool)
@@ -153,7 +153,7 @@ def _text(rng: random.Random, grid: list[list[str]]) -> str:
     end = rng.choice(["\n", "\n", "\r\n", "\r"])
     lines = csv.writer(out, delimiter=rng.choice(",,;\t|"), quoting=quoting, lineterminator=end)
     lines.writerows(grid)
-    return rng.choice(["", "", "", "", "\ufeff", "A title\n", "sep=;\n", "\n"]) + out.getvalue()
+    return rng.choice([""] * 12 + ["\ufeff", "A title\n", "sep=;\n", "\n"]) + out.getvalue()
 
 
 def _encoded(rng: random.Random, text: str) -> bytes:
@@ -164,7 +164,7 @@ def _encoded(rng: random.Random, text: str) -> bytes:
 def _reading(rng: random.Random) -> list[str]:
     """Flags that say how a table is to be read, seldom."""
     argv = ["--label=y"]
-    while rng.random() < 0.25:
+    while rng.random() < 0.12:
         name = rng.choice(FLAGS[4:20])
         argv.append(f"--{name}={rng.choice([*NAMES[1:8], *VALUES])}")
     if rng.random() < 0.3:
@@ -174,7 +174,7 @@ def _reading(rng: random.Random) -> list[str]:
 
 def _cells(rng: random.Random) -> Input:
     data = _encoded(rng, _text(rng, _grid(rng)))
-    name = rng.choice(["t.csv", "t.csv", "t.tsv", "t.txt"])
+    name = rng.choice(["t.csv"] * 8 + ["t.tsv", "t.txt"])
     if rng.random() < 0.05:
         name, data = name + ".gz", gzip.compress(data, mtime=0)
     return _table(name, data, _reading(rng))
@@ -206,7 +206,8 @@ def _spoiled(rng: random.Random, data: bytes, n: int = 4) -> bytes:
 def _bytes(rng: random.Random) -> Input:
     text = GOOD if rng.random() < 0.3 else _text(rng, _grid(rng))
     data = _spoiled(rng, _encoded(rng, text))
-    name = rng.choice(["t.csv", "t.csv", "t.tsv", "t.csv.gz", "t.csv.zip", "t.csv.xz", "t.csv.bz2"])
+    packed = ["t.tsv", "t.csv.gz", "t.csv.zip", "t.csv.xz", "t.csv.bz2"]
+    name = rng.choice(["t.csv"] * 15 + packed)
     if name.endswith(("zip", "gz")):
         data = _spoiled(rng, gzip.compress(data, mtime=0) if name.endswith("gz") else _zipped(data))
     return _table(name, data, _reading(rng), "bytes")
@@ -238,9 +239,9 @@ def _workbook(rng: random.Random) -> Input:
         book.create_sheet("other").append(["a", 1])
     out = io.BytesIO()
     book.save(out)
-    if rng.random() < 0.8:
+    if rng.random() < 0.6:
         out = _rezipped(rng, out)
-    data = _spoiled(rng, out.getvalue(), 2) if rng.random() < 0.2 else out.getvalue()
+    data = _spoiled(rng, out.getvalue(), 2) if rng.random() < 0.05 else out.getvalue()
     return _table("t.xlsx", data, _reading(rng), "workbook")
 
 
@@ -282,7 +283,7 @@ def _typed(rng: random.Random) -> Input:
     import pyarrow as pa
     from pyarrow import feather, parquet
 
-    n = rng.choice([0, 1, 3, 24])
+    n = rng.choice([0, 1, 3] + [24] * 9)
     kinds = [
         pa.array([rng.choice([None, 1, -5, 2**53 + 1]) for _ in range(n)], pa.int64()),
         pa.array([rng.choice([None, 1.5, float("nan"), float("inf"), 1e308]) for _ in range(n)]),
@@ -306,11 +307,11 @@ def _typed(rng: random.Random) -> Input:
     ]
     columns = {rng.choice(NAMES[1:]): rng.choice(kinds) for _ in range(rng.randint(1, 5))}
     labels = pa.array([rng.choice(["x", "z", "w", None]) for _ in range(n)], pa.string())
-    columns["y"] = rng.choice(kinds) if rng.random() < 0.2 else labels
+    columns["y"] = rng.choice(kinds) if rng.random() < 0.1 else labels
     out, name = io.BytesIO(), rng.choice(["t.parquet", "t.feather"])
     write = parquet.write_table if name == "t.parquet" else feather.write_feather
     write(pa.table(columns), out)
-    data = _spoiled(rng, out.getvalue(), 2) if rng.random() < 0.4 else out.getvalue()
+    data = _spoiled(rng, out.getvalue(), 2) if rng.random() < 0.2 else out.getvalue()
     return _table(name, data, _reading(rng), "typed")
 
 
@@ -335,9 +336,13 @@ def _flags(rng: random.Random) -> Input:
 def _config(rng: random.Random) -> Input:
     argv, files = ["--table=t.csv", "--label=y"], {"t.csv": GOOD}
     for _ in range(rng.randint(1, 4)):
-        value = rng.choice([*VALUES, *CHOICES, "2", "5", "0.1", "1000000"])
-        argv.append(_spelled(rng, f"config.{rng.choice(KEYS)}", value))
-    if rng.random() < 0.3:
+        key, value = rng.choice(KEYS), rng.choice([*VALUES, *CHOICES, "1000000"])
+        if rng.random() < 0.7:
+            value = rng.choice(["1", "2", "5", "12"])
+        argv.append(f"--config.{key}={value}")
+        if rng.random() < 0.1:
+            argv[-1] = _spelled(rng, f"config.{key}", value)
+    if rng.random() < 0.2:
         told: dict = {}
         for key in rng.sample(KEYS, 3):
             *groups, last = key.split(".")

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import numpy as np
 from fuzz_inputs import Input, spoiled
@@ -33,7 +34,7 @@ from ncd_jax.discovery.solve import prepare_methods
 from ncd_jax.errors import Dismissed, printable
 from ncd_jax.report import latent_map
 
-__all__ = ["SECONDS", "bounded_memory", "finding", "finished_run", "stubs"]
+__all__ = ["SECONDS", "Outcome", "bounded_memory", "finished_run", "outcome", "stubs"]
 
 SECONDS = 20
 """An input takes no longer, the first of its kind with its compilation included."""
@@ -52,8 +53,20 @@ class Enough(Dismissed):
         super().__init__(0)
 
 
-def finding(tried: Input, folder: Path, run: Path | None = None) -> str:
-    """What is wrong with how the program ends on an input; empty where nothing is.
+class Outcome(NamedTuple):
+    """How the program ended.
+
+    Attributes:
+        status: its exit status; -1 where it did not end by itself.
+        wrong: what is wrong with that; empty where nothing is.
+    """
+
+    status: int
+    wrong: str
+
+
+def outcome(tried: Input, folder: Path, run: Path | None = None) -> Outcome:
+    """Puts an input through the program.
 
     Args:
         tried: the input.
@@ -72,13 +85,14 @@ def finding(tried: Input, folder: Path, run: Path | None = None) -> str:
             _timed(),
         ):
             warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", "the load_module", DeprecationWarning)  # of absl
             status = cli.main(["launch.py", *tried.argv])
-        said = _wrong(status, out.getvalue(), err.getvalue())
-        return said or (_wrong_answer(folder) if status == 0 and tried.changes else "")
+        wrong = _wrong(status, out.getvalue(), err.getvalue())
+        return Outcome(status, wrong or (_wrong_answer(folder) if tried.changes else ""))
     except Hang as error:
-        return f"Hang at {_place(error)}"
+        return Outcome(-1, f"Hang at {_place(error)}")
     except (Exception, SystemExit) as error:
-        return f"{type(error).__name__} at {_place(error)}: {str(error)[:120]!r}"
+        return Outcome(-1, f"{type(error).__name__} at {_place(error)}: {str(error)[:120]!r}")
     finally:
         os.chdir(here)
 
