@@ -149,9 +149,6 @@ def test_labels_of_a_person_come_back(tmp_path_factory, labels):
     assert read_answers(workdir.path("labels.csv")).labels == labels
 
 
-CELLS = st.one_of(st.integers(-(2**40), 2**40), FINITE, st.booleans())
-
-
 @given(
     st.lists(st.tuples(FINITE, TEXTS, st.booleans(), MOMENTS), min_size=1, max_size=8),
     st.sets(st.integers(0, 7)),
@@ -162,7 +159,11 @@ def test_frames_come_back_from_arrays_and_json(rows, gaps):
     frame["level"] = frame["word"].astype("category")
     parts, facts = frame_parts(frame)
     again = frame_of(parts, json.loads(json.dumps(facts)))
-    pd.testing.assert_frame_equal(again, frame, check_dtype=False, check_categorical=False)
+    one, other = (
+        f.astype(object).where(f.notna(), None).to_numpy().tolist() for f in (again, frame)
+    )
+    assert one == other
+    assert again["level"].dtype == "category"
 
 
 @given(
