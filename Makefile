@@ -3,6 +3,7 @@
 # make strict the same in further cases, and every method compiled as users compile it
 # make faults kills, starves and disturbs every command, a thousand times; 40 minutes of one core.
 #             What it counts lies in benchmarks/results/faults.json
+# make fuzz   100,000 tables, flags and folders that nobody would write; what fails lies in runs/fuzz
 # make bench  sets up and times the kernels against their peers, in a few minutes; what it finds
 #             lies in runs/bench, and a part that fails does not keep the others from running
 # On Windows from Git Bash: make run PYTHON=python
@@ -11,7 +12,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: run test strict faults bench clean
+# Tests that compute with JAX, once more with its own checks on: NaN, leaked tracers, keys used twice.
+CHECKED := $(addprefix tests/,clustering networks judge known_or_new methods)
+
+.PHONY: run test strict faults fuzz bench clean
 
 run: $(VENV)/ready
 	$(BIN)/python launch.py $(ARGS)
@@ -26,6 +30,10 @@ test: $(VENV)/ready-test
 strict: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'
 	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised tests/test_every_method.py
+	$(BIN)/pytest -n auto --dist worksteal --checked $(CHECKED)
+
+fuzz: $(VENV)/ready-test
+	$(BIN)/python tests/fuzz/fuzz.py --processes=2 $(ARGS)
 
 faults: $(VENV)/ready-test
 	$(BIN)/pytest --faults tests/faults tests/tuning/test_workers.py

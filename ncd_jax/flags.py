@@ -100,6 +100,9 @@ def read_flags(argv: Sequence[str]) -> flags.FlagValues:
         UserError: an unknown flag or config key, a value of the wrong type, a configuration
             that cannot be read.
     """
+    for arg in argv:
+        if any("\ud800" <= sign <= "\udfff" for sign in arg):
+            raise UserError(f"{arg!r} is not text in UTF-8; write it so, or rename the file")
     # Plugins are first, as their hyperparameters are keys of a configuration; that is next,
     # wherever it stood, as its keys are flags only once it is read.
     names, rest = _taken_out("config", load_plugins(argv[1:]))
@@ -110,8 +113,8 @@ def read_flags(argv: Sequence[str]) -> flags.FlagValues:
         data = _flags_in(file, _keys_of(_config_path(name)))
     path = _config_path(name)
     argv = [argv[0], f"--config={path}", *data, *rest]
-    values = define_flags(argv)
     try:
+        values = define_flags(argv)
         positional = values(argv)[1:]
         if values.config is None:
             raise UserError("get_config in the config file returns nothing; return a ConfigDict")
@@ -185,7 +188,7 @@ def _config_path(name: str) -> str:
     That of the default one too: a default of the flag itself would be read, and fail, before there
     is anybody to catch it.
     """
-    if not re.fullmatch(r"\w+", name):
+    if name and not re.fullmatch(r"\w+", name):
         return name
     if name not in _config_names():
         raise UserError(

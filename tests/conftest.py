@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
 from ncd_jax.data.cache import user_cache
@@ -38,9 +39,16 @@ MOST_MAPS = 4_000
 """A process that has so many takes about 1.5 GB; Linux allows sixteen times as many."""
 
 
+EXAMPLES, THOROUGH_EXAMPLES = 25, 1000
+"""Of a property."""
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--optimised", action="store_true", help="compile as users do, which takes much longer"
+    )
+    parser.addoption(
+        "--checked", action="store_true", help="NaN, leaked tracers and keys used twice are errors"
     )
     parser.addoption("--thorough", action="store_true", help="further cases; see `tests/tiers.py`")
 
@@ -51,6 +59,20 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", ignored)
     config.addinivalue_line("markers", "optimised: runs with --optimised only")
     config.addinivalue_line("markers", "thorough: runs with --thorough only")
+    # The same examples every time, and nothing is kept: a session owes nothing to the last one.
+    settings.register_profile(
+        "here",
+        max_examples=THOROUGH_EXAMPLES if config.getoption("thorough") else EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=[*HealthCheck],
+    )
+    settings.load_profile("here")
+    if config.getoption("checked"):
+        jax.config.update("jax_debug_nans", True)
+        jax.config.update("jax_check_tracer_leaks", True)
+        jax.config.update("jax_debug_key_reuse", True)
     if config.getoption("optimised"):
         return
     # Programs are small here and there are many: most of the time goes into compiling them.

@@ -122,16 +122,14 @@ SOURCES = {
     "Arrow": lambda columns, *_: to_arrow(columns),
     "Polars": lambda columns, *_: pl.from_arrow(to_arrow(columns)),
 }
-LOSSY = {("durations", name) for name in ("t.xlsx",)}  # a number of days, and no more is said
+LOSSY = {"t.xlsx": "durations"}  # a number of days, and no more is said
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("name", COLUMNS)
-def test_columns(tmp_path, name, source):
-    """Columns x sources: 24 x 10 = 240 tables."""
-    if (name, source) in LOSSY:
-        pytest.skip("Excel does not keep it")
-    columns = {name: COLUMNS[name], "other": make_values(9).tolist(), "y": make_labels()}
+def test_columns(tmp_path, source):
+    """Columns x sources: 24 x 10."""
+    columns = {name: COLUMNS[name] for name in COLUMNS if LOSSY.get(source) != name}
+    columns |= {"other": make_values(9).tolist(), "y": make_labels()}
     wanted = read_table(plain_frame(columns), "y")
     made = SOURCES[source](columns, tmp_path, source)
     table = read_table(made, "y")

@@ -20,6 +20,7 @@ from reading_fixtures import (
     typed_table,
     write_csv,
 )
+from tiers import few
 
 from ncd_jax.data.own_table import read_rows, read_table
 from ncd_jax.errors import UserError
@@ -84,58 +85,59 @@ def with_gaps(values, places):
     return values
 
 
-def in_turns(forms, gaps):
-    """Every form with every gap, numbered."""
-    pairs = enumerate(itertools.product(forms, gaps))
-    return pytest.mark.parametrize(("turn", "form", "gap"), [(i, *pair) for i, pair in pairs])
-
-
-@in_turns(NUMBERS, GAPS[::3])
-def test_numbers_with_a_point(tmp_path, turn, form, gap):
-    """Forms x gaps, in turns of places and files: 22 x 7 x 2 = 308 tables."""
-    kinds = itertools.product(["utf-8", "utf-16"], [",", "\t", ";"])
-    check_numbers(tmp_path, turn, NUMBERS[form], gap, ".", [*kinds])
-
-
-@in_turns(COMMA, GAPS[1::3])
-def test_numbers_with_a_comma(tmp_path, turn, form, gap):
-    """Forms x gaps, in turns of places and files: 10 x 7 x 2 = 140 tables."""
-    kinds = itertools.product(["utf-8-sig", "cp1252"], [";", "\t"])
-    check_numbers(tmp_path, turn, COMMA[form], gap, ",", [*kinds])
-
-
 @functools.cache
-def wanted_numbers(seed, place):
-    values = with_gaps(make_values(seed), PLACES[place])
-    return read_table(typed_table(values, OTHER, LABELS), "y")
+def wanted_numbers(seeds, place):
+    """What is to come out where each column has the values of its seed, and gaps at a place."""
+    columns = {f"q{s}": with_gaps(make_values(s), PLACES[place]) for s in seeds}
+    return read_table(pd.DataFrame({**columns, "other": OTHER, "y": LABELS}), "y")
 
 
-def check_numbers(folder, turn, form, gap, decimal, kinds):
-    """Seven turns of a form meet all places and kinds of files, and so do those of a gap."""
-    values = make_values(len(gap))
-    for i in (2 * turn, 2 * turn + 1):
-        place = [*PLACES][i % len(PLACES)]
-        encoding, separator = kinds[i % len(kinds)]
-        wanted = wanted_numbers(len(gap), place)
-        cells = [form(v) for v in values.tolist()]
-        for row in PLACES[place]:
-            cells[row] = gap
-        others = as_written(OTHER)
-        if decimal == ",":
-            others = [cell.replace(".", ",") for cell in others]
-        columns = {"q": cells, "other": others, "y": as_written(LABELS)}
-        if encoding == "cp1252" and any("\u202f" in c or "\u2212" in c for c in cells):
-            encoding = "utf-8"
-        path = write_csv(folder / f"{place}.csv", columns, separator, encoding)
-        table = read_table(path, "y")
-        assert_same(table, wanted)
-        assert table.notes == ()
-        reading = table.reading.columns[0]
-        assert (reading.name, reading.kind) == ("q", "numbers")
+@pytest.mark.parametrize("gap", few(GAPS, *GAPS[::3]))
+def test_numbers_with_a_point(tmp_path, gap):
+    """Forms x gaps, in turns of places and files: 22 x 14 columns."""
+    kinds = [*itertools.product(["utf-8", "utf-16"], [",", "\t", ";"])]
+    check_numbers(tmp_path, GAPS.index(gap), NUMBERS.values(), gap, ".", kinds)
+
+
+@pytest.mark.parametrize("gap", few(GAPS, *GAPS[1::3]))
+def test_numbers_with_a_comma(tmp_path, gap):
+    """Forms x gaps, in turns of places and files: 10 x 14 columns."""
+    kinds = [*itertools.product(["utf-8-sig", "cp1252"], [";", "\t"])]
+    check_numbers(tmp_path, GAPS.index(gap), COMMA.values(), gap, ",", kinds)
+
+
+@pytest.mark.parametrize("form", {**NUMBERS, **COMMA})
+def test_a_column_of_numbers_alone(tmp_path, form):
+    """Where no other column shows how numbers are written."""
+    turn = [*NUMBERS, *COMMA].index(form)
+    decimal, separator = ("," if form in COMMA else "."), ";\t"[turn % 2]
+    forms, gap = [(NUMBERS | COMMA)[form]], GAPS[turn % len(GAPS)]
+    check_numbers(tmp_path, turn, forms, gap, decimal, [("utf-8", separator)])
+
+
+def check_numbers(folder, turn, forms, gap, decimal, kinds):
+    """A table of a column for each form; gaps in turns meet all places and kinds of files."""
+    place, (encoding, separator) = [*PLACES][turn % len(PLACES)], kinds[turn % len(kinds)]
+    wanted = wanted_numbers(tuple(range(len(forms))), place)
+    columns = {}
+    for seed, form in enumerate(forms):
+        cells = [form(v) for v in make_values(seed).tolist()]
+        columns[f"q{seed}"] = [gap if i in PLACES[place] else c for i, c in enumerate(cells)]
+    others = as_written(OTHER)
+    columns |= {"other": [c.replace(".", decimal) for c in others], "y": as_written(LABELS)}
+    try:
+        path = write_csv(folder / "t.csv", columns, separator, encoding)
+    except UnicodeEncodeError:
+        path = write_csv(folder / "t.csv", columns, separator)
+    table = read_table(path, "y")
+    assert_same(table, wanted)
+    assert table.notes == ()
+    assert table.reading.facts["decimal mark"] == decimal
+    for reading in table.reading.columns[: len(forms)]:
+        assert reading.kind == "numbers"
         assert reading.filled == N - len(list(PLACES[place]))
         assert reading.empty + sum(n for _, n in reading.gaps) == N - reading.filled
-        assert table.reading.facts["decimal mark"] == decimal
-        np.testing.assert_array_equal(read_rows(path, table.encoder).x, wanted.x)
+    np.testing.assert_array_equal(read_rows(path, table.encoder).x, wanted.x)
 
 
 DAYS = [datetime.datetime(2019, 1, 5) + datetime.timedelta(days=29 * i) for i in range(N)]
@@ -166,23 +168,34 @@ DATES = {
 }
 
 
+@pytest.mark.parametrize("order", ["", "day first", "month first"])
+@pytest.mark.parametrize("gap", ["", "-", "unknown", "NA", "0000-00-00"])
+def test_dates(tmp_path, order, gap):
+    """Forms x gaps: 22 x 5 columns, those of a table with the same part first."""
+    check_dates(tmp_path, [form for form in DATES if DATES[form][1] == order], gap)
+
+
 @pytest.mark.parametrize("form", DATES)
-def test_dates(tmp_path, form):
-    """Forms x gaps: 22 x 5 = 110 tables."""
-    days, order = DATES[form]
-    places = [2, 7, 40]
-    wanted = typed_table(pd.Series(days).drop(places).reindex(range(N)), OTHER, LABELS)
-    wanted = read_table(wanted, "y")
-    for gap in ["", "-", "unknown", "NA", "0000-00-00"]:
-        cells = [gap if i in places else day.strftime(form) for i, day in enumerate(days)]
-        columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
-        path = write_csv(tmp_path / "t.csv", columns)
-        table = read_table(path, "y")
-        assert_same(table, wanted)
-        reading = table.reading.columns[0]
+def test_a_column_of_dates_alone(tmp_path, form):
+    check_dates(tmp_path, [form], "unknown")
+
+
+def check_dates(folder, forms, gap):
+    places, columns, typed = [2, 7, 40], {}, {}
+    for i, form in enumerate(forms):
+        days = DATES[form][0][i:] + DATES[form][0][:i]  # no column is another one again
+        typed[f"q{i}"] = pd.Series(days).drop(places).reindex(range(N))
+        cells = enumerate(day.strftime(form) for day in days)
+        columns[f"q{i}"] = [gap if row in places else cell for row, cell in cells]
+    wanted = read_table(pd.DataFrame({**typed, "other": OTHER, "y": LABELS}), "y")
+    columns |= {"other": as_written(OTHER), "y": as_written(LABELS)}
+    path = write_csv(folder / "t.csv", columns)
+    table = read_table(path, "y")
+    assert_same(table, wanted)
+    for reading, form in zip(table.reading.columns, forms, strict=False):
         assert reading.kind == "dates"
-        assert order in reading.form
-        np.testing.assert_array_equal(read_rows(path, table.encoder).x, wanted.x)
+        assert DATES[form][1] in reading.form
+    np.testing.assert_array_equal(read_rows(path, table.encoder).x, wanted.x)
 
 
 def test_dates_that_may_be_read_either_way_are_told(tmp_path):
@@ -205,65 +218,70 @@ PAIRS = [("yes", "no"), ("Y", "N"), ("true", "false"), ("T", "F"), ("ja", "nein"
 PAIRS += [("oui", "non"), ("si", "no"), ("on", "off"), ("wahr", "falsch"), ("vrai", "faux")]
 
 
+CASES = {"lower": str.lower, "upper": str.upper, "capital": str.capitalize}
+
+
+@pytest.mark.parametrize("gap", few(["", "unknown", "-", "n/a", "?"], "", "-"))
+@pytest.mark.parametrize("case", [*CASES, "any"])
+def test_yes_and_no(tmp_path, case, gap):
+    """Pairs x cases x gaps: 11 x 4 x 5 columns."""
+    check_yes_and_no(tmp_path, PAIRS, case, gap)
+
+
 @pytest.mark.parametrize("pair", PAIRS)
-def test_yes_and_no(tmp_path, pair):
-    """Pairs x cases x gaps: 11 x 4 x 5 = 220 tables."""
-    rng = np.random.default_rng(0)
-    answer = rng.random(N) < 0.4
-    cases = [
-        str.lower,
-        str.upper,
-        str.capitalize,
-        lambda w: rng.choice([w.lower(), f"{w.upper()} "]),
-    ]
-    truth = pd.array(answer, "boolean")
-    truth[5:9] = pd.NA
-    wanted = read_table(typed_table(truth, OTHER, LABELS), "y")
-    for case, gap in itertools.product(cases, ["", "unknown", "-", "n/a", "?"]):
-        cells = [case(pair[0] if a else pair[1]) for a in answer]
-        cells[5:9] = [gap] * 4
-        columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
-        table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
-        np.testing.assert_array_equal(table.x, wanted.x)
-        assert table.reading.columns[0].kind == "yes/no"
-        assert table.encoder.columns == ("other", "q")
-        (code,) = (c for c in table.encoder.codes if c.column.name == "q")
-        assert code.words == (pair[1].lower(), pair[0].lower())
+def test_a_column_of_yes_and_no_alone(tmp_path, pair):
+    check_yes_and_no(tmp_path, [pair], "any", "unknown")
+
+
+def check_yes_and_no(folder, pairs, case, gap):
+    columns, typed = {}, {}
+    for i, pair in enumerate(pairs):
+        rng = np.random.default_rng(i)
+        answer, upper = rng.random(N) < 0.4, rng.random(N) < 0.5
+        typed[f"q{i:02}"] = pd.array(answer, "boolean")
+        typed[f"q{i:02}"][5:9] = pd.NA
+        words = [pair[0] if a else pair[1] for a in answer]
+        cells = [f"{w.upper()} " if up else w.lower() for w, up in zip(words, upper, strict=True)]
+        cells = cells if case == "any" else [CASES[case](w) for w in words]
+        columns[f"q{i:02}"] = [*cells[:5], *[gap] * 4, *cells[9:]]
+    wanted = read_table(pd.DataFrame({**typed, "other": OTHER, "y": LABELS}), "y")
+    columns |= {"other": as_written(OTHER), "y": as_written(LABELS)}
+    table = read_table(write_csv(folder / "t.csv", columns), "y")
+    np.testing.assert_array_equal(table.x, wanted.x)
+    codes = {code.column.name: code for code in table.encoder.codes}
+    for i, (pair, reading) in enumerate(zip(pairs, table.reading.columns, strict=False)):
+        assert reading.kind == "yes/no"
+        assert codes[f"q{i:02}"].words == (pair[1].lower(), pair[0].lower())
 
 
 SENTINELS = [-999, -99, -9999, 999, 9999, 99999, -888, 1e20]
 
 
-@functools.cache
-def with_sentinels(digits, places):
-    """Values, and the table in which those at some places are gaps."""
-    values = np.random.default_rng(0).normal(20, 5, N).round(digits)
-    return values, read_table(typed_table(with_gaps(values, places), OTHER, LABELS), "y")
-
-
-@pytest.mark.parametrize("sentinel", SENTINELS)
+@pytest.mark.parametrize("places", [(4, 40), range(10, 16), range(0, N, 3)], ids=len)
 @pytest.mark.parametrize("kind", ["text", "comma", "numbers", "whole"])
-def test_numbers_that_stand_for_a_gap(tmp_path, sentinel, kind):
-    """Sentinels x how they are stored x how many there are: 8 x 4 x 3 = 96 tables."""
-    for places in ((4, 40), range(10, 16), range(0, N, 3)):
-        values, wanted = with_sentinels(0 if kind == "whole" else 2, places)
-        values = values.copy()
+def test_numbers_that_stand_for_a_gap(tmp_path, places, kind):
+    """Sentinels x how they are stored x how many there are: 8 x 4 x 3 columns."""
+    columns, typed = {}, {}
+    for i, sentinel in enumerate(SENTINELS):
+        values = np.random.default_rng(i).normal(20, 5, N).round(0 if kind == "whole" else 2)
+        typed[f"q{i}"] = with_gaps(values, places)
         values[list(places)] = sentinel
-        frame = typed_table(values, OTHER, LABELS)
-        if kind in ("text", "comma"):
-            cells = [f"{v:g}" for v in values]
-            columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
-            if kind == "comma":
-                columns |= {k: [c.replace(".", ",") for c in columns[k]] for k in ("q", "other")}
-            frame = write_csv(tmp_path / "t.csv", columns, ";")
-        elif kind == "whole" and sentinel < 1e9:
-            frame["q"] = values.astype(int)
-        table = read_table(frame, "y")
-        assert_same(table, wanted)
-        assert "far off" in table.notes[0]
-        kept = read_table(frame, "y", options=ReadOptions(numbers=["q"]))
-        assert kept.notes == ()
-        assert not np.isnan(kept.frame["q"]).any()
+        columns[f"q{i}"] = values.astype(int) if kind == "whole" and sentinel < 1e9 else values
+    others = {"other": OTHER, "y": LABELS}
+    wanted = read_table(pd.DataFrame({**typed, **others}), "y")
+    source = pd.DataFrame({**columns, **others})
+    if kind in ("text", "comma"):
+        cells = {name: [f"{v:g}" for v in values] for name, values in columns.items()}
+        cells["other"] = as_written(OTHER)
+        if kind == "comma":
+            cells = {name: [c.replace(".", ",") for c in cells[name]] for name in cells}
+        source = write_csv(tmp_path / "t.csv", cells | {"y": as_written(LABELS)}, ";")
+    table = read_table(source, "y")
+    assert_same(table, wanted)
+    assert sum("far off" in note for note in table.notes) == len(SENTINELS)
+    kept = read_table(source, "y", options=ReadOptions(numbers=[*columns]))
+    assert not any("far off" in note for note in kept.notes)
+    assert not kept.frame[[*columns]].isna().any(axis=None)
 
 
 def test_numbers_that_could_be_a_gap_are_none_where_they_fit():

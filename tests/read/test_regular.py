@@ -113,11 +113,11 @@ GAPS = ["", "NA", " ", "?", "#DIV/0!"]
 def columns():
     """Each word alone, beside each kind of number and gap, and drawn together at random."""
     yield from ([word] for word in WORDS + GAPS)
-    beside = ["2", "2.5", "1.234", "1234.567", "1e-7", "", "NA"]
+    beside = ["2.5", "1.234", "1e-7", "NA"]
     yield from ([word, other] for word, other in itertools.product(WORDS + GAPS, beside))
     rng = random.Random(0)
     usual = [word for word in WORDS if plain_by_patterns([word, "1.25"]) is not None]
-    for _ in range(60):
+    for _ in range(30):
         yield [rng.choice(usual + GAPS) for _ in range(rng.randint(2, 80))]
 
 
