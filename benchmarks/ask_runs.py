@@ -64,7 +64,11 @@ def _means(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _measure(name: str, missing: Missing) -> dict[str, float]:
-    """Rows right and mean confidence, in percent, after some answers; seconds for a question."""
+    """Rows right and mean confidence, in percent, after some answers; seconds for a question.
+
+    `beyond` are rows that the run took for known ones and are not of that class: nobody is asked
+    about these.
+    """
     n_known = int(missing.y.max()) + 1
     table = Table(
         name=name,
@@ -81,7 +85,9 @@ def _measure(name: str, missing: Missing) -> dict[str, float]:
 
 def _ask(solution: Solution, true: np.ndarray) -> dict[str, float]:
     asked, base = solution.asked, solution.model
-    figures: dict[str, float] = {}
+    taken = solution.found < base.n_known
+    wrongly = taken & (solution.found != true)
+    figures: dict[str, float] = {"beyond": round(100 * float(np.mean(wrongly)), 2)}
     if asked is None:  # nothing is new: the answer stays
         for n in AFTER:
             figures |= {f"acc_{n}": _right(solution.found, true, base.n_known)}

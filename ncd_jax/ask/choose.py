@@ -156,8 +156,9 @@ def plan_questions(
     likely = dict(answers)
     while len(planned) < n_questions:
         following = next_questions(sight, answer_all(sight, likely, written), n_questions)
-        # Whether one comes again is known only when it is answered.
-        fresh = [q for q in following if q.name not in likely and (not planned or _is_first(q))]
+        # Whether one of them comes again is known only when it is answered.
+        asked = {_first_time(each) for each in planned}
+        fresh = [each for each in following if _first_time(each) not in asked]
         if not fresh:
             break
         planned.append(fresh[0])
@@ -177,8 +178,8 @@ def _comes_again(sight: Sight, state: State, subject: Subject, said: Told) -> bo
     return surprise > 0 and abs(said.yes - said.no) < 2
 
 
-def _is_first(question: Question) -> bool:
-    return "-again" not in question.name
+def _first_time(question: Question) -> str:
+    return question.name.partition("-again")[0]
 
 
 def _question(candidate: _Candidate, turn: int) -> Question:

@@ -12,7 +12,6 @@ from ncd_jax.ask.state import ANSWERS
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets
 from ncd_jax.discovery.asked import Asked
-from ncd_jax.discovery.model import Model
 from ncd_jax.errors import UserError
 from ncd_jax.estimator.fitting import Fit, as_value_errors
 from ncd_jax.read.words import as_text
@@ -28,7 +27,6 @@ __all__ = [
     "question_shown",
     "resorted",
     "shown_cells",
-    "what_is_asked",
 ]
 
 Said = tuple[Mapping[str, Any], Mapping[int, Any]]
@@ -70,33 +68,23 @@ def shown_cells(asked: Asked | None, table: Table, found: np.ndarray) -> pd.Data
     return text.set_axis(found[asked.row], axis=0)
 
 
-def what_is_asked(fitted: Fit) -> Asked:
-    """What a person can be asked about.
-
-    Raises:
-        ValueError: nothing.
-    """
-    if fitted.asked is None:
-        raise ValueError(
-            "there is nothing to ask: no row is new, or the fit was without the judge"
-            " (method='rca' has it)"
-        )
-    return fitted.asked
-
-
-def resorted(asked: Asked, base: Model, rows: FitRows, told: Said) -> Resorted:
+def resorted(fitted: Fit, rows: FitRows, told: Said) -> Resorted:
     """What follows from what a person said.
 
     Args:
-        asked: what the fit left.
-        base: the model before any answer.
+        fitted: what fitting ended with.
         rows: of the fit.
         told: by a person.
 
     Raises:
-        ValueError: there is no such question, answer, or unlabelled row.
+        ValueError: there is nothing to ask, or no such question, answer, or unlabelled row.
     """
-    answers, labels = told
+    (answers, labels), base = told, fitted.model
+    if (asked := fitted.asked) is None:
+        raise ValueError(
+            "there is nothing to ask: no row is new, or the fit was without the judge"
+            " (method='rca' has it)"
+        )
     known = dict(zip(rows.targets.classes.tolist(), base.classes, strict=False))
     with as_value_errors():
         for name, answer in answers.items():
@@ -113,11 +101,11 @@ def resorted(asked: Asked, base: Model, rows: FitRows, told: Said) -> Resorted:
             return resort(base, asked, sight_of(asked), *in_run)
 
 
-def question_frame(asked: Asked | None, base: Model, rows: FitRows, told: Said) -> pd.DataFrame:
+def question_frame(fitted: Fit, rows: FitRows, told: Said) -> pd.DataFrame:
     """The next ten questions, with the columns of `questions.csv`; see `resorted`."""
     lines, questions = list[tuple[Any, ...]](), list[Question]()
-    if asked is not None:
-        found = resorted(asked, base, rows, told)
+    if (asked := fitted.asked) is not None:
+        found = resorted(fitted, rows, told)
         questions = plan_questions(sight_of(asked), found.answers, found.state.written)
         lines = question_lines(questions, asked, rows.found, found.model)
     frame = pd.DataFrame(lines, columns=list(QUESTION_COLUMNS))
@@ -127,22 +115,23 @@ def question_frame(asked: Asked | None, base: Model, rows: FitRows, told: Said) 
 
 
 def question_shown(
-    asked: Asked, base: Model, rows: FitRows, told: Said, name: str | None = None
+    fitted: Fit, rows: FitRows, told: Said, name: str | None = None
 ) -> ShownQuestion:
     """One of the next ten questions with its rows; see `resorted`.
 
     Args:
-        asked: what the fit left.
-        base: the model before any answer.
+        fitted: what fitting ended with.
         rows: of the fit.
         told: by a person.
         name: of the question; the first one by default.
 
     Raises:
-        ValueError: there is no such question.
+        ValueError: there is nothing to ask, or no such question.
     """
-    assert rows.cells is not None  # there are as soon as something is asked
-    found, mark = resorted(asked, base, rows, told), fingerprint(asked, rows.found)
+    found, asked = resorted(fitted, rows, told), fitted.asked
+    assert asked is not None  # else it is an error already
+    assert rows.cells is not None
+    mark = fingerprint(asked, rows.found)
     now = Sorted(asked, rows.found, found.labels, found.model.classes, mark, rows.cells, ())
     for question in plan_questions(sight_of(asked), found.answers, found.state.written):
         if name in (None, f"{question.name}@{mark}"):

@@ -33,7 +33,6 @@ from ncd_jax.estimator.asking import (
     question_shown,
     resorted,
     shown_cells,
-    what_is_asked,
 )
 from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, in_python, on_device, to_config
 from ncd_jax.estimator.rows import check_order, is_pandas, reading_of, rows_of
@@ -196,13 +195,13 @@ class NovelClassDiscovery(
             options = reading_of(self.get_params(deep=False), frame, chosen=not is_pandas(X))
             table = make_table(frame, targets, options)
             fitted = self._fitted(config, table, targets, frame.index)
-        self._page, self._base = fitted.page, on_host(fitted.model)
-        self._fit = fitted._replace(model=self._base, page=None)
+        self._page = fitted.page
+        self._fit = fitted._replace(model=on_host(fitted.model), page=None)
         self._told: tuple[dict[str, Any], dict[int, Any]] = ({}, {})
         self.method_ = fitted.model.method
         self.hparams_ = dict(fitted.model.hparams)
         width = METHODS[self.method_].width
-        in_view = self._base.reference.z.shape[1]
+        in_view = self._fit.model.reference.z.shape[1]
         self._n_features_out = int(self.hparams_[width] if width else in_view)
         found = table.row_numbers[table.y == UNLABELLED]
         blank = targets.codes == UNLABELLED
@@ -237,7 +236,7 @@ class NovelClassDiscovery(
             NotFittedError: nothing was fitted.
         """
         check_is_fitted(self)
-        return question_frame(self._fit.asked, self._base, self._rows, self._told)
+        return question_frame(self._fit, self._rows, self._told)
 
     def ask(self, question: str | None = None) -> ShownQuestion:
         """One of `questions_` with its rows, the first by default; a table in a notebook.
@@ -247,8 +246,7 @@ class NovelClassDiscovery(
             ValueError: there is nothing to ask, or no such question.
         """
         check_is_fitted(self)
-        asked = what_is_asked(self._fit)
-        return question_shown(asked, self._base, self._rows, self._told, question)
+        return question_shown(self._fit, self._rows, self._told, question)
 
     @on_device
     def tell(
@@ -273,12 +271,11 @@ class NovelClassDiscovery(
             ValueError: there is nothing to ask, no such question, answer or unlabelled row.
         """
         check_is_fitted(self)
-        asked, rows = what_is_asked(self._fit), self._rows
         told = (
             {k: v for k, v in (self._told[0] | dict(answers or {})).items() if v is not None},
             {k: v for k, v in (self._told[1] | dict(labels or {})).items() if v is not None},
         )
-        found = resorted(asked, self._base, rows, told)
+        found = resorted(self._fit, self._rows, told)
         numbers = self._fit.metrics.get("n_novel_probability", {})
         if found.numbers is not None:
             numbers = {str(k): p for k, p in enumerate(found.numbers.tolist(), 1) if p >= 5e-5}

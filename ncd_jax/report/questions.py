@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from ncd_jax.ask.choose import Question
 from ncd_jax.discovery.asked import Asked
@@ -248,22 +249,33 @@ def differing(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     Numbers: how seldom a number of the one is on the same side of one of the other; words: half
     the sum of the differences of their shares. Both are between 0 and 1.
     """
-    score = {}
-    for name in a.columns:
-        both = pd.concat([a[name], b[name]])
-        numbers = pd.to_numeric(both.replace("", np.nan), errors="coerce")
-        if numbers.notna().sum() >= (both != "").sum() > 0:
-            rank, n = numbers.rank(), numbers.iloc[: len(a)].notna().sum()
-            m = numbers.notna().sum() - n
-            above = rank.iloc[: len(a)].sum() - n * (n + 1) / 2
-            score[name] = abs(2 * above / (n * m) - 1) if n and m else 0.0
+    n, both, score = len(a), pd.concat([a, b]), {}
+    for name, column in both.items():
+        cells = column.to_numpy(object)
+        filled = cells != ""
+        numbers = _numbers(cells[filled])
+        if len(numbers):
+            of_a = int(filled[:n].sum())
+            pairs = of_a * (len(numbers) - of_a)
+            above = rankdata(numbers)[:of_a].sum() - of_a * (of_a + 1) / 2
+            score[name] = abs(2 * above / pairs - 1) if pairs else 0.0
         else:
-            shares = [each[name].value_counts(normalize=True) for each in (a, b)]
-            apart = shares[0].sub(shares[1], fill_value=0).abs().sum() / 2
+            codes, words = pd.factorize(cells)
+            shares = [np.bincount(each, minlength=len(words)) for each in (codes[:n], codes[n:])]
+            apart = np.abs(shares[0] / n - shares[1] / len(b)).sum() / 2
             # What differs in every row, as names do, says nothing of groups.
-            score[name] = 0.0 if both.nunique() > 0.5 * len(both) else float(apart)
+            score[name] = 0.0 if len(words) > 0.5 * len(both) else float(apart)
     order = {name: i for i, name in enumerate(a.columns)}
     return sorted(order, key=lambda name: (-round(score[name], 6), order[name]))
+
+
+def _numbers(cells: np.ndarray) -> np.ndarray:
+    """Cells as numbers; none if one of them is no number."""
+    try:
+        numbers = cells.astype(np.float64)
+    except ValueError:
+        return np.zeros(0)
+    return np.zeros(0) if np.isnan(numbers).any() else numbers
 
 
 def _effect(question: Question, now: Sorted, n_rows: int) -> tuple[str, ...]:
