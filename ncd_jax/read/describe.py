@@ -112,7 +112,7 @@ def describe(
                     plain[name] = found
         except UserError as error:
             errors.append(error)
-    spoken = [each.words for name, each in words.items() if name not in options.categories]
+    spoken = [each.shapes for name, each in words.items() if name not in options.categories]
     locale = decide_locale(
         [*map(evidence, spoken), *(found.said for found in plain.values())],
         [*map(day_order, spoken)],

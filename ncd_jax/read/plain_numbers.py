@@ -75,7 +75,7 @@ def plain_numbers(cells: pd.Series) -> PlainNumbers | None:
         return None
     whole = filled[~has_point]
     longest = int(whole.str.len().max()) if len(whole) else 0
-    said = Evidence(0, point, [], [], len(whole), len(filled), longest)
+    said = Evidence(0, point, 0, 0, "", len(whole), len(filled), longest)
     return PlainNumbers(values, _spellings(cells[empty]), said)
 
 
@@ -92,8 +92,9 @@ def _by_bytes(cells: pd.Series) -> PlainNumbers | None:
         Unsure: patterns must say.
     """
     text = arrow_of(cells)
-    empty, gaps = bytes_of(text).lengths == 0, dict[str, int]()
-    if not bytes_of(text).are_numeric:
+    found = bytes_of(text)
+    empty, gaps, are_numeric = found.lengths == 0, dict[str, int](), found.are_numeric
+    if not are_numeric:
         first = cells.iloc[:50]
         if not first[~is_empty(first)].str.fullmatch(_WRITTEN).all():
             return None
@@ -101,8 +102,8 @@ def _by_bytes(cells: pd.Series) -> PlainNumbers | None:
         gaps = _spellings(cells[empty])
     if empty.any():
         text = text.filter(~empty)
-    found = bytes_of(text)
-    if not len(text) or not found.are_numeric:
+        found = bytes_of(text)
+    if not len(text) or not (are_numeric or found.are_numeric):
         return None
     filled = _numbers_in(text)
     if not np.isfinite(filled).all():
@@ -143,7 +144,7 @@ def _said_by(text: Any, found: Bytes) -> Evidence | None:
     whole = ~has_point
     if whole.any() or by_thousands.any():
         starts = ends - lengths
-        signed = np.isin(signs[starts], (_PLUS, _MINUS))
+        signed = (signs[starts] == _PLUS) | (signs[starts] == _MINUS)
         is_zero = np.take(signs, starts + signed, mode="clip") == _ZERO
         digits = lengths - signed
         is_code = (is_zero & (digits > 1)) | (~signed & (lengths >= 16))
@@ -155,7 +156,7 @@ def _said_by(text: Any, found: Bytes) -> Evidence | None:
     if n_points and not point:
         return None
     longest = int(lengths[whole].max()) if whole.any() else 0
-    return Evidence(0, point, [], [], int(whole.sum()), n, longest)
+    return Evidence(0, point, 0, 0, "", int(whole.sum()), n, longest)
 
 
 def _match(text: Any, sign: str, **how: bool) -> np.ndarray:
