@@ -32,6 +32,8 @@ from ncd_jax.store.workdir import Workdir, digest_of
 
 __all__ = ["assign_rows"]
 
+_PIECE = 1 << 16
+"""Rows whose chances of every class are there together."""
 _MOST_NOTES = 20
 """Notes on a file that are kept: one of each batch may be many."""
 
@@ -137,7 +139,7 @@ def _assign_file(
     try:
         told = _Told(**file.state)
         batches = _ahead(_batches(model, path, options, told.n_rows))
-        batch = next(batches)
+        batch = next(batches, None)
         while batch is not None:
             answer, of_batch = _answer(model, batch)
             lines = (b"" if told.n_rows else header_of(answer.copied)) + lines_of(answer)
@@ -169,20 +171,25 @@ def _ahead(batches: Iterator[NewRows]) -> Iterator[NewRows]:
 
 
 def _answer(model: Model, new: NewRows) -> tuple[Assignments, _Told]:
-    said = assign(model, new.x)
-    names = np.array([*model.classes, ""], object)
-    runners_up, runner_up_confidence = second_of(said.shares, said.labels, said.confidence)
+    pieces, names = [], np.array([*model.classes, ""], object)
+    for start in range(0, max(len(new.x), 1), _PIECE):
+        said = assign(model, new.x[start : start + _PIECE])
+        seconds = second_of(said.shares, said.labels, said.confidence)
+        pieces.append((said.labels, said.confidence, *seconds, said.unfamiliar))
+    labels, confidence, runners_up, second, unfamiliar = (
+        np.concatenate(parts) for parts in zip(*pieces, strict=True)
+    )
     answer = Assignments(
         rows=new.rows,
-        labels=names[said.labels],
-        confidence=said.confidence,
+        labels=names[labels],
+        confidence=confidence,
         runners_up=names[runners_up],
-        runner_up_confidence=runner_up_confidence,
+        runner_up_confidence=second,
         copied=new.copied,
     )
-    sizes = np.bincount(said.labels, minlength=len(model.classes)).tolist()
+    sizes = np.bincount(labels, minlength=len(model.classes)).tolist()
     n_rows = int(new.rows[-1]) + 1 if len(new.rows) else 0
-    return answer, _Told(n_rows, sizes, int(np.sum(said.unfamiliar)), list(new.notes))
+    return answer, _Told(n_rows, sizes, int(unfamiliar.sum()), list(new.notes))
 
 
 def _key(workdir: Workdir, model: Model, path: Path, options: ReadOptions) -> str:

@@ -77,10 +77,12 @@ def _as_here(raw: RawTable, columns: Sequence[Column], options: ReadOptions) -> 
         name, cells = column.name, raw.frame[column.name]
         if not _is_written(column, cells):
             continue
-        if column.kind == "numeric" and (quick := plain_numbers(cells)) is not None:
+        gaps = {*column.gaps, *options.missing}
+        quick = plain_numbers(cells) if column.kind == "numeric" and not gaps else None
+        if quick is not None:
             said[name] = quick.said
             continue
-        found, gaps = raw.words(name), MARKS.union(column.gaps, options.missing)
+        found, gaps = raw.words(name), gaps | MARKS
         words[name] = found.without(np.array([word in gaps for word in found.words], bool))
         said[name] = evidence(words[name].shapes)
     days = {name: day_order(each.shapes) for name, each in words.items()}

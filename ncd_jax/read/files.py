@@ -44,7 +44,7 @@ def read_raw(
     """Reads a table with named columns.
 
     The format goes by the suffix: `.csv`, `.txt`, `.tsv`, `.tab` (these also with `.gz`,
-    `.bz2`, `.xz`, `.zip` or, with pyarrow, `.zst` behind), `.parquet`, `.feather`, and of
+    `.bz2`, `.xz`, `.zip` or `.zst` behind), `.parquet`, `.feather`, and of
     Excel `.xlsx`. The encoding of text is found, and so is the separator: a tab in `.tsv` and
     `.tab`, what a first line `sep=;` says, or that of comma, semicolon, tab and bar which parts
     the lines alike. Lines with a title above the header are passed over, and so are blank ones.

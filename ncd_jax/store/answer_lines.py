@@ -57,7 +57,8 @@ def lines_of(assignments: Assignments) -> bytes:
     columns += [_texts(labels), _chances(sure), _texts(seconds)]
     there = np.asarray(seconds, object) != ""
     columns.append(_chances(second_sure, there, end="\n"))
-    joined = compute.binary_join_element_wise(*(column.take(order) for column in columns), ",")
+    comma = arrow.scalar(",", arrow.large_string())
+    joined = compute.binary_join_element_wise(*(column.take(order) for column in columns), comma)
     return joined.buffers()[2].to_pybytes() if len(joined) else b""
 
 
