@@ -140,11 +140,11 @@ def shapes_of(words: "Sequence[str] | Shapes") -> Shapes:
     """Finds which words look alike; what has been found already is given back."""
     if isinstance(words, Shapes):
         return words
-    text = "\0".join((*words, "")).encode("utf-8", "surrogatepass")
-    signs = np.frombuffer(text, np.uint8)
+    text = "\0".join((*words, ""))
+    if text.count("\0") > len(words):  # some hold one
+        text = "\0".join((*(word.replace("\0", "\1") for word in words), ""))
+    signs = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
     starts = np.append(0, np.flatnonzero(signs == 0)[:-1] + 1) if words else np.zeros(0, int)
-    if len(starts) != len(words):  # one holds a NUL
-        return Shapes(words, np.arange(len(words)), signs, np.zeros(len(words), int))
     before = np.append(np.zeros(2, np.uint8), signs)
     stays = _LETTER[before[1:-1]] | (before[1:-1] == _STROKE)
     stays |= (before[1:-1] <= _BLANK) & (before[:-2] == _STROKE)
