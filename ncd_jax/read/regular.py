@@ -131,7 +131,7 @@ def _lines(block: bytes, separator: str) -> _Lines:
         _check_quotes(signs, quotes, mark[0])
     if b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
         raise Irregular
-    if b" " in block:  # Python drops blanks before a cell
+    if mark + b" " in block or b"\n " in block or block[:1] == b" ":  # Python drops blanks there
         after = np.append(True, (signs[:-1] == mark[0]) | (signs[:-1] == _BREAK))
         blanks = np.flatnonzero(after & (signs == _BLANK))
         if not (np.searchsorted(quotes, blanks) % 2).all():
