@@ -23,6 +23,7 @@ import pandas as pd
 from absl import app, flags
 
 from benchmarks.timing import write_results
+from ncd_jax.read.dtypes import extra
 
 _SMALL = flags.DEFINE_bool("small", False, "A tenth of the rows, one turn.")
 _ASSIGNED = flags.DEFINE_integer("assigned", 4_000_000, "Rows that are given a class.")
@@ -139,14 +140,11 @@ def _write_numbers(path: Path, n: int, n_columns: int = _COLUMNS) -> None:
 
 
 def _write_parquet(path: Path, n: int) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    writer = None
+    arrow, parquet, writer = extra("pyarrow"), extra("pyarrow.parquet"), None
     for start in range(0, n, _AT_ONCE):
         frame = _numbers(min(_AT_ONCE, n - start), _ASSIGNED_COLUMNS, seed=1 + start)
-        part = pyarrow.Table.from_pandas(frame.drop(columns="label"), preserve_index=False)
-        writer = writer or pyarrow.parquet.ParquetWriter(path, part.schema)
+        part = arrow.Table.from_pandas(frame.drop(columns="label"), preserve_index=False)
+        writer = writer or parquet.ParquetWriter(path, part.schema)
         writer.write_table(part)
     if writer is not None:
         writer.close()

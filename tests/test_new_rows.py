@@ -85,13 +85,15 @@ def test_polars(run):
     run(POLARS, "polars.parquet")
 
 
+@pytest.mark.filterwarnings("default")  # what engines say to each other is their concern
 def test_dask(run):
     pytest.importorskip("dask.dataframe")
     run(DASK, "dask/*.parquet")
 
 
 @pytest.mark.thorough
-def test_spark(run, monkeypatch):
+@pytest.mark.filterwarnings("default")
+def test_spark(run):
     pytest.importorskip("pyspark")
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java")
@@ -103,7 +105,7 @@ def written(frame, path):
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=False)
         return path
-    frame["b"] = [f"{value:.3f} kg" for value in frame["b"]]
+    frame["b"] = [f"{value:.2f}".replace(".", ",") for value in frame["b"]]
     frame["day"] = frame["day"].dt.strftime("%d.%m.%Y")
     frame["colour"] = frame["colour"].where(frame.index % 11 > 0, "k. A.")
     text = frame.to_csv(index=False)

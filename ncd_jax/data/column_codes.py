@@ -198,7 +198,9 @@ class NumberCode:
             part = _part(name, values, _period(self.column))
             if name in ("value", "time"):
                 part = np.clip(part, self.low, self.high)
-            out[:, i] = rounded((part - mean) / scale)
+            part = part - mean
+            part /= scale
+            out[:, i] = rounded(part)
         if self.missing:
             _write_one_hot(out[:, len(self.parts) :], empty.astype(np.int64))
 

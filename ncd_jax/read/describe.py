@@ -267,11 +267,12 @@ def _typed(name: str, cells: pd.Series) -> Form:
 def _with_sentinels(form: Form, values: np.ndarray) -> Form:
     """The same, with numbers that mean an empty cell, or as dates written as numbers."""
     column = form.column
-    filled = values[~np.isnan(values)]
+    empty = np.isnan(values)
+    filled = values[~empty] if empty.any() else values
     if not column.unit and not form.form and _are_days(filled):
         column = dataclasses.replace(column, kind="date", order="compact")
         return dataclasses.replace(form, column=column, form="year, month, day")
-    found = sentinels(values)
+    found = sentinels(filled)
     if not found:
         return form
     texts = tuple(as_text(value) for value in found)

@@ -108,8 +108,10 @@ def _by_bytes(cells: pd.Series) -> PlainNumbers | None:
     filled = _numbers_in(text)
     if not np.isfinite(filled).all():
         return None
-    values = np.full(len(cells), np.nan)
-    values[~empty] = filled
+    values = np.array(filled)
+    if len(filled) < len(cells):
+        values = np.full(len(cells), np.nan)
+        values[~empty] = filled
     said = _said_by(text, found)
     return None if said is None else PlainNumbers(values, gaps, said)
 
@@ -140,18 +142,21 @@ def _said_by(text: Any, found: Bytes) -> Evidence | None:
         has_point = _match(text, ".")
     # Three digits behind a point and up to three before it, which are not just 0: thousands.
     by_thousands = np.take(signs, ends - 4, mode="clip") == _POINT_SIGN
-    by_thousands &= (lengths >= 4) & ~has_exponent
+    by_thousands &= lengths >= 4
+    by_thousands &= ~has_exponent
     whole = ~has_point
     if whole.any() or by_thousands.any():
         starts = ends - lengths
-        signed = (signs[starts] == _PLUS) | (signs[starts] == _MINUS)
+        first = signs[starts]
+        signed = (first == _PLUS) | (first == _MINUS)
         is_zero = np.take(signs, starts + signed, mode="clip") == _ZERO
         digits = lengths - signed
-        is_code = (is_zero & (digits > 1)) | (~signed & (lengths >= 16))
-        if (is_code & whole & ~has_exponent).any():
-            return None
-        before = digits - 4
-        by_thousands &= (before >= 1) & (before <= 3) & ~(is_zero & (before == 1))
+        if whole.any():
+            is_code = (is_zero & (digits > 1)) | (~signed & (lengths >= 16))
+            if (is_code & whole & ~has_exponent).any():
+                return None
+        by_thousands &= (digits >= 5) & (digits <= 7)
+        by_thousands &= (digits > 5) | ~is_zero
     point = int((has_point & ~by_thousands).sum())
     if n_points and not point:
         return None

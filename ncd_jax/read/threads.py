@@ -21,15 +21,15 @@ def each_in_threads(work: Callable[[A], B], items: Iterable[A]) -> tuple[list[B]
         items: the columns, or what stands for them.
     """
 
-    def tried(item: A) -> tuple[B | None, UserError | None]:
+    def tried(item: A) -> tuple[list[B], list[UserError]]:
         try:
-            return work(item), None
+            return [work(item)], []
         except UserError as error:
-            return None, error
+            return [], [error]
 
     with ThreadPoolExecutor(_cores()) as pool:
         done = list(pool.map(tried, items))
-    return [found for found, error in done if error is None], [e for _, e in done if e]
+    return [each for found, _ in done for each in found], [e for _, wrong in done for e in wrong]
 
 
 def _cores() -> int:
