@@ -16,7 +16,6 @@ bytes at all: the report, the rows that a run remembers, which get the rule's an
 the run's, and what only a run has, such as the second likeliest class.
 """
 
-import importlib
 import io
 import json
 import zipfile
@@ -27,6 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jax import export
 
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.scale import rounded
@@ -95,9 +95,6 @@ def export_model(
         classes: what its classes are called: text, numbers or truth values.
         columns: names of the columns of its table, those that it leaves out included.
         platforms: where it may run, in the names of JAX.
-
-    Raises:
-        UserError: the extra `export` is not installed.
     """
     facts = {
         "format": _FORMAT,
@@ -116,7 +113,7 @@ def load_exported(data: bytes) -> Exported:
     """Reads what `NovelClassDiscovery.export` wrote: a function from rows to classes.
 
     Raises:
-        UserError: the bytes are something else, or the extra `export` is not installed.
+        UserError: the bytes are something else.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -127,7 +124,7 @@ def load_exported(data: bytes) -> Exported:
         classes, columns = tuple(facts["classes"]), tuple(facts["columns"])
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         raise UserError("these bytes are no exported model; give what export() wrote") from error
-    return Exported(classes, columns, encoder, _export().deserialize(bytearray(program)))
+    return Exported(classes, columns, encoder, export.deserialize(bytearray(program)))
 
 
 def export_program(model: Any, platforms: Sequence[str] = ("cpu", "cuda")) -> bytes:
@@ -136,15 +133,12 @@ def export_program(model: Any, platforms: Sequence[str] = ("cpu", "cuda")) -> by
     Args:
         model: a `ncd_jax.discovery.model.Model`.
         platforms: where it may run, in the names of JAX.
-
-    Raises:
-        UserError: the extra `export` is not installed.
     """
     # Here, as they need Flax, and who reads a model does not.
     from ncd_jax.discovery.model import apply, arrays_of, nothing_told
     from ncd_jax.discovery.problem import make_method
 
-    export, method = _export(), make_method(model.method, model.spec)
+    method = make_method(model.method, model.spec)
     arrays, told = jax.tree.map(jnp.asarray, (arrays_of(model), nothing_told(1)))
     class_of_row = jnp.zeros(len(model.means), int).at[model.rows].set(jnp.arange(len(model.rows)))
     low, high, mean, scale = (
@@ -162,16 +156,3 @@ def export_program(model: Any, platforms: Sequence[str] = ("cpu", "cuda")) -> by
     (n,) = export.symbolic_shape("n")
     rows = jax.ShapeDtypeStruct((n, model.spec.n_features), jnp.float32)
     return bytes(export.export(assign, platforms=platforms)(rows).serialize())
-
-
-def _export() -> Any:
-    """JAX's own writer and reader of programs, with what it needs.
-
-    Raises:
-        UserError: that is not installed.
-    """
-    try:
-        importlib.import_module("flatbuffers")
-    except ImportError:
-        raise UserError("exported models need flatbuffers; pip install 'ncd_jax[export]'") from None
-    return importlib.import_module("jax.export")

@@ -21,7 +21,6 @@ from ncd_jax.errors import UserError
 from ncd_jax.export import export_model, export_program, load_exported
 from ncd_jax.methods import METHODS
 
-pytest.importorskip("flatbuffers", reason="jax.export writes with it")
 READER = """
 import importlib.util, sys
 for package in ("ncd_jax", "flax", "optax", "sklearn", "pandas"):
@@ -157,11 +156,3 @@ def test_a_model_of_plain_numbers():
     told = assign(model, x)
     assert found.tolist() == [model.classes[label] for label in told.labels]
     np.testing.assert_allclose(sure, told.confidence, atol=5e-3)
-
-
-def test_without_the_extra_there_is_one_sentence(fitted, monkeypatch):
-    data = fitted[0].export(("cpu",))
-    monkeypatch.setitem(sys.modules, "flatbuffers", None)
-    for use in (fitted[0].export, lambda: load_exported(data)):
-        with pytest.raises((ValueError, UserError), match=r"pip install 'ncd_jax\[export\]'$"):
-            use()

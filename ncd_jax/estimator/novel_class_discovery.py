@@ -372,11 +372,9 @@ class NovelClassDiscovery(
 
         Raises:
             NotFittedError: nothing was fitted.
-            ValueError: the extra `export` is not installed.
         """
         check_is_fitted(self)
-        with as_value_errors():
-            return export_model(self._model, self.classes_.tolist(), self._columns, platforms)
+        return export_model(self._model, self.classes_.tolist(), self._columns, platforms)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         said = getattr(self, "_headline", "")
