@@ -33,7 +33,7 @@ EACH_SESSION = {("rca", "1e30"), ("rca", "constant columns"), ("rca", "equal new
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 @pytest.mark.parametrize("what", TABLES)
 @pytest.mark.parametrize("method", ["rca", "kmeans"])
-def test_an_answer_is_finite_or_refused(what, method, stage, is_long):
+def test_an_answer_is_finite_or_refused(what, method, stage, is_long, count):
     if not is_long and (method, what) not in EACH_SESSION:
         pytest.skip("of `make faults`")
     flags = RCA if method == "rca" else (*SMALL, "--config.method=kmeans")
@@ -42,17 +42,20 @@ def test_an_answer_is_finite_or_refused(what, method, stage, is_long):
     frame[list("pqrs")] = TABLES[what](frame[list("pqrs")].to_numpy())
     frame.to_csv(folder / "strange.csv", index=False)
     table = ("--table=strange.csv", "--label=label", "--id=name", "--workdir=work")
-    check(call(*table, *flags, cwd=folder), folder / "work")
+    ended = call(*table, *flags, cwd=folder)
+    check(ended, folder / "work")
+    count("strange numbers")["refused" if ended.returncode else "finite"] += 1
 
 
 @pytest.mark.parametrize("lr", [1e6, 1e30])
-def test_steps_that_are_absurd(lr, stage, is_long):
+def test_steps_that_are_absurd(lr, stage, is_long, count):
     if not is_long and lr == 1e6:
         pytest.skip("of `make faults`")
     folder = stage.folder(MODES["run, pbn"])
     flags = (*MODES["run, pbn"].flags, f"--config.hparams.lr={lr}")
     ended = call(*flags, cwd=folder)
     check(ended, folder / "work")
+    count("strange numbers")["refused" if ended.returncode else "finite"] += 1
     if ended.returncode:
         assert "lr" in ended.stderr.splitlines()[-1]
 
