@@ -140,7 +140,7 @@ def flags_kept(given: flags.FlagValues) -> list[str]:
     for name in OF_THE_TABLE:
         if given[name].present:
             is_path = name in ("table", "data_dir")
-            absolute = f"--{name}={Path(given[name].value).absolute()}" if is_path else ""
+            absolute = f"--{name}={Path(str(given[name].value)).absolute()}" if is_path else ""
             kept.append(absolute or given[name].serialize())
     return kept
 

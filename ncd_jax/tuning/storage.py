@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Storage", "in_memory", "journal", "own_journal", "reason"]
 
-GRACE = 3.0
+GRACE = 3
 """Seconds after which a lock that stands still is that of a killed process: it is held a moment."""
 _REMEDY = "delete it, and the search begins anew"
 _HEAD = b'{"op_code":'

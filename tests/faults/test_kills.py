@@ -20,8 +20,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small"),
 ]
-SHORT = {"run, rca": 2, "run, pbn": 4, "run, auto": 2, "ask": 4, "benchmark": 2}
-"""Moments that every session tries; of modes that are not named here twelve."""
+SHORT = {"run, rca": 2, "run, pbn": 4, "assign": 4, "rename": 8, "ask": 3, "compare": 6}
+"""Moments that every session tries; the others are of `make faults`."""
 AGAIN = {"run, rca": 10, "run, pbn": 30, "run, auto": 10, "rename": 400, "ask": 50, "benchmark": 5}
 """Moments of the command after the kill in which that is killed too, in `make faults`."""
 RANDOM = {"run, rca": 12, "run, pbn": 12, "run, auto": 9, "benchmark": 6}
@@ -44,6 +44,8 @@ def recorded(mode, folder):
 
 @pytest.mark.parametrize("name", MODES)
 def test_a_kill_at_a_write_changes_nothing(name, stage, is_long, count):
+    if not is_long and name not in SHORT:
+        pytest.skip("of `make faults`")
     mode, rng, wrong = MODES[name], np.random.default_rng(0), []
     counted = count(f"killed at a write: {name}")
 
@@ -64,7 +66,7 @@ def test_a_kill_at_a_write_changes_nothing(name, stage, is_long, count):
         shutil.rmtree(folder)
 
     first = recorded(mode, stage.folder(mode))
-    for state in chosen(first, len(first.states) if is_long else SHORT.get(name, 12), rng):
+    for state in chosen(first, len(first.states) if is_long else SHORT[name], rng):
         try_again(first, state, "once")
     n_again = AGAIN.get(name, 100) if is_long else 0
     for state in chosen(first, n_again, rng):
@@ -115,15 +117,17 @@ def nursery():
 
 def test_a_process_that_is_killed_at_any_moment(stage, nursery, is_long, count):
     """Locks, children and buffers too, which no copy of a folder has. Three kills in a row."""
+    if not is_long:
+        pytest.skip("of `make faults`")
     rng, lost = np.random.default_rng(0), []
-    for name, mode in MODES.items() if is_long else [("rename", MODES["rename"])]:
+    for name, mode in MODES.items():
         counted = count(f"killed at random: {name}")
         whole = stage.folder(mode)
         nursery.wait(nursery.start(whole, mode.flags))  # whatever is to be compiled
         whole, start = stage.folder(mode), time.monotonic()
         assert nursery.wait(nursery.start(whole, mode.flags)) == 0, said(whole)
         seconds, expected = time.monotonic() - start, outcome(whole / "work")
-        for _ in range(RANDOM.get(name, 6) // 3 if is_long else 1):
+        for _ in range(RANDOM.get(name, 6) // 3):
             folder = stage.folder(mode)
             for _ in range(3):
                 pid = nursery.start(folder, mode.flags)

@@ -17,8 +17,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small"),
 ]
-SHORT = {"run, rca": 2, "run, pbn": 2, "run, auto": 1, "ask": 2, "benchmark": 1}
-"""Writes of each mode that fail in every session; of modes that are not named here three."""
+SHORT = {"run, rca": 1, "ask": 1, "assign": 1, "rename": 3, "compare": 2}
+"""Writes of each mode that fail in every session; the others are of `make faults`."""
 
 
 def is_one_line(ended):
@@ -30,11 +30,13 @@ def is_one_line(ended):
 @pytest.mark.parametrize("name", MODES)
 def test_no_room_from_a_write_on(name, stage, is_long, count):
     """The command says so in one line; with room again it comes to what it would have come to."""
+    if not is_long and name not in SHORT:
+        pytest.skip("of `make faults`")
     mode, writes = MODES[name], []
     folder = stage.folder(mode)
     with watched(folder / "work", lambda event: writes.append(event) if needs_room(event) else 0):
         assert call(*mode.flags, cwd=folder).returncode == 0
-    n = min(20 if is_long else SHORT.get(name, 3), len(writes))
+    n = min(20 if is_long else SHORT.get(name, 0), len(writes))
     for first in np.random.default_rng(1).permutation(len(writes))[:n].tolist():
         folder, left = stage.folder(mode), first
 
@@ -77,8 +79,8 @@ def disk(folder, kilobytes):
 @pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount")
 @pytest.mark.parametrize("name", ["run, rca", "run, pbn", "rename", "ask"])
 def test_a_small_disk(name, stage, is_long, count):
-    mode, expected = MODES[name], stage.outcome(name)
-    if name == "run, pbn" and not is_long:
+    mode = MODES[name]
+    if name != "rename" and not is_long:
         pytest.skip("of `make faults`")
     for kilobytes in np.geomspace(4, 6000, 20 if is_long else 1).astype(int).tolist():
         folder = stage.folder(mode)
@@ -92,7 +94,6 @@ def test_a_small_disk(name, stage, is_long, count):
             count(f"small disk: {name}")["fitted" if ended.returncode == 0 else "survived"] += 1
             remount("size=64m")
             assert stage.difference(name, folder) == []
-        assert expected
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount")

@@ -126,33 +126,28 @@ def test_worse_candidates_stop_early(run):
 
 def test_where_memory_runs_out_fewer_run_side_by_side(run, uninterrupted, monkeypatch):
     """The batch is repeated, which is said; where one training has no room, that is the end."""
-    compile_sweep, asked = module.compile_sweep, []
+    compile_sweep, lanes, said = module.compile_sweep, [], []
+    short = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-    def short_of_memory(room):
-        def compile_for(method, data, hparams, protocol, n):
-            evaluate = compile_sweep(method, data, hparams, protocol, n)
+    def fail(*_):
+        raise short
 
-            def run(*arguments):
-                asked.append(protocol.lanes)
-                if protocol.lanes > room and len(asked) > 1:
-                    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-                return evaluate(*arguments)
+    def compile_for(method, data, hparams, protocol, n):
+        lanes.append(protocol.lanes)
+        if protocol.lanes > room:  # while it runs, or before
+            return fail if len(lanes) == 1 else fail()
+        return compile_sweep(method, data, hparams, protocol, n)
 
-            return run
-
-        asked.clear()
-        monkeypatch.setattr(module, "compile_sweep", compile_for)
-
-    said = []
-    short_of_memory(room=1)
-    result, batches = run(say=said.append)
-    assert [so_far for so_far, _ in batches] == [3, 6, 7]
-    assert asked == [12, 12, 2, 1, 1], "of nine runs on two devices"
+    monkeypatch.setattr(module, "compile_sweep", compile_for)
+    room = 0
+    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+        run(candidates=BATCH)
+    assert lanes == [12, 2, 1], "there are nine runs for two devices"
+    lanes.clear()
+    room = 1
+    result, batches = run(candidates=BATCH, say=said.append)
+    assert [so_far for so_far, _ in batches] == [BATCH]
     assert said == [f"memory ran out; {n} trainings side by side from now on" for n in (2, 1)]
-    assert [t.number for t in result.trials] == [t.number for t in uninterrupted[0].trials]
-    for ours, theirs in zip(result.trials, uninterrupted[0].trials, strict=True):
+    for ours, theirs in zip(result.trials, uninterrupted[0].trials[:BATCH], strict=True):
         assert ours.hparams == theirs.hparams
         assert ours.fold_scores == pytest.approx(theirs.fold_scores)
-    short_of_memory(room=0)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
-        run(say=said.append)
