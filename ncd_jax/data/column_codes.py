@@ -97,7 +97,8 @@ class WordCode:
     def check(self) -> None:
         """Raises `ValueError` where somebody else's data made it something else."""
         _check_column(self.column)
-        if not all(isinstance(word, str) for word in self.words) or not self.names():
+        flags = isinstance(self.missing, bool) and isinstance(self.infrequent, bool)
+        if not flags or not all(isinstance(word, str) for word in self.words):
             raise ValueError("words are not text")
 
     def blocks(self, start: int) -> list[Block]:
@@ -184,7 +185,8 @@ class NumberCode:
         _check_column(self.column)
         figures = (self.fill, self.low, self.high, *self.mean, *self.scale)
         if not (
-            len(self.parts) == len(self.mean) == len(self.scale)
+            isinstance(self.missing, bool)
+            and len(self.parts) == len(self.mean) == len(self.scale)
             and {*self.parts} <= {"value", *_DATE_PARTS, *_CIRCLE}
             and all(isinstance(figure, int | float) for figure in figures)
             and np.isfinite(np.array(figures, np.float64)).all()
