@@ -12,9 +12,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-# Tests that compute with JAX, once more with its own checks on: NaN, leaked tracers, keys used twice.
-CHECKED := $(addprefix tests/,clustering networks judge known_or_new methods)
-
 .PHONY: run test strict faults fuzz bench clean
 
 run: $(VENV)/ready
@@ -30,7 +27,6 @@ test: $(VENV)/ready-test
 strict: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'
 	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised tests/test_every_method.py
-	$(BIN)/pytest -n auto --dist worksteal --checked $(CHECKED)
 
 fuzz: $(VENV)/ready-test
 	$(BIN)/python tests/fuzz/fuzz.py --processes=2 $(ARGS)

@@ -244,11 +244,14 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _keys_of(path: str) -> list[str]:
-    """The keys of a configuration as its file has them."""
+    """The keys of a configuration as its file has them; none where it cannot be read."""
     argv = ["", f"--config={path}"]
-    values = define_flags(argv)
-    values(argv)
-    return list(_keys(values.config))
+    try:
+        values = define_flags(argv)
+        values(argv)
+        return list(_keys(values.config))
+    except OSError:
+        return []
 
 
 def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> Iterator[str]:

@@ -47,9 +47,6 @@ def pytest_addoption(parser):
     parser.addoption(
         "--optimised", action="store_true", help="compile as users do, which takes much longer"
     )
-    parser.addoption(
-        "--checked", action="store_true", help="NaN, leaked tracers and keys used twice are errors"
-    )
     parser.addoption("--thorough", action="store_true", help="further cases; see `tests/tiers.py`")
 
 
@@ -69,10 +66,6 @@ def pytest_configure(config):
         suppress_health_check=[*HealthCheck],
     )
     settings.load_profile("here")
-    if config.getoption("checked"):
-        jax.config.update("jax_debug_nans", True)
-        jax.config.update("jax_check_tracer_leaks", True)
-        jax.config.update("jax_debug_key_reuse", True)
     if config.getoption("optimised"):
         return
     # Programs are small here and there are many: most of the time goes into compiling them.

@@ -37,7 +37,7 @@ from ncd_jax.read.cells import numbers, times
 from ncd_jax.read.columns import Column
 from ncd_jax.read.files import read_raw
 from ncd_jax.read.options import ReadOptions
-from ncd_jax.read.words import words_of
+from ncd_jax.read.words import as_text, words_of
 from ncd_jax.scoring import score
 from ncd_jax.store.answers import read_answers
 from ncd_jax.store.frames import frame_of, frame_parts
@@ -137,7 +137,8 @@ def test_assignments_come_back(tmp_path_factory, said):
     write_assignments(workdir, "assignments.csv", answer)
     header, lines = read_assignments(workdir)
     assert header[:3] == ["row", "kept", "label"]
-    assert [(line[1], line[2], line[4]) for line in lines] == [(k, w, w) for w, _, k in said]
+    found = [(line[1], line[2], line[4]) for line in lines]
+    assert found == [(as_text(cell), name, name) for name, _, cell in said]
 
 
 @given(st.dictionaries(st.integers(0, 10**6), NAMES.map(str.strip).filter(bool), max_size=8))

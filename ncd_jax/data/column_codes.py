@@ -21,14 +21,14 @@ What becomes of a column:
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
 from ncd_jax.data.scale import measure, rounded
 from ncd_jax.read.cells import Where, by_row, level_words, numbers, times
-from ncd_jax.read.columns import MAX_CATEGORIES, Column
+from ncd_jax.read.columns import MAX_CATEGORIES, Column, Kind
 from ncd_jax.read.date_words import days_between
 from ncd_jax.read.words import level_key
 
@@ -94,6 +94,13 @@ class WordCode:
             len(words) in kept,
             infrequent,
         )
+
+    def check(self) -> None:
+        """Raises `ValueError` where somebody else's data made it something else."""
+        _check_column(self.column)
+        flags = isinstance(self.missing, bool) and isinstance(self.infrequent, bool)
+        if not flags or not all(isinstance(word, str) for word in self.words):
+            raise ValueError("words are not text")
 
     def blocks(self, start: int) -> list[Block]:
         """What it is encoded as, from column `start` on."""
@@ -174,6 +181,20 @@ class NumberCode:
         fill = float(np.arctan2(*mean) / (2 * np.pi) % 1 * period)
         return cls(column, fill, _CIRCLE, tuple(map(float, mean)), (scale, scale), missing)
 
+    def check(self) -> None:
+        """Raises `ValueError` where somebody else's data made it something else."""
+        _check_column(self.column)
+        figures = (self.fill, self.low, self.high, *self.mean, *self.scale)
+        if not (
+            isinstance(self.missing, bool)
+            and len(self.parts) == len(self.mean) == len(self.scale)
+            and {*self.parts} <= {"value", *_DATE_PARTS, *_CIRCLE}
+            and all(isinstance(figure, int | float) for figure in figures)
+            and np.isfinite(np.array(figures, np.float64)).all()
+            and min(self.scale, default=1.0) > 0
+        ):
+            raise ValueError("parts and their figures do not belong together")
+
     def blocks(self, start: int) -> list[Block]:
         """What it is encoded as, from column `start` on."""
         stop = start + len(self.parts)
@@ -207,6 +228,20 @@ class NumberCode:
 
 _DATE_PARTS = ("time", "year_sin", "year_cos", "week_sin", "week_cos", "day_sin", "day_cos")
 _CIRCLE = ("sin", "cos")
+
+
+def _check_column(column: Column) -> None:
+    texts = (column.name, column.unit, *column.levels, *column.gaps)
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and column.kind in get_args(Kind)
+        and column.decimal in ("", ".", ",")
+        and column.order in ("", "dmy", "mdy", "compact", "clock", "duration")
+        and isinstance(column.period, int | float)
+        and 0 <= column.period < np.inf
+        and len(column.levels) in (0, 2)
+    ):
+        raise ValueError("this is no column")
 
 
 def _period(column: Column) -> float:

@@ -119,7 +119,7 @@ class Encoder:
         """Undoes `to_json`.
 
         Raises:
-            KeyError, TypeError: the facts are not those of an encoder.
+            KeyError, TypeError, ValueError: the facts are not those of an encoder.
         """
         centres = facts["centres"] and GroupCentres.from_json(facts["centres"])
         return cls(tuple(map(_code, facts["codes"])), tuple(facts["copied"]), centres)
@@ -134,4 +134,6 @@ def _fit(column: Column, cells: pd.Series) -> NumberCode | WordCode:
 def _code(fact: Mapping[str, Any]) -> NumberCode | WordCode:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fact.items()}
     fields["column"] = Column.from_json(fact["column"])
-    return WordCode(**fields) if "words" in fields else NumberCode(**fields)
+    code = WordCode(**fields) if "words" in fields else NumberCode(**fields)
+    code.check()
+    return code

@@ -42,6 +42,8 @@ _CHANCE_NAMED = 0.05
 """Most that it may explain where the last rows say so, and `_CHANCE` where others do."""
 _CHANCE_BESIDE = 1e-3
 """Most that it may explain of one row beside others that sum up, all together `_CHANCE`."""
+_LARGEST = 1e150
+"""Squares of larger numbers overflow; nobody sums them up."""
 _TWINS = 0.98
 """Correlation from which two columns are one piece of evidence."""
 _SUMMARIES = re.compile(
@@ -322,7 +324,7 @@ def _match(
 ) -> tuple[str, float]:
     """Which summary of the others a value is, and how many of them would be as well by chance."""
     n = len(others)
-    if n < 2:
+    if n < 2 or max(abs(value), np.abs(others).max()) > _LARGEST:
         return "", 1.0
     for kind in kinds:
         exact = 0.51 * digit + 1e-9 * abs(value)

@@ -96,10 +96,8 @@ def as_text(value: Any) -> str:
         return str(int(value)) if float(value).is_integer() else repr(float(value))
     if isinstance(value, decimal.Decimal) and value.is_finite():
         return str(int(value)) if value == value.to_integral_value() else format(value, "f")
-    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
-        return value.date().isoformat() if value.tzinfo is None else value.isoformat(" ")
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(" ")
+    if isinstance(value, datetime.datetime):  # of pandas, some are beyond Python's years
+        return value.isoformat(" ").removesuffix(" 00:00:00")
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     return str(value).strip()

@@ -104,11 +104,20 @@ def save_asked(
 
 
 def read_cells(workdir: Workdir) -> pd.DataFrame:
-    """The rows that questions may show, as people know them, under their numbers, as text."""
+    """The rows that questions may show, as people know them, under their numbers, as text.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
     text = io.StringIO(workdir.read_text(_CELLS), newline="")
-    header, *lines = ([as_it_was(cell) for cell in line] for line in csv.reader(text))
-    frame = pd.DataFrame([line[1:] for line in lines], columns=header[1:], dtype=str)
-    return frame.set_axis([int(line[0]) for line in lines], axis=0)
+    try:
+        header, *lines = ([as_it_was(cell) for cell in line] for line in csv.reader(text))
+        if any(len(line) != len(header) for line in lines):
+            raise ValueError
+        frame = pd.DataFrame([line[1:] for line in lines], columns=header[1:], dtype=str)
+        return frame.set_axis([int(line[0]) for line in lines], axis=0)
+    except (ValueError, IndexError, csv.Error):
+        raise UserError(f"{workdir.path(_CELLS)} is damaged; run again in a new workdir") from None
 
 
 def _lines(frame: pd.DataFrame, row: np.ndarray) -> list[tuple[int, list[Any]]]:
@@ -197,7 +206,12 @@ def _check(asked: Asked, rows: np.ndarray) -> None:
     """
     n, m, u = len(asked.micro), len(asked.evidence), len(rows)
     if not (
-        asked.evidence.shape == (m, m)
+        all(type(number) is int for number in (asked.n_voters, asked.n_novel, *asked.view))
+        and isinstance(asked.shift, int | float)
+        and asked.n_voters > 0
+        and len(asked.view) == 2
+        and 0 <= asked.view[0] < asked.view[1] <= asked.z.shape[-1]
+        and asked.evidence.shape == (m, m)
         and np.isfinite(asked.evidence).all()
         and asked.z.shape[:1] == asked.known.shape[:1] == asked.row.shape == (n,)
         and np.isfinite(asked.z).all()

@@ -130,6 +130,7 @@ def _check(model: Model) -> None:
         "classes": len(model.classes) == len(model.rows) == len(set(model.classes)) > 0,
         "names": all(isinstance(name, str) for name in (*model.classes, *model.columns)),
         "columns": len(model.columns) == n_columns == model.spec.n_features,
+        "encoder": model.encoder is None or model.encoder.names == model.columns,
         "means": n_means == n_known + n_new,
         "rows": _are_indices(model.rows, n_means),
         "owners": _are_indices(places.owners, n_new, lowest=-1),

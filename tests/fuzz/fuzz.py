@@ -27,7 +27,7 @@ from fuzz_inputs import KINDS, Input, draw  # noqa: E402 - found beside this fil
 OFTEN = {"cells": 6, "bytes": 5, "workbook": 2, "typed": 2, "flags": 3, "config": 3, "model": 3}
 """How often each kind is drawn; the others once."""
 TURN = [kind for kind in KINDS for _ in range(OFTEN.get(kind, 1))]
-TRIES = 150
+TRIES = 60
 """Inputs that are tried to make one smaller."""
 SAID_SECONDS = 30.0
 

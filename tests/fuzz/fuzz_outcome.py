@@ -200,7 +200,11 @@ def finished_run(folder: Path) -> Path:
     told = [f"--table={table}", "--label=y", f"--workdir={run}", "--config.setting=ncd"]
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with (
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+            warnings.catch_warnings(action="ignore"),
+        ):
             status = cli.main(["launch.py", *told, "--config.search.folds=2"])
         assert status == 0, said.getvalue()
     finally:

@@ -39,7 +39,7 @@ def test_other_inputs(kind, seed, check):
 @pytest.mark.parametrize("kind", ["cells", "config"])
 def test_many_inputs_are_no_mistake_at_all(kind, check):
     """Those that are refused at the door try nothing of the house."""
-    assert sum(check(draw(kind, seed)).status == 0 for seed in range(30)) >= 3
+    assert sum(check(draw(kind, seed)).status == 0 for seed in range(30)) >= 2
 
 
 def test_inputs_are_drawn_alike_and_come_back_from_files(tmp_path):
