@@ -81,7 +81,8 @@ class WordCode:
     @classmethod
     def fit(cls, column: Column, cells: pd.Series) -> "WordCode":
         """Measures a column of the training table."""
-        codes, words = level_words(column, cells)
+        found = level_words(column, cells)
+        codes, words = found.codes, found.words
         # Empty cells come last, and of equally frequent words the later one is kept.
         levels, counts = np.unique(np.where(codes < 0, len(words), codes), return_counts=True)
         infrequent = len(levels) >= MAX_CATEGORIES
@@ -105,12 +106,12 @@ class WordCode:
 
     def apply(self, cells: pd.Series, out: np.ndarray, where: Where = by_row) -> None:
         """Writes rows `[n]` into the encoded columns `out: f32[n, len(names())]`."""
-        codes, words = level_words(self.column, cells, where)
+        found = level_words(self.column, cells, where)
         other = len(self.words) + self.missing if self.infrequent else -1
         position = {level_key(word): i for i, word in enumerate(self.words)}
         empty = len(self.words) if self.missing else other
-        at = np.array([*(position.get(level_key(word), other) for word in words), empty])[codes]
-        _write_one_hot(out, at)
+        at = [*(position.get(level_key(word), other) for word in found.words), empty]
+        _write_one_hot(out, np.array(at)[found.codes])
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,9 @@ class NumberCode:
             part = _part(name, values, _period(self.column))
             if name in ("value", "time"):
                 part = np.clip(part, self.low, self.high)
-            out[:, i] = rounded((part - mean) / scale)
+            part = part - mean
+            part /= scale
+            out[:, i] = rounded(part)
         if self.missing:
             _write_one_hot(out[:, len(self.parts) :], empty.astype(np.int64))
 

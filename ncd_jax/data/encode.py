@@ -12,7 +12,8 @@ from ncd_jax.data.column_codes import Block, NumberCode, WordCode
 from ncd_jax.data.groups import GroupCentres
 from ncd_jax.read.cells import Where, by_row
 from ncd_jax.read.columns import Column
-from ncd_jax.read.names import Mistakes, find_names
+from ncd_jax.read.names import find_names, gathered
+from ncd_jax.read.threads import each_in_threads
 from ncd_jax.read.words import as_text
 
 __all__ = ["Encoder"]
@@ -41,7 +42,10 @@ class Encoder:
         Columns go by their names, so that their order in the table plays no part.
         """
         columns = sorted(columns, key=lambda column: column.name)
-        return cls(tuple(_fit(column, frame[column.name]) for column in columns), tuple(copied))
+        codes, errors = each_in_threads(lambda c: _fit(c, frame[c.name]), columns)
+        if errors:
+            raise errors[0]
+        return cls(tuple(codes), tuple(copied))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -78,12 +82,15 @@ class Encoder:
         """
         find_names(self.needed, list(frame))
         x = np.empty((len(frame), len(self.names)), np.float32)
-        start = 0
-        with Mistakes() as mistakes:
-            for name, code in zip(self.columns, self.codes, strict=True):
-                stop = start + len(code.names())
-                mistakes.add(code.apply, frame[name], x[:, start:stop], where)
-                start = stop
+        stops = np.cumsum([len(code.names()) for code in self.codes]).tolist()
+
+        def apply(i: int) -> None:
+            code, start = self.codes[i], stops[i] - len(self.codes[i].names())
+            code.apply(frame[code.column.name], x[:, start : stops[i]], where)
+
+        _, errors = each_in_threads(apply, range(len(stops)))
+        if errors:
+            raise gathered(errors)
         if self.centres is not None:
             x = self.centres.apply(frame[self.centres.column].map(as_text).tolist(), x)
         return x

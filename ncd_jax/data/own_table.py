@@ -1,7 +1,7 @@
 """A table of the user's own: a file or a frame with one column of class names."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from ncd_jax.data.labelled_rows import how_labelled
 from ncd_jax.data.selection import NOT_RANDOM
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
-from ncd_jax.read.again import read_again
+from ncd_jax.read.again import Again
 from ncd_jax.read.bounds import Choose
 from ncd_jax.read.cells import numbers
 from ncd_jax.read.columns import Column, Reading, TableReading
 from ncd_jax.read.describe import Description, describe
 from ncd_jax.read.dtypes import to_frame
-from ncd_jax.read.false_rows import without_false_rows
-from ncd_jax.read.files import read_raw
+from ncd_jax.read.false_rows import without_false_rows, without_headers
+from ncd_jax.read.files import read_batches, read_raw
 from ncd_jax.read.labels import read_labels
 from ncd_jax.read.names import Mistakes, checked_names, find_names
 from ncd_jax.read.options import ReadOptions
@@ -37,8 +37,12 @@ __all__ = [
     "encoded_table",
     "read_numeric_rows",
     "read_rows",
+    "read_rows_in_batches",
     "read_table",
 ]
+
+BATCH = 1 << 23
+"""Cells of a batch of new rows: half a million rows of 16 columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,28 +194,82 @@ def read_rows(source: Path | Any, encoder: Encoder, options: ReadOptions | None 
             them are named.
     """
     options = options or ReadOptions()
-    notes: list[str] = []
-    copied = list(options.copied)
-
-    def choose(names: Sequence[str]) -> list[str]:
-        if not copied:
-            copied[:] = [name for name in encoder.copied if name in names]
-            notes.extend(
-                f"column {name!r}, which the run copied into its answer, is not there"
-                for name in encoder.copied
-                if name not in names
-            )
-        needed = [source_of(name, names) for name in encoder.needed]
-        find_names([*needed, *copied], names)
-        return list(dict.fromkeys([*needed, *copied]))
-
-    raw = _load(source, choose, options)
+    wanted = _Wanted(encoder, options)
+    raw = _load(source, wanted.choose, options)
     try:
         raw = without_false_rows(raw, ())
         x, odd = encode_rows(raw, encoder, options)
     except UserError as error:
         raise _located(source, error) from None
-    return NewRows(x, raw.frame[copied], raw.numbers, (*notes, *raw.notes, *odd))
+    return NewRows(x, raw.frame[wanted.copied], raw.numbers, (*wanted.notes, *raw.notes, *odd))
+
+
+def read_rows_in_batches(
+    source: Path, encoder: Encoder, options: ReadOptions | None = None, n_done: int = 0
+) -> Iterator[NewRows]:
+    """The same for files of any size, in batches of rows that number them on.
+
+    A table of one batch is read as `read_rows` does. Of a larger one the first batch says what
+    the mark of fractions is and whether the day comes first, units are looked for in its first
+    row, and no row is taken for a sum of the others, which nobody sees together.
+
+    Args:
+        source: the file.
+        encoder: of the training table.
+        options: see `read_rows`.
+        n_done: rows that are left out, a whole number of batches.
+
+    Raises:
+        UserError: see `read_rows`; batches before a mistake have been given then.
+    """
+    options = options or ReadOptions()
+    wanted, encoding = _Wanted(encoder, options), _Encoding(encoder, options)
+    batches = read_batches(source, wanted.choose, options, BATCH)
+    is_first, raw = True, next(batches, None)
+    while raw is not None:
+        after = next(batches, None)
+        if raw.numbers[-1] < n_done and not is_first:
+            raw = after
+            continue
+        try:
+            if is_first and after is None:
+                raw = without_false_rows(raw, ())
+            else:
+                raw = without_headers(raw, is_first)
+            x, odd = encoding.encode(raw)
+        except UserError as error:
+            raise _located(source, error) from None
+        notes = (*(wanted.notes if is_first else ()), *raw.notes, *odd)
+        if raw.numbers[-1] >= n_done:
+            yield NewRows(x, raw.frame[wanted.copied], raw.numbers, notes)
+        is_first, raw = False, after
+
+
+class _Wanted:
+    """The columns that new rows must have, as the names of theirs say.
+
+    Attributes:
+        copied: those that are copied into the answer.
+        notes: for people.
+    """
+
+    def __init__(self, encoder: Encoder, options: ReadOptions) -> None:
+        self._encoder, self.copied = encoder, list(options.copied)
+        self.notes: list[str] = []
+
+    def choose(self, names: Sequence[str]) -> list[str]:
+        """See `bounds.Choose`."""
+        encoder = self._encoder
+        if not self.copied:
+            self.copied = [name for name in encoder.copied if name in names]
+            self.notes = [
+                f"column {name!r}, which the run copied into its answer, is not there"
+                for name in encoder.copied
+                if name not in names
+            ]
+        needed = [source_of(name, names) for name in encoder.needed]
+        find_names([*needed, *self.copied], names)
+        return list(dict.fromkeys([*needed, *self.copied]))
 
 
 def encode_rows(
@@ -222,13 +280,25 @@ def encode_rows(
     Raises:
         UserError: columns are missing, or of another kind for the most part.
     """
-    names = list(raw.frame)
-    texts = {source_of(name, names) for name in encoder.columns} - {*encoder.columns}
-    raw, _ = split_vectors(raw, names, {*names} - texts)
-    frame, odd = read_again(raw, [code.column for code in encoder.codes], options)
-    if encoder.centres is not None:
-        frame[encoder.centres.column] = raw.frame[encoder.centres.column]
-    return encoder.apply(frame), odd
+    return _Encoding(encoder, options).encode(raw)
+
+
+class _Encoding:
+    """Encodes new rows, in one batch or several; the first says how the table is written."""
+
+    def __init__(self, encoder: Encoder, options: ReadOptions | None) -> None:
+        self._encoder = encoder
+        self._again = Again([code.column for code in encoder.codes], options)
+
+    def encode(self, raw: RawTable) -> tuple[np.ndarray, list[str]]:
+        """See `encode_rows`."""
+        encoder, names = self._encoder, list(raw.frame)
+        texts = {source_of(name, names) for name in encoder.columns} - {*encoder.columns}
+        raw, _ = split_vectors(raw, names, {*names} - texts)
+        frame, odd = self._again.read(raw)
+        if encoder.centres is not None:
+            frame[encoder.centres.column] = raw.frame[encoder.centres.column]
+        return encoder.apply(frame), odd
 
 
 def read_numeric_rows(

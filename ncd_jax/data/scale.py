@@ -84,7 +84,8 @@ def _bounds(values: np.ndarray) -> tuple[float, float]:
     middle = values[(len(values) - 1) // 2 : len(values) // 2 + 1].mean()
     # How far all but a few of those values lie away that lie on one side.
     few = max(2, int(np.ceil(_FEW * len(values))))
-    low, high = values[values < middle], values[values > middle]
+    low = values[: np.searchsorted(values, middle)]
+    high = values[np.searchsorted(values, middle, "right") :]
     below = middle - low[min(few, len(low) // 4)] if len(low) else 0.0
     above = high[-1 - min(few, len(high) // 4)] - middle if len(high) else 0.0
     return float(middle - _REACH * (below or above)), float(middle + _REACH * (above or below))

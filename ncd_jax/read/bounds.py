@@ -60,17 +60,17 @@ def one_line(error: Exception) -> str:
 
 class _Bounded(io.RawIOBase):
     def __init__(self, stream: IO[bytes], options: ReadOptions) -> None:
-        self._stream, self._options, self._n_read = stream, options, 0
+        self._stream: Any = stream
+        self._options, self._n_read = options, 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        piece = self._stream.read(len(buffer))
-        self._n_read += len(piece)
+        n = self._stream.readinto(buffer)
+        self._n_read += n
         check_size(self._n_read, self._options)
-        buffer[: len(piece)] = piece
-        return len(piece)
+        return n
 
     def close(self) -> None:
         if not self.closed:

@@ -1,6 +1,6 @@
 """Cells of a column as values, in the way that was decided for it: old rows and new ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -86,10 +86,10 @@ def numbers(
         return values
     words = _filled(column, words or words_of(cells), soft=True)
     if column.order == "duration":
-        values = durations_of(words.words)
+        values = durations_of(words.shapes)
     else:
-        decimal = column.decimal or _decimal(words.words)
-        found = numbers_of(words.words, decimal)
+        decimal = column.decimal or _decimal(words)
+        found = numbers_of(words.shapes, decimal)
         ratios = {unit: ratio(unit, column.unit) or np.nan for unit in set(found.units)}
         scale = np.array([ratios[unit] for unit in found.units], np.float64)
         values = found.values * np.where(found.values == 0, 1.0, scale)
@@ -100,8 +100,8 @@ def numbers(
     return _placed(column, words, values, np.nan, bad, where, "numbers", odd)
 
 
-def _decimal(words: Sequence[str]) -> str:
-    said = evidence(words)
+def _decimal(words: Words) -> str:
+    said = evidence(words.shapes)
     return "," if said.comma > said.point else "."
 
 
@@ -126,19 +126,19 @@ def times(
         return np.where(np.isin(found, gaps[~np.isnat(gaps)]), nothing, found)
     words = _filled(column, words or words_of(cells), soft=True)
     if column.order == "clock":
-        found = clock_of(words.words)
+        found = clock_of(words.shapes)
     elif column.order == "compact":
-        found = compact_dates(numbers_of(words.words, ".").values)
+        found = compact_dates(numbers_of(words.shapes, ".").values)
     else:
-        found = dates_of(words.words, _order(column, words.words))
+        found = dates_of(words.shapes, _order(column, words))
     return _placed(column, words, found, nothing, np.isnat(found), where, "dates", odd)
 
 
-def _order(column: Column, words: Sequence[str]) -> Order:
+def _order(column: Column, words: Words) -> Order:
     """What comes first in dates: as in the old rows, or as these say where nobody saw those."""
     if column.order == "dmy" or column.order == "mdy":
         return column.order
-    day, month, _ = day_order(words)
+    day, month, _ = day_order(words.shapes)
     return "" if day == month else "dmy" if day > month else "mdy"
 
 
@@ -197,7 +197,8 @@ def compact_dates(values: np.ndarray) -> np.ndarray:
 def _filled(column: Column, words: Words, soft: bool) -> Words:
     """Words that are no gap; `soft` where those count that only mean one among numbers."""
     gaps = MARKS.union(column.gaps)
-    return words.without(np.array([w in gaps or (soft and is_gap(w)) for w in words.words], bool))
+    gone = np.array([word in gaps for word in words.words], bool)
+    return words.without(gone | words.shapes.ask(is_gap) if soft else gone)
 
 
 def _placed(

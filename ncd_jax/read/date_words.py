@@ -1,13 +1,13 @@
 """Dates as people write them: `2024-12-31`, `31.12.2024`, `12/31/24 3:45 PM`, `31 Dec 2024`."""
 
-import datetime
-import functools
 import re
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+
+from ncd_jax.read.shapes import Alike, Shapes, shapes_of
 
 __all__ = ["Order", "clock_of", "dates_of", "day_order", "days_between", "durations_of"]
 
@@ -52,57 +52,66 @@ _FORMS = [
         r"(?P<day>\d{1,2})(?:st|nd|rd|th)?,? +(?P<year>\d{4})",
     )
 ] + [
-    re.compile(r"(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])", re.A),
+    re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)", re.A),
     re.compile(rf"(?P<name>{_NAME}{{3,9}})\.?[- ](?P<year>\d{{4}})", re.A),
 ]
 _DURATION = re.compile(
-    r"(?P<sign>-)?(?:(?P<days>\d+) days?,? ?)?(?:[+]?(?P<hours>\d+):(?P<minutes>[0-5]\d)"
-    r"(?::(?P<seconds>[0-5]\d(?:\.\d+)?))?)?",
+    r"(?P<sign>-)?(?:(?P<days>\d+) days?,? ?)?(?:[+]?(?P<hours>\d+):(?P<minutes>\d\d)"
+    r"(?::(?P<seconds>\d\d(?:\.\d+)?))?)?",
     re.A,
 )
 _CLOCK = re.compile(
-    r"(?P<hour>[01]?\d|2[0-3])[:h](?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d+)?)?"
+    r"(?P<hour>\d?\d)[:h](?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.\d+)?)?"
     r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?(?: ?Uhr)?",
     re.A,
 )
+_DURATION_PARTS = ("days", "hours", "minutes", "seconds")
+_NOTHING = np.datetime64("NaT", "us")
 _MARKS = set("-/.")
 _PIVOT = 69
 """Two-digit years from here on are of the last century, as in POSIX."""
 
 
-def dates_of(words: Sequence[str], order: Order) -> np.ndarray:
+def dates_of(words: Sequence[str] | Shapes, order: Order) -> np.ndarray:
     """Reads words as times, `datetime64[us][m]`, `NaT` where a word is none; zones become UTC.
 
     Args:
         words: the words.
         order: whether the day or the month comes first; none of both is a date without it.
     """
-    times = np.full(len(words), np.datetime64("NaT", "us"))
-    iso = np.array([bool(_ISO.fullmatch(word)) for word in words], bool)
+    shapes = shapes_of(words)
+    times = np.full(len(shapes.words), _NOTHING)
+    iso = shapes.ask(_ISO.fullmatch)
     if iso.any():
         found = pd.to_datetime(
-            np.asarray(words, object)[iso], format="ISO8601", errors="coerce"
+            np.array(shapes.words, object)[iso], format="ISO8601", errors="coerce"
         ).to_numpy()
         times[iso] = found.astype("datetime64[us]")
-    for i in np.flatnonzero(np.isnat(times)).tolist():
-        time = _date(words[i], order)
-        if time is not None:
-            times[i] = np.datetime64(time, "us")
+    for alike in shapes.with_digits:
+        if not np.isnat(times[alike.places]).any():
+            continue
+        for form in _FORMS:
+            if found := form.fullmatch(alike.word):
+                here = times[alike.places]
+                times[alike.places] = np.where(np.isnat(here), _calendar(alike, found, order), here)
     return times
 
 
-def day_order(words: Sequence[str]) -> tuple[int, int, int]:
+def day_order(words: Sequence[str] | Shapes) -> tuple[int, int, int]:
     """How many words say that the day comes first, that the month does, and how many neither."""
-    counts = {"dmy": 0, "mdy": 0, "": 0}
-    for word in words:
+    day = month = neither = 0
+    for alike in shapes_of(words).with_digits:
+        word = alike.word
         if len(word) < 6 or not word[0].isdigit() or not {word[1], word[2]} & _MARKS:
             continue
         for form in _FORMS[1:4]:
             if found := form.fullmatch(word):
-                first, then = int(found["first"]), int(found["then"])
-                counts["dmy" if first > 12 else "mdy" if then > 12 else ""] += 1
+                is_day = alike.digits(found.span("first")) > 12
+                is_month = ~is_day & (alike.digits(found.span("then")) > 12)
+                day, month = day + int(is_day.sum()), month + int(is_month.sum())
+                neither += int((~is_day & ~is_month).sum())
                 break
-    return counts["dmy"], counts["mdy"], counts[""]
+    return day, month, neither
 
 
 def days_between(times: np.ndarray) -> np.ndarray:
@@ -111,67 +120,90 @@ def days_between(times: np.ndarray) -> np.ndarray:
     return np.asarray(days, np.float64)
 
 
-def durations_of(words: Sequence[str]) -> np.ndarray:
+def durations_of(words: Sequence[str] | Shapes) -> np.ndarray:
     """Reads words such as `1 days 02:00:00` and `7:30` as seconds, `f64[m]`, else not a number."""
-    seconds = np.full(len(words), np.nan)
-    for i, word in enumerate(words):
-        found = _DURATION.fullmatch(word)
+    shapes = shapes_of(words)
+    seconds = np.full(len(shapes.words), np.nan)
+    for alike in shapes.with_digits:
+        found = _DURATION.fullmatch(alike.word)
         if found and (found["days"] or found["hours"]):
-            parts = zip(("days", "hours", "minutes", "seconds"), (86400, 3600, 60, 1), strict=True)
-            total = sum(float(found[name] or 0) * weight for name, weight in parts)
-            seconds[i] = -total if found["sign"] else total
+            parts = [_part(alike, found, name) for name in _DURATION_PARTS]
+            days, hours, minutes, rest = parts
+            total = 86400 * days + 3600 * hours + 60 * minutes + rest
+            total = np.where((minutes < 60) & (rest < 60), total, np.nan)
+            seconds[alike.places] = -total if found["sign"] else total
     return seconds
 
 
-def clock_of(words: Sequence[str]) -> np.ndarray:
+def clock_of(words: Sequence[str] | Shapes) -> np.ndarray:
     """Reads times of day such as `23:50` and `7:30:15 PM`, `datetime64[us][m]`, else `NaT`.
 
     They are times of the first of January 1970.
     """
-    times = np.full(len(words), np.datetime64("NaT", "us"))
-    for i, word in enumerate(words):
-        if found := _CLOCK.fullmatch(word):
-            hour, half = int(found["hour"]), (found["half"] or "").lower()
-            if half:
-                hour = hour % 12 + (12 if half == "p" else 0)
-            seconds = 3600 * hour + 60 * int(found["minute"]) + int(found["second"] or 0)
-            times[i] = np.datetime64(1_000_000 * seconds, "us")
+    shapes = shapes_of(words)
+    times = np.full(len(shapes.words), _NOTHING)
+    for alike in shapes.with_digits:
+        if found := _CLOCK.fullmatch(alike.word):
+            times[alike.places] = np.datetime64(0, "us") + _time(alike, found)
     return times
 
 
-@functools.lru_cache(1 << 17)  # a column is looked at several times
-def _date(word: str, order: Order) -> datetime.datetime | None:
-    for form in _FORMS:
-        if (found := form.fullmatch(word)) and (date := _calendar(found.groupdict(), order)):
-            return date
-    return None
+def _calendar(alike: Alike, found: re.Match[str], order: Order) -> np.ndarray:
+    """The times that parts of dates make, `datetime64[us][k]`, `NaT` where there is no such day.
 
-
-def _calendar(facts: dict[str, str | None], order: Order) -> datetime.datetime | None:
-    """The time that the parts of a date make, or none where there is no such day."""
-    year, day, month = int(facts["year"] or 0), int(facts.get("day") or 1), 0
+    Args:
+        alike: words of one shape.
+        found: one of `_FORMS` in the first of them.
+        order: see `dates_of`.
+    """
+    facts = found.groupdict()
+    year, day = _part(alike, found, "year"), _part(alike, found, "day", 1)
     if facts.get("first"):
         if not order:
-            return None
-        numbers = int(facts["first"] or 0), int(facts["then"] or 0)
-        day, month = numbers if order == "dmy" else numbers[::-1]
+            return np.full(len(year), _NOTHING)
+        parts = _part(alike, found, "first"), _part(alike, found, "then")
+        day, month = parts if order == "dmy" else parts[::-1]
     elif facts.get("name"):
-        month = _MONTHS.get((facts["name"] or "").lower(), 0)
+        month = np.full(len(year), float(_MONTHS.get(facts["name"].lower(), 0)))
     else:
-        month = int(facts["month"] or 0)
-    if len(facts["year"] or "") == 2:
-        year += 1900 if year >= _PIVOT else 2000
-    hour, half = int(facts.get("hour") or 0), (facts.get("half") or "").lower()
-    if half:
+        month = _part(alike, found, "month")
+    if len(facts["year"]) == 2:
+        year += np.where(year >= _PIVOT, 1900, 2000)
+    is_one = (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1)
+    months = np.where(is_one, 12 * (year - 1970) + month - 1, 0).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
+    is_one &= days.astype("datetime64[M]") == months
+    times = days.astype("datetime64[us]") + _time(alike, found)
+    zone = facts.get("zone") or ""
+    if zone[:1] in ("+", "-"):
+        start = found.start("zone")
+        away = 60 * alike.digits((start, start + 3)) + alike.digits((start + 3, found.end("zone")))
+        away = away.astype("timedelta64[m]")
+        times = times - away if zone[0] == "+" else times + away
+    return np.where(is_one, times, _NOTHING)
+
+
+def _time(alike: Alike, found: re.Match[str]) -> np.ndarray:
+    """How long after midnight words say that it is, `timedelta64[us][k]`, `NaT` if never."""
+    hour, minute, second = (_part(alike, found, name) for name in ("hour", "minute", "second"))
+    is_one = (hour < 24) & (minute < 60) & (second < 60)
+    facts = found.groupdict()
+    if half := (facts.get("half") or "").lower():
         hour = hour % 12 + (12 if half == "p" else 0)
-    part = int((facts.get("part") or ".0")[1:7].ljust(6, "0"))
-    try:
-        minute, second = int(facts.get("minute") or 0), int(facts.get("second") or 0)
-        time = datetime.datetime(year, month, day, hour, minute, second, part)
-    except ValueError:
-        return None
-    zone = facts.get("zone")
-    if zone and zone[0] in "+-":
-        away = datetime.timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].strip(":") or 0))
-        time = time - away if zone[0] == "+" else time + away
-    return time
+    part = np.zeros(len(hour))
+    if facts.get("part"):
+        start, stop = found.start("part") + 1, min(found.end("part"), found.start("part") + 7)
+        part = alike.digits((start, stop)) * 10.0 ** (6 - stop + start)
+    seconds = 3600 * hour + 60 * minute + second
+    time = (1_000_000 * seconds + part).astype("timedelta64[us]")
+    return np.where(is_one, time, np.timedelta64("NaT", "us"))
+
+
+def _part(alike: Alike, found: re.Match[str], name: str, otherwise: float = 0.0) -> np.ndarray:
+    """The numbers in a part of words, `f64[k]`."""
+    text = found.groupdict().get(name)
+    if not text:
+        return np.full(len(alike.places), otherwise)
+    start, stop = found.span(name)
+    point = start + len(text.partition(".")[0])
+    return alike.numbers((start, point), (point, stop))

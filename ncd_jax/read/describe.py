@@ -31,6 +31,7 @@ from ncd_jax.read.plain_numbers import PlainNumbers, plain_numbers
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.readings import blamed, found_in, used_as
 from ncd_jax.read.recognise import Form, as_dates, as_numbers, as_words, recognise
+from ncd_jax.read.threads import each_in_threads
 from ncd_jax.read.useless import is_constant, why_left_out
 from ncd_jax.read.words import Words, as_text
 
@@ -101,64 +102,75 @@ def describe(
     """
     options = options or ReadOptions()
     wanted = {*wanted, *(options.columns or ()), *options.wished}
-    words, plain, errors = {}, {}, []
-    for name in features:
-        try:
-            if _is_text(raw.frame[name], name in options.categories):
-                found = None if _has_wish(name, options) else plain_numbers(raw.frame[name])
-                if found is None or (options.decimal == "," and found.has_points):
-                    words[name] = raw.words(name)
-                else:
-                    plain[name] = found
-        except UserError as error:
-            errors.append(error)
-    spoken = [each.words for name, each in words.items() if name not in options.categories]
+    seen, errors = each_in_threads(lambda name: _plain_or_words(name, raw, options), features)
+    if errors:
+        raise gathered(errors)
+    found = dict(zip(features, seen, strict=True))
+    plain = {name: each for name, each in found.items() if isinstance(each, PlainNumbers)}
+    words = {name: each for name, each in found.items() if isinstance(each, Words)}
+    spoken = [each.shapes for name, each in words.items() if name not in options.categories]
     locale = decide_locale(
-        [*map(evidence, spoken), *(found.said for found in plain.values())],
+        [*map(evidence, spoken), *(each.said for each in plain.values())],
         [*map(day_order, spoken)],
         raw.separator,
         options.decimal,
     )
     typed_raw = dataclasses.replace(raw, frame=_with_numbers(raw.frame, plain))
-    columns, readings, typed = [], [], {}
-    for name in features if not errors else ():
-        try:
-            sight = _look(name, typed_raw, words.get(name), locale, options)
-            if name in plain:
-                sight = sight.written_with(locale.decimal)
-        except UserError as error:
-            errors.append(error)
-            continue
+
+    def described(name: str) -> tuple[Reading, Column | None, pd.Series]:
+        sight = _look(name, typed_raw, words.get(name), locale, options)
+        if name in plain:
+            sight = sight.written_with(locale.decimal)
         reading = found_in(typed_raw, sight.form, sight.words, sight.cells)
         if name in plain:
             reading = _as_text(reading, plain[name])
-        column, cells = sight.form.column, sight.cells
-        if reason := why_left_out(column, cells, name in wanted, name in options.categories):
-            hint = sight.form.remark.partition(";")[0]  # why it is words
-            remark = f"{reason}; it {hint}" if hint.startswith(("has", "mixes")) else reason
-            reading = dataclasses.replace(
-                reading, kind="left out", form="", remark=remark, is_told=True
-            )
-        else:
-            if is_constant(cells):  # what tells rows apart is whether there is a value
-                column = Column(name, "category", gaps=column.gaps)
-                cells = as_column(column, raw.frame[name], words=words.get(name))
-            reading = used_as(reading, column, cells, sight.words)
-            if hint := circular_hint(column, cells):
-                remark = "; ".join(filter(None, (reading.remark, hint)))
-                reading = dataclasses.replace(reading, remark=remark, is_told=True)
-            typed[name] = from_emptiest_hour(cells) if column.order == "clock" else cells
-            columns.append(column)
-        readings.append(reading)
+        as_category = name in options.categories
+        if reason := why_left_out(sight.form.column, sight.cells, name in wanted, as_category):
+            return _left_out(reading, sight, reason), None, sight.cells
+        return _used(reading, sight, raw.frame[name])
+
+    done, errors = each_in_threads(described, features)
     if errors:
         raise gathered(errors)
-    if not columns:
+    readings = tuple(reading for reading, _, _ in done)
+    used = [(column, cells) for _, column, cells in done if column is not None]
+    if not used:
         reasons = [f"{show(each.name)}: {each.remark}" for each in readings]
         raise UserError(
             f"no column is left to work with ({'; '.join(reasons[:5])}); add columns with features"
         )
-    frame = pd.DataFrame(typed, copy=False)
-    return Description(tuple(columns), tuple(readings), frame, locale)
+    frame = pd.DataFrame({column.name: cells for column, cells in used}, copy=False)
+    return Description(tuple(column for column, _ in used), readings, frame, locale)
+
+
+def _plain_or_words(name: str, raw: RawTable, options: ReadOptions) -> PlainNumbers | Words | None:
+    """A column of text as numbers, where it is plainly such, or else as words."""
+    if not _is_text(raw.frame[name], name in options.categories):
+        return None
+    found = None if _has_wish(name, options) else plain_numbers(raw.frame[name])
+    if found is None or (options.decimal == "," and found.has_points):
+        return raw.words(name)
+    return found
+
+
+def _left_out(reading: Reading, sight: _Sight, reason: str) -> Reading:
+    """The reading of a column that is not used, and why."""
+    hint = sight.form.remark.partition(";")[0]  # why it is words
+    remark = f"{reason}; it {hint}" if hint.startswith(("has", "mixes")) else reason
+    return dataclasses.replace(reading, kind="left out", form="", remark=remark, is_told=True)
+
+
+def _used(reading: Reading, sight: _Sight, stored: pd.Series) -> tuple[Reading, Column, pd.Series]:
+    """The reading of a column that is used, what it is read as, and its cells."""
+    column, cells = sight.form.column, sight.cells
+    if is_constant(cells):  # what tells rows apart is whether there is a value
+        column = Column(column.name, "category", gaps=column.gaps)
+        cells = as_column(column, stored, words=sight.words)
+    reading = used_as(reading, column, cells, sight.words)
+    if hint := circular_hint(column, cells):
+        remark = "; ".join(filter(None, (reading.remark, hint)))
+        reading = dataclasses.replace(reading, remark=remark, is_told=True)
+    return reading, column, from_emptiest_hour(cells) if column.order == "clock" else cells
 
 
 def _has_wish(name: str, options: ReadOptions) -> bool:
@@ -255,11 +267,12 @@ def _typed(name: str, cells: pd.Series) -> Form:
 def _with_sentinels(form: Form, values: np.ndarray) -> Form:
     """The same, with numbers that mean an empty cell, or as dates written as numbers."""
     column = form.column
-    filled = values[~np.isnan(values)]
+    empty = np.isnan(values)
+    filled = values[~empty] if empty.any() else values
     if not column.unit and not form.form and _are_days(filled):
         column = dataclasses.replace(column, kind="date", order="compact")
         return dataclasses.replace(form, column=column, form="year, month, day")
-    found = sentinels(values)
+    found = sentinels(filled)
     if not found:
         return form
     texts = tuple(as_text(value) for value in found)

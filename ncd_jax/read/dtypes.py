@@ -26,9 +26,9 @@ def extra(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError:
-        name = "excel" if package == "openpyxl" else "parquet"
+        name = "'ncd_jax[excel]'" if package == "openpyxl" else package.partition(".")[0]
         raise UserError(
-            f"this format needs {package}; pip install 'ncd_jax[{name}]' or save the table as CSV"
+            f"this format needs {package}; pip install {name} or save the table as CSV"
         ) from None
 
 

@@ -9,6 +9,7 @@ thousand tables; less will do where the row calls itself `Total`.
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,11 @@ from ncd_jax.read.names import is_index_name
 from ncd_jax.read.number_words import evidence, numbers_of
 from ncd_jax.read.plain_numbers import plain_numbers
 from ncd_jax.read.raw import RawTable, is_empty
+from ncd_jax.read.text_bytes import Unsure, are_numeric, arrow_of, bytes_of
 from ncd_jax.read.units import is_unit
 from ncd_jax.read.words import as_text, words_of
 
-__all__ = ["without_false_rows"]
+__all__ = ["without_false_rows", "without_headers"]
 
 _SAMPLE = 200
 """Rows that say whether a column is numbers."""
@@ -65,9 +67,19 @@ def without_false_rows(raw: RawTable, features: Sequence[str], label: str = "") 
         label: the column of class names, if there is one.
     """
     raw = _without_blank(raw, features) if features else raw
-    raw = _without_headers(raw)
-    raw = _without_units(raw, label)
-    return _without_summaries(raw, label)
+    return _without_summaries(without_headers(raw, label=label), label)
+
+
+def without_headers(raw: RawTable, is_first: bool = True, label: str = "") -> RawTable:
+    """The same without rows that are the header again, or the units of a first row.
+
+    Args:
+        raw: rows of a table.
+        is_first: whether its first row is among them.
+        label: the column of class names, if there is one.
+    """
+    raw = _without_header(raw)
+    return _without_units(raw, label) if is_first else raw
 
 
 def _without_blank(raw: RawTable, features: Sequence[str]) -> RawTable:
@@ -90,14 +102,13 @@ def _varies(cells: pd.Series) -> bool:
     return cells[~is_empty(cells)].astype(str).nunique() > 1
 
 
-def _without_headers(raw: RawTable) -> RawTable:
+def _without_header(raw: RawTable) -> RawTable:
     """Without rows whose cells are the names of their columns."""
     frame = raw.frame
     texts = [name for name in frame if _is_text(frame[name]) and not is_index_name(name)]
     if not texts or len(frame.columns) < 2:
         return raw
-    first, name = frame[texts[0]], texts[0].casefold()
-    rows = np.flatnonzero([isinstance(c, str) and c.strip().casefold() == name for c in first])
+    rows = _rows_with(raw, texts[0], texts[0])
     is_header = np.zeros(len(frame), bool)
     if len(rows) <= len(frame) // 2:
         for row in rows:
@@ -111,6 +122,20 @@ def _without_headers(raw: RawTable) -> RawTable:
         return raw
     said = [f"{raw.where(row)} is the header again" for row in np.flatnonzero(is_header).tolist()]
     return raw.without(is_header, _note(said))
+
+
+def _rows_with(raw: RawTable, column: str, word: str) -> np.ndarray:
+    """Rows in which a column of text holds a word, whatever the case of its letters, `i[m]`."""
+    cells, word = raw.frame[column], word.casefold()
+    if cells.dtype == object:
+        same = [isinstance(cell, str) and cell.strip().casefold() == word for cell in cells]
+        return np.flatnonzero(same)
+    with suppress(Unsure):
+        if bytes_of(arrow_of(cells)).are_numeric and not are_numeric(word.encode()):
+            return np.zeros(0, int)
+    found = raw.words(column)
+    same = [each.casefold() == word for each in found.words]
+    return np.flatnonzero(np.append(same, False)[found.codes])
 
 
 def _without_units(raw: RawTable, label: str) -> RawTable:
@@ -191,11 +216,8 @@ def _named(raw: RawTable, figures: Collection[str], label: str) -> np.ndarray:
         except UserError:  # lists, which are told of later
             continue
         most = 1 if name == label else len(frame)
-        named_so = [
-            not word[:1].isdigit() and bool(_SUMMARIES.fullmatch(word)) and count <= most
-            for word, count in zip(found.words, found.counts.tolist(), strict=True)
-        ]
-        named[first:] |= np.array([*named_so, False])[found.codes]
+        named_so = found.shapes.ask(lambda w: not w[:1].isdigit() and _SUMMARIES.fullmatch(w))
+        named[first:] |= np.append(named_so & (found.counts <= most), False)[found.codes]
     return named
 
 
@@ -348,11 +370,11 @@ def _values_of(cells: pd.Series) -> tuple[np.ndarray, Callable[[int], float], fl
     elif (quick := plain_numbers(cells)) is not None:
         values = quick.values
     else:
-        codes, words = words_of(cells)
-        said = evidence(words)
+        words = words_of(cells)
+        said = evidence(words.shapes)
         by_thousands = said.with_point and not said.with_comma and said.parts_thousands
         mark = "," if said.comma > said.point or (not said.point and by_thousands) else "."
-        values = np.append(numbers_of(words, mark).values, np.nan)[codes]
+        values = np.append(numbers_of(words.shapes, mark).values, np.nan)[words.codes]
     values[np.isinf(values)] = np.nan
 
     def digit(row: int) -> float:

@@ -4,13 +4,18 @@ What a cell means is decided later, in `describe`. Here only what a file can get
 is refused: its format, its encoding, its shape and its header.
 """
 
+import contextlib
+import dataclasses
 import functools
 import lzma
+import math
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ncd_jax.errors import UserError
@@ -20,9 +25,11 @@ from ncd_jax.read.names import checked_names
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.sheets import read_excel
-from ncd_jax.read.text_files import PACKED, TEXT, header_at, read_text
+from ncd_jax.read.text_files import PACKED, TEXT, header_at, read_text, text_batches
 
-__all__ = ["read_raw"]
+__all__ = ["is_table", "read_batches", "read_raw"]
+
+_ARROW, _EXCEL = (".parquet", ".feather"), (".xlsx", ".xlsm")
 
 _AT_ONCE = 16
 """Columns that are unpacked at once."""
@@ -37,7 +44,7 @@ def read_raw(
     """Reads a table with named columns.
 
     The format goes by the suffix: `.csv`, `.txt`, `.tsv`, `.tab` (these also with `.gz`,
-    `.bz2`, `.xz`, `.zip` or, with pyarrow, `.zst` behind), `.parquet`, `.feather`, and of
+    `.bz2`, `.xz`, `.zip` or `.zst` behind), `.parquet`, `.feather`, and of
     Excel `.xlsx`. The encoding of text is found, and so is the separator: a tab in `.tsv` and
     `.tab`, what a first line `sep=;` says, or that of comma, semicolon, tab and bar which parts
     the lines alike. Lines with a title above the header are passed over, and so are blank ones.
@@ -51,22 +58,74 @@ def read_raw(
         UserError: the file cannot be read as such a table.
     """
     options = options or ReadOptions()
-    *_, inner, kind = ["", "", *(suffix.lower() for suffix in path.suffixes)]
-    try:
-        check_path(path)
-        if kind in TEXT or (kind in PACKED and inner in TEXT):
+    with _told(path):
+        if _is_text(path):
             raw = read_text(path, choose, options)
-        elif kind in (".parquet", ".feather"):
+        elif (kind := path.suffix.lower()) in _ARROW:
             raw = RawTable(_read_arrow(path, kind, choose, options))
-        elif kind in (".xlsx", ".xlsm"):
+        elif kind in _EXCEL:
             raw = read_excel(path, choose, options, header_at)
         else:
             raise UserError(
                 f"tables of this format ({kind or 'no suffix'}) are not read; save it as .csv,"
                 f" .tsv, .parquet, .feather or .xlsx (CSV also packed: {', '.join(PACKED)})"
             )
-        if len(raw.frame) == 0:
-            raise UserError("it has a header and no rows; add the rows")
+        _check_rows(raw)
+    return raw
+
+
+def read_batches(
+    path: Path, choose: Choose, options: ReadOptions, n_cells: int
+) -> Iterator[RawTable]:
+    """The same in batches of rows that have about so many cells, which number the rows on.
+
+    Text and Parquet may be larger than memory, and the size of what is not packed plays no part;
+    other formats come as one batch.
+
+    Raises:
+        UserError: see `read_raw`; batches before a mistake have been given then.
+    """
+    kind = path.suffix.lower()
+    if kind not in PACKED:
+        options = dataclasses.replace(options, max_gb=math.inf)
+    if not _is_text(path) and kind != ".parquet":
+        yield read_raw(path, choose, options)
+        return
+    if _is_text(path):
+        batches = text_batches(path, choose, options, n_cells)
+    else:
+        batches = _parquet_batches(path, choose, n_cells)
+    while True:
+        with _told(path):
+            batch = next(batches, None)
+            if batch is not None:
+                _check_rows(batch)
+        if batch is None:
+            return
+        yield batch
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file has the suffix of a table."""
+    return path.is_file() and (_is_text(path) or path.suffix.lower() in (*_ARROW, *_EXCEL))
+
+
+def _is_text(path: Path) -> bool:
+    *_, inner, kind = ["", "", *(suffix.lower() for suffix in path.suffixes)]
+    return kind in TEXT or (kind in PACKED and inner in TEXT)
+
+
+def _check_rows(raw: RawTable) -> None:
+    if len(raw.frame) == 0:
+        raise UserError("it has a header and no rows; add the rows")
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Says of what goes wrong in the block which file it is, in one line."""
+    try:
+        check_path(path)
+        yield
     except UserError as error:
         raise UserError(f"{str(path).replace(chr(0), '?')}: {error}") from None
     except UnicodeError:
@@ -80,29 +139,52 @@ def read_raw(
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise UserError(f"{path} cannot be read ({reason}); check the file") from None
-    return raw
 
 
 def _read_arrow(path: Path, kind: str, choose: Choose, options: ReadOptions) -> pd.DataFrame:
+    with _arrow_file(kind), path.open("rb") as file:
+        if kind == ".parquet":
+            reader = extra("pyarrow.parquet").ParquetFile(file)
+            stored, read = reader.schema_arrow.names, reader.read
+            check_size(8.0 * reader.metadata.num_rows * len(stored), options)
+        else:
+            stored = extra("pyarrow.ipc").open_file(file).schema.names
+            read = functools.partial(extra("pyarrow.feather").read_table, file)
+        names, todo = _wanted(stored, choose)
+        columns: dict[str, pd.Series] = {}
+        # A few at a time, so that the table is never there twice.
+        for start in range(0, len(todo), _AT_ONCE):
+            table = read(columns=todo[start : start + _AT_ONCE])
+            columns |= dict(to_frame(from_arrow(table)).items())
+    return pd.DataFrame({names[s]: cells for s, cells in columns.items()}, copy=False)
+
+
+def _parquet_batches(path: Path, choose: Choose, n_cells: int) -> Iterator[RawTable]:
+    with _arrow_file(".parquet"), path.open("rb") as file:
+        reader, done = extra("pyarrow.parquet").ParquetFile(file), 0
+        names, todo = _wanted(reader.schema_arrow.names, choose)
+        size = max(n_cells // max(len(todo), 1), 1)
+        for batch in reader.iter_batches(size, columns=todo):
+            table = extra("pyarrow").Table.from_batches([batch])
+            frame = to_frame(from_arrow(table))[todo].rename(columns=names)
+            yield RawTable(frame, rows=np.arange(done, done + len(frame)) if done else None)
+            done += len(frame)
+        if not done:
+            yield RawTable(pd.DataFrame(columns=todo).rename(columns=names))
+
+
+def _wanted(stored: Sequence[str], choose: Choose) -> tuple[dict[str, str], list[str]]:
+    """From stored names to clean ones, and the stored ones of columns that are wanted."""
+    stored = [name for name in stored if not _INDEX.fullmatch(name)]
+    names = dict(zip(stored, checked_names(stored), strict=True))
+    wanted = set(choose(list(names.values())))
+    return names, [s for s in stored if names[s] in wanted]
+
+
+@contextlib.contextmanager
+def _arrow_file(kind: str) -> Iterator[None]:
     arrow = extra("pyarrow")
     try:
-        with path.open("rb") as file:
-            if kind == ".parquet":
-                reader = extra("pyarrow.parquet").ParquetFile(file)
-                stored, read = reader.schema_arrow.names, reader.read
-                check_size(8.0 * reader.metadata.num_rows * len(stored), options)
-            else:
-                stored = extra("pyarrow.ipc").open_file(file).schema.names
-                read = functools.partial(extra("pyarrow.feather").read_table, file)
-            stored = [name for name in stored if not _INDEX.fullmatch(name)]
-            names = dict(zip(stored, checked_names(stored), strict=True))
-            wanted = set(choose(list(names.values())))
-            columns: dict[str, pd.Series] = {}
-            # A few at a time, so that the table is never there twice.
-            todo = [s for s in stored if names[s] in wanted]
-            for start in range(0, len(todo), _AT_ONCE):
-                table = read(columns=todo[start : start + _AT_ONCE])
-                columns |= dict(to_frame(from_arrow(table)).items())
+        yield
     except arrow.ArrowException as error:
         raise UserError(f"it is not a {kind[1:]} file ({one_line(error)}); save it again") from None
-    return pd.DataFrame({names[s]: cells for s, cells in columns.items()}, copy=False)

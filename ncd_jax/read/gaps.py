@@ -72,7 +72,8 @@ def sentinels(values: np.ndarray) -> list[float]:
         values: `f64[n]`, not a number where the cell is empty.
     """
     found: list[float] = []
-    filled = values[~np.isnan(values)]
+    empty = np.isnan(values)
+    filled = values[~empty] if empty.any() else values
     low, high = (filled.min(), filled.max()) if len(filled) else (0.0, 0.0)
     within = [value for value in _SENTINELS if low <= value <= high]
     for value in (v for v in within if np.count_nonzero(filled == v) >= _FEWEST):

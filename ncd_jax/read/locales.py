@@ -76,6 +76,6 @@ def column_decimal(said: Evidence, locale: Locale) -> tuple[str, str]:
     if not locale.is_forced and said.comma != said.point:
         return ("," if said.comma > said.point else "."), ""
     # Where every word has the mark, both readings differ by a unit only.
-    doubtful = said.with_comma + said.with_point if said.whole else []
+    doubtful = said.doubtful if said.whole else ""
     is_known = locale.is_forced or locale.is_certain
-    return locale.decimal, "" if is_known or not doubtful else doubtful[0]
+    return locale.decimal, "" if is_known else doubtful

@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ncd_jax.read.shapes import Alike, Shapes, shapes_of
 from ncd_jax.read.units import CURRENCY, UNIT, unit_key
 
 __all__ = ["Evidence", "Numbers", "evidence", "numbers_of"]
 
-_KEPT = 1 << 17
-"""Words that are remembered: a column is looked at several times until it is known what it is."""
 _LIMITS = "<>≤≥≈~"
 _EXPONENT = r"(?:[eE](?P<exponent>[+-]?\d{1,3}))?"
 _SPACES = str.maketrans(
@@ -25,6 +24,7 @@ _SPACES = str.maketrans(
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.A)
 _NONE = re.compile(r"\d[-:]\d", re.A)
 """Dates, times and the like: in no number are these signs between digits."""
+_DIGIT = re.compile(r"[0-9]")
 _CORE = re.compile(r"[+-]?\d[\d.,' ]*", re.A)
 
 
@@ -52,6 +52,7 @@ class Evidence(NamedTuple):
         point: words in which it is a point.
         with_comma: words with a comma that may as well part thousands.
         with_point: words with a point that may.
+        doubtful: the first of these, with a comma if there is one.
         whole: words without a mark.
         all: words.
         longest: characters of the longest word without a mark.
@@ -59,8 +60,9 @@ class Evidence(NamedTuple):
 
     comma: int
     point: int
-    with_comma: list[str]
-    with_point: list[str]
+    with_comma: int
+    with_point: int
+    doubtful: str
     whole: int
     all: int
     longest: int
@@ -73,39 +75,43 @@ class Evidence(NamedTuple):
     @property
     def are_numbers(self) -> bool:
         """Whether most of the words look like numbers at all."""
-        marked = len(self.with_comma) + len(self.with_point)
+        marked = self.with_comma + self.with_point
         return 2 * (self.comma + self.point + marked + self.whole) >= self.all
 
 
-def numbers_of(words: Sequence[str], decimal: str) -> Numbers:
+def numbers_of(words: Sequence[str] | Shapes, decimal: str) -> Numbers:
     """Reads words as numbers.
 
     Args:
         words: the words.
         decimal: the mark of the fraction, `.` or `,`.
     """
-    values, units, grouped = np.full(len(words), np.nan), [""] * len(words), False
-    limits = np.zeros(len(words), bool)
-    for i, word in enumerate(words):
+    shapes = shapes_of(words)
+    n = len(shapes.words)
+    values, units, grouped = np.full(n, np.nan), np.full(n, "", object), False
+    limits = np.zeros(n, bool)
+    for alike in shapes.with_digits:
+        word, places = alike.word, alike.places
         if _NONE.search(word):
             continue
         if _PLAIN.fullmatch(word) and (decimal == "." or "." not in word):
-            values[i] = float(word)
-        elif (found := _number(word, decimal)) is not None:
-            values[i], units[i], more = found
-            grouped, limits[i] = grouped or more, word[0] in _LIMITS
-    return Numbers(values, units, grouped, limits)
+            values[places] = _plain(alike)
+        elif (found := _number(alike, decimal)) is not None:
+            values[places], unit, more = found
+            places = places[~np.isnan(values[places])]
+            units[places], limits[places] = unit, word[0] in _LIMITS
+            grouped |= more and len(places) > 0
+    return Numbers(values, units.tolist(), grouped, limits)
 
 
-def evidence(words: Sequence[str]) -> Evidence:
+def evidence(words: Sequence[str] | Shapes) -> Evidence:
     """What the words of a column say about the mark of fractions."""
+    shapes = shapes_of(words)
     comma = point = whole = longest = 0
-    either: dict[str, list[str]] = {",": [], ".": []}
-    for word in words:
-        if _NONE.search(word):
-            continue
+    either, doubtful = {",": 0, ".": 0}, {",": "", ".": ""}
+    for word, n in shapes.each():
         if word.isdigit():
-            whole, longest = whole + 1, max(longest, len(word))
+            whole, longest = whole + n, max(longest, len(word))
             continue
         core = _core(word)
         if core is None:
@@ -113,7 +119,7 @@ def evidence(words: Sequence[str]) -> Evidence:
         last = max(core.rfind(","), core.rfind("."))
         if last < 0:
             if core.isdigit():
-                whole, longest = whole + 1, max(longest, len(core))
+                whole, longest = whole + n, max(longest, len(core))
             continue
         mark, other = core[last], "." if core[last] == "," else ","
         head, tail = core[:last], core[last + 1 :]
@@ -122,18 +128,20 @@ def evidence(words: Sequence[str]) -> Evidence:
                 continue
             fraction = other
         elif other not in head and len(tail) == 3 and re.fullmatch(r"[1-9]\d{0,2}", head):
-            either[mark].append(core)
+            either[mark] += n
+            doubtful[mark] = doubtful[mark] or core
             continue
         else:
             fraction = mark
-        comma, point = comma + (fraction == ","), point + (fraction == ".")
-    return Evidence(comma, point, either[","], either["."], whole, len(words), longest)
+        comma, point = comma + n * (fraction == ","), point + n * (fraction == ".")
+    first = doubtful[","] or doubtful["."]
+    n = len(shapes.words)
+    return Evidence(comma, point, either[","], either["."], first, whole, n, longest)
 
 
-@functools.lru_cache(_KEPT)
 def _core(word: str) -> str | None:
     """The digits and marks of a word that may spell a number, else none."""
-    if not any(map(str.isdigit, word)):
+    if not _DIGIT.search(word) or _NONE.search(word):
         return None
     word = _translated(word)
     if not _CORE.fullmatch(word):
@@ -166,10 +174,20 @@ def _grammar(decimal: str) -> re.Pattern[str]:
     )
 
 
-@functools.lru_cache(_KEPT)
-def _number(word: str, decimal: str) -> tuple[float, str, bool] | None:
-    """The number that a word spells, its unit, and whether thousands are marked."""
-    found = _grammar(decimal).fullmatch(_translated(word))
+def _plain(alike: Alike) -> np.ndarray:
+    """The numbers that plain words spell, `f64[k]`."""
+    word = alike.word
+    point = word.find(".") if "." in word else len(word)
+    values = alike.numbers((0, point), (point, len(word)))
+    return -values if word[0] == "-" else values
+
+
+def _number(alike: Alike, decimal: str) -> tuple[np.ndarray, str, bool] | None:
+    """The numbers that words of a shape spell, `f64[k]`, their unit, and if thousands are marked.
+
+    What no float holds is not a number.
+    """
+    found = _grammar(decimal).fullmatch(_translated(alike.word))
     if found is None:
         return None
     whole, fraction, exponent = found["whole"], found["fraction"], found["exponent"]
@@ -182,11 +200,15 @@ def _number(word: str, decimal: str) -> tuple[float, str, bool] | None:
     digits = re.sub(r"\D", "", whole)
     if exponent is not None and fraction is None and len(digits) > 1 and exponent[0] not in "+-":
         return None  # 47e58 is a code: programs write one digit before the exponent, or a sign
-    value = float(f"{digits or 0}.{fraction or 0}e{exponent or 0}")
-    if not np.isfinite(value):
-        return None
+    values = alike.numbers(*(_span(found, name) for name in ("whole", "fraction", "exponent")))
+    values[np.isinf(values)] = np.nan
     unit = unit_key(found["front"] or found["back"] or "")
-    return (-value if "-" in signs else value), unit, digits != whole
+    return (-values if "-" in signs else values), unit, digits != whole
+
+
+def _span(found: re.Match[str], name: str) -> tuple[int, int]:
+    """Where a part is; at the start, and empty, where there is none."""
+    return found.span(name) if found[name] else (0, 0)
 
 
 def _translated(word: str) -> str:

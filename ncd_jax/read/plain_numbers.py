@@ -75,7 +75,7 @@ def plain_numbers(cells: pd.Series) -> PlainNumbers | None:
         return None
     whole = filled[~has_point]
     longest = int(whole.str.len().max()) if len(whole) else 0
-    said = Evidence(0, point, [], [], len(whole), len(filled), longest)
+    said = Evidence(0, point, 0, 0, "", len(whole), len(filled), longest)
     return PlainNumbers(values, _spellings(cells[empty]), said)
 
 
@@ -92,8 +92,9 @@ def _by_bytes(cells: pd.Series) -> PlainNumbers | None:
         Unsure: patterns must say.
     """
     text = arrow_of(cells)
-    empty, gaps = bytes_of(text).lengths == 0, dict[str, int]()
-    if not bytes_of(text).are_numeric:
+    found = bytes_of(text)
+    empty, gaps, are_numeric = found.lengths == 0, dict[str, int](), found.are_numeric
+    if not are_numeric:
         first = cells.iloc[:50]
         if not first[~is_empty(first)].str.fullmatch(_WRITTEN).all():
             return None
@@ -101,14 +102,16 @@ def _by_bytes(cells: pd.Series) -> PlainNumbers | None:
         gaps = _spellings(cells[empty])
     if empty.any():
         text = text.filter(~empty)
-    found = bytes_of(text)
-    if not len(text) or not found.are_numeric:
+        found = bytes_of(text)
+    if not len(text) or not (are_numeric or found.are_numeric):
         return None
     filled = _numbers_in(text)
     if not np.isfinite(filled).all():
         return None
-    values = np.full(len(cells), np.nan)
-    values[~empty] = filled
+    values = np.array(filled)
+    if len(filled) < len(cells):
+        values = np.full(len(cells), np.nan)
+        values[~empty] = filled
     said = _said_by(text, found)
     return None if said is None else PlainNumbers(values, gaps, said)
 
@@ -139,23 +142,26 @@ def _said_by(text: Any, found: Bytes) -> Evidence | None:
         has_point = _match(text, ".")
     # Three digits behind a point and up to three before it, which are not just 0: thousands.
     by_thousands = np.take(signs, ends - 4, mode="clip") == _POINT_SIGN
-    by_thousands &= (lengths >= 4) & ~has_exponent
+    by_thousands &= lengths >= 4
+    by_thousands &= ~has_exponent
     whole = ~has_point
     if whole.any() or by_thousands.any():
         starts = ends - lengths
-        signed = np.isin(signs[starts], (_PLUS, _MINUS))
+        first = signs[starts]
+        signed = (first == _PLUS) | (first == _MINUS)
         is_zero = np.take(signs, starts + signed, mode="clip") == _ZERO
         digits = lengths - signed
-        is_code = (is_zero & (digits > 1)) | (~signed & (lengths >= 16))
-        if (is_code & whole & ~has_exponent).any():
-            return None
-        before = digits - 4
-        by_thousands &= (before >= 1) & (before <= 3) & ~(is_zero & (before == 1))
+        if whole.any():
+            is_code = (is_zero & (digits > 1)) | (~signed & (lengths >= 16))
+            if (is_code & whole & ~has_exponent).any():
+                return None
+        by_thousands &= (digits >= 5) & (digits <= 7)
+        by_thousands &= (digits > 5) | ~is_zero
     point = int((has_point & ~by_thousands).sum())
     if n_points and not point:
         return None
     longest = int(lengths[whole].max()) if whole.any() else 0
-    return Evidence(0, point, [], [], int(whole.sum()), n, longest)
+    return Evidence(0, point, 0, 0, "", int(whole.sum()), n, longest)
 
 
 def _match(text: Any, sign: str, **how: bool) -> np.ndarray:

@@ -115,6 +115,8 @@ def blamed(
 
 def _cells_with(raw: RawTable, words: Words, these: Collection[str]) -> list[OddCell]:
     """The cells that hold one of these words, in order of rows."""
+    if not these:
+        return []
     wanted = set(these)
     is_odd = np.array([*(word in wanted for word in words.words), False], bool)
     rows = np.flatnonzero(is_odd[words.codes]).tolist()

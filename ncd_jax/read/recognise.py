@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from ncd_jax.read.columns import Column
 from ncd_jax.read.date_words import clock_of, dates_of, day_order, durations_of
@@ -79,17 +80,16 @@ def recognise(name: str, words: Words, locale: Locale) -> Form:
         words: its words, less those that are gaps in every column.
         locale: of the table.
     """
-    texts, counts = words.words, words.counts
-    is_soft = np.array([is_gap(word) for word in texts], bool)
+    is_soft = words.shapes.ask(is_gap)
     if is_soft.all():
         return as_words(name, words)
-    rest = [word for word, soft in zip(texts, is_soft, strict=True) if not soft]
-    weights = counts[~is_soft]
-    if levels := truth_levels(rest):
-        return Form(Column(name, "boolean", levels=levels, gaps=_soft(texts, is_soft)))
+    rest = words.without(is_soft)
+    weights = rest.counts
+    if levels := truth_levels(rest.words):
+        return Form(Column(name, "boolean", levels=levels, gaps=_soft(words, is_soft)))
     best: _Match | None = None
     for match in (_match_numbers, _match_dates, _match_clock, _match_durations):
-        found = match(name, rest, weights, locale)
+        found = match(name, rest, locale)
         if best is None or weights[found.fits].sum() > weights[best.fits].sum():
             best = found
         if found.fits.all():
@@ -98,13 +98,14 @@ def recognise(name: str, words: Words, locale: Locale) -> Form:
     if best.column.kind == "numeric" and best.column.order == "" and _are_codes(rest, best):
         form = as_words(name, words)
         return Form(form.column, form=form.form, remark="digits that name something")
-    return _settle(name, words, is_soft, rest, weights, best)
+    return _settle(name, words, is_soft, rest, best)
 
 
 def as_words(name: str, words: Words) -> Form:
     """A column of words as a category: dashes alone are gaps, other words are levels."""
-    gaps = tuple(word for word in words.words if is_lone_mark(word, words.words))
-    doubtful = [w for w in words.words if len(w) > 3 and is_gap(w) and w not in gaps]
+    firsts = words.shapes.firsts
+    gaps = _soft(words, words.shapes.ask(lambda word: is_lone_mark(word, firsts)))
+    doubtful = [w for w in _soft(words, words.shapes.ask(is_gap)) if len(w) > 3 and w not in gaps]
     remark = ""
     if doubtful:
         remark = f"{', '.join(map(repr, doubtful))} is a level; --missing makes it a gap"
@@ -125,29 +126,28 @@ def _wished(
     name: str,
     words: Words,
     locale: Locale,
-    match: Callable[[str, list[str], np.ndarray, Locale], _Match],
+    match: Callable[[str, Words, Locale], _Match],
 ) -> Form:
-    is_soft = np.array([is_gap(word) for word in words.words], bool)
-    rest = [word for word, soft in zip(words.words, is_soft, strict=True) if not soft]
-    weights = words.counts[~is_soft]
-    found = match(name, rest, weights, locale)
-    odd = [word for word, fits in zip(rest, found.fits, strict=True) if not fits]
+    is_soft = words.shapes.ask(is_gap)
+    rest = words.without(is_soft)
+    weights = rest.counts
+    found = match(name, rest, locale)
+    odd = rest.without(found.fits).words
     if 2 * weights[found.fits].sum() <= weights.sum():
         return Form(found.column, blame=tuple(odd))
-    return _form(found, _soft(words.words, is_soft), odd)
+    return _form(found, _soft(words, is_soft), odd)
 
 
 def _settle(
     name: str,
     words: Words,
     is_soft: np.ndarray,
-    rest: list[str],
-    weights: np.ndarray,
+    rest: Words,
     best: _Match,
 ) -> Form:
     """Decides between the form that most words have and categories."""
-    odd = [word for word, fits in zip(rest, best.fits, strict=True) if not fits]
-    soft = _soft(words.words, is_soft)
+    odd, weights = rest.without(best.fits).words, rest.counts
+    soft = _soft(words, is_soft)
     if not odd:
         return _form(best, soft, odd)
     n_odd, n = int(weights[~best.fits].sum()), int(weights.sum())
@@ -167,7 +167,7 @@ def _settle(
         return _form(best, soft, odd)
     if units:
         return _mixed(name, words, best, rest, units)
-    plain = [word for word, fits in zip(rest, best.fits, strict=True) if fits]
+    plain = rest.without(~best.fits).words
     if all(word.isdigit() for word in plain) and all(_is_code(word) for word in odd):
         return _mixed(name, words, best, rest, "has codes, some of them all digits")
     if len(values) <= FEW:
@@ -181,12 +181,12 @@ def _form(found: _Match, soft: tuple[str, ...], odd: list[str]) -> Form:
     return Form(column, tuple(odd), found.form, found.remark, bool(found.remark))
 
 
-def _mixed(name: str, words: Words, best: _Match, rest: list[str], what: str = "") -> Form:
+def _mixed(name: str, words: Words, best: _Match, rest: Words, what: str = "") -> Form:
     """A category that could have been something else, of which people are told."""
     form = as_words(name, words)
     if not what:
-        plain = next(word for word, fits in zip(rest, best.fits, strict=True) if fits)
-        other = next(word for word, fits in zip(rest, best.fits, strict=True) if not fits)
+        plain = rest.words[int(np.argmax(best.fits))]
+        other = rest.words[int(np.argmin(best.fits))]
         kind = "dates" if best.column.kind == "date" else "numbers"
         what = f"mixes {kind} such as {plain!r} and words such as {other!r}"
     flag = "dates" if best.column.kind == "date" else "numbers"
@@ -194,21 +194,20 @@ def _mixed(name: str, words: Words, best: _Match, rest: list[str], what: str = "
     return Form(form.column, form=form.form, remark=remark, is_told=True)
 
 
-def _match_numbers(name: str, rest: list[str], weights: np.ndarray, locale: Locale) -> _Match:
-    decimal, doubtful = column_decimal(evidence(rest), locale)
-    values, units, grouped, limits = numbers_of(rest, decimal)
-    fits = np.isfinite(values)
+def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
+    decimal, doubtful = column_decimal(evidence(rest.shapes), locale)
+    values, units, grouped, limits = numbers_of(rest.shapes, decimal)
+    fits, weights = np.isfinite(values), rest.counts
     if 2 * weights[limits].sum() > weights.sum():
         fits &= ~limits  # `<18` and `>65` are levels
-    sizes: dict[str, int] = {}
-    for unit, weight, fit in zip(units, weights.tolist(), fits.tolist(), strict=True):
-        if fit:
-            sizes[unit] = sizes.get(unit, 0) + weight
+    of_word, names = pd.factorize(np.array(units, object))
+    counted = np.bincount(of_word[fits], weights[fits], len(names)).astype(int)
+    sizes = {unit: n for unit, n in zip(names, counted.tolist(), strict=True) if n}
     unit = max(sizes, key=lambda u: (sizes[u], u), default="")
     if len(sizes) > 1 and ratio("", unit) and ratio(unit, "k"):
         unit = ""  # thousands and millions beside plain numbers
     ratios = {u: ratio(u, unit) for u in sizes}
-    scale = np.array([ratios.get(u) or np.nan for u in units], np.float64)
+    scale = np.array([ratios.get(u) or np.nan for u in names], np.float64)[of_word]
     scale[values == 0] = 1.0
     values, fits = values * scale, fits & np.isfinite(scale)
     shown = unit.upper() if len(unit) == 3 and is_currency(unit) else unit
@@ -216,7 +215,8 @@ def _match_numbers(name: str, rest: list[str], weights: np.ndarray, locale: Loca
     forms += [f"unit {unit}"] if unit and forms == [""] else []
     forms += ["other units converted"] * any(ratios[u] not in (None, 1.0) for u in ratios)
     forms += ["limits as numbers"] * bool((fits & limits).any())
-    forms += ["thousands"] * grouped + ["decimal comma"] * (decimal == "," and _has(rest, ","))
+    forms += ["thousands"] * grouped
+    forms += ["decimal comma"] * (decimal == "," and any("," in word for word in rest.words))
     remark = ""
     if doubtful:
         value = numbers_of([doubtful], decimal).values[0]
@@ -226,54 +226,52 @@ def _match_numbers(name: str, rest: list[str], weights: np.ndarray, locale: Loca
     return _Match(fits, column, ", ".join(filter(None, forms)), remark, values)
 
 
-def _match_dates(name: str, rest: list[str], weights: np.ndarray, locale: Locale) -> _Match:
-    day, month, neither = day_order(rest)
+def _match_dates(name: str, rest: Words, locale: Locale) -> _Match:
+    day, month, neither = day_order(rest.shapes)
     order, remark = locale.order, ""
     if day != month:
         order = "dmy" if day > month else "mdy"
     elif neither and not order:
-        order = "mdy" if any("/" in word for word in rest) else "dmy"
+        order = "mdy" if any("/" in word for word in rest.words) else "dmy"
         first = "month" if order == "mdy" else "day"
         other = "dmy" if order == "mdy" else "mdy"
         remark = f"the {first} is taken to come first; --dates={name}:{other} says otherwise"
-    times = dates_of(rest, order)
+    times = dates_of(rest.shapes, order)
     used = day + month + neither
     form = ({"dmy": "day first", "mdy": "month first"}.get(order, "") if used else "") or ""
     return _Match(~np.isnat(times), Column(name, "date", order=order), form, remark, times)
 
 
-def _match_clock(name: str, rest: list[str], weights: np.ndarray, locale: Locale) -> _Match:
-    times = clock_of(rest)
+def _match_clock(name: str, rest: Words, locale: Locale) -> _Match:
+    times = clock_of(rest.shapes)
     if _LASTS.search(name):
         times[:] = np.datetime64("NaT")
     column = Column(name, "date", order="clock")
     return _Match(~np.isnat(times), column, "time of day", "", times)
 
 
-def _match_durations(name: str, rest: list[str], weights: np.ndarray, locale: Locale) -> _Match:
-    seconds = durations_of(rest)
+def _match_durations(name: str, rest: Words, locale: Locale) -> _Match:
+    seconds = durations_of(rest.shapes)
     column = Column(name, "numeric", order="duration")
     return _Match(np.isfinite(seconds), column, "times, in seconds", "", seconds)
 
 
-def _are_codes(rest: list[str], found: _Match) -> bool:
+def _are_codes(rest: Words, found: _Match) -> bool:
     """Whether numbers are names: `00017`, or more digits than a number can hold."""
-    whole = [word for word, fits in zip(rest, found.fits, strict=True) if fits and word.isdigit()]
-    if 2 * len(whole) < len(rest):
+    whole = rest.shapes.without(~found.fits, rest.without(~found.fits).words)
+    counted = [(word, n) for word, n in whole.each() if word.isdigit()]
+    n_whole = sum(n for _, n in counted)
+    if 2 * n_whole < len(rest.words):
         return False
-    padded = sum(len(word) > 2 and word[0] == "0" for word in whole)
-    long = sum(len(word) > 15 for word in whole)
-    one_length = len({len(word) for word in whole}) == 1
-    return 10 * padded >= len(whole) or (padded > 0 and one_length) or 2 * long > len(whole)
+    padded = sum(n for word, n in counted if len(word) > 2 and word[0] == "0")
+    long = sum(n for word, n in counted if len(word) > 15)
+    one_length = len({len(word) for word, _ in counted}) == 1
+    return 10 * padded >= n_whole or (padded > 0 and one_length) or 2 * long > n_whole
 
 
 def _is_code(word: str) -> bool:
     return any(map(str.isdigit, word)) and not any(map(str.isspace, word))
 
 
-def _soft(texts: list[str], is_soft: np.ndarray) -> tuple[str, ...]:
-    return tuple(word for word, soft in zip(texts, is_soft, strict=True) if soft)
-
-
-def _has(words: list[str], mark: str) -> bool:
-    return any(mark in word for word in words)
+def _soft(words: Words, is_soft: np.ndarray) -> tuple[str, ...]:
+    return tuple(words.words[i] for i in np.flatnonzero(is_soft))

@@ -15,11 +15,15 @@ import pandas as pd
 from ncd_jax.errors import UserError
 from ncd_jax.read.dtypes import extra
 
-__all__ = ["Irregular", "read_regular"]
+__all__ = ["Irregular", "joined", "read_regular", "regular_pieces"]
 
 _BLOCK = 1 << 24
 """Bytes that are looked at together; memory holds a few times as many beside the table."""
 _BREAK, _RETURN, _QUOTE, _BLANK = b'\n\r" '
+
+
+Piece = tuple[Any, np.ndarray]
+"""Rows as a table of Arrow's, and the line in which each begins."""
 
 
 class Irregular(Exception):  # noqa: N818 - nothing is wrong, there is another reader
@@ -58,31 +62,42 @@ def read_regular(
         Irregular: Python would see something else, or pyarrow is not there.
         OSError, UserError: the file cannot be read, or holds too much.
     """
+    pieces = list(regular_pieces(file, separator, skipped, width, places))
+    if not pieces:
+        raise Irregular
+    return joined(pieces)
+
+
+def joined(pieces: Sequence[Piece]) -> tuple[list[pd.Series], np.ndarray]:
+    """Pieces of a text as one."""
+    table = extra("pyarrow").concat_tables([table for table, _ in pieces])
+    columns = [pd.Series(pd.array(column, dtype="str")) for column in table]
+    return columns, np.concatenate([lines for _, lines in pieces])
+
+
+def regular_pieces(
+    file: IO[bytes], separator: str, skipped: int, width: int, places: Sequence[int]
+) -> Iterator[Piece]:
+    """The same, piece by piece as the file is read; see `read_regular`."""
     try:
-        arrow = extra("pyarrow")
+        extra("pyarrow")
     except UserError:
         raise Irregular from None
     if width < 2 or len(separator.encode()) > 1 or not places:
         raise Irregular  # a blank line may be a row
-    pieces: list[Any] = []
-    numbers: list[np.ndarray] = []
-    line = 1
+    is_first, line = True, 1
     for block in _blocks(file):
-        if not numbers:
-            block = block.removeprefix(codecs.BOM_UTF8)
+        if is_first:
+            block, is_first = block.removeprefix(codecs.BOM_UTF8), False
         lines = _lines(block, separator)
         n = min(skipped, len(lines.starts))
         skipped -= n
         if len(lines.starts) > n:
-            pieces.append(_parsed(block[int(lines.starts[n]) :], lines, separator, width, places))
-            numbers.append(lines.numbers[n:] + line)
-            if len(pieces[-1]) != len(numbers[-1]):
+            table = _parsed(block[int(lines.starts[n]) :], lines, separator, width, places)
+            if len(table) != len(lines.starts) - n:
                 raise Irregular
+            yield table, lines.numbers[n:] + line
         line += lines.n
-    if not pieces:
-        raise Irregular
-    table = arrow.concat_tables(pieces)
-    return [pd.Series(pd.array(column, dtype="str")) for column in table], np.concatenate(numbers)
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
@@ -116,7 +131,7 @@ def _lines(block: bytes, separator: str) -> _Lines:
         _check_quotes(signs, quotes, mark[0])
     if b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
         raise Irregular
-    if b" " in block:  # Python drops blanks before a cell
+    if mark + b" " in block or b"\n " in block or block[:1] == b" ":  # Python drops blanks there
         after = np.append(True, (signs[:-1] == mark[0]) | (signs[:-1] == _BREAK))
         blanks = np.flatnonzero(after & (signs == _BLANK))
         if not (np.searchsorted(quotes, blanks) % 2).all():

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ncd_jax.read.dtypes import extra
 
-__all__ = ["Bytes", "Unsure", "arrow_of", "bytes_of"]
+__all__ = ["Bytes", "Unsure", "are_numeric", "arrow_of", "bytes_of"]
 
 _NUMERIC = b"0123456789.+-eE"
 """All that numbers as programs write them are made of."""
@@ -31,21 +31,30 @@ class Bytes(NamedTuple):
     @property
     def are_numeric(self) -> bool:
         """Whether there is no sign that numbers are not made of; empty cells have none."""
-        return not self.signs.tobytes().translate(None, _NUMERIC)
+        return are_numeric(self.signs.tobytes())
 
 
-def arrow_of(cells: pd.Series) -> Any:
+def are_numeric(signs: bytes) -> bool:
+    """Whether all signs are such as numbers are made of."""
+    return not signs.translate(None, _NUMERIC)
+
+
+def arrow_of(cells: pd.Series, *, gaps: bool = False) -> Any:
     """The column as one array of Arrow's, of large strings.
 
+    Args:
+        cells: the column.
+        gaps: whether cells may be missing, as they are not where a table was text.
+
     Raises:
-        Unsure: it is no text, Arrow does not hold it, or cells are not there.
+        Unsure: it is no text, Arrow does not hold it, or cells are missing.
     """
     dtype = cells.dtype
     if not isinstance(dtype, pd.StringDtype) or dtype.storage != "pyarrow":
         raise Unsure
     pyarrow = extra("pyarrow")
     text = pyarrow.chunked_array(cells.array.__arrow_array__()).combine_chunks()
-    if text.null_count:
+    if text.null_count and not gaps:
         raise Unsure
     return text.cast(pyarrow.large_string())
 

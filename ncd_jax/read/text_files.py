@@ -28,9 +28,9 @@ from ncd_jax.read.encodings import find_encoding
 from ncd_jax.read.names import checked_names, show
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable
-from ncd_jax.read.regular import Irregular, read_regular
+from ncd_jax.read.regular import Irregular, joined, read_regular, regular_pieces
 
-__all__ = ["PACKED", "TEXT", "header_at", "read_text"]
+__all__ = ["PACKED", "TEXT", "header_at", "read_text", "text_batches"]
 
 TEXT = (".csv", ".tsv", ".tab", ".txt")
 PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst")
@@ -64,6 +64,52 @@ class _Layout(NamedTuple):
     header: list[str]
 
 
+class _Text(NamedTuple):
+    """A text that was looked into.
+
+    Attributes:
+        source: its file.
+        layout: how it is laid out.
+        names: of the columns that are wanted.
+        places: where these are.
+    """
+
+    source: "_Source"
+    layout: _Layout
+    names: list[str]
+    places: list[int]
+
+    @classmethod
+    def of(cls, path: Path, choose: Choose, options: ReadOptions) -> "_Text":
+        source = _Source(path, options)
+        source.encoding = find_encoding(source.open, options.encoding)
+        layout = _layout(source)
+        names = checked_names(layout.header)
+        wanted = set(choose(names))
+        places = [i for i, name in enumerate(names) if name in wanted]
+        return cls(source, layout, [names[i] for i in places], places)
+
+    @contextlib.contextmanager
+    def regular(self, read: Callable[..., Any]) -> Iterator[Any]:
+        """What one of the readers of `regular` makes of it."""
+        if self.source.encoding not in ("utf-8", "utf-8-sig"):
+            raise Irregular
+        layout = self.layout
+        with self.source.open() as file:
+            skipped, width = layout.skipped + 1, len(layout.header)
+            yield read(file, layout.separator, skipped, width, self.places)
+
+    def raw(self, columns: Sequence[pd.Series], lines: np.ndarray, first: int = 0) -> RawTable:
+        """Rows as a table; `first` is the number of the first one."""
+        facts = {"encoding": self.source.encoding.removesuffix("-sig")}
+        facts["separator"] = self.layout.separator
+        if self.layout.skipped:
+            facts["lines before the header"] = str(self.layout.skipped)
+        frame = pd.DataFrame(dict(zip(self.names, columns, strict=True)), copy=False)
+        rows = np.arange(first, first + len(lines)) if first else None
+        return RawTable(frame, lines, rows, facts)
+
+
 def read_text(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
     """Reads delimited text; see `files.read_raw`.
 
@@ -71,51 +117,74 @@ def read_text(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
         UserError: it is not a table; all lines of another width than the header are named.
         OSError: the file cannot be read or unpacked, or what `lzma`, `zlib` and `zipfile` raise.
     """
-    source = _Source(path, options)
-    source.encoding = find_encoding(source.open, options.encoding)
-    layout = _layout(source)
-    names = checked_names(layout.header)
-    wanted = set(choose(names))
-    places = [i for i, name in enumerate(names) if name in wanted]
+    text = _Text.of(path, choose, options)
     try:
-        columns, lines = _by_columns(source, layout, places)
+        with text.regular(read_regular) as (columns, lines):
+            return text.raw(columns, lines)
     except Irregular:
-        columns, lines = _by_rows(source, layout, places)
-    facts = {"encoding": source.encoding.removesuffix("-sig"), "separator": layout.separator}
-    if layout.skipped:
-        facts["lines before the header"] = str(layout.skipped)
-    named = {names[i]: cells for i, cells in zip(places, columns, strict=True)}
-    return RawTable(pd.DataFrame(named, copy=False), lines, facts=facts)
+        return text.raw(*next(_by_rows(text, None)))
 
 
-def _by_columns(
-    source: "_Source", layout: _Layout, places: Sequence[int]
-) -> tuple[list[pd.Series], np.ndarray]:
-    if source.encoding not in ("utf-8", "utf-8-sig"):
-        raise Irregular
-    with source.open() as file:
-        return read_regular(file, layout.separator, layout.skipped + 1, len(layout.header), places)
+def text_batches(
+    path: Path, choose: Choose, options: ReadOptions, n_cells: int
+) -> Iterator[RawTable]:
+    """The same in batches of rows that have about so many cells; see `read_text`."""
+    text, done = _Text.of(path, choose, options), 0
+    n_rows = max(n_cells // max(len(text.places), 1), 1)
+    try:
+        with text.regular(regular_pieces) as pieces:
+            batch, n = [], 0
+            for piece in pieces:
+                batch.append(piece)
+                n += len(piece[1])
+                if n >= n_rows:
+                    yield text.raw(*joined(batch), done)
+                    batch, n, done = [], 0, done + n
+            if batch or not done:
+                yield text.raw(*joined(batch), done)
+    except Irregular:
+        for columns, lines in _by_rows(text, n_rows, done):
+            yield text.raw(columns, lines, done)
+            done += len(lines)
 
 
 def _by_rows(
-    source: "_Source", layout: _Layout, places: Sequence[int]
-) -> tuple[list[pd.Series], np.ndarray]:
-    """Columns as text, and the line of each row, `i[n]`; one of another width is a mistake."""
-    width = len(layout.header)
-    pieces: list[list[Any]] = [[] for _ in places]
-    lines: list[np.ndarray] = []
+    text: _Text, most: int | None, skipped: int = 0
+) -> Iterator[tuple[list[pd.Series], np.ndarray]]:
+    """Columns as text, and the line of each row, `i[n]`, of as many rows at once.
+
+    Args:
+        text: the text.
+        most: rows at once, or all.
+        skipped: rows before the first that counts.
+
+    Raises:
+        UserError: lines are of another width than the header.
+    """
+    width = len(text.layout.header)
     wrong: list[tuple[int, int]] = []
-    with source.records(layout.separator) as records:
-        rows = _of_width(itertools.islice(records, layout.skipped + 1, None), width, wrong)
-        while chunk := list(itertools.islice(rows, _CHUNK)):
-            lines.append(np.array([line for line, _ in chunk]))
-            for piece, i in zip(pieces, places, strict=True):
-                piece.append(pd.Series([cells[i] for _, cells in chunk], dtype="str"))
-    if wrong:
-        raise _wrong_widths(wrong, width)
-    nothing = pd.Series([], dtype="str")
-    columns = [pd.concat(piece, ignore_index=True) if piece else nothing for piece in pieces]
-    return columns, np.concatenate(lines) if lines else np.zeros(0, int)
+    with text.source.records(text.layout.separator) as records:
+        rows = _of_width(itertools.islice(records, text.layout.skipped + 1, None), width, wrong)
+        rows = itertools.islice(rows, skipped, None)
+        is_done = False
+        while not is_done:
+            pieces: list[list[Any]] = [[] for _ in text.places]
+            lines: list[np.ndarray] = []
+            n = 0
+            while not is_done and (most is None or n < most):
+                chunk = list(itertools.islice(rows, _CHUNK))
+                is_done = not chunk
+                lines.append(np.array([line for line, _ in chunk], int))
+                n += len(chunk)
+                for piece, i in zip(pieces, text.places, strict=True):
+                    piece.append(pd.Series([cells[i] for _, cells in chunk], dtype="str"))
+            if wrong:
+                raise _wrong_widths(wrong, width)
+            if n or most is None:
+                yield (
+                    [pd.concat(piece, ignore_index=True) for piece in pieces],
+                    np.concatenate(lines),
+                )
 
 
 def header_at(records: Sequence[Sequence[Any]]) -> int:

@@ -88,18 +88,21 @@ def tell_tales(columns: Sequence[Column], frame: pd.DataFrame, y: np.ndarray) ->
     unlabelled = y == UNLABELLED
     if min(unlabelled.sum(), (~unlabelled).sum()) < _FEWEST:
         return []
+    some = [np.flatnonzero(kind)[:_FIRST] for kind in (~unlabelled, unlabelled)]
     notes = []
     for column in columns:
-        if reason := _reason(column, frame[column.name], y, unlabelled):
+        if reason := _reason(column, frame[column.name], y, some):
             remedy = f"if it says the class in other words, leave it out with --drop={column.name}"
             notes.append(f"column {show(column.name)} {reason}; {remedy}")
     return notes
 
 
-def _reason(column: Column, cells: pd.Series, y: np.ndarray, unlabelled: np.ndarray) -> str:
+def _reason(column: Column, cells: pd.Series, y: np.ndarray, first: Sequence[np.ndarray]) -> str:
+    """What a column knows; `first` are labelled rows and unlabelled ones, the first of them."""
+    unlabelled = y == UNLABELLED
     classes = y[~unlabelled]
     n_classes = np.count_nonzero(np.bincount(classes))
-    some, others = (cells.iloc[np.flatnonzero(k)[:_FIRST]] for k in (~unlabelled, unlabelled))
+    some, others = (cells.iloc[rows] for rows in first)
     if others.nunique(dropna=False) == 1 or some.nunique(dropna=False) <= n_classes:
         codes, values = pd.factorize(cells, use_na_sentinel=False)
         first, known = codes[np.argmax(unlabelled)], codes[~unlabelled]

@@ -7,19 +7,26 @@ import datetime
 import decimal
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ncd_jax.errors import UserError
+from ncd_jax.read.dtypes import extra
 from ncd_jax.read.names import show
+from ncd_jax.read.shapes import Shapes, shapes_of
+from ncd_jax.read.text_bytes import Unsure, arrow_of, bytes_of
 
 __all__ = ["Words", "as_text", "level_key", "merged", "truth_levels", "truth_of", "words_of"]
 
 _FRACTION = re.compile(r"([+-]?\d+)\.0+", re.A)
 _HAS_DIGIT = re.compile(r"\d")
+_BLANK, _LAST_ASCII = ord(" "), 127
 
 _TRUTHS = (
     ("no", "yes"),
@@ -43,7 +50,8 @@ _LETTERS = {word for levels in _TRUTHS for word in levels if len(word) == 1}
 _BOTH_WAYS = {**{no: 0 for no, _ in _TRUTHS}, **{yes: 1 for _, yes in _TRUTHS}, "0": 0, "1": 1}
 
 
-class Words(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Words:
     """A column of `n` cells as words.
 
     Attributes:
@@ -54,17 +62,26 @@ class Words(NamedTuple):
     codes: np.ndarray
     words: list[str]
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
         """Cells of each word, `i64[len(words)]`."""
         return np.bincount(self.codes + 1, minlength=len(self.words) + 1)[1:]
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        """Which words look alike."""
+        return shapes_of(self.words)
 
     def without(self, empty: np.ndarray) -> "Words":
         """The same, words whose place in `empty: bool[len(words)]` is set taken for no cell."""
         if not empty.any():
             return self
         new = np.append(np.where(empty, -1, np.cumsum(~empty) - 1), -1)
-        return Words(new[self.codes], [w for w, e in zip(self.words, empty, strict=True) if not e])
+        words = [w for w, e in zip(self.words, empty, strict=True) if not e]
+        rest = Words(new[self.codes], words)
+        if "shapes" in self.__dict__:  # what has been found is kept
+            rest.__dict__["shapes"] = self.shapes.without(empty, words)
+        return rest
 
 
 def as_text(value: Any) -> str:
@@ -94,6 +111,8 @@ def words_of(cells: pd.Series) -> Words:
     Raises:
         UserError: cells hold lists or the like.
     """
+    with suppress(Unsure):
+        return _words_of_text(cells)
     try:
         if isinstance(cells.dtype, pd.CategoricalDtype):
             codes, values = cells.cat.codes.to_numpy(), cells.cat.categories
@@ -122,6 +141,28 @@ def words_of(cells: pd.Series) -> Words:
     return Words(new[codes], words)
 
 
+def _words_of_text(cells: pd.Series) -> Words:
+    """As `words_of`, where there is no white space around words.
+
+    Raises:
+        Unsure: there may be, or Arrow does not hold the text.
+    """
+    compute = extra("pyarrow.compute")
+    found = arrow_of(cells, gaps=True).dictionary_encode()
+    lengths, signs = bytes_of(found.dictionary)
+    ends = np.cumsum(lengths)
+    edges = np.append(signs[ends[lengths > 0] - 1], signs[(ends - lengths)[lengths > 0]])
+    if ((edges <= _BLANK) | (edges > _LAST_ASCII)).any() or (signs == 0).any():
+        raise Unsure
+    order = compute.array_sort_indices(found.dictionary).to_numpy()
+    words = found.dictionary.take(order).to_pylist()
+    place = np.full(len(words) + 1, -1)  # the last is for cells that are not there
+    place[order] = np.arange(len(words))
+    if words and not words[0]:
+        words, place = words[1:], np.maximum(place - 1, -1)
+    return Words(place[found.indices.fill_null(-1).to_numpy()], words)
+
+
 def level_key(word: str) -> str:
     """What spellings of one level of a category share.
 
@@ -137,9 +178,13 @@ def level_key(word: str) -> str:
 
 def merged(words: Words) -> Words:
     """The same with one word for each level: the spelling that most cells have."""
+    is_other = words.shapes.ask(lambda word: level_key(word) != word)
+    if not is_other.any():
+        return words
     counts = words.counts
     best: dict[str, int] = {}
-    keys = [level_key(word) for word in words.words]
+    pairs = zip(words.words, is_other.tolist(), strict=True)
+    keys = [level_key(word) if other else word for word, other in pairs]
     for i, key in enumerate(keys):
         if key not in best or counts[i] > counts[best[key]]:
             best[key] = i
@@ -158,6 +203,8 @@ def truth_of(word: str) -> int | None:
 
 def truth_levels(words: Sequence[str]) -> tuple[str, ...]:
     """How no and yes are called where words say nothing else, or nothing."""
+    if not all(word.casefold() in _BOTH_WAYS for word in words):
+        return ()
     folded = {word.casefold() for word in words}
     for levels in _TRUTHS:
         if folded == set(levels) or (folded in ({"true"}, {"false"}) and folded <= set(levels)):

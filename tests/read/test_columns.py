@@ -269,12 +269,12 @@ def test_words_do_not_depend_on_how_they_are_stored():
         [1, 2.5, True, " x ", None],
         [1.0, 2.5, np.True_, "x", np.nan],
     ]:
-        codes, found = words_of(pd.Series(cells, dtype=object))
-        assert found == ["1", "2.5", "True", "x"]
-        np.testing.assert_array_equal(codes, [0, 1, 2, 3, -1])
-    codes, found = words_of(pd.Series(pd.Categorical([" b", "a", None, "a"])))
-    assert found == ["a", "b"]
-    np.testing.assert_array_equal(codes, [1, 0, -1, 0])
+        found = words_of(pd.Series(cells, dtype=object))
+        assert found.words == ["1", "2.5", "True", "x"]
+        np.testing.assert_array_equal(found.codes, [0, 1, 2, 3, -1])
+    found = words_of(pd.Series(pd.Categorical([" b", "a", None, "a"])))
+    assert found.words == ["a", "b"]
+    np.testing.assert_array_equal(found.codes, [1, 0, -1, 0])
     assert words_of(pd.Series([1.0, 3.0, np.nan])).words == ["1", "3"]
     assert words_of(pd.Series([True, False])).words == ["False", "True"]
     assert words_of(pd.Series(["01", "NA", " ", "1.0"])).words == ["01", "1.0", "NA"]
@@ -282,9 +282,9 @@ def test_words_do_not_depend_on_how_they_are_stored():
 
 
 def test_categories_that_do_not_occur_are_no_words():
-    codes, words = words_of(pd.Series(pd.Categorical(["b", "b"], categories=["a", "b"])))
-    assert words == ["b"]
-    np.testing.assert_array_equal(codes, [0, 0])
+    found = words_of(pd.Series(pd.Categorical(["b", "b"], categories=["a", "b"])))
+    assert found.words == ["b"]
+    np.testing.assert_array_equal(found.codes, [0, 0])
 
 
 def test_spellings_of_a_level_are_one_and_codes_stay_as_written():
@@ -341,6 +341,6 @@ def test_new_dates_of_a_column_that_had_a_type_say_what_comes_first():
 def test_truths_are_read_from_numbers_and_other_words_too():
     column = Column("q", "boolean", levels=("no", "yes"))
     for cells in [[1, 0, 1], [1.0, 0.0, 1.0], ["1", "false", "TRUE"], ["Ja", "n", "Y "]]:
-        codes, words = level_words(column, pd.Series(cells))
-        assert words == ["no", "yes"]
-        np.testing.assert_array_equal(codes, [1, 0, 1])
+        found = level_words(column, pd.Series(cells))
+        assert found.words == ["no", "yes"]
+        np.testing.assert_array_equal(found.codes, [1, 0, 1])

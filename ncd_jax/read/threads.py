@@ -1,0 +1,37 @@
+"""Columns side by side: NumPy and Arrow let go of the interpreter while they compute."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ncd_jax.errors import UserError
+
+__all__ = ["each_in_threads"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def each_in_threads(work: Callable[[A], B], items: Iterable[A]) -> tuple[list[B], list[UserError]]:
+    """What comes of each, in their order, and the mistakes that were made of others.
+
+    Args:
+        work: called with each, several at a time.
+        items: the columns, or what stands for them.
+    """
+
+    def tried(item: A) -> tuple[list[B], list[UserError]]:
+        try:
+            return [work(item)], []
+        except UserError as error:
+            return [], [error]
+
+    with ThreadPoolExecutor(_cores()) as pool:
+        done = list(pool.map(tried, items))
+    return [each for found, _ in done for each in found], [e for _, wrong in done for e in wrong]
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
