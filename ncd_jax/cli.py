@@ -68,7 +68,7 @@ def assign(given: FlagValues) -> None:
     if said := [name for name in decided if given[name].present]:
         raise UserError(f"--mode=assign reads columns as the run did; leave --{said[0]} out")
     _start_jax(given)
-    from ncd_jax.experiment import assign_rows
+    from ncd_jax.new_rows import assign_rows
     from ncd_jax.store.workdir import Workdir
 
     new = assign_rows(Workdir(Path(given.workdir)), Path(given.table), _read_options(given))

@@ -12,18 +12,14 @@ import pandas as pd
 
 import ncd_jax
 from ncd_jax.config import RunConfig
-from ncd_jax.data.own_table import read_numeric_rows, read_rows
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.discovery.model import assign
 from ncd_jax.discovery.problem import Problem, ordered
-from ncd_jax.discovery.solution import Solution, as_they_stood, second_of
+from ncd_jax.discovery.solution import Solution, as_they_stood
 from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.progress import Reporter, Stopwatch
-from ncd_jax.read.options import ReadOptions
 from ncd_jax.report.findings import Findings
-from ncd_jax.report.headline import Assigned
 from ncd_jax.report.kept import keep
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
@@ -34,12 +30,10 @@ from ncd_jax.scoring import score, score_test_split, true_names
 from ncd_jax.store.answers import Answers, read_answers
 from ncd_jax.store.asked_files import fingerprint, read_cells, save_asked
 from ncd_jax.store.asking import Asking, Outcome
-from ncd_jax.store.model_files import load_model, save_model
+from ncd_jax.store.model_files import save_model
 from ncd_jax.store.records import (
-    Assignments,
     describe_run,
     read_metrics,
-    write_assignments,
     write_records,
 )
 from ncd_jax.store.workdir import Workdir, digest_of
@@ -47,7 +41,7 @@ from ncd_jax.tuning.processes import is_leader, share
 from ncd_jax.tuning.storage import Storage, own_journal
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["apply_answers", "assign_rows", "run"]
+__all__ = ["apply_answers", "run"]
 
 
 @in_single_precision
@@ -127,52 +121,6 @@ def run(
     metrics["seconds"] = seconds.total()
     write_records(workdir, findings.trials, findings.assignments, metrics)
     return metrics
-
-
-@in_single_precision
-def assign_rows(workdir: Workdir, path: Path, options: ReadOptions | None = None) -> Assigned:
-    """Applies the model of a finished run to a file of new rows.
-
-    Writes `assigned/<name of the table>.csv` in the run's folder, with the columns
-    `row,label,confidence,runner_up,runner_up_confidence`, one line a row, and behind `row` those
-    copied.
-
-    Args:
-        workdir: of the run.
-        path: the file.
-        options: its encoding or sheet, and columns that are copied to the answer.
-
-    Raises:
-        UserError: there is no model, or the table lacks a column of it or has a cell of another
-            kind.
-    """
-    model = load_model(workdir)
-    if model.encoder is None:
-        new = read_numeric_rows(path, model.columns, options)
-    else:
-        new = read_rows(path, model.encoder, options)
-    said = assign(model, new.x)
-    names = [model.classes[label] for label in said.labels.tolist()]
-    runners_up, runner_up_confidence = second_of(said.shares, said.labels, said.confidence)
-    answer = Assignments(
-        rows=new.rows,
-        labels=names,
-        confidence=said.confidence,
-        runners_up=[model.classes[label] if label >= 0 else "" for label in runners_up.tolist()],
-        runner_up_confidence=runner_up_confidence,
-        copied=new.copied,
-    )
-    name = f"assigned/{path.stem}.csv"
-    with workdir.alone():
-        write_assignments(workdir, name, answer)
-    sizes = np.bincount(said.labels, minlength=len(model.classes)).tolist()
-    return Assigned(
-        file=workdir.path(name),
-        sizes={name: size for name, size in zip(model.classes, sizes, strict=True) if size},
-        n_unfamiliar=int(np.sum(said.unfamiliar)),
-        usual=float(model.reference.usual),
-        notes=new.notes,
-    )
 
 
 @in_single_precision

@@ -40,7 +40,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
         flag_values=values,
         sys_argv=list(argv),
     )
-    text("table", "File with a table of your own: CSV, Parquet, Excel, ...")
+    text("table", "Table of your own: CSV, Parquet, Excel, ...; new rows, a folder of such too.")
     text("label", "Its column with class names; empty where a row is unlabelled.")
     text("unlabelled", "A label that means unlabelled as well; unknown and ? do by themselves.")
     names("columns", "Columns to use, with commas between them [those that say something].")

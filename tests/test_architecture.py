@@ -27,7 +27,7 @@ LAYERS = [
     ["ask", "scoring"],
     ["profiles", "store"],
     ["report"],
-    ["experiment", "reproduce", "export"],
+    ["experiment", "new_rows", "reproduce", "export"],
     ["estimator"],
     ["startup", "signals", "flags", "multihost"],
     ["app"],

@@ -15,8 +15,8 @@ from ncd_jax.config import KConfig, RunConfig, SearchConfig, TrainConfig
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.model import assign
 from ncd_jax.errors import UserError
-from ncd_jax.experiment import assign_rows
 from ncd_jax.methods import METHODS
+from ncd_jax.new_rows import assign_rows
 from ncd_jax.progress import Phase, Reporter
 from ncd_jax.report import latent_map
 from ncd_jax.store.model_files import load_model, read_model

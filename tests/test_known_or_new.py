@@ -10,6 +10,7 @@ from ncd_jax import experiment
 from ncd_jax.config import RunConfig, SearchConfig
 from ncd_jax.data.own_table import read_table
 from ncd_jax.estimator.novel_class_discovery import NovelClassDiscovery
+from ncd_jax.new_rows import assign_rows
 from ncd_jax.report import latent_map
 from ncd_jax.report.comparison import compare_runs
 from ncd_jax.store.workdir import Workdir
@@ -75,7 +76,7 @@ def test_every_file_speaks_of_known_and_new_rows_alike(partly):
 def test_the_same_rows_come_back_with_their_class(partly):
     path, _, truth = partly
     fruit([80, 80, 70, 70, 40, 30])[0].to_csv(path / "new.csv", index=False)
-    assigned = experiment.assign_rows(Workdir(path / "run"), path / "new.csv")
+    assigned = assign_rows(Workdir(path / "run"), path / "new.csv")
     labels = pd.read_csv(assigned.file).label.to_numpy()
     known = ~truth.str.startswith("NEW").to_numpy()
     assert np.mean(labels[known] == truth[known]) > 0.95

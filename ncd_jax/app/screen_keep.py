@@ -64,7 +64,8 @@ def python_of(run: Run, opened: Opened) -> str:
     here, plan, table = from_here(run.root), run.plan, run.table
     lines = [
         "from pathlib import Path",
-        "from ncd_jax.experiment import apply_answers, assign_rows, run",
+        "from ncd_jax.experiment import apply_answers, run",
+        "from ncd_jax.new_rows import assign_rows",
         "from ncd_jax.report.renaming import rename_classes",
         "from ncd_jax.store.workdir import Workdir",
         "",

@@ -16,7 +16,7 @@ from ncd_jax.app.folder import Run, from_here, safe_name
 from ncd_jax.app.guard import save_upload
 from ncd_jax.app.rendering import show
 from ncd_jax.errors import UserError
-from ncd_jax.experiment import assign_rows
+from ncd_jax.new_rows import assign_rows
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.store.workdir import as_it_was
 

@@ -11,16 +11,15 @@ import io
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata as distributions
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 
 from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError, without_password
-from ncd_jax.read.words import as_text
+from ncd_jax.store.answer_lines import ANSWER_COLUMNS, Assignments, header_of, lines_of
 from ncd_jax.store.workdir import Workdir, as_it_was
 from ncd_jax.tuning.trials import Trial
 
@@ -36,30 +35,8 @@ __all__ = [
     "write_records",
 ]
 
-ANSWER_COLUMNS = ("label", "confidence", "runner_up", "runner_up_confidence")
-"""What `assignments.csv` says of a row, behind its number and what is copied."""
 _COUNTS = ("n_rows", "n_unlabelled", "n_rows_known", "n_known_classes", "n_novel_estimated")
 _PACKAGES = ("ncd_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
-
-
-class Assignments(NamedTuple):
-    """The class of each of `u` unlabelled rows.
-
-    Attributes:
-        rows: `i[u]`, row numbers in the table.
-        labels: names of their classes.
-        confidence: `f[u]`, between 0 and 1.
-        runners_up: names of the second likeliest classes; empty text where there is none.
-        runner_up_confidence: `f[u]`, how likely these are.
-        copied: columns of these rows that are copied from the table; none where there are none.
-    """
-
-    rows: np.ndarray
-    labels: Sequence[str]
-    confidence: np.ndarray
-    runners_up: Sequence[str]
-    runner_up_confidence: np.ndarray
-    copied: pd.DataFrame | None = None
 
 
 def write_records(
@@ -190,23 +167,4 @@ def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
 
 def write_assignments(workdir: Workdir, name: str, assignments: Assignments) -> None:
     """Writes a line for each row: its number, what is copied, its class and the runner-up."""
-    rows, labels, sure, seconds, second_sure, copied = assignments
-    taken = {"row", *ANSWER_COLUMNS}
-    header = [] if copied is None else [n + " (copied)" * (n in taken) for n in copied]
-    cells = [] if copied is None else [_as_written(copied[column]) for column in copied]
-    lines = (
-        (
-            int(rows[i]),
-            *(c[i] for c in cells),
-            labels[i],
-            f"{float(sure[i]):.4f}",
-            seconds[i],
-            f"{float(second_sure[i]):.4f}" if seconds[i] else "",
-        )
-        for i in np.argsort(rows).tolist()
-    )
-    workdir.write_csv(name, ("row", *header, *ANSWER_COLUMNS), lines)
-
-
-def _as_written(cells: pd.Series) -> list[str]:
-    return ["" if e else as_text(v) for v, e in zip(cells, cells.isna(), strict=True)]
+    workdir.write_bytes(name, header_of(assignments.copied) + lines_of(assignments))

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from ncd_jax.errors import UserError
 
-__all__ = ["Workdir", "as_it_was", "digest_of", "harmless", "stored_arrays"]
+__all__ = ["Workdir", "as_cell", "as_it_was", "digest_of", "harmless", "stored_arrays"]
 
 _CONFIG, _METRICS, _LOCK = "config.json", "metrics.json", ".lock"
 _TEMPORARY, _STAGED, _PENDING = ".tmp", ".staged", ".pending.json"
@@ -203,7 +203,7 @@ class Workdir:
 
     def write_csv(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Writes a header line and the rows under it, text as a spreadsheet only shows it."""
-        lines = (",".join(map(_cell, row)) for row in itertools.chain([header], rows))
+        lines = (",".join(map(as_cell, row)) for row in itertools.chain([header], rows))
         self.write_text(name, "".join(f"{line}\n" for line in lines))
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> str:
@@ -353,7 +353,7 @@ def as_it_was(cell: str) -> str:
     return re.sub(rf"(^|{_BREAK})'{_FORMULA}", r"\1", cell)
 
 
-def _cell(value: Any) -> str:
+def as_cell(value: Any) -> str:
     """A cell of a CSV file, in quotes where any reader could see its end in the middle of it."""
     text = "" if value is None else str(harmless(value))
     quoted = re.search(rf'[",]|{_BREAK}|^\s|\s$', text)

@@ -15,6 +15,7 @@ from ncd_jax import NovelClassDiscovery, cli, experiment
 from ncd_jax.data.own_table import read_table
 from ncd_jax.discovery.model import apply_model
 from ncd_jax.errors import UserError
+from ncd_jax.new_rows import assign_rows
 from ncd_jax.report import redraw
 from ncd_jax.report.asking import converse
 from ncd_jax.report.questions import differing
@@ -61,7 +62,7 @@ def test_one_answer_parts_two_classes_everywhere(run, made, tmp_path):
     assert metrics["mean_confidence"] == pytest.approx(mean, abs=1e-4)
     assert {line["name"] for line in new} == {f"item {line['row']}" for line in new}
     # Assign speaks of it, to rows of the run and to later ones.
-    experiment.assign_rows(run, path)
+    assign_rows(run, path)
     again = {line["row"]: line for line in lines(run, "assigned/made.csv")}
     assert all(again[line["row"]]["label"] == line["label"] for line in new)
     assert all(again[line["row"]]["confidence"] == line["confidence"] for line in new)

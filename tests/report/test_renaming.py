@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ncd_jax import experiment
 from ncd_jax.errors import UserError
-from ncd_jax.experiment import assign_rows
+from ncd_jax.new_rows import assign_rows
 from ncd_jax.report.comparison import compare_runs
 from ncd_jax.report.console import summary
 from ncd_jax.report.page import render_report
