@@ -356,7 +356,7 @@ class NovelClassDiscovery(
         check_is_fitted(self)
         if self._page is None:
             raise ValueError("there is no report of a fit without tuning, as this one was")
-        Path(path).write_bytes(self._page.html(sum(map(len, self._told))))
+        Path(path).write_bytes(self._page.html(len(self._told[0]) + len(self._told[1])))
         return Path(path)
 
     @on_device

@@ -249,7 +249,7 @@ def differing(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     Numbers: how seldom a number of the one is on the same side of one of the other; words: half
     the sum of the differences of their shares. Both are between 0 and 1.
     """
-    n, both, score = len(a), pd.concat([a, b]), {}
+    n, both, score = len(a), pd.concat([a, b[a.columns]]), {}
     for name, column in both.items():
         cells = column.to_numpy(object)
         filled = cells != ""

@@ -238,7 +238,7 @@ def test_columns_that_differ_most_come_first():
 def test_the_estimator_is_told(made):
     path, classes = made
     table = pd.read_csv(path)
-    X, y = table.drop(columns=["label", "name"]).replace("=grey", "<b>\x1b"), table["label"]
+    X, y = table.drop(columns=["label", "name"]).replace("blue", "<b>\x1b"), table["label"]
     ncd = NovelClassDiscovery(method="rca", setting="ncd", n_novel=2, n_folds=2, random_state=0)
     ncd.fit(X, y)
     labels, sure = ncd.labels_, ncd.confidence_
