@@ -20,8 +20,9 @@ run: $(VENV)/ready
 test: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest -n auto --dist worksteal
+	@$(BIN)/mypy & types=$$!; \
+	$(BIN)/pytest -n auto --dist worksteal; tests=$$?; \
+	wait $$types && exit $$tests
 	$(BIN)/pytest -n auto --dist worksteal --optimised -m optimised tests/test_every_method.py
 
 strict: $(VENV)/ready-test

@@ -236,6 +236,7 @@ def test_a_known_number_must_be_said_for_ones_own_table(problem, tmp_path):
     assert not (tmp_path / "unsaid").exists()
 
 
+@pytest.mark.thorough
 def test_what_is_given_is_measured_not_searched(problem, tmp_path):
     """Hyperparameters, and the number of classes."""
     given = KConfig(2, "silhouette", max=4, restarts=2)
@@ -334,6 +335,7 @@ def test_new_rows_may_have_their_columns_in_any_order(problem, finished, tmp_pat
         assign_rows(Workdir(tmp_path), tmp_path / "rows.csv")
 
 
+@pytest.mark.thorough
 def test_auto_takes_the_method_with_the_best_hidden_class_score(overlapping, tmp_path):
     """Each method has its own search; both answer for the same hidden classes."""
     config = dataclasses.replace(QUICK, method="auto", methods="kmeans, rca")

@@ -190,6 +190,7 @@ def own_table(table, tmp_path):
     return f"--table={tmp_path}/t.csv", "--label=label"
 
 
+@pytest.mark.thorough
 def test_two_processes_make_one_run(own_table, tmp_path, monkeypatch):
     """They share the devices of both; only the first writes; the answer is that of one."""
     statuses, said = launched(tmp_path, *own_table, "--config.setting=ncd")

@@ -27,7 +27,7 @@ from ncd_jax.read.labels import read_labels
 from ncd_jax.read.names import Mistakes, checked_names, find_names
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable, is_empty
-from ncd_jax.read.useless import tell_tales
+from ncd_jax.read.useless import leakage_notes
 from ncd_jax.read.vectors import source_of, split_vectors
 from ncd_jax.read.words import as_text
 
@@ -141,7 +141,7 @@ def encoded_table(
             for each in readings
         ]
     notes = (*of_groups, *how.notes, *raw.notes, *notes, *found.notes)
-    notes += tuple(tell_tales(found.columns, found.frame, y))
+    notes += tuple(leakage_notes(found.columns, found.frame, y))
     facts = dict(raw.facts)
     if any(column.decimal for column in found.columns) or raw.lines is not None:
         facts["decimal mark"] = found.locale.decimal

@@ -1,4 +1,4 @@
-"""From the evidence of pairs to groups: average linkage, and the worth of a partition.
+"""From the evidence of pairs to groups: average linkage.
 
 The evidence of two micro clusters is the log-odds that they are one class, so its sign says whether
 to merge them. That of two groups is its mean over all pairs of their rows: merging goes on while it
@@ -32,13 +32,10 @@ class Merges(NamedTuple):
             group it stays like that.
         linkage: `f32[M - 1]`, mean evidence between the two groups of each merge, never larger than
             that of the one before; minus infinity where none was left.
-        worth: `f32[M]`, of each partition: the evidence of all pairs of rows that it puts together,
-            but those of one micro cluster.
     """
 
     labels: Array
     linkage: Array
-    worth: Array
 
 
 def evidence(log_odds: Array, pairs: Array) -> Array:
@@ -65,11 +62,10 @@ def merges(evidence: Array, sizes: Array) -> Merges:
     filled = sizes > 0
     between = filled[:, None] & filled[None] & (slots[:, None] != slots[None])
 
-    def merge(carry: Triple, _: None) -> tuple[Triple, Triple]:
+    def merge(carry: Triple, _: None) -> tuple[Triple, tuple[Array, Array]]:
         mean, rows, group = carry
         first, second = jnp.unravel_index(jnp.argmax(mean), mean.shape)
         linkage = mean[first, second]
-        gain = jnp.where(jnp.isfinite(linkage), linkage * rows[first] * rows[second], 0.0)
 
         # Once there is one group all linkages are infinite, first and second are both slot 0, and
         # the groups stay as they are.
@@ -82,15 +78,14 @@ def merges(evidence: Array, sizes: Array) -> Merges:
         mean = jnp.where(is_second[:, None] | is_second[None], -jnp.inf, mean)
         rows = jnp.where(is_second, 0.0, jnp.where(is_first, both, rows))
         group = jnp.where(group == second, first, group)
-        return (mean, rows, group), (group, linkage, gain)
+        return (mean, rows, group), (group, linkage)
 
     start = (jnp.where(between, evidence, -jnp.inf), sizes.astype(evidence.dtype), slots)
-    _, (group, linkage, gain) = jax.lax.scan(merge, start, length=len(sizes) - 1)
+    _, (group, linkage) = jax.lax.scan(merge, start, length=len(sizes) - 1)
     group = jnp.concatenate([slots[None], group])
     number = jnp.cumsum((group == slots[None]) & filled[None], axis=1, dtype=jnp.int32) - 1
     labels = jnp.take_along_axis(number, group, axis=1)
-    worth = jnp.cumsum(jnp.pad(gain, (1, 0)))
-    return Merges(jnp.where(filled[None], labels, UNLABELLED), linkage, worth)
+    return Merges(jnp.where(filled[None], labels, UNLABELLED), linkage)
 
 
 def best_partition(path: Merges) -> Array:

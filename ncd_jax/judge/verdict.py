@@ -9,11 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ncd_jax.clustering.rows import dot
 from ncd_jax.judge.merges import MOST_EVIDENCE, Merges, best_partition, evidence, merges
 from ncd_jax.judge.prior import Prior
 from ncd_jax.judge.scene import Scene
-from ncd_jax.judge.weights import balanced, log_odds, logistic
+from ncd_jax.judge.weights import balanced, log_odds, logistic, same_class
 from ncd_jax.types import Array
 
 __all__ = ["Lessons", "Verdicts", "judge", "judge_by_prior"]
@@ -129,11 +128,9 @@ def judge_by_prior(scene: Scene, y: Array, n_classes: int, prior: Prior) -> tupl
     filled = scene.sizes > 0
     pairs = filled[:, None] & filled[None] & ~jnp.eye(len(filled), dtype=bool)
     by_prior = _clipped_by_prior(prior.standardise(scene.features[0]), prior)
-    rows = scene.labels[:, None] == jnp.arange(len(filled))[None]
-    share = dot(rows.T.astype(jnp.float32), jax.nn.one_hot(y, n_classes))
-    share = share / jnp.maximum(jnp.sum(share, axis=1, keepdims=True), 1.0)
-    several = jnp.max(y) > 0
-    loss = _log_loss(by_prior[None], dot(share, share.T), pairs, several)[0]
+    member = (scene.labels[:, None] == jnp.arange(len(filled))[None]).astype(jnp.float32)
+    same, several = same_class(member, y, n_classes), jnp.max(y) > 0
+    loss = _log_loss(by_prior[None], same, pairs, several)[0]
     groups = jnp.maximum(_partition(by_prior, pairs, scene.sizes), 0)
     return groups[jnp.maximum(scene.labels, 0)], loss
 

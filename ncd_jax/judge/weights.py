@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from ncd_jax.clustering.rows import dot
-from ncd_jax.judge.micro import MicroClusters
 from ncd_jax.types import Array
 
 __all__ = ["balanced", "log_odds", "logistic", "same_class"]
@@ -23,18 +22,18 @@ STEPS = 12
 HALVINGS = 10
 
 
-def same_class(micro: MicroClusters, y: Array, n_classes: int) -> Array:
+def same_class(member: Array, y: Array, n_classes: int) -> Array:
     """The chance `f32[M, M]` that a row of the one and a row of the other are of one class.
 
     0 where a micro cluster is empty.
 
     Args:
-        micro: the micro clusters.
-        y: `i32[n]`, the true class of each of their rows.
+        member: `f32[n, M]`, 1 where a row is in a micro cluster.
+        y: `i32[n]`, the true class of every row.
         n_classes: static number of classes.
     """
-    chex.assert_equal_shape([micro.labels, y])
-    rows = dot(micro.member.T, jax.nn.one_hot(y, n_classes))
+    chex.assert_equal_shape([member[:, 0], y])
+    rows = dot(member.T, jax.nn.one_hot(y, n_classes))
     share = rows / jnp.maximum(jnp.sum(rows, axis=1, keepdims=True), 1.0)
     return dot(share, share.T)
 

@@ -39,13 +39,13 @@ class GateTrust(NamedTuple):
         precision: share of the rows called known that are.
         recall: share of the rows of known classes that were called known.
         class_accuracy: share of the rows of known classes that were given their class.
-        swallowed: share of the rows of hidden classes that were called known.
+        missed: share of the rows of hidden classes that were called known.
     """
 
     precision: float
     recall: float
     class_accuracy: float
-    swallowed: float
+    missed: float
 
 
 class Decided(NamedTuple):
@@ -250,5 +250,5 @@ def _trust(folds: Sequence[Decided]) -> GateTrust:
         precision=float(np.mean(of_known[said])) if said.any() else float("nan"),
         recall=float(np.mean(said[of_known])),
         class_accuracy=float(np.mean((said & (label == true))[of_known])),
-        swallowed=float(np.mean(said[~of_known])),
+        missed=float(np.mean(said[~of_known])),
     )

@@ -12,7 +12,7 @@ from ncd_jax.read.names import is_index_name, show
 from ncd_jax.read.recognise import FEW
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["is_constant", "tell_tales", "why_left_out"]
+__all__ = ["is_constant", "leakage_notes", "why_left_out"]
 
 _IDENTIFIER = re.compile(r"(^|[_\W])(?i:id|index|key|nr|no|number|rowid)$|[a-z]I[dD]$")
 _MOSTLY = 0.8
@@ -77,7 +77,7 @@ def _are_identifiers(column: Column, values: np.ndarray) -> bool:
     return len(np.unique(values)) == len(values)
 
 
-def tell_tales(columns: Sequence[Column], frame: pd.DataFrame, y: np.ndarray) -> list[str]:
+def leakage_notes(columns: Sequence[Column], frame: pd.DataFrame, y: np.ndarray) -> list[str]:
     """Warns of columns that know which rows are unlabelled, or which class a row has.
 
     Args:

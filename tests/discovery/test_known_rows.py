@@ -42,7 +42,7 @@ def test_rows_of_known_classes_are_given_back(setting, gate_of):
     assert ((found.p_class > 0.25) & (found.p_class <= 1)).all()
     trust = found.trust
     assert min(trust.precision, trust.recall, trust.class_accuracy) > 0.9
-    assert trust.swallowed < 0.1
+    assert trust.missed < 0.1
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -152,7 +152,7 @@ def test_later_rows_are_no_surer_than_they_are_right(solved):
     assert evaluation.confidence.mean() < evaluation.right.mean() + 0.15
 
 
-def test_what_the_gate_swallowed_does_not_vouch_for_itself(run_of, monkeypatch):
+def test_what_the_gate_missed_does_not_vouch_for_itself(run_of, monkeypatch):
     """Five rows far from all are called known: neither they nor later ones there are sure."""
     table, classes, before = run_of("index", "gcd")
     new = table.y == UNLABELLED

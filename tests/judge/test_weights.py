@@ -101,7 +101,7 @@ def test_same_class_is_the_share_of_pairs_of_rows():
     labels = rng.integers(-1, M - 1, 60)
     y = rng.integers(0, 4, 60)
     micro = MicroClusters(jnp.asarray(labels), jnp.bincount(labels[labels >= 0], length=M))
-    actual = jax.jit(lambda micro, y: same_class(micro, y, 4))(micro, y)
+    actual = jax.jit(lambda member, y: same_class(member, y, 4))(micro.member, y)
     wanted = np.zeros((M, M))
     for i, j in itertools.product(range(M - 1), repeat=2):
         wanted[i, j] = np.mean(y[labels == i][:, None] == y[labels == j])

@@ -94,7 +94,7 @@ def plainly(x, y):
         found["labelled_10_rel"][i] = ten[i] / (mean_of(ten, c) + 0.02)
         found["labelled_30_rel"][i] = thirty[i] / (mean_of(thirty, c) + 0.02)
         found["labelled_10"][i], found["labelled_30_excess"][i] = ten[i], thirty[i] - share
-        found["log_mean_ruler"][i] = np.log(to_means[i].min() / extent)
+        found["log_mean_scale"][i] = np.log(to_means[i].min() / extent)
         found["log_labelled_3"][i] = ratio(l3[i], np.median(l3[y == c]))
         found["agreement"][i] = votes[i].max() / 10
         found["log_gap"][i] = np.log(np.sort(to_means[i])[1] / to_means[i].min())
