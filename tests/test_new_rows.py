@@ -215,5 +215,5 @@ def test_folders_and_patterns_are_tables(folder, tmp_path, small, monkeypatch):
     with pytest.raises(UserError, match="holds no table"):
         assign_rows(run, tmp_path / "*.xlsx")
     (new / "c.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match=r"c\.csv: no column"):
+    with pytest.raises(UserError, match=r"c\.csv: . columns are missing"):
         assign_rows(run, new)
