@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,8 @@ def test_dask(run):
 
 @pytest.mark.thorough
 @pytest.mark.filterwarnings("default")
-def test_spark(run):
+def test_spark(run, monkeypatch):
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # its workers are of this environment
     pytest.importorskip("pyspark")
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java")
@@ -197,11 +199,11 @@ def test_folders_and_patterns_are_tables(folder, tmp_path, small, monkeypatch):
         assert size == sum(each.sizes.get(name, 0) for each in alone.values())
     small.clear()
     assert assign_rows(run, new / "*.csv").sizes != told.sizes
-    n_batches, n_first = len(small), small[: len(small) // 2]
+    n_batches = len(small)
     answer, small[:] = new_rows._answer, []
 
     def stopped(model, rows):
-        if len(small) == len(n_first) + 1:  # in the second file
+        if len(small) == n_batches - 1:  # in the second file
             raise KeyboardInterrupt
         return answer(model, rows)
 
