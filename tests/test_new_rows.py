@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,8 @@ def test_dask(run):
 
 @pytest.mark.thorough
 @pytest.mark.filterwarnings("default")
-def test_spark(run):
+def test_spark(run, monkeypatch):
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # its workers are of this environment
     pytest.importorskip("pyspark")
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java")
@@ -116,8 +118,8 @@ def written(frame, path):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Batches of seven rows or so, and of text of as many as there are in 200 bytes."""
-    monkeypatch.setattr(own_table, "BATCH", 49)
+    """Batches of fifteen rows or so, and of text of as many as there are in 200 bytes."""
+    monkeypatch.setattr(own_table, "BATCH", 105)
     monkeypatch.setattr(regular, "_BLOCK", 200)
     monkeypatch.setattr(text_files, "_CHUNK", 5)
     calls = []
@@ -137,14 +139,13 @@ def test_batches_say_what_the_whole_table_does(folder, tmp_path, monkeypatch, re
     wanted = assign_rows(run, path, ReadOptions(id="id"))
     text = wanted.file.read_text()
     assert text.startswith("row,id,label,")
-    assert [line.split(",")[0] for line in text.splitlines()[1:]] == [
-        *map(str, range(len(text.splitlines()) - 1))
-    ]
+    assert pd.read_csv(wanted.file)["row"].tolist() == [*range(len(text.splitlines()) - 1)]
     calls = request.getfixturevalue("small")
     found = assign_rows(run, path, ReadOptions(id="id"))
-    assert len(calls) > 8
-    assert found == wanted
+    assert len(calls) > 3
     assert found.file.read_text() == text
+    assert (found.sizes, found.notes) == (wanted.sizes, wanted.notes)
+    assert found.n_unfamiliar == wanted.n_unfamiliar
     assert [each.name for each in found.file.parent.iterdir() if each.name.startswith(".")] == []
 
 
@@ -169,12 +170,12 @@ def test_what_is_whole_is_kept_when_it_is_stopped(folder, tmp_path, monkeypatch,
         assert not target.exists()
         small.clear()
 
-    stop(after=4)
+    stop(after=2)
     with run.path("assigned/.t.csv.part").open("ab") as file:  # a piece that nobody knows of
         file.write(b"half a li")
     assert assign_rows(run, path).file.read_text() == text
-    assert len(small) == n_batches - 4
-    stop(after=4)
+    assert len(small) == n_batches - 2
+    stop(after=2)
     assign_rows(run, path, ReadOptions(missing=["red"]))
     assert len(small) == n_batches, "with other flags it is another answer"
     stop(after=0)
@@ -197,11 +198,11 @@ def test_folders_and_patterns_are_tables(folder, tmp_path, small, monkeypatch):
         assert size == sum(each.sizes.get(name, 0) for each in alone.values())
     small.clear()
     assert assign_rows(run, new / "*.csv").sizes != told.sizes
-    n_batches, n_first = len(small), small[: len(small) // 2]
+    n_batches = len(small)
     answer, small[:] = new_rows._answer, []
 
     def stopped(model, rows):
-        if len(small) == len(n_first) + 1:  # in the second file
+        if len(small) == n_batches - 1:  # in the second file
             raise KeyboardInterrupt
         return answer(model, rows)
 
@@ -214,5 +215,5 @@ def test_folders_and_patterns_are_tables(folder, tmp_path, small, monkeypatch):
     with pytest.raises(UserError, match="holds no table"):
         assign_rows(run, tmp_path / "*.xlsx")
     (new / "c.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match=r"c\.csv: no column"):
+    with pytest.raises(UserError, match=r"c\.csv: . columns are missing"):
         assign_rows(run, new)
