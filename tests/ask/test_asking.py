@@ -208,7 +208,7 @@ def test_the_terminal_asks_and_takes_back(run, made):
     assert [line["answer"] for line in first] == ["no"]
     assert partition_is(run, made[1], 3)
     assert "Are A and B one class?" in said
-    assert "=grey" in said
+    assert "blue" in said
     assert "item " in said
     assert "1 answer: 3 novel classes" in said
     # The end of the input is the end; nothing is said, nothing is written.
