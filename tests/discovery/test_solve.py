@@ -291,7 +291,7 @@ def test_the_same_again_and_another_seed(solved, overlapping, quick):
 def test_auto_compares_scores_that_nobody_was_chosen_for(
     rca, kmeans, winner, overlapping, quick, monkeypatch
 ):
-    def tune(problem, journal, on_batch):
+    def tune(problem, journal, on_batch, say):
         name = problem.config.method
         scores = {"rca": rca, "kmeans": kmeans}[name]
         hparams = {"shrinkage": 0.1} if name == "rca" else {}

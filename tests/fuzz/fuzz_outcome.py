@@ -155,7 +155,7 @@ def bounded_memory() -> Iterator[None]:
 def stubs() -> Iterator[None]:
     """Takes away what computes for long, serves, reads keys or asks the network."""
 
-    def prepared(config: RunConfig, table, truth, path, reporter=None):
+    def prepared(config: RunConfig, table, truth, path, reporter=None, flags=()):
         if truth is None:
             prepare_methods(config, ordered(table)[0], config.k.n_novel)
         raise Enough
