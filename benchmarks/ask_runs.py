@@ -19,14 +19,13 @@ import numpy as np
 import pandas as pd
 from absl import app, flags
 
-from benchmarks.missing_labels import Missing, class_splits, take_labels
+from benchmarks.missing_labels import Missing, class_splits, table_of, take_labels
 from benchmarks.timing import write_results
 from ncd_jax.ask.choose import next_questions
 from ncd_jax.ask.person import Person
 from ncd_jax.ask.resort import resort, sight_of, state_of
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.config import RunConfig
-from ncd_jax.data.table import Table
 from ncd_jax.discovery.solution import Solution
 from ncd_jax.discovery.solve import solve
 from ncd_jax.progress import Reporter
@@ -70,14 +69,7 @@ def _measure(name: str, missing: Missing) -> dict[str, float]:
     about these.
     """
     n_known = int(missing.y.max()) + 1
-    table = Table(
-        name=name,
-        x=missing.x,
-        y=missing.y.astype(np.int32),
-        columns=tuple(f"column {i}" for i in range(missing.x.shape[1])),
-        classes=tuple(f"known {c}" for c in range(n_known)),
-        standardise=False,
-    )
+    table = table_of(missing, name)
     setting = "gcd" if (missing.true[missing.y == UNLABELLED] < n_known).any() else "ncd"
     solution = solve(RunConfig(setting=setting), table, Reporter())
     return _ask(solution, missing.true[missing.y == UNLABELLED])

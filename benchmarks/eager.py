@@ -17,7 +17,7 @@ from benchmarks.timing import timed
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.methods.parts import WEIGHT_DECAY
 from ncd_jax.methods.tabular_ncd import MEMORY
-from ncd_jax.startup import usable_cores
+from ncd_jax.read.threads import usable_cores
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["Rows", "better_threads", "rows_of_fold", "train_pbn", "train_tabular_ncd"]

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.timing import Cost, timed
 from ncd_jax.clustering.kmeans import kmeans
-from ncd_jax.startup import usable_cores
+from ncd_jax.read.threads import usable_cores
 
 __all__ = ["better_threads", "kmeans_cost", "overlapping_groups", "start_iterations"]
 

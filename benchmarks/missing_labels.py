@@ -39,7 +39,7 @@ from ncd_jax.startup import one_device_per_core
 from ncd_jax.store.records import describe_environment
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["Missing", "class_splits", "take_labels", "warned"]
+__all__ = ["Missing", "class_splits", "table_of", "take_labels", "warned"]
 
 MOST_ROWS = 1000
 """Rows of known classes, and of novel ones, in a split."""
@@ -154,17 +154,21 @@ def warned(missing: Missing) -> tuple[str, ...]:
     return how_labelled(encoder, frame, encoder.apply(frame), missing.y).notes
 
 
-def gate_of(missing: Missing, name: str) -> dict[str, Any]:
-    """How right the gate is, open."""
-    n_known = int(missing.y.max()) + 1
-    table = Table(
+def table_of(missing: Missing, name: str) -> Table:
+    """The table as a run takes it, by its columns alone."""
+    return Table(
         name=name,
         x=missing.x,
         y=missing.y.astype(np.int32),
         columns=tuple(f"column {i}" for i in range(missing.x.shape[1])),
-        classes=tuple(f"known {c}" for c in range(n_known)),
+        classes=tuple(f"known {c}" for c in range(int(missing.y.max()) + 1)),
         standardise=False,
     )
+
+
+def gate_of(missing: Missing, name: str) -> dict[str, Any]:
+    """How right the gate is, open."""
+    table, n_known = table_of(missing, name), int(missing.y.max()) + 1
     problem = prepare(RunConfig(method="rca", setting="gcd"), table, None)
     assert problem.candidates is not None
     seen = observe(problem, table, views_of(problem.candidates))

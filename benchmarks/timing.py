@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.startup import usable_cores
+from ncd_jax.read.threads import usable_cores
 from ncd_jax.store.records import describe_environment
 
 __all__ = [

@@ -9,17 +9,12 @@ import jax
 
 from ncd_jax.data.cache import user_cache
 from ncd_jax.kept_programs import keep_traced_programs
+from ncd_jax.read.threads import usable_cores
 
-__all__ = ["keep_compiled_programs", "one_device_per_core", "usable_cores"]
+__all__ = ["keep_compiled_programs", "one_device_per_core"]
 
 _MOST_BYTES = 256 << 20
 """Some 20,000 programs of the usual size."""
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use, which may be fewer than there are."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def one_device_per_core() -> None:

@@ -43,6 +43,16 @@ EXAMPLES, THOROUGH_EXAMPLES = 25, 1000
 """Of a property."""
 
 
+@pytest.fixture(scope="module")
+def simple_maps():
+    """Maps by two coordinates: t-SNE takes longer than the runs. What users start draws it."""
+    from ncd_jax.report import latent_map  # it takes a second
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        yield
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--optimised", action="store_true", help="compile as users do, which takes much longer"

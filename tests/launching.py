@@ -43,3 +43,30 @@ def call(*flags, cwd):
             absl_logging.set_verbosity(level[0])
             logging.getLogger("jax").setLevel(level[1])
     return subprocess.CompletedProcess(flags, status, out.getvalue(), err.getvalue())
+
+
+class Nursery:
+    """A process that has imported what takes longest and forks others: a line to it, a number back.
+
+    Args:
+        script: what it runs.
+        environment: of it, beside where the package is.
+    """
+
+    def __init__(self, script, environment):
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(script)],
+            env=environment | {"PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, line):
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self):
+        self._process.communicate(timeout=10)

@@ -19,24 +19,17 @@ from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS
 from ncd_jax.new_rows import assign_rows
 from ncd_jax.progress import Phase, Reporter
-from ncd_jax.report import latent_map
 from ncd_jax.store.model_files import load_model, read_model
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
+
+pytestmark = pytest.mark.usefixtures("simple_maps")
 
 CONFIG = dataclasses.replace(
     QUICK, method="pbn", search=dataclasses.replace(QUICK.search, candidates=4)
 )
 SCORES = {"novel_acc", "novel_nmi", "novel_ari"}
 PRIVATE = SCORES | {"seconds", "test", "compilations"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _simple_maps():
-    """Maps by principal axes: t-SNE takes longer than the runs. What users start draws it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
-        yield
 
 
 @pytest.fixture(scope="module")

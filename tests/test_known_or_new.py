@@ -12,19 +12,13 @@ from ncd_jax.config import RunConfig, SearchConfig
 from ncd_jax.data.own_table import read_table
 from ncd_jax.estimator.novel_class_discovery import NovelClassDiscovery
 from ncd_jax.new_rows import assign_rows
-from ncd_jax.report import latent_map
 from ncd_jax.report.comparison import compare_runs
 from ncd_jax.store.workdir import Workdir
 
+pytestmark = pytest.mark.usefixtures("simple_maps")
+
 CONFIG = RunConfig(search=SearchConfig(folds=3))
 CLASSES = ["apple", "banana", "cherry", "date", "NEW1", "NEW2"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _simple_maps():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
-        yield
 
 
 def fruit(sizes, seed=0):

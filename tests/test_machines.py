@@ -18,7 +18,6 @@ from ncd_jax import cli, experiment, startup
 from ncd_jax.config import KConfig
 from ncd_jax.data.table import Table
 from ncd_jax.errors import Dismissed, UserError, without_password
-from ncd_jax.report import latent_map
 from ncd_jax.store.records import describe_run
 from ncd_jax.store.workdir import digest_of
 from ncd_jax.types import UNLABELLED
@@ -69,9 +68,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _simple_maps():
+def _programs_are_kept_here(simple_maps):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
         patch.setenv("NCD_JAX_COMPILATION_CACHE", os.environ["NCD_JAX_TEST_PROGRAMS"])
         yield
 

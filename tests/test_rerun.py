@@ -9,19 +9,14 @@ from launching import call
 
 from ncd_jax.config import parse
 from ncd_jax.flags import read_flags
-from ncd_jax.report import latent_map
 
 # Of ml_collections, where it reads a config file.
-pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
+    pytest.mark.usefixtures("simple_maps"),
+]
 
 FLAGS = ("--label=label", "--id=name", "--drop=s", "--config.setting=ncd", "--config.k.n_novel=2")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _simple_maps():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
-        yield
 
 
 @pytest.fixture(scope="module")

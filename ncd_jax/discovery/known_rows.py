@@ -81,7 +81,7 @@ def observe(problem: Problem, table: Table, hparams: Sequence[Mapping[str, float
     seen = observe_table(problem, table, hparams, observe_folds(problem, table, hparams))
     if (other := _without_direction(problem, table)) is None:
         return seen
-    beside = observe_table(other, table, hparams, observe_folds(other, table, hparams))
+    beside = _see_table(other, table, hparams, observe_folds(other, table, hparams))
     return seen.beside(beside) if len(beside.folds) == len(seen.folds) else seen
 
 
@@ -117,6 +117,20 @@ def observe_table(
     folds: list[FoldRows],
 ) -> Observations:
     """The table, beside folds that were observed; see `observe`."""
+    seen, (drawn, _) = _see_table(problem, table, hparams, folds), _drawn(problem, table)
+    some = sample(np.random.default_rng(0), drawn.labelled, _MOST_LABELLED)
+    x = np.asarray(problem.data.x)
+    far = far_rows(x[np.flatnonzero(table.y == UNLABELLED)], x[some])
+    return seen._replace(far=far)
+
+
+def _see_table(
+    problem: Problem,
+    table: Table,
+    hparams: Sequence[Mapping[str, float]],
+    folds: list[FoldRows],
+) -> Observations:
+    """The same in the views alone: nobody has looked which rows are far."""
     drawn, room = _drawn(problem, table)
     rows = np.concatenate([drawn.labelled, drawn.unlabelled])
     found = _fit(problem, hparams, room, table.y, rows)
@@ -128,12 +142,8 @@ def observe_table(
     unlabelled = np.flatnonzero(table.y == UNLABELLED)
     sampled = np.searchsorted(unlabelled, drawn.unlabelled)
     like = _nearest(problem, table, states, unlabelled, sampled)
-    x = np.asarray(problem.data.x)
-    far = far_rows(
-        x[unlabelled], x[sample(np.random.default_rng(0), drawn.labelled, _MOST_LABELLED)]
-    )
     of_table = _observed(scene, table.y, rows, "table", None)
-    return Observations(folds, of_table, sampled, like, far)
+    return Observations(folds, of_table, sampled, like)
 
 
 class _Drawn(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ncd_jax.errors import UserError
 
-__all__ = ["each_in_threads"]
+__all__ = ["each_in_threads", "usable_cores"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -27,11 +27,12 @@ def each_in_threads(work: Callable[[A], B], items: Iterable[A]) -> tuple[list[B]
         except UserError as error:
             return [], [error]
 
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         done = list(pool.map(tried, items))
     return [each for found, _ in done for each in found], [e for _, wrong in done for e in wrong]
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """CPU cores that this process may use, which may be fewer than there are."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -8,15 +8,13 @@ import pytest
 from launching import call
 from modes import MODES, Mode, outcome, write_answers, write_inputs
 
-from ncd_jax.report import latent_map
 from ncd_jax.tuning import storage
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _in_a_moment():
+def _in_a_moment(simple_maps):
     """What takes time and touches no file: t-SNE, forgetting programs, waiting for dead locks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
         patch.setattr(jax, "clear_caches", lambda: None)
         patch.setattr(storage, "GRACE", 0.05)
         yield

@@ -4,14 +4,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from launching import ROOT, call
+from launching import Nursery, call
 from modes import MODES, outcome
 from moments import Moments
 
@@ -78,39 +76,24 @@ def test_a_kill_at_a_write_changes_nothing(name, stage, is_long, count):
     assert not wrong, f"{len(wrong)} lost: {wrong[:3]}"
 
 
-class Nursery:
+class Commands(Nursery):
     """Starts commands as processes; see `nursery.py`."""
 
     def __init__(self):
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        cache = {"NCD_JAX_COMPILATION_CACHE": os.environ["NCD_JAX_TEST_PROGRAMS"]}
         environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(Path(__file__).with_name("nursery.py"))],
-            env=environment | {"PYTHONPATH": path} | cache,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def _ask(self, *what):
-        self._process.stdin.write(json.dumps(what) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        environment["NCD_JAX_COMPILATION_CACHE"] = os.environ["NCD_JAX_TEST_PROGRAMS"]
+        super().__init__(Path(__file__).with_name("nursery.py"), environment)
 
     def start(self, folder, flags):
-        return self._ask(str(folder), list(flags))
+        return self.ask(json.dumps([str(folder), list(flags)]))
 
     def wait(self, pid):
-        return self._ask(pid)
-
-    def close(self):
-        self._process.communicate(timeout=10)
+        return self.ask(json.dumps([pid]))
 
 
 @pytest.fixture(scope="module")
 def nursery():
-    nursery = Nursery()
+    nursery = Commands()
     yield nursery
     nursery.close()
 

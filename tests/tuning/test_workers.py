@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from launching import Nursery
 from tiers import few
 from worker import GRACE, SPACE
 
@@ -21,7 +21,6 @@ from ncd_jax.tuning.proposals import Proposals
 from ncd_jax.tuning.shared_storage import open_shared
 from ncd_jax.tuning.trials import Trial
 
-ROOT = Path(__file__).parent.parent.parent
 KINDS = ["journal", "sqlite", "postgresql"]
 CANDIDATES, BATCH = 24, 3
 
@@ -34,31 +33,19 @@ def place(request, tmp_path):
     return str(path) if request.param == "journal" else f"sqlite:///{path}"
 
 
-class Nursery:
+class Workers(Nursery):
     """Starts workers; see `worker.py`."""
 
     def __init__(self):
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(Path(__file__).with_name("worker.py"))],
-            env=os.environ | {"PYTHONPATH": path},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        super().__init__(Path(__file__).with_name("worker.py"), os.environ)
 
     def ask(self, *words):
-        self._process.stdin.write(" ".join(map(str, words)) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def close(self):
-        self._process.communicate(timeout=10)
+        return super().ask(" ".join(map(str, words)))
 
 
 @pytest.fixture(scope="module")
 def nursery():
-    nursery = Nursery()
+    nursery = Workers()
     yield nursery
     nursery.close()
 
