@@ -9,6 +9,8 @@ their angle, seen from the mean of all rows.
 The covariance is shrunk towards a multiple of the identity, as where columns are many and rows few
 its inverse would be noise itself. With a shrinkage of 1 the columns stay as they are.
 
+Of a wide table only the leading principal components of all rows, labelled or not, are looked at.
+
 Sources: Bar-Hillel, Hertz, Shental, Weinshall, "Learning distance functions using equivalence
 relations", ICML 2003; shrinkage: Friedman, "Regularized discriminant analysis", 1989; whitening
 within classes with norm 1 after it is from speaker recognition: Hatch, Kajarekar, Stolcke,
@@ -31,6 +33,10 @@ from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData
 __all__ = ["INFO", "HParams", "State", "rca"]
 
 
+MOST_COMPONENTS = 64
+"""Of wider tables. An eigendecomposition costs the cube of the columns, and each fold needs one."""
+
+
 class HParams(NamedTuple):
     """Traced hyperparameters, each a scalar; `spaces` says what they mean."""
 
@@ -42,9 +48,10 @@ class State(NamedTuple):
 
     Attributes:
         centre: `f32[d]`, mean of all rows.
-        basis: `f32[d, d]`, principal axes of the scatter within known classes, one a column: from
-            centred columns to uncorrelated ones. The same whatever the shrinkage.
-        scale: `f32[d]`, what makes them vary alike.
+        basis: `f32[d, r]`, principal axes of the scatter within known classes, one a column: from
+            centred columns to uncorrelated ones. The same whatever the shrinkage. `r` is `d`, but
+            at most `MOST_COMPONENTS`.
+        scale: `f32[r]`, what makes them vary alike.
         opt: nothing; there is no training.
     """
 
@@ -60,7 +67,13 @@ def rca(spec: Spec) -> Method:
     def init(key: Array, data: NCDData, goal: Goal, hparams: HParams) -> State:
         del key, goal
         centre = jnp.mean(data.x, 0) if data.mask is None else mean_row(data.x, data.mask)
-        variances, basis = _principal_axes(_within_classes(data, spec.n_known))
+        within = _within_classes(data, spec.n_known)
+        if spec.n_features <= MOST_COMPONENTS:
+            variances, basis = _principal_axes(within)
+        else:
+            leading = _principal_axes(_of_all_rows(data, centre))[1][:, -MOST_COMPONENTS:]
+            variances, basis = _principal_axes(dot(dot(leading.T, within), leading))
+            basis = dot(leading, basis)
         return State(centre, basis, _scale(variances, hparams.shrinkage), ())
 
     def represent(state: State, x: Array) -> Array:
@@ -79,6 +92,14 @@ def _within_classes(data: NCDData, n_known: int) -> Array:
     means = class_means(data.x, data.y, n_known)
     apart = jnp.where(labelled[:, None], data.x - means[jnp.maximum(data.y, 0)], 0.0)
     return dot(apart.T, apart) / jnp.maximum(jnp.sum(labelled), 1)
+
+
+def _of_all_rows(data: NCDData, centre: Array) -> Array:
+    """Covariance `f32[d, d]` of all rows, but for a factor."""
+    apart = data.x - centre[None, :]
+    if data.mask is not None:
+        apart = jnp.where(data.mask[:, None], apart, 0.0)
+    return dot(apart.T, apart) / len(data.x)
 
 
 # Lane by lane: batches of LAPACK's decompositions on several CPU devices at once wait for each

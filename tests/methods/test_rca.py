@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 from sklearn.covariance import shrunk_covariance
+from sklearn.decomposition import PCA
 
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.matching import clustering_accuracy
@@ -82,6 +83,26 @@ def test_one_row_a_class_changes_nothing():
     data = NCDData(x, jnp.array([0, 1, 2, -1, -1, -1]))
     z = fit(data, 1.0, normalise=False)[-1]
     np.testing.assert_allclose(z, x - x.mean(axis=0, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_wide_table_by_its_leading_components(masked):
+    """The same distances as those of RCA on the components that scikit-learn finds."""
+    rng, most = np.random.default_rng(0), rca.MOST_COMPONENTS
+    x = rng.normal(size=(150, 2 * most)) * np.geomspace(5, 0.1, 2 * most)
+    y = np.where(np.arange(150) < 60, np.arange(150) % 2, -1).astype(np.int32)
+    kept = PCA(most).fit_transform(x)
+    mask = jnp.arange(170) < 150 if masked else None
+    if masked:  # rows that only fill up
+        x, y = np.vstack([x, np.full((20, 2 * most), 9.0)]), np.append(y, np.full(20, -1, np.int32))
+
+    def distances(x, y, mask):
+        method = rca.rca(Spec(x.shape[1], 2, x.shape[1], normalise=False))
+        data = NCDData(jnp.asarray(x, jnp.float32), jnp.asarray(y), mask)
+        state = method.init(KEY, data, GOAL, rca.HParams(jnp.float32(0.1)))
+        return pdist(method.represent(state, data.x)[:150])
+
+    np.testing.assert_allclose(distances(x, y, mask), distances(kept, y[:150], None), rtol=1e-3)
 
 
 def test_noise_that_hides_classes_is_divided_away():
