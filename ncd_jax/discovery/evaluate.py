@@ -15,7 +15,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import roc_auc_score
 
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.data.folds import hold_out
@@ -443,7 +442,10 @@ def ranking_quality(confidence: ArrayLike, right: ArrayLike) -> float:
     right = np.asarray(right, bool)
     if right.all() or not right.any():
         return float("nan")
-    return float(roc_auc_score(right, np.asarray(confidence)))
+    _, level = np.unique(np.asarray(confidence), return_inverse=True)
+    wrong, right = (np.bincount(level[each], minlength=level.max() + 1) for each in (~right, right))
+    below = np.cumsum(wrong) - wrong
+    return float((right * (below + 0.5 * wrong)).sum() / (right.sum() * wrong.sum()))
 
 
 def calibration_error(confidence: ArrayLike, right: ArrayLike, n_bins: int = 10) -> float:

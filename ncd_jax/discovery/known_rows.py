@@ -7,7 +7,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.gate_folds import make_gate_folds
@@ -256,6 +255,8 @@ def _nearest(
     """For every unlabelled row those of the sample it does as, `i[u, 3]`: of the sample, itself."""
     if len(sampled) == len(unlabelled):
         return np.tile(sampled[:, None], NEAREST)
+    from sklearn.neighbors import NearestNeighbors  # see `far_rows`
+
     x = problem.scaler.apply(table.x[unlabelled])
     parts = [
         np.asarray(_first_view(problem.method, states, rows))[:n]

@@ -46,6 +46,7 @@ __all__ = [
     "nothing_told",
     "on_host",
     "position_of",
+    "rows_by_kind",
     "shares",
 ]
 
@@ -243,8 +244,29 @@ class Answered(NamedTuple):
     unfamiliar: np.ndarray
 
 
+class OfKind(NamedTuple):
+    """Rows of the reference that are labelled, or those that are new.
+
+    Attributes:
+        x: `f32[k, d]`.
+        z: `f32[k, L]`.
+        y: `i32[k]`, as in the reference; -2 where a slot is empty.
+        at: `i32[k]`, where in the reference each is; -2 where a slot is empty.
+    """
+
+    x: Any
+    z: Any
+    y: Any
+    at: Any
+
+
 class Arrays(NamedTuple):
-    """A model as the device takes it."""
+    """A model as the device takes it.
+
+    Attributes:
+        is_class: `bool[C + M]`, means that are of a class.
+        reference: without its rows, which go by kind.
+    """
 
     state: PyTree
     view: Any
@@ -252,12 +274,43 @@ class Arrays(NamedTuple):
     is_class: Any
     places: Places
     reference: Reference
+    labelled: OfKind
+    new: OfKind
 
 
 def arrays_of(model: Model) -> Arrays:
     """The arrays of a model."""
     is_class, view = np.isin(np.arange(len(model.means)), model.rows), np.int32(model.view)
-    return Arrays(model.state, view, model.means, is_class, model.places, model.reference)
+    by_kind = rows_by_kind(model.reference)
+    return Arrays(model.state, view, model.means, is_class, model.places, *by_kind)
+
+
+def rows_by_kind(reference: Reference) -> tuple[Reference, OfKind, OfKind]:
+    """A reference without its rows, those that are labelled, and those that are new.
+
+    Each kind has half of the room where it fits: then nobody looks at rows of the other one, and
+    all tables share a program. They are put together here, as a device would gather them anew for
+    every number of a product.
+    """
+    x, z, y = (np.asarray(each) for each in reference[:3])
+    kinds = [np.flatnonzero(y >= 0), np.flatnonzero(y == -1)]
+    room = max((len(y) + 1) // 2, *map(len, kinds))
+
+    def filled(rows: np.ndarray, nothing: int) -> np.ndarray:
+        empty = [(0, room - len(rows)), *[(0, 0)] * (rows.ndim - 1)]
+        return np.pad(rows, empty, constant_values=nothing)
+
+    labelled, new = (
+        OfKind(
+            filled(x[at], 0),
+            filled(z[at], 0),
+            filled(y[at], -2).astype(np.int32),
+            filled(at, -2).astype(np.int32),
+        )
+        for at in kinds
+    )
+    nothing = np.zeros(0, np.float32)
+    return reference._replace(x=nothing, z=nothing, y=nothing), labelled, new
 
 
 def nothing_told(n: int) -> Told:
@@ -277,7 +330,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
         x: `f32[n, d]`, as the model's scaler gives them.
         told: what is known of them already.
     """
-    state, view, means, is_class, places, reference = arrays
+    state, view, means, is_class, places, reference, *_ = arrays
     n_known = len(reference.log_share)
     leaves = jax.tree.leaves(state)  # none where nothing is fitted, as in k-means
     n_views = len(leaves[0]) if leaves else 1
@@ -285,7 +338,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
     z, side = views[view], side_by_side(views)
     squared = jnp.where(is_class, squared_distances(side, means), jnp.inf)
 
-    near = _look_around(reference, x, z, told.itself)
+    near = _look_around(arrays, x, z, told.itself)
     slope, intercept = reference.nearer
     known = slope * jnp.clip(near.nearness, -CLIP, CLIP) + intercept
     p_known = jnp.where(jnp.isnan(told.p_known), jax.nn.sigmoid(known), told.p_known)
@@ -318,28 +371,30 @@ class _Around(NamedTuple):
     votes: Array
 
 
-def _look_around(reference: Reference, x: Array, z: Array, itself: Array) -> _Around:
+def _look_around(arrays: Arrays, x: Array, z: Array, itself: Array) -> _Around:
     """What labelled and new rows of the reference lie around rows `x` and `z`."""
-    rows = jnp.arange(len(reference.y))
-    other = rows[None] != itself[:, None]
-    labelled = other & (reference.y >= 0)[None]
-    new = other & (reference.y == -1)[None]
+    labelled, new, n_known = arrays.labelled, arrays.new, len(arrays.reference.log_share)
 
-    def third(squared: Array, among: Array) -> Array:
-        negative = jax.lax.top_k(jnp.where(among, -squared, -jnp.inf), min(NEIGHBOUR, len(rows)))[0]
-        reached = jnp.where(jnp.isfinite(negative), -negative, -jnp.inf)
-        last = jnp.max(reached, axis=1)  # or the last one that there is
+    def nearest(own: Array, theirs: Array, kind: OfKind, most: int) -> tuple[Array, Array]:
+        among = (kind.at >= 0)[None] & (kind.at[None] != itself[:, None])
+        negative = jnp.where(among, -squared_distances(own, theirs), -jnp.inf)
+        return jax.lax.top_k(negative, min(most, len(kind.at)))
+
+    def third(negative: Array) -> Array:
+        # No slice: of two lengths XLA would sort all rows.
+        near = jnp.isfinite(negative) & (jnp.arange(negative.shape[1]) < NEIGHBOUR)[None]
+        last = jnp.max(jnp.where(near, -negative, -jnp.inf), axis=1)  # or the last that there is
         return jnp.sqrt(jnp.maximum(last, 0.0))
 
-    in_x, in_z = squared_distances(x, reference.x), squared_distances(z, reference.z)
-    to_labelled = jnp.stack([third(in_x, labelled), third(in_z, labelled)])
-    to_new = jnp.stack([third(in_x, new), third(in_z, new)])
-    there = jnp.any(reference.y == -1)
+    far, voters = nearest(z, labelled.z, labelled, VOTERS)
+    of_new = nearest(z, new.z, new, NEIGHBOUR)[0]
+    in_x = [third(nearest(x, kind.x, kind, NEIGHBOUR)[0]) for kind in (labelled, new)]
+    to_labelled, to_new = jnp.stack([in_x[0], third(far)]), jnp.stack([in_x[1], third(of_new)])
     nearness = jnp.log((to_new[1] + TINY) / (to_labelled[1] + TINY))
-    far, voters = jax.lax.top_k(jnp.where(labelled, -in_z, -jnp.inf), min(VOTERS, len(rows)))
-    of_class = reference.y[voters][:, :, None] == jnp.arange(len(reference.log_share))[None, None]
+    nearness = jnp.where(jnp.any(new.at >= 0), nearness, 9.0)
+    of_class = labelled.y[voters][:, :, None] == jnp.arange(n_known)[None, None]
     votes = of_class & jnp.isfinite(far)[:, :, None]
-    return _Around(to_labelled, to_new, jnp.where(there, nearness, 9.0), votes)
+    return _Around(to_labelled, to_new, nearness, votes)
 
 
 def _class_chances(reference: Reference, votes: Array, squared: Array) -> Array:
