@@ -254,9 +254,8 @@ def cells_after_vote(
     owners, cell_of_part = np.full(n_slots, -1), np.full(len(sizes), UNLABELLED)
     owners[: len(kept)], cell_of_part[kept] = parts[1][kept], np.arange(len(kept))
     centroids = means_of(z, cell_of_part[part.reshape(-1)], n_slots)
-    labels = owners[
-        scipy.spatial.distance.cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)
-    ]
+    cdist = scipy.spatial.distance.cdist
+    labels = owners[cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)]
     for _ in range(len(largest) if keep_all else 0):  # a small cell may lie nearest to no row
         lost = np.setdiff1d(owners[: len(kept)], labels)
         if not len(lost):
@@ -264,9 +263,7 @@ def cells_after_vote(
         slots = [int(np.flatnonzero(owners == group)[0]) for group in lost]
         # One of its own rows is its place then: rows of different groups are apart.
         centroids[slots] = z[[int(np.flatnonzero(after == group)[0]) for group in lost]]
-        labels = owners[
-            scipy.spatial.distance.cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)
-        ]
+        labels = owners[cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)]
     return Cells(groups, labels, centroids, owners)
 
 

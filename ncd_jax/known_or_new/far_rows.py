@@ -42,9 +42,8 @@ def far_rows(x: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     at = min(NEIGHBOUR, len(labelled) - 1)
     near = NearestNeighbors(n_neighbors=at, algorithm="brute").fit(labelled)
     reach = REACH * float(near.kneighbors()[0][:, -1].max())
-    far = near.kneighbors(x)[0][:, -1] > max(
-        reach, float(np.median(scipy.spatial.distance.pdist(labelled)))
-    )
+    apart = float(np.median(scipy.spatial.distance.pdist(labelled)))
+    far = near.kneighbors(x)[0][:, -1] > max(reach, apart)
     if far.sum() > 1:
         among = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(x[far])
         far[far] = among.kneighbors()[0][:, 0] <= reach

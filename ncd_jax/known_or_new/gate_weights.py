@@ -291,8 +291,8 @@ def _fit_classes(
         gradient = strength * (weights - prior)
         for features, truth, w in known:
             rows, share = np.arange(len(truth)), w / total
-            _, total, logits = _weights_of_classes(features, weights)
-            log_chance = logits - np.log(total)
+            _, weight, logits = _weights_of_classes(features, weights)
+            log_chance = logits - np.log(weight)
             value -= share * log_chance[rows, truth].mean()
             expected = np.einsum("rc,rcf->rf", np.exp(log_chance), features)
             gradient += share * (expected - features[rows, truth]).mean(axis=0)
