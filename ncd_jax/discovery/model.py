@@ -338,7 +338,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
     z, side = views[view], side_by_side(views)
     squared = jnp.where(is_class, squared_distances(side, means), jnp.inf)
 
-    near = _look_around(arrays, x, z, told.itself)
+    near = _look_around(arrays, z, told.itself)
     slope, intercept = reference.nearer
     known = slope * jnp.clip(near.nearness, -CLIP, CLIP) + intercept
     p_known = jnp.where(jnp.isnan(told.p_known), jax.nn.sigmoid(known), told.p_known)
@@ -355,7 +355,8 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
     labels = jnp.where(is_new, n_known + novel, likeliest).astype(jnp.int32)
     sure = jnp.where(is_new, (1.0 - p_known) * right, p_known * p_class)
     limits = reference.limits[:, labels]
-    of_kind = jnp.where(is_new[None], near.to_new, near.to_labelled)
+    in_view = jnp.where(is_new, near.to_new, near.to_labelled)
+    of_kind = jnp.stack([_third_in_columns(arrays, x, told.itself, is_new), in_view])
     familiar = jnp.min(jnp.minimum(limits / jnp.maximum(of_kind, TINY), 1.0), axis=0) ** 2
     return Applied(
         z, squared, labels, sure * familiar, p_known, near.nearness, micro, position, familiar
@@ -363,7 +364,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
 
 
 class _Around(NamedTuple):
-    """Distances `f32[2, n]` to the third labelled and new row, in columns and view, and votes."""
+    """Distances `f32[n]` in the view to the third labelled and the third new row, and votes."""
 
     to_labelled: Array
     to_new: Array
@@ -371,30 +372,42 @@ class _Around(NamedTuple):
     votes: Array
 
 
-def _look_around(arrays: Arrays, x: Array, z: Array, itself: Array) -> _Around:
-    """What labelled and new rows of the reference lie around rows `x` and `z`."""
+def _look_around(arrays: Arrays, z: Array, itself: Array) -> _Around:
+    """What labelled and new rows of the reference lie around rows `z` of the view."""
     labelled, new, n_known = arrays.labelled, arrays.new, len(arrays.reference.log_share)
-
-    def nearest(own: Array, theirs: Array, kind: OfKind, most: int) -> tuple[Array, Array]:
-        among = (kind.at >= 0)[None] & (kind.at[None] != itself[:, None])
-        negative = jnp.where(among, -squared_distances(own, theirs), -jnp.inf)
-        return jax.lax.top_k(negative, min(most, len(kind.at)))
-
-    def third(negative: Array) -> Array:
-        # No slice: of two lengths XLA would sort all rows.
-        near = jnp.isfinite(negative) & (jnp.arange(negative.shape[1]) < NEIGHBOUR)[None]
-        last = jnp.max(jnp.where(near, -negative, -jnp.inf), axis=1)  # or the last that there is
-        return jnp.sqrt(jnp.maximum(last, 0.0))
-
-    far, voters = nearest(z, labelled.z, labelled, VOTERS)
-    of_new = nearest(z, new.z, new, NEIGHBOUR)[0]
-    in_x = [third(nearest(x, kind.x, kind, NEIGHBOUR)[0]) for kind in (labelled, new)]
-    to_labelled, to_new = jnp.stack([in_x[0], third(far)]), jnp.stack([in_x[1], third(of_new)])
-    nearness = jnp.log((to_new[1] + TINY) / (to_labelled[1] + TINY))
+    far, voters = _nearest(_nearness(z, labelled.z, labelled.at, itself), VOTERS)
+    to_labelled = _third(far)
+    to_new = _third(_nearest(_nearness(z, new.z, new.at, itself), NEIGHBOUR)[0])
+    nearness = jnp.log((to_new + TINY) / (to_labelled + TINY))
     nearness = jnp.where(jnp.any(new.at >= 0), nearness, 9.0)
     of_class = labelled.y[voters][:, :, None] == jnp.arange(n_known)[None, None]
     votes = of_class & jnp.isfinite(far)[:, :, None]
     return _Around(to_labelled, to_new, nearness, votes)
+
+
+def _third_in_columns(arrays: Arrays, x: Array, itself: Array, is_new: Array) -> Array:
+    """Distance `f32[n]` in the columns to the third row of the kind that a row is taken for."""
+    of_kinds = [_nearness(x, each.x, each.at, itself) for each in (arrays.new, arrays.labelled)]
+    return _third(_nearest(jnp.where(is_new[:, None], *of_kinds), NEIGHBOUR)[0])
+
+
+def _nearness(own: Array, theirs: Array, at: Array, itself: Array) -> Array:
+    """Minus the squared distances `f32[n, k]`; infinitely little to itself, and to no row."""
+    among = (at >= 0)[None] & (at[None] != itself[:, None])
+    return jnp.where(among, -squared_distances(own, theirs), -jnp.inf)
+
+
+def _nearest(nearness: Array, most: int) -> tuple[Array, Array]:
+    """The nearest rows, `[n, most]`: how near, and which of the `k`."""
+    return jax.lax.top_k(nearness, min(most, nearness.shape[1]))
+
+
+def _third(nearness: Array) -> Array:
+    """The distance `f32[n]` to the third of the nearest rows, or the last that there is."""
+    # No slice: for two lengths of one list XLA would sort all rows.
+    near = jnp.isfinite(nearness) & (jnp.arange(nearness.shape[1]) < NEIGHBOUR)[None]
+    last = jnp.max(jnp.where(near, -nearness, -jnp.inf), axis=1)
+    return jnp.sqrt(jnp.maximum(last, 0.0))
 
 
 def _class_chances(reference: Reference, votes: Array, squared: Array) -> Array:

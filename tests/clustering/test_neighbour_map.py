@@ -21,9 +21,9 @@ def laid_out(digits):
 
 
 def test_neighbours_in_the_plane_are_neighbours_in_the_table(digits, laid_out):
-    """Scikit-learn's map of these rows has 0.978; two principal axes have 0.83."""
+    """Scikit-learn's map of these rows has 0.994, as ours; two principal axes have 0.85."""
     assert laid_out.shape == (250, 2)
-    assert trustworthiness(digits[0], laid_out, n_neighbors=10) > 0.97
+    assert trustworthiness(digits[0], laid_out, n_neighbors=10) > 0.985
     assert trustworthiness(digits[0], principal_axes(digits[0]), n_neighbors=10) < 0.9
 
 
