@@ -235,8 +235,10 @@ def lesson_of(fitted: Fitted, found: Found, table: Table, decided: Decided | Non
     told = all_new(len(both))._replace(itself=_places_in(model, model.scaler.apply(table.x[both])))
     applied = apply_model(model, table.x[both], told)
     of_rows = Applied(*(each[: len(rows)] for each in applied))
-    known = told._replace(p_known=np.ones_like(told.p_known), is_new=np.zeros_like(told.is_new))
-    as_known = apply_model(model, table.x[both], known).confidence[: len(rows)]
+    known = nothing_told(len(rows))._replace(
+        p_known=np.ones(len(rows), np.float32), itself=told.itself[: len(rows)]
+    )
+    as_known = apply_model(model, table.x[rows], known).confidence
     novel, hidden = of_rows.labels - model.n_known, fitted.hidden
     # Clusters and hidden classes are matched by the rows that were called new, known ones too.
     counts = count_pairs(
