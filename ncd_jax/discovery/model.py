@@ -387,8 +387,10 @@ def _look_around(arrays: Arrays, z: Array, itself: Array) -> _Around:
 
 def _third_in_columns(arrays: Arrays, x: Array, itself: Array, is_new: Array) -> Array:
     """Distance `f32[n]` in the columns to the third row of the kind that a row is taken for."""
-    of_kinds = [_nearness(x, each.x, each.at, itself) for each in (arrays.new, arrays.labelled)]
-    return _third(_nearest(jnp.where(is_new[:, None], *of_kinds), NEIGHBOUR)[0])
+    new, labelled = (
+        _nearness(x, each.x, each.at, itself) for each in (arrays.new, arrays.labelled)
+    )
+    return _third(_nearest(jnp.where(is_new[:, None], new, labelled), NEIGHBOUR)[0])
 
 
 def _nearness(own: Array, theirs: Array, at: Array, itself: Array) -> Array:

@@ -346,8 +346,8 @@ class _Finish(NamedTuple):
         self, fits: _Fits, of_folds: Sequence[Found], of_decided: Sequence[Found]
     ) -> list[Lesson]:
         """What folds teach: those in which known rows are unlabelled too, if the table is such."""
-        of_fold: Sequence[tuple[Fitted, Decided | None]]
-        of_fold = fits.decided or [(fit, None) for fit in fits.folded.fits]
+        of_fold: list[tuple[Fitted, Decided | None]] = [*fits.decided]
+        of_fold = of_fold or [(fit, None) for fit in fits.folded.fits]
         found = of_decided if fits.decided else of_folds
 
         @in_single_precision

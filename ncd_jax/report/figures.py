@@ -36,8 +36,6 @@ __all__ = [
 
 _LONGEST_FEATURE, _LONGEST_CLASS = 18, 14
 _MOST_CLASSES = 16
-_GAP = 0.1
-"""Between two figures side by side, of the width."""
 
 
 def size_plot(sizes: Sequence[int]) -> Figure:
@@ -299,13 +297,12 @@ def hparam_plot(trials: Sequence[Trial], best: int) -> Figure | None:
         return None
     n_columns = min(2, len(values))
     n_rows = -(-len(values) // n_columns)
-    height = (1 - 0.34 / n_rows * (n_rows - 1)) / n_rows
-    figure = Figure(layout())
-    figure.update_layout(showlegend=False, height=60 + 210 * n_rows)
+    panels = {"rows": n_rows, "columns": n_columns, "pattern": "independent", "ygap": 0.34}
+    figure = Figure(layout() | {"showlegend": False, "height": 60 + 210 * n_rows, "grid": panels})
     colour = [BEST if t.number == best else ACCENT for t in trials]
     for i, (name, x) in enumerate(values.items()):
-        row, column = divmod(i, n_columns)
-        axis, top = "" if i == 0 else str(i + 1), 1 - row * (height + 0.34 / n_rows)
+        # The first in a row has the scale of all.
+        axis, first = (str(j + 1) if j else "" for j in (i, i - i % n_columns))
         figure.add(
             "scatter",
             x=x,
@@ -325,17 +322,15 @@ def hparam_plot(trials: Sequence[Trial], best: int) -> Figure | None:
         # Most values near the lower end: they were drawn on a logarithmic scale.
         is_log = x.min() > 0 and np.median(x) - x.min() < 0.2 * np.ptp(x)
         ticks = {"type": "log", "dtick": 1, "tickformat": "~g"} if is_log else {"nticks": 6}
-        left, width = column * 0.5 * (1 + _GAP), (1 - (n_columns - 1) * _GAP) / n_columns
-        across = {"domain": [left, left + width], "anchor": f"y{axis}"}
-        up = {"domain": [top - height, top], "anchor": f"x{axis}", **PERCENT}
-        if column:  # a row shares its scale
-            first = i - column
-            up |= {"matches": "y" if first == 0 else f"y{first + 1}", "showticklabels": False}
-        else:
-            up["title"] = {"text": "score"}
+        scale = {"title": {"text": "score"}} if axis == first else {"matches": f"y{first}"}
         title = {"text": display_name(name)}
-        figure.layout[f"xaxis{axis}"] = {**AXIS, **across, "title": title, **ticks}
-        figure.layout[f"yaxis{axis}"] = {**AXIS, **up}
+        figure.layout[f"xaxis{axis}"] = {**AXIS, "title": title, **ticks}
+        figure.layout[f"yaxis{axis}"] = {
+            **AXIS,
+            **PERCENT,
+            "showticklabels": axis == first,
+            **scale,
+        }
     return figure
 
 
