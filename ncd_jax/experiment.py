@@ -1,10 +1,11 @@
 """A run: the procedure on one table, wrapped in records that survive a kill."""
 
 import dataclasses
+import importlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
 import numpy as np
@@ -19,14 +20,7 @@ from ncd_jax.discovery.solve import follow, prepare_methods, solve_problems
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.progress import Reporter, Stopwatch
-from ncd_jax.report.findings import Findings
 from ncd_jax.report.headline import headline
-from ncd_jax.report.kept import keep
-from ncd_jax.report.outcome import find, measure
-from ncd_jax.report.page import render_report
-from ncd_jax.report.questions import Sorted, first_story
-from ncd_jax.report.redraw import apply
-from ncd_jax.report.templating import packed_plotly
 from ncd_jax.scoring import score, score_test_split, true_names
 from ncd_jax.store.answers import Answers, read_answers
 from ncd_jax.store.asked_files import fingerprint, read_cells, save_asked
@@ -42,7 +36,16 @@ from ncd_jax.tuning.processes import is_leader, share
 from ncd_jax.tuning.storage import Storage, own_journal
 from ncd_jax.types import UNLABELLED
 
+if TYPE_CHECKING:
+    from ncd_jax.report.findings import Findings
+
 __all__ = ["apply_answers", "run"]
+
+_LATER = (
+    *("scipy.optimize", "scipy.spatial.distance", "sklearn.neighbors"),
+    *("ncd_jax.report.outcome", "ncd_jax.report.page", "ncd_jax.report.redraw"),
+)
+"""What is needed from the gate on: two seconds of imports, while the device computes."""
 
 
 @in_single_precision
@@ -102,11 +105,14 @@ def run(
         return own_journal(path, f"ncd_jax {digest}", reporter.say)
 
     with ThreadPoolExecutor(1) as beside:
-        beside.submit(packed_plotly)  # a second of the report's that need not wait for anything
+        beside.submit(_make_ready)
         solution = solve_problems(problems, inner, reporter, storage)
     solution = as_they_stood(solution, table.y, order)
     for phase, spent in solution.seconds.items():
         seconds.add(phase, spent)
+    from ncd_jax.report.outcome import find, measure
+    from ncd_jax.report.page import render_report
+
     metrics = measure(solution, table)
     if table.x_test is not None:
         metrics["test"] = score_test_split(solution, table, truth)
@@ -142,16 +148,33 @@ def apply_answers(workdir: Workdir, path: Path) -> Outcome:
     Raises:
         UserError: the run cannot be asked about, the file cannot be used, or is of another run.
     """
+    from ncd_jax.report.redraw import apply
+
     asking, new = Asking(workdir), read_answers(path)
     old = asking.said
     return apply(asking, Answers(old.answers | new.answers, old.labels | new.labels))
 
 
-def _save(workdir: Workdir, solution: Solution, table: Table, findings: Findings) -> Findings:
+def _make_ready() -> None:
+    """Does what the report needs and need not wait for the answer."""
+    for name in _LATER:
+        importlib.import_module(name)
+    from ncd_jax.report.templating import environment, packed_plotly
+
+    packed_plotly()
+    templates = environment()
+    for name in templates.list_templates(extensions=["j2"]):
+        templates.get_template(name)
+
+
+def _save(workdir: Workdir, solution: Solution, table: Table, findings: "Findings") -> "Findings":
     """Writes the model, and what asking and a report after answers need; findings with questions.
 
     Questions show the new rows with the columns that are copied.
     """
+    from ncd_jax.report.kept import keep
+    from ncd_jax.report.questions import Sorted, first_story
+
     save_model(workdir, solution.model)
     asked, model = solution.asked, solution.model
     if asked is None:

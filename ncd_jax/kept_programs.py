@@ -27,7 +27,7 @@ import jax
 import numpy as np
 from jax import export
 
-__all__ = ["KeptJit", "keep_traced_programs", "kept_jit"]
+__all__ = ["KeptJit", "keep_traced_programs", "kept", "kept_jit"]
 
 R = TypeVar("R")
 _OURS = "ncd_jax"
@@ -44,6 +44,23 @@ def keep_traced_programs(folder: Path | None) -> None:
     """
     global _folder
     _folder = folder
+
+
+def kept(name: str, make: Callable[[], tuple[Any, bytes]]) -> tuple[Any, bytes]:
+    """What takes long to make and is the same for all runs, from where programs are kept.
+
+    Args:
+        name: what it is, its version included.
+        make: gives what JSON can say, and bytes.
+    """
+    if _folder is None:
+        return make()
+    with contextlib.suppress(OSError, ValueError):
+        return _unpacked((_folder / name).read_bytes())
+    said, data = make()
+    with contextlib.suppress(OSError):  # a full disk costs time and nothing else
+        _write(_folder / name, _packed(said, data))
+    return said, data
 
 
 class KeptJit(Generic[R]):
@@ -236,9 +253,9 @@ def _runner(name: str, skeleton: Any, data: bytes) -> Callable[[Sequence[Any]], 
     return lambda leaves: jax.tree.unflatten(tree, run(*leaves))
 
 
-def _packed(skeleton: Any, data: bytes) -> bytes:
-    """A line with a digest, a line with the tree, and the program."""
-    body = json.dumps(skeleton).encode() + b"\n" + data
+def _packed(said: Any, data: bytes) -> bytes:
+    """A line with a digest, a line of JSON, such as the tree of a program, and the rest."""
+    body = json.dumps(said).encode() + b"\n" + data
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
@@ -251,8 +268,8 @@ def _unpacked(packed: bytes) -> tuple[Any, bytes]:
     digest, _, body = packed.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise ValueError("damaged")
-    skeleton, _, data = body.partition(b"\n")
-    return json.loads(skeleton), data
+    said, _, data = body.partition(b"\n")
+    return json.loads(said), data
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -25,7 +25,7 @@ def told_of_two(file, path):
         method="rca", setting="ncd", search=SearchConfig(folds=2), k=KConfig(n_novel=2)
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        patch.setattr(latent_map, "_embed", lambda points: points[:, :2])
         table = read_table(file, "label", options=ReadOptions(id="name"))
         experiment.run(config, table, None, path)
 

@@ -49,7 +49,7 @@ def simple_maps():
     from ncd_jax.report import latent_map  # it takes a second
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        patch.setattr(latent_map, "_embed", lambda points: points[:, :2])
         yield
 
 

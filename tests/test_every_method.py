@@ -26,7 +26,7 @@ one of either kind, and that takes longest to compile."""
 def _simple_maps():
     """By principal axes: t-SNE takes longer than the runs; it has its own tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points, seed: points[:, :2])
+        patch.setattr(latent_map, "_embed", lambda points: points[:, :2])
         yield
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ncd_jax import kept_programs
-from ncd_jax.kept_programs import keep_traced_programs, kept_jit
+from ncd_jax.kept_programs import keep_traced_programs, kept, kept_jit
 from ncd_jax.types import Clusters
 
 
@@ -129,3 +129,20 @@ def test_what_others_wrote_is_traced_as_always(folder):
 def test_a_folder_that_is_gone_costs_nothing_else(folder):
     keep_traced_programs(folder / "gone")
     equal(make()(*ARGS, power=3), make()(*ARGS, power=3))
+
+
+def test_what_is_the_same_for_all_runs_is_made_once(folder):
+    made = []
+
+    def make():
+        made.append(len(made))
+        return {"n": 3}, b"a\nb"
+
+    assert [kept("script-1", make) for _ in range(2)] == [({"n": 3}, b"a\nb")] * 2
+    (folder / "script-1").write_bytes((folder / "script-1").read_bytes()[:-1])
+    assert kept("script-1", make) == ({"n": 3}, b"a\nb")
+    assert made == [0, 1]
+    kept("script-2", make)
+    keep_traced_programs(None)
+    kept("script-2", make)
+    assert made == [0, 1, 2, 3]

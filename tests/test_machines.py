@@ -40,7 +40,7 @@ import jax
 from ncd_jax.cli import main
 from ncd_jax.report import latent_map
 jax.config.update("jax_disable_most_optimizations", True)
-latent_map._embed = lambda points, seed: points[:, :2]
+latent_map._embed = lambda points: points[:, :2]
 sys.exit(main(["launch.py", *sys.argv[1:]]))
 """
 ENDS = """

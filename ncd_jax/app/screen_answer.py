@@ -1,6 +1,5 @@
 """The answer: what was found, how far to trust it, the map, the classes, rows to check first."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,7 +90,7 @@ def classes(request: Request) -> Response:
     except UserError as error:
         return show(request, "no_profiles", run, screen="answer", why=str(error))
     figure = profile_plot(profiles.grid)
-    figures = {"profiles": json.loads(figure.to_json())} if figure is not None else {}
+    figures = {"profiles": figure.plain()} if figure is not None else {}
     called = {novel: name for name, novel in opened.novel().items()}
     return show(
         request,

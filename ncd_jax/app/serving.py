@@ -11,7 +11,6 @@ from importlib import resources
 from pathlib import Path
 
 import uvicorn
-from plotly.offline import get_plotlyjs
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -33,6 +32,7 @@ from ncd_jax.app.folder import Folder, Run
 from ncd_jax.app.guard import Guard
 from ncd_jax.app.rendering import show
 from ncd_jax.errors import UserError
+from ncd_jax.report.templating import plotly_script
 
 __all__ = ["make_app", "serve"]
 
@@ -88,7 +88,7 @@ def asset(request: Request) -> Response:
 @functools.cache
 def _asset(name: str) -> bytes | None:
     if name == "plotly.js":
-        return get_plotlyjs().encode()
+        return plotly_script().encode()
     if name == "report.css":
         return resources.files("ncd_jax.report").joinpath("templates", name).read_bytes()
     folder = resources.files("ncd_jax.app").joinpath("static")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
+import scipy
 
 from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.state import State, answer_all, merge_all
@@ -210,7 +210,7 @@ def _answer(
     sure[new] *= asked.familiar[new]
     for row, kind in kinds.items():
         sure[row], p_known[row] = 1.0, float(kind >= 0)
-    squared = cdist(asked.z, model.means[model.rows], "sqeuclidean")[like]
+    squared = scipy.spatial.distance.cdist(asked.z, model.means[model.rows], "sqeuclidean")[like]
     second, second_sure = _runners_up(base, asked, labels)
     share = shares(squared, p_known[new], labels[new], sure[new], n_known)
     second[new], second_sure[new] = second_of(share, labels[new], sure[new])
@@ -317,7 +317,7 @@ def _reference(
     view = asked.z[:, slice(*asked.view)]
     # Views side by side are on a scale of their own; the rows are the same.
     scale = np.sqrt(asked.z.shape[1] / max(view.shape[1], 1))
-    nearest = cdist(old.z[new], view * scale, "sqeuclidean").argmin(axis=1)
+    nearest = scipy.spatial.distance.cdist(old.z[new], view * scale, "sqeuclidean").argmin(axis=1)
     codes = found.of_rows[nearest]
     known = codes < asked.known.shape[1]
     y[new[known]] = codes[known]

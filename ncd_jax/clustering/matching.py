@@ -1,6 +1,9 @@
 """Which class each cluster stands for: the one-to-one match with the most rows in common.
 
-Source: Kuhn, "The Hungarian method for the assignment problem", 1955.
+And how well two partitions agree, whatever their parts are called.
+
+Source: Kuhn, "The Hungarian method for the assignment problem", 1955; Hubert, Arabie, "Comparing
+partitions", Journal of Classification, 1985.
 """
 
 from typing import TYPE_CHECKING
@@ -8,13 +11,20 @@ from typing import TYPE_CHECKING
 import chex
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ncd_jax.types import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["clustering_accuracy", "count_pairs", "match_clusters", "match_names"]
+__all__ = [
+    "adjusted_rand",
+    "clustering_accuracy",
+    "count_pairs",
+    "match_clusters",
+    "match_names",
+]
 
 
 def clustering_accuracy(labels: Array, classes: Array, *, n_slots: int, mask: Array) -> Array:
@@ -44,6 +54,24 @@ def count_pairs(
     table = np.zeros((n_labels, n_classes), np.int64)
     np.add.at(table, (labels, classes), 1)
     return table
+
+
+def adjusted_rand(a: ArrayLike, b: ArrayLike) -> float:
+    """The adjusted Rand index of two partitions of the same rows: 1 if equal, 0 as by chance.
+
+    Pairs of rows are whole numbers of any size, so that nothing is rounded but the last division.
+    """
+    (of_a, a), (of_b, b) = (np.unique(each, return_inverse=True) for each in (a, b))
+    table = count_pairs(a, b, len(of_a), len(of_b))
+    both = int((table**2).sum())
+    only_a, only_b = (int((table.sum(axis=i) ** 2).sum()) - both for i in (1, 0))
+    together, apart = both - len(a), len(a) ** 2 - only_a - only_b - both
+    if only_a == only_b == 0:
+        return 1.0
+    agreed = 2.0 * (together * apart - only_a * only_b)
+    return agreed / (
+        (together + only_a) * (only_a + apart) + (together + only_b) * (only_b + apart)
+    )
 
 
 def match_clusters(table: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial.distance import cdist
+import scipy
 
 from ncd_jax.clustering.matching import count_pairs
 from ncd_jax.discovery.evaluate import is_right
@@ -254,6 +254,7 @@ def cells_after_vote(
     owners, cell_of_part = np.full(n_slots, -1), np.full(len(sizes), UNLABELLED)
     owners[: len(kept)], cell_of_part[kept] = parts[1][kept], np.arange(len(kept))
     centroids = means_of(z, cell_of_part[part.reshape(-1)], n_slots)
+    cdist = scipy.spatial.distance.cdist
     labels = owners[cdist(z, centroids[: len(kept)], "sqeuclidean").argmin(axis=1)]
     for _ in range(len(largest) if keep_all else 0):  # a small cell may lie nearest to no row
         lost = np.setdiff1d(owners[: len(kept)], labels)

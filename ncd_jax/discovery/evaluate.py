@@ -15,7 +15,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import roc_auc_score
 
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.data.folds import hold_out
@@ -236,8 +235,10 @@ def lesson_of(fitted: Fitted, found: Found, table: Table, decided: Decided | Non
     told = all_new(len(both))._replace(itself=_places_in(model, model.scaler.apply(table.x[both])))
     applied = apply_model(model, table.x[both], told)
     of_rows = Applied(*(each[: len(rows)] for each in applied))
-    known = told._replace(p_known=np.ones_like(told.p_known), is_new=np.zeros_like(told.is_new))
-    as_known = apply_model(model, table.x[both], known).confidence[: len(rows)]
+    known = nothing_told(len(rows))._replace(
+        p_known=np.ones(len(rows), np.float32), itself=told.itself[: len(rows)]
+    )
+    as_known = apply_model(model, table.x[rows], known).confidence
     novel, hidden = of_rows.labels - model.n_known, fitted.hidden
     # Clusters and hidden classes are matched by the rows that were called new, known ones too.
     counts = count_pairs(
@@ -443,7 +444,10 @@ def ranking_quality(confidence: ArrayLike, right: ArrayLike) -> float:
     right = np.asarray(right, bool)
     if right.all() or not right.any():
         return float("nan")
-    return float(roc_auc_score(right, np.asarray(confidence)))
+    _, level = np.unique(np.asarray(confidence), return_inverse=True)
+    wrong, right = (np.bincount(level[each], minlength=level.max() + 1) for each in (~right, right))
+    below = np.cumsum(wrong) - wrong
+    return float((right * (below + 0.5 * wrong)).sum() / (right.sum() * wrong.sum()))
 
 
 def calibration_error(confidence: ArrayLike, right: ArrayLike, n_bins: int = 10) -> float:

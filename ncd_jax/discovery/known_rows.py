@@ -7,7 +7,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.gate_folds import make_gate_folds
@@ -102,12 +101,13 @@ def observe_folds(
     rows = drawn.of_folds
     n_folds, seed = problem.config.search.folds, problem.config.seed
     folds = make_gate_folds(table.y, n_folds, seed, group=table.group)
-    seen = []
-    for y, kind in zip(folds.y, folds.kinds, strict=True):
-        found = _fit(problem, hparams, room, y, rows)
-        if found is not None and (y[rows] == UNLABELLED).any():
-            seen.append(_fold_rows(found[0], y, rows, kind, table.y))
-    return seen
+    # All are on their way before the first one is waited for.
+    fits = [_fit(problem, hparams, room, y, rows) for y in folds.y]
+    return [
+        _fold_rows(scene, y, rows, kind, table.y)
+        for (scene, _, finite), y, kind in zip(fits, folds.y, folds.kinds, strict=True)
+        if finite and (y[rows] == UNLABELLED).any()
+    ]
 
 
 def observe_table(
@@ -133,12 +133,11 @@ def _see_table(
     """The same in the views alone: nobody has looked which rows are far."""
     drawn, room = _drawn(problem, table)
     rows = np.concatenate([drawn.labelled, drawn.unlabelled])
-    found = _fit(problem, hparams, room, table.y, rows)
-    if found is None:
+    scene, states, finite = _fit(problem, hparams, room, table.y, rows)
+    if not finite:
         raise FloatingPointError(
             "every refit diverged; give a smaller --config.hparams.lr or another --config.seed"
         )
-    scene, states = found
     unlabelled = np.flatnonzero(table.y == UNLABELLED)
     sampled = np.searchsorted(unlabelled, drawn.unlabelled)
     like = _nearest(problem, table, states, unlabelled, sampled)
@@ -175,14 +174,14 @@ def _fit(
     room: int,
     y: np.ndarray,
     rows: np.ndarray,
-) -> tuple[RowScene, PyTree] | None:
-    """A scene of rows of the table with labels `i32[n]`; none where a training diverged."""
+) -> tuple[RowScene, PyTree, Array]:
+    """A scene of rows of the table with labels `i32[n]`, and whether no training diverged."""
     config, data = problem.config, problem.data
     padded = np.full(len(data.y), UNLABELLED, np.int32)
     padded[: len(y)] = y
     stacked = {name: np.array([each[name] for each in hparams]) for name in hparams[0]}
     k = problem.n_novel or most_hidden(problem.hidden_folds)
-    scene, states, finite = _SEE(
+    return _SEE(
         problem.method,
         jax.random.split(purpose_key(config, "gate"), len(hparams)),
         data._replace(y=jnp.asarray(padded)),
@@ -194,7 +193,6 @@ def _fit(
         batch_size=config.train.batch_size,
         n_known=problem.spec.n_known,
     )
-    return (scene, states) if finite else None
 
 
 def _see(
@@ -256,6 +254,8 @@ def _nearest(
     """For every unlabelled row those of the sample it does as, `i[u, 3]`: of the sample, itself."""
     if len(sampled) == len(unlabelled):
         return np.tile(sampled[:, None], NEAREST)
+    from sklearn.neighbors import NearestNeighbors  # see `far_rows`
+
     x = problem.scaler.apply(table.x[unlabelled])
     parts = [
         np.asarray(_first_view(problem.method, states, rows))[:n]

@@ -46,6 +46,7 @@ __all__ = [
     "nothing_told",
     "on_host",
     "position_of",
+    "rows_by_kind",
     "shares",
 ]
 
@@ -243,8 +244,29 @@ class Answered(NamedTuple):
     unfamiliar: np.ndarray
 
 
+class OfKind(NamedTuple):
+    """Rows of the reference that are labelled, or those that are new.
+
+    Attributes:
+        x: `f32[k, d]`.
+        z: `f32[k, L]`.
+        y: `i32[k]`, as in the reference; -2 where a slot is empty.
+        at: `i32[k]`, where in the reference each is; -2 where a slot is empty.
+    """
+
+    x: Any
+    z: Any
+    y: Any
+    at: Any
+
+
 class Arrays(NamedTuple):
-    """A model as the device takes it."""
+    """A model as the device takes it.
+
+    Attributes:
+        is_class: `bool[C + M]`, means that are of a class.
+        reference: without its rows, which go by kind.
+    """
 
     state: PyTree
     view: Any
@@ -252,12 +274,43 @@ class Arrays(NamedTuple):
     is_class: Any
     places: Places
     reference: Reference
+    labelled: OfKind
+    new: OfKind
 
 
 def arrays_of(model: Model) -> Arrays:
     """The arrays of a model."""
     is_class, view = np.isin(np.arange(len(model.means)), model.rows), np.int32(model.view)
-    return Arrays(model.state, view, model.means, is_class, model.places, model.reference)
+    by_kind = rows_by_kind(model.reference)
+    return Arrays(model.state, view, model.means, is_class, model.places, *by_kind)
+
+
+def rows_by_kind(reference: Reference) -> tuple[Reference, OfKind, OfKind]:
+    """A reference without its rows, those that are labelled, and those that are new.
+
+    Each kind has half of the room where it fits: then nobody looks at rows of the other one, and
+    all tables share a program. They are put together here, as a device would gather them anew for
+    every number of a product.
+    """
+    x, z, y = (np.asarray(each) for each in reference[:3])
+    kinds = [np.flatnonzero(y >= 0), np.flatnonzero(y == -1)]
+    room = max((len(y) + 1) // 2, *map(len, kinds))
+
+    def filled(rows: np.ndarray, nothing: int) -> np.ndarray:
+        empty = [(0, room - len(rows)), *[(0, 0)] * (rows.ndim - 1)]
+        return np.pad(rows, empty, constant_values=nothing)
+
+    labelled, new = (
+        OfKind(
+            filled(x[at], 0),
+            filled(z[at], 0),
+            filled(y[at], -2).astype(np.int32),
+            filled(at, -2).astype(np.int32),
+        )
+        for at in kinds
+    )
+    nothing = np.zeros(0, np.float32)
+    return reference._replace(x=nothing, z=nothing, y=nothing), labelled, new
 
 
 def nothing_told(n: int) -> Told:
@@ -277,7 +330,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
         x: `f32[n, d]`, as the model's scaler gives them.
         told: what is known of them already.
     """
-    state, view, means, is_class, places, reference = arrays
+    state, view, means, is_class, places, reference, *_ = arrays
     n_known = len(reference.log_share)
     leaves = jax.tree.leaves(state)  # none where nothing is fitted, as in k-means
     n_views = len(leaves[0]) if leaves else 1
@@ -285,7 +338,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
     z, side = views[view], side_by_side(views)
     squared = jnp.where(is_class, squared_distances(side, means), jnp.inf)
 
-    near = _look_around(reference, x, z, told.itself)
+    near = _look_around(arrays, z, told.itself)
     slope, intercept = reference.nearer
     known = slope * jnp.clip(near.nearness, -CLIP, CLIP) + intercept
     p_known = jnp.where(jnp.isnan(told.p_known), jax.nn.sigmoid(known), told.p_known)
@@ -302,7 +355,8 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
     labels = jnp.where(is_new, n_known + novel, likeliest).astype(jnp.int32)
     sure = jnp.where(is_new, (1.0 - p_known) * right, p_known * p_class)
     limits = reference.limits[:, labels]
-    of_kind = jnp.where(is_new[None], near.to_new, near.to_labelled)
+    in_view = jnp.where(is_new, near.to_new, near.to_labelled)
+    of_kind = jnp.stack([_third_in_columns(arrays, x, told.itself, is_new), in_view])
     familiar = jnp.min(jnp.minimum(limits / jnp.maximum(of_kind, TINY), 1.0), axis=0) ** 2
     return Applied(
         z, squared, labels, sure * familiar, p_known, near.nearness, micro, position, familiar
@@ -310,7 +364,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
 
 
 class _Around(NamedTuple):
-    """Distances `f32[2, n]` to the third labelled and new row, in columns and view, and votes."""
+    """Distances `f32[n]` in the view to the third labelled and the third new row, and votes."""
 
     to_labelled: Array
     to_new: Array
@@ -318,28 +372,44 @@ class _Around(NamedTuple):
     votes: Array
 
 
-def _look_around(reference: Reference, x: Array, z: Array, itself: Array) -> _Around:
-    """What labelled and new rows of the reference lie around rows `x` and `z`."""
-    rows = jnp.arange(len(reference.y))
-    other = rows[None] != itself[:, None]
-    labelled = other & (reference.y >= 0)[None]
-    new = other & (reference.y == -1)[None]
-
-    def third(squared: Array, among: Array) -> Array:
-        negative = jax.lax.top_k(jnp.where(among, -squared, -jnp.inf), min(NEIGHBOUR, len(rows)))[0]
-        reached = jnp.where(jnp.isfinite(negative), -negative, -jnp.inf)
-        last = jnp.max(reached, axis=1)  # or the last one that there is
-        return jnp.sqrt(jnp.maximum(last, 0.0))
-
-    in_x, in_z = squared_distances(x, reference.x), squared_distances(z, reference.z)
-    to_labelled = jnp.stack([third(in_x, labelled), third(in_z, labelled)])
-    to_new = jnp.stack([third(in_x, new), third(in_z, new)])
-    there = jnp.any(reference.y == -1)
-    nearness = jnp.log((to_new[1] + TINY) / (to_labelled[1] + TINY))
-    far, voters = jax.lax.top_k(jnp.where(labelled, -in_z, -jnp.inf), min(VOTERS, len(rows)))
-    of_class = reference.y[voters][:, :, None] == jnp.arange(len(reference.log_share))[None, None]
+def _look_around(arrays: Arrays, z: Array, itself: Array) -> _Around:
+    """What labelled and new rows of the reference lie around rows `z` of the view."""
+    labelled, new, n_known = arrays.labelled, arrays.new, len(arrays.reference.log_share)
+    far, voters = _nearest(_nearness(z, labelled.z, labelled.at, itself), VOTERS)
+    to_labelled = _third(far)
+    to_new = _third(_nearest(_nearness(z, new.z, new.at, itself), NEIGHBOUR)[0])
+    nearness = jnp.log((to_new + TINY) / (to_labelled + TINY))
+    nearness = jnp.where(jnp.any(new.at >= 0), nearness, 9.0)
+    of_class = labelled.y[voters][:, :, None] == jnp.arange(n_known)[None, None]
     votes = of_class & jnp.isfinite(far)[:, :, None]
-    return _Around(to_labelled, to_new, jnp.where(there, nearness, 9.0), votes)
+    return _Around(to_labelled, to_new, nearness, votes)
+
+
+def _third_in_columns(arrays: Arrays, x: Array, itself: Array, is_new: Array) -> Array:
+    """Distance `f32[n]` in the columns to the third row of the kind that a row is taken for."""
+    new, labelled = (
+        _nearness(x, each.x, each.at, itself) for each in (arrays.new, arrays.labelled)
+    )
+    return _third(_nearest(jnp.where(is_new[:, None], new, labelled), NEIGHBOUR)[0])
+
+
+def _nearness(own: Array, theirs: Array, at: Array, itself: Array) -> Array:
+    """Minus the squared distances `f32[n, k]`; infinitely little to itself, and to no row."""
+    among = (at >= 0)[None] & (at[None] != itself[:, None])
+    return jnp.where(among, -squared_distances(own, theirs), -jnp.inf)
+
+
+def _nearest(nearness: Array, most: int) -> tuple[Array, Array]:
+    """The nearest rows, `[n, most]`: how near, and which of the `k`."""
+    return jax.lax.top_k(nearness, min(most, nearness.shape[1]))
+
+
+def _third(nearness: Array) -> Array:
+    """The distance `f32[n]` to the third of the nearest rows, or the last that there is."""
+    # No slice: for two lengths of one list XLA would sort all rows.
+    near = jnp.isfinite(nearness) & (jnp.arange(nearness.shape[1]) < NEIGHBOUR)[None]
+    last = jnp.max(jnp.where(near, -nearness, -jnp.inf), axis=1)
+    return jnp.sqrt(jnp.maximum(last, 0.0))
 
 
 def _class_chances(reference: Reference, votes: Array, squared: Array) -> Array:

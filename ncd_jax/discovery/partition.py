@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from scipy.spatial.distance import cdist
-from sklearn.metrics import adjusted_rand_score
+import scipy
 
+from ncd_jax.clustering.matching import adjusted_rand
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.fit import Refits, cut, refit_all
@@ -146,7 +146,7 @@ def central(labels: np.ndarray) -> tuple[int, float | None]:
     """
     if len(labels) == 1:
         return 0, None
-    agree = np.array([[adjusted_rand_score(a, b) for a in labels] for b in labels])
+    agree = np.array([[adjusted_rand(a, b) for a in labels] for b in labels])
     np.fill_diagonal(agree, np.nan)
     return int(np.argmax(np.nanmean(agree, axis=1))), float(np.nanmean(agree))
 
@@ -272,7 +272,7 @@ def _apart(refits: Refits, found: Found, problem: Problem, means: np.ndarray) ->
     side = side_by_side(np.asarray(refits.z)[found.views])[problem.target_mask]
     if len(means) < 2 or not len(side):
         return 1.0
-    nearest = np.partition(cdist(side, means), 1, axis=1)
+    nearest = np.partition(scipy.spatial.distance.cdist(side, means), 1, axis=1)
     return float(np.median(nearest[:, 1] - nearest[:, 0])) + TINY
 
 
@@ -288,7 +288,7 @@ def limits_of(
         if not kind.any():
             continue
         own = space[kind]
-        distance = cdist(own, own)
+        distance = scipy.spatial.distance.cdist(own, own)
         at = min(NEIGHBOUR, len(own) - 1)
         third = np.partition(distance, at, axis=1)[:, at]
         everywhere = max(float(np.quantile(third, RANK, method="lower")), TINY)

@@ -47,6 +47,7 @@ from ncd_jax.known_or_new.decision import Decided, Gated
 from ncd_jax.methods import METHODS
 from ncd_jax.precision import in_single_precision
 from ncd_jax.progress import Phase, Reporter, Stopwatch
+from ncd_jax.read.threads import usable_cores
 from ncd_jax.tuning.storage import Storage
 from ncd_jax.tuning.train import train
 from ncd_jax.tuning.trials import SearchResult, Trial
@@ -345,13 +346,20 @@ class _Finish(NamedTuple):
         self, fits: _Fits, of_folds: Sequence[Found], of_decided: Sequence[Found]
     ) -> list[Lesson]:
         """What folds teach: those in which known rows are unlabelled too, if the table is such."""
-        if fits.decided:
-            return [
-                lesson_of(fit, found, self.table, decided)
-                for (fit, decided), found in zip(fits.decided, of_decided, strict=True)
+        of_fold: list[tuple[Fitted, Decided | None]] = [*fits.decided]
+        of_fold = of_fold or [(fit, None) for fit in fits.folded.fits]
+        found = of_decided if fits.decided else of_folds
+
+        @in_single_precision
+        def learn(i: int) -> Lesson:
+            fit, decided = of_fold[i]
+            return lesson_of(fit, found[i], self.table, decided)
+
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            # The first one alone: it compiles what the others run.
+            return [learn(i) for i in range(len(of_fold))[:1]] + [
+                *threads.map(learn, range(1, len(of_fold)))
             ]
-        pairs = zip(fits.folded.fits, of_folds, strict=True)
-        return [lesson_of(fit, found, self.table) for fit, found in pairs]
 
     def _weighed(self, fits: _Fits, found: Found) -> Tuned:
         """The winner, with the problem that was answered in the end."""

@@ -120,18 +120,17 @@ def own_weights(
     """
     inputs = np.column_stack([features, np.ones(len(features))])
 
-    def probability(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def look(weights: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """The loss, and what it is made of."""
         share = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
-        return np.clip(most * share, TINY, 1 - TINY), share
-
-    def loss(weights: np.ndarray) -> float:
-        p, _ = probability(weights)
+        p = np.clip(most * share, TINY, 1 - TINY)
         surprise = right * np.log(p) + (1 - right) * np.log(1 - p)
-        return float(strength / 2 * ((weights - prior) ** 2).sum() - weight @ surprise)
+        return float(strength / 2 * ((weights - prior) ** 2).sum() - weight @ surprise), p, share
 
     weights = np.array(prior, np.float64)
+    here = look(weights)
     for _ in range(STEPS):
-        p, share = probability(weights)
+        _, p, share = here
         slope = p * (1 - share)
         gain = weight * slope / (p * (1 - p))
         gradient = inputs.T @ (gain * (p - right)) + strength * (weights - prior)
@@ -141,9 +140,11 @@ def own_weights(
         if longest < 1e-6:
             break
         step *= min(1.0, 3 / longest)
-        while np.abs(step).max() > 1e-6 and loss(weights - step) > loss(weights):
+        there = look(weights - step)
+        while np.abs(step).max() > 1e-6 and there[0] > here[0]:
             step = step / 2
-        weights = weights - step
+            there = look(weights - step)
+        weights, here = weights - step, there
     return weights
 
 

@@ -9,8 +9,7 @@ Source: the distance to a near neighbour as a measure of novelty, Ramaswamy, Ras
 """
 
 import numpy as np
-from scipy.spatial.distance import pdist
-from sklearn.neighbors import NearestNeighbors
+import scipy
 
 __all__ = ["far_rows"]
 
@@ -35,13 +34,16 @@ def far_rows(x: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     Returns:
         `bool[u]`.
     """
+    from sklearn.neighbors import NearestNeighbors  # a second, while the device computes
+
     far = np.zeros(len(x), bool)
     if len(labelled) < 2 or len(x) < 2:
         return far
     at = min(NEIGHBOUR, len(labelled) - 1)
     near = NearestNeighbors(n_neighbors=at, algorithm="brute").fit(labelled)
     reach = REACH * float(near.kneighbors()[0][:, -1].max())
-    far = near.kneighbors(x)[0][:, -1] > max(reach, float(np.median(pdist(labelled))))
+    apart = float(np.median(scipy.spatial.distance.pdist(labelled)))
+    far = near.kneighbors(x)[0][:, -1] > max(reach, apart)
     if far.sum() > 1:
         among = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(x[far])
         far[far] = among.kneighbors()[0][:, 0] <= reach

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from sklearn.metrics import adjusted_rand_score
 
-from ncd_jax.clustering.matching import match_names
+from ncd_jax.clustering.matching import adjusted_rand, match_names
 from ncd_jax.errors import UserError
 from ncd_jax.report.templating import environment
 from ncd_jax.store.model_files import names_of
@@ -142,7 +141,7 @@ def compare_runs(a: Path, b: Path) -> Comparison:
         a=str(a),
         b=str(b),
         n_rows=len(in_a),
-        agreement=float(adjusted_rand_score(in_a, in_b)),
+        agreement=adjusted_rand(in_a, in_b),
         matches=_matches(counts, counterpart, names_a, names_b),
         table=table.rename(index=names_a, columns=names_b),
         moves=tuple(moves),

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ncd_jax.discovery.evaluate import ConfidenceCurve
 from ncd_jax.profiles.contrasts import Grid
@@ -17,6 +15,7 @@ from ncd_jax.report.plot_style import (
     FAINT,
     MUTED,
     PERCENT,
+    Figure,
     class_style,
     display_name,
     layout,
@@ -39,11 +38,12 @@ _LONGEST_FEATURE, _LONGEST_CLASS = 18, 14
 _MOST_CLASSES = 16
 
 
-def size_plot(sizes: Sequence[int]) -> go.Figure:
+def size_plot(sizes: Sequence[int]) -> Figure:
     """Number of rows in each novel class."""
     names = [f"novel_{i}" for i in range(len(sizes))]
     figure = new_figure("rows", "")
-    figure.add_bar(
+    figure.add(
+        "bar",
         x=list(sizes),
         y=names,
         orientation="h",
@@ -57,7 +57,7 @@ def size_plot(sizes: Sequence[int]) -> go.Figure:
     return figure
 
 
-def profile_plot(grid: Grid) -> go.Figure | None:
+def profile_plot(grid: Grid) -> Figure | None:
     """Effect of each class in each telling column; none where no column tells anything.
 
     With many classes the novel ones come first and the last known ones are left out.
@@ -67,7 +67,8 @@ def profile_plot(grid: Grid) -> go.Figure | None:
     n_classes = min(len(grid.classes), _MOST_CLASSES)
     # Numbers as positions: two names may be cut to the same text, and would share a line.
     figure = new_figure("", "")
-    figure.add_heatmap(
+    figure.add(
+        "heatmap",
         x=np.arange(n_classes),
         y=np.arange(len(grid.features)),
         z=grid.effect[:, :n_classes],
@@ -108,7 +109,7 @@ def profile_plot(grid: Grid) -> go.Figure | None:
     return figure
 
 
-def confidence_plot(curve: ConfidenceCurve) -> go.Figure:
+def confidence_plot(curve: ConfidenceCurve) -> Figure:
     """Accuracy of rows of hidden classes by their confidence, with how many they are."""
     # Two standard errors of a share, drawn towards one half so that 100 % of few rows is unsure.
     n = curve.n_rows + 4
@@ -116,7 +117,8 @@ def confidence_plot(curve: ConfidenceCurve) -> go.Figure:
     error = 2 * np.sqrt(share * (1 - share) / n)
     low, high = np.clip(share - error, 0, 1), np.clip(share + error, 0, 1)
     figure = new_figure("confidence", "rows sorted right")
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[0, 1],
         y=[0, 1],
         mode="lines",
@@ -124,7 +126,8 @@ def confidence_plot(curve: ConfidenceCurve) -> go.Figure:
         name="as confident as right",
         hoverinfo="skip",
     )
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=curve.confidence,
         y=curve.accuracy,
         mode="lines+markers",
@@ -143,7 +146,8 @@ def confidence_plot(curve: ConfidenceCurve) -> go.Figure:
         customdata=curve.n_rows,
         hovertemplate="confidence %{x:.0%}: %{y:.1%} of %{customdata} rows right<extra></extra>",
     )
-    figure.add_bar(
+    figure.add(
+        "bar",
         x=curve.confidence,
         y=curve.n_rows,
         width=0.012,
@@ -152,23 +156,24 @@ def confidence_plot(curve: ConfidenceCurve) -> go.Figure:
         yaxis="y2",
         hovertemplate="%{y} rows at confidence %{x:.0%}<extra></extra>",
     )
-    figure.update_xaxes(PERCENT, range=[-0.02, 1.02])
-    figure.update_yaxes(PERCENT, range=[-0.02, 1.05])
+    figure.update_xaxes(**PERCENT, range=[-0.02, 1.02])
+    figure.update_yaxes(**PERCENT, range=[-0.02, 1.05])
     figure.update_layout(
         yaxis={"domain": [0.26, 1]},
         # A little panel of its own below, or bars and curve would share no scale.
-        yaxis2={**AXIS, "domain": [0, 0.16], "title": "rows", "nticks": 3, "anchor": "x"},
+        yaxis2={**AXIS, "domain": [0, 0.16], "title": {"text": "rows"}, "nticks": 3, "anchor": "x"},
         xaxis={"anchor": "y2"},
         height=440,
     )
     return figure
 
 
-def ranking_plot(ranking: Sequence[Ranked]) -> go.Figure:
+def ranking_plot(ranking: Sequence[Ranked]) -> Figure:
     """Score of every method, the best on top, with each of its folds."""
     titles = [display_name(each.title) for each in ranking]
     figure = new_figure("hidden rows sorted right", "")
-    figure.add_bar(
+    figure.add(
+        "bar",
         x=[each.score for each in ranking],
         y=titles,
         orientation="h",
@@ -179,7 +184,8 @@ def ranking_plot(ranking: Sequence[Ranked]) -> go.Figure:
         name="mean",
         hovertemplate="%{y}: %{x:.1%}<extra></extra>",
     )
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[score for each in ranking for score in each.fold_scores],
         y=[title for title, each in zip(titles, ranking, strict=True) for _ in each.fold_scores],
         mode="markers",
@@ -187,20 +193,21 @@ def ranking_plot(ranking: Sequence[Ranked]) -> go.Figure:
         name="each fold",
         hovertemplate="%{y}: %{x:.1%}<extra></extra>",
     )
-    figure.update_xaxes(PERCENT, range=[0, 1.02])
+    figure.update_xaxes(**PERCENT, range=[0, 1.02])
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(height=110 + 34 * len(ranking))
     return figure
 
 
-def fold_plot(trials: Sequence[Trial], best: int, hidden: Sequence[Sequence[str]]) -> go.Figure:
+def fold_plot(trials: Sequence[Trial], best: int, hidden: Sequence[Sequence[str]]) -> Figure:
     """Scores of all candidates in each fold, those of the one that was taken on top."""
     winner = next(t for t in trials if t.number == best)
     scores = np.array([t.fold_scores for t in trials])
     folds = np.arange(scores.shape[1])
     spread = np.linspace(-0.3, 0.3, len(trials))  # equal scores stay visible
     figure = new_figure("classes hidden in the fold", "their rows sorted right")
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=(folds[None, :] + spread[:, None]).ravel(),
         y=scores.ravel(),
         mode="markers",
@@ -209,7 +216,8 @@ def fold_plot(trials: Sequence[Trial], best: int, hidden: Sequence[Sequence[str]
         customdata=np.repeat([t.number for t in trials], len(folds)),
         hovertemplate="candidate %{customdata}: %{y:.1%}<extra></extra>",
     )
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=folds,
         y=winner.fold_scores,
         mode="markers+text",
@@ -223,7 +231,7 @@ def fold_plot(trials: Sequence[Trial], best: int, hidden: Sequence[Sequence[str]
         hovertemplate="%{y:.1%}, %{customdata[0]:.3g} clusters for %{customdata[1]} hidden classes"
         "<extra></extra>",
     )
-    figure.update_yaxes(PERCENT, range=[max(float(scores.min()) - 0.06, -0.02), 1.12])
+    figure.update_yaxes(**PERCENT, range=[max(float(scores.min()) - 0.06, -0.02), 1.12])
     figure.update_xaxes(
         tickvals=folds,
         ticktext=[_stacked(names) for names in hidden],
@@ -233,12 +241,13 @@ def fold_plot(trials: Sequence[Trial], best: int, hidden: Sequence[Sequence[str]
     return figure
 
 
-def search_plot(trials: Sequence[Trial], best: int) -> go.Figure:
+def search_plot(trials: Sequence[Trial], best: int) -> Figure:
     """Score of every candidate in order of trial, with the best so far of those that finished."""
     finished = [t for t in trials if t.stopped is None]
     winner = next(t for t in trials if t.number == best)
     figure = new_figure("candidate, in order of trial", "hidden rows sorted right")
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[t.number for t in finished],
         y=np.maximum.accumulate([t.score for t in finished]),
         mode="lines",
@@ -250,7 +259,8 @@ def search_plot(trials: Sequence[Trial], best: int) -> go.Figure:
         ("candidate", finished, "circle"),
         ("stopped early", [t for t in trials if t.stopped is not None], "circle-open"),
     ):
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[t.number for t in shown],
             y=[t.score for t in shown],
             mode="markers",
@@ -264,7 +274,8 @@ def search_plot(trials: Sequence[Trial], best: int) -> go.Figure:
             customdata=[_hparams_text(t) for t in shown],
             hovertemplate="candidate %{x}: %{y:.1%}<br>%{customdata}<extra></extra>",
         )
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[winner.number],
         y=[winner.score],
         mode="markers",
@@ -273,12 +284,12 @@ def search_plot(trials: Sequence[Trial], best: int) -> go.Figure:
         customdata=[_hparams_text(winner)],
         hovertemplate="taken, candidate %{x}: %{y:.1%}<br>%{customdata}<extra></extra>",
     )
-    figure.update_yaxes(PERCENT)
+    figure.update_yaxes(**PERCENT)
     figure.update_xaxes(dtick=-(-len(trials) // 10))  # about ten ticks, all whole numbers
     return figure
 
 
-def hparam_plot(trials: Sequence[Trial], best: int) -> go.Figure | None:
+def hparam_plot(trials: Sequence[Trial], best: int) -> Figure | None:
     """Score against each hyperparameter that varied; none where none did."""
     values = {name: np.array([t.hparams[name] for t in trials]) for name in trials[0].hparams}
     values = {name: v for name, v in values.items() if np.ptp(v) > 0}
@@ -286,12 +297,14 @@ def hparam_plot(trials: Sequence[Trial], best: int) -> go.Figure | None:
         return None
     n_columns = min(2, len(values))
     n_rows = -(-len(values) // n_columns)
-    figure = make_subplots(n_rows, n_columns, shared_yaxes=True, vertical_spacing=0.34 / n_rows)
-    figure.update_layout(layout(), showlegend=False, height=60 + 210 * n_rows, hovermode="closest")
+    panels = {"rows": n_rows, "columns": n_columns, "pattern": "independent", "ygap": 0.34}
+    figure = Figure(layout() | {"showlegend": False, "height": 60 + 210 * n_rows, "grid": panels})
     colour = [BEST if t.number == best else ACCENT for t in trials]
     for i, (name, x) in enumerate(values.items()):
-        at = {"row": i // n_columns + 1, "col": i % n_columns + 1}
-        figure.add_scatter(
+        # The first in a row has the scale of all.
+        axis, first = (str(j + 1) if j else "" for j in (i, i - i % n_columns))
+        figure.add(
+            "scatter",
             x=x,
             y=[t.score for t in trials],
             mode="markers",
@@ -303,21 +316,29 @@ def hparam_plot(trials: Sequence[Trial], best: int) -> go.Figure | None:
             },
             customdata=[t.number for t in trials],
             hovertemplate="candidate %{customdata}<br>%{x:.3g}: %{y:.1%}<extra></extra>",
-            **at,
+            xaxis=f"x{axis}",
+            yaxis=f"y{axis}",
         )
         # Most values near the lower end: they were drawn on a logarithmic scale.
         is_log = x.min() > 0 and np.median(x) - x.min() < 0.2 * np.ptp(x)
         ticks = {"type": "log", "dtick": 1, "tickformat": "~g"} if is_log else {"nticks": 6}
-        figure.update_xaxes(AXIS, title=display_name(name), **ticks, **at)
-    figure.update_yaxes(AXIS, **PERCENT)
-    figure.update_yaxes(title="score", col=1)
+        scale = {"title": {"text": "score"}} if axis == first else {"matches": f"y{first}"}
+        title = {"text": display_name(name)}
+        figure.layout[f"xaxis{axis}"] = {**AXIS, "title": title, **ticks}
+        figure.layout[f"yaxis{axis}"] = {
+            **AXIS,
+            **PERCENT,
+            "showticklabels": axis == first,
+            **scale,
+        }
     return figure
 
 
-def loss_plot(loss: np.ndarray) -> go.Figure:
+def loss_plot(loss: np.ndarray) -> Figure:
     """Training loss of the refit that gave the answer."""
     figure = new_figure("epoch", "mean training loss")
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=np.arange(1, len(loss) + 1),
         y=np.asarray(loss),
         mode="lines" if len(loss) > 1 else "markers",

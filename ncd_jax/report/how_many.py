@@ -4,11 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.discovery.solution import Solution
-from ncd_jax.report.plot_style import ACCENT, BEST, EDGE, new_figure
+from ncd_jax.report.plot_style import ACCENT, BEST, EDGE, Figure, new_figure
 
 __all__ = ["KCurve", "NumberStory", "RunnerUp", "k_plot", "number_plot", "number_story"]
 
@@ -188,13 +187,14 @@ def number_story(solution: Solution) -> NumberStory | None:
     return NumberStory(k, chances, nearly_one, nearly_two, is_given)
 
 
-def k_plot(curve: KCurve) -> go.Figure:
+def k_plot(curve: KCurve) -> Figure:
     """The validity index over the number of novel classes, the chosen one marked."""
     defined = np.isfinite(curve.index)
     ks, index, spread = (a[defined] for a in (curve.ks, curve.index, curve.spread))
     better = "higher" if curve.sign > 0 else "lower"
     figure = new_figure("number of novel classes k", f"{curve.title} index ({better} is better)")
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=np.concatenate([ks, ks[::-1]]),
         y=np.concatenate([index + spread, (index - spread)[::-1]]),
         fill="toself",
@@ -203,7 +203,8 @@ def k_plot(curve: KCurve) -> go.Figure:
         name="± 1 standard deviation",
         hoverinfo="skip",
     )
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=ks,
         y=index,
         mode="lines+markers",
@@ -214,7 +215,8 @@ def k_plot(curve: KCurve) -> go.Figure:
     )
     if (runner_up := curve.runner_up) is not None:
         role = "best index" if runner_up.is_ahead else "runner-up"
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[runner_up.k],
             y=[runner_up.index],
             mode="markers",
@@ -223,7 +225,8 @@ def k_plot(curve: KCurve) -> go.Figure:
             hovertemplate=f"{role} %{{x}}: %{{y:.3f}}<extra></extra>",
         )
     chosen = ks == curve.chosen
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=ks[chosen],
         y=index[chosen],
         mode="markers",
@@ -235,15 +238,16 @@ def k_plot(curve: KCurve) -> go.Figure:
     return figure
 
 
-def number_plot(story: NumberStory) -> go.Figure:
+def number_plot(story: NumberStory) -> Figure:
     """Bars of the probability of every number that is not out of the question."""
     shown = [k for k, p in enumerate(story.probability, 1) if p >= _LEAST_SHOWN or k == story.k]
     ks = list(range(min(shown), max(shown) + 1))
     figure = new_figure("number of novel classes", "probability")
-    figure.add_bar(
+    figure.add(
+        "bar",
         x=ks,
         y=[story.probability[k - 1] for k in ks],
-        marker_color=["#2458a6" if k == story.k else "#b8c4d6" for k in ks],
+        marker={"color": ["#2458a6" if k == story.k else "#b8c4d6" for k in ks]},
         hovertemplate="%{x} classes: %{y:.1%}<extra></extra>",
     )
     figure.update_xaxes(dtick=1)

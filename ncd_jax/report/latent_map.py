@@ -6,17 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 
 from ncd_jax.clustering.matching import match_names
-from ncd_jax.report.plot_style import FAINT, class_style, display_name, new_figure
+from ncd_jax.clustering.neighbour_map import neighbour_map, principal_axes
+from ncd_jax.report.plot_style import FAINT, Figure, class_style, display_name, new_figure
 
 __all__ = ["LatentMap", "latent_map", "map_plot"]
 
-_ITERATIONS = 500
-"""Of t-SNE; the picture of a thousand points hardly moves after them."""
 _FEWEST_FOR_TSNE = 8
 """With fewer distinct points neighbourhoods mean nothing, and t-SNE divides by zero."""
 
@@ -58,7 +54,7 @@ def latent_map(
         labels: the known class or `novel_i` of each.
         is_novel: `bool[n]`, whether the row is in a novel class.
         truth: true class of each where it is known.
-        seed: of the sample and of t-SNE.
+        seed: of the sample.
         max_points: most points drawn. Known rows keep at least a third of them, unlabelled
             rows two thirds, as far as there are that many.
 
@@ -69,7 +65,7 @@ def latent_map(
     chosen = chosen[np.argsort(np.asarray(rows)[chosen])]
     points = np.nan_to_num(np.asarray(z, dtype=np.float64)[chosen])
     return LatentMap(
-        xy=_embed(points, seed),
+        xy=_embed(points),
         row=np.asarray(rows)[chosen],
         label=tuple(labels[i] for i in chosen),
         is_novel=np.asarray(is_novel)[chosen],
@@ -77,7 +73,7 @@ def latent_map(
     )
 
 
-def map_plot(latent: LatentMap) -> go.Figure:
+def map_plot(latent: LatentMap) -> Figure:
     """The latent space in two dimensions, with a switch to the truth where it is known."""
     novel = np.asarray(latent.is_novel)
     label = np.array(latent.label, dtype=object)
@@ -131,32 +127,15 @@ def _sample(is_novel: np.ndarray, size: int, random: np.random.Generator) -> np.
     )
 
 
-def _embed(points: np.ndarray, seed: int) -> np.ndarray:
-    # t-SNE starts from two principal axes, so there must be two columns.
-    points = np.pad(points, ((0, 0), (0, max(0, 2 - points.shape[1]))))
+def _embed(points: np.ndarray) -> np.ndarray:
     n_distinct = len(np.unique(points, axis=0))
     if n_distinct < _FEWEST_FOR_TSNE:
-        return _principal_axes(points)
-    perplexity = min(30.0, (n_distinct - 1) / 3)
-    tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=_ITERATIONS)
-    # Its threads wait for each other in every iteration: on a busy machine one alone was
-    # measured six times faster than two.
-    with threadpool_limits(1):
-        return np.asarray(tsne.fit_transform(points))
-
-
-def _principal_axes(points: np.ndarray) -> np.ndarray:
-    """Coordinates on the first two principal axes; zeros where there is no spread."""
-    if len(points) == 0:
-        return np.zeros((0, 2))
-    centred = points - points.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    xy = centred @ axes[:2].T
-    return np.pad(xy, ((0, 0), (0, 2 - xy.shape[1])))
+        return principal_axes(points)
+    return neighbour_map(points, min(30.0, (n_distinct - 1) / 3))
 
 
 def _add_points(
-    figure: go.Figure,
+    figure: Figure,
     latent: LatentMap,
     mask: np.ndarray,
     name: str,
@@ -174,7 +153,8 @@ def _add_points(
         else latent.xy[which]
     )
     # SVG, not WebGL: some browsers that print or run without a display have none.
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=xy[:, 0].tolist(),
         y=xy[:, 1].tolist(),
         mode="markers",

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 from pandas.api import types
 
 from ncd_jax.methods import METHODS
@@ -17,7 +16,7 @@ from ncd_jax.report.findings import Findings
 from ncd_jax.report.headline import headline
 from ncd_jax.report.how_many import k_plot, number_plot
 from ncd_jax.report.latent_map import map_plot
-from ncd_jax.report.plot_style import new_figure
+from ncd_jax.report.plot_style import Figure, new_figure
 from ncd_jax.report.templating import Packed, environment, pack_json, packed_plotly
 from ncd_jax.tuning.trials import Trial
 
@@ -42,7 +41,7 @@ def render_report(findings: Findings, *, files: bool = True) -> str:
         A whole HTML document with Plotly's script, all figures and styles inside.
     """
     figures = _figures(findings)
-    plain = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+    plain = {name: figure.plain() for name, figure in figures.items()}
     info = METHODS[findings.metrics["method"]]
     return (
         environment()
@@ -78,7 +77,7 @@ def _top(findings: Findings) -> list[Trial]:
     return [t for i, t in enumerate(ranked) if i < _TOP_TRIALS or t.number == findings.best]
 
 
-def _figures(findings: Findings) -> dict[str, go.Figure]:
+def _figures(findings: Findings) -> dict[str, Figure]:
     """The figures that this run has something to show in, by name."""
     sizes = findings.metrics["novel_sizes"]
     trials, best, curve = findings.trials, findings.best, findings.confidence_curve
@@ -145,7 +144,7 @@ def _packed_rows(findings: Findings) -> Packed:
             "runnerUpConfidence": _rounded(second_sure[shown.listed]),
             "telling": list(shown.telling),
             "drawn": [_column(shown.drawn.iloc[:, i]) for i in range(shown.drawn.shape[1])],
-            "layout": json.loads(new_figure("", "").to_json())["layout"],
+            "layout": new_figure("", "").plain()["layout"],
         }
     )
 

@@ -1,4 +1,7 @@
-"""One look for all figures of the report.
+"""One look for all figures of the report, and figures as Plotly's script takes them.
+
+They are plain dictionaries: its package for Python, which checks and copies every part, takes a
+second to import and to draw with, and the browser draws them either way.
 
 Names come from the user's table and Plotly reads some HTML in every text, so each name
 passes through `display_name` on its way into a figure. Colours are those of Okabe and Ito,
@@ -6,8 +9,10 @@ told apart with any colour vision; where they run out, the marker's shape change
 """
 
 import html
+import math
+from typing import Any
 
-import plotly.graph_objects as go
+import numpy as np
 
 __all__ = [
     "ACCENT",
@@ -17,6 +22,7 @@ __all__ = [
     "FAINT",
     "MUTED",
     "PERCENT",
+    "Figure",
     "class_style",
     "display_name",
     "layout",
@@ -44,25 +50,81 @@ def class_style(i: int) -> tuple[str, str]:
     return _PALETTE[i % len(_PALETTE)], _SYMBOLS[i // len(_PALETTE) % len(_SYMBOLS)]
 
 
-def new_figure(x: str, y: str) -> go.Figure:
+class Figure:
+    """What Plotly's script draws.
+
+    Attributes:
+        data: the traces, each with its `type`; arrays may be NumPy's.
+        layout: the axes and all else.
+    """
+
+    def __init__(self, layout: dict[str, Any]) -> None:
+        """A figure without a trace."""
+        self.data: list[dict[str, Any]] = []
+        self.layout = layout
+
+    def add(self, kind: str, **trace: Any) -> None:
+        """Adds a trace, such as a `scatter` or a `bar`."""
+        self.data.append({"type": kind, **trace})
+
+    def update_layout(self, **changes: Any) -> None:
+        """Changes parts of the layout; what they do not name inside of a part stays."""
+        _merge(self.layout, changes)
+
+    def update_xaxes(self, **changes: Any) -> None:
+        """Changes all horizontal axes."""
+        self._update_axes("xaxis", changes)
+
+    def update_yaxes(self, **changes: Any) -> None:
+        """Changes all vertical axes."""
+        self._update_axes("yaxis", changes)
+
+    def _update_axes(self, start: str, changes: dict[str, Any]) -> None:
+        for name, part in self.layout.items():
+            if name.startswith(start):
+                _merge(part, changes)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON can say it: lists, and nothing where a number is not finite."""
+        plain: dict[str, Any] = _plain({"data": self.data, "layout": self.layout})
+        return plain
+
+
+def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def new_figure(x: str, y: str) -> Figure:
     """An empty figure with titled axes."""
-    figure = go.Figure(layout=layout())
-    figure.update_xaxes(AXIS, title=x)
-    figure.update_yaxes(AXIS, title=y)
-    return figure
+    axes = {"xaxis": {**AXIS, "title": {"text": x}}, "yaxis": {**AXIS, "title": {"text": y}}}
+    return Figure({**layout(), **axes})
 
 
-def layout() -> go.Layout:
+def layout() -> dict[str, Any]:
     """What all figures have in common."""
-    return go.Layout(
+    return {
         # An empty template: Plotly's own would add several kilobytes to each figure.
-        template=go.layout.Template(),
-        height=400,
-        margin={"l": 8, "r": 16, "t": 12, "b": 8},
-        font={"family": _FONT, "size": 13, "color": "#2B3440"},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        hovermode="closest",
-        hoverlabel={"align": "left", "bgcolor": "white", "font": {"color": "#2B3440"}},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
-    )
+        "template": {},
+        "height": 400,
+        "margin": {"l": 8, "r": 16, "t": 12, "b": 8},
+        "font": {"family": _FONT, "size": 13, "color": "#2B3440"},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left", "bgcolor": "white", "font": {"color": "#2B3440"}},
+        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+    }

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from ncd_jax.ask.choose import Question
 from ncd_jax.discovery.asked import Asked
@@ -257,7 +256,7 @@ def differing(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
         if len(numbers):
             of_a = int(filled[:n].sum())
             pairs = of_a * (len(numbers) - of_a)
-            above = rankdata(numbers)[:of_a].sum() - of_a * (of_a + 1) / 2
+            above = pd.Series(numbers).rank().to_numpy()[:of_a].sum() - of_a * (of_a + 1) / 2
             score[name] = abs(2 * above / pairs - 1) if pairs else 0.0
         else:
             codes, words = pd.factorize(cells)

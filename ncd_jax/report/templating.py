@@ -7,13 +7,16 @@ import json
 import math
 import re
 import zlib
+from importlib import metadata, util
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from jinja2.filters import do_mark_safe
-from plotly.offline import get_plotlyjs
 
-__all__ = ["Packed", "environment", "pack", "pack_json", "packed_plotly"]
+from ncd_jax.kept_programs import kept
+
+__all__ = ["Packed", "environment", "pack", "pack_json", "packed_plotly", "plotly_script"]
 
 _MARKUP = str.maketrans("<>&", ",.:")
 """Signs of Python's alphabet that mean something in HTML, and others for them."""
@@ -42,10 +45,27 @@ def pack_json(value: Any) -> Packed:
     return pack(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
+def plotly_script() -> str:
+    """Plotly's script; the package, which takes long to import, does nothing but hold it."""
+    found = util.find_spec("plotly")
+    assert found is not None
+    assert found.origin is not None
+    script = Path(found.origin).parent / "package_data" / "plotly.min.js"
+    return script.read_text(encoding="utf-8")
+
+
 @functools.cache
 def packed_plotly() -> Packed:
-    """Plotly's script: 4.8 MB, packed 1.8."""
-    return pack(get_plotlyjs())
+    """Plotly's script: 4.8 MB, packed 1.8, which takes a second and is kept."""
+
+    def make() -> tuple[int, bytes]:
+        packed = pack(plotly_script())
+        return packed.n_bytes, packed.encode()
+
+    n_bytes, text = kept(f"plotly-{metadata.version('plotly')}", make)
+    packed = Packed(text.decode())
+    packed.n_bytes = n_bytes
+    return packed
 
 
 @functools.cache

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from ncd_jax.report.plot_style import (
     ACCENT,
@@ -18,6 +17,7 @@ from ncd_jax.report.plot_style import (
     EDGE,
     FAINT,
     MUTED,
+    Figure,
     display_name,
     new_figure,
 )
@@ -37,7 +37,7 @@ _NARROWEST = 10.0
 
 def accuracy_plot(
     tables: Sequence[ScoreTable], dataset: str, methods: Sequence[str], titles: Mapping[str, str]
-) -> go.Figure:
+) -> Figure:
     """Score of every method on one dataset with its standard deviation over seeds.
 
     Args:
@@ -48,7 +48,8 @@ def accuracy_plot(
     """
     methods = [m for m in methods if m != AUTO and any(m in table.mean.index for table in tables)]
     figure = _lines("ACC in percent", methods, titles)
-    ends = []
+    ends: list[float] = []
+    shapes: list[dict[str, object]] = []
     for table in tables:
         mean = table.mean.reindex(methods).get(dataset, pd.Series()).dropna()
         std = table.std.reindex(mean.index).get(dataset, pd.Series())
@@ -59,17 +60,12 @@ def accuracy_plot(
         ends += [*lows, *highs]
         # One by one: Plotly draws all error bars of a trace in one colour.
         for low, high, y_bar, colour in zip(lows, highs, y, colours, strict=True):
-            figure.add_shape(
-                type="line",
-                x0=low,
-                x1=high,
-                y0=y_bar,
-                y1=y_bar,
-                line={"color": colour, "width": 2},
-                opacity=0.55,
-                layer="between",
+            line = {"type": "line", "line": {"color": colour, "width": 2}, "layer": "between"}
+            shapes.append(
+                {**line, "x0": low, "x1": high, "y0": y_bar, "y1": y_bar, "opacity": 0.55}
             )
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=mean.tolist(),
             y=y,
             mode="markers",
@@ -80,6 +76,7 @@ def accuracy_plot(
             hovertemplate="%{customdata[0]}, %{customdata[1]}<br>"
             "%{x:.1f} ± %{customdata[2]:.1f}<extra></extra>",
         )
+    figure.update_layout(shapes=shapes)
     if ends:
         low, high = min(ends), max(ends)
         margin = max(0.04 * (high - low), (_NARROWEST - (high - low)) / 2)
@@ -89,7 +86,7 @@ def accuracy_plot(
 
 def rank_plot(
     tables: Sequence[ScoreTable], methods: Sequence[str], titles: Mapping[str, str]
-) -> go.Figure:
+) -> Figure:
     """Average rank of every method over datasets, and its rank on each; 1 is best.
 
     Args:
@@ -102,7 +99,8 @@ def rank_plot(
     figure = _lines("rank by ACC, 1 is best", methods, titles)
     for table, ranks in zip(tables, ranked, strict=True):
         y = [methods.index(m) + _shift(tables, table) for m in ranks.index]
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=ranks.to_numpy().ravel().tolist(),
             y=[place for place in y for _ in ranks],
             mode="markers",
@@ -112,7 +110,8 @@ def rank_plot(
         )
         is_auto = [m == AUTO for m in ranks.index]
         colours = [BEST if a else ACCENT for a in is_auto]
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=ranks.mean(axis=1).tolist(),
             y=y,
             mode="markers",
@@ -127,7 +126,7 @@ def rank_plot(
 
 def found_k_plot(
     found: Estimates, dataset: str, methods: Sequence[str], titles: Mapping[str, str]
-) -> go.Figure:
+) -> Figure:
     """Numbers of novel classes that every method found on one dataset, over the true number.
 
     Args:
@@ -144,14 +143,16 @@ def found_k_plot(
         counts = Counter(sorted(here.n_novel_estimated[here.method == method].tolist()))
         points += [(i, k, n, counts.total()) for k, n in counts.items()]
     figure = _lines("number of novel classes", methods, titles)
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[truth, truth],
         y=[-0.5, len(methods) - 0.5],
         mode="lines",
         line={"color": BEST, "width": 2, "dash": "dot"},
         hoverinfo="skip",
     )
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[k for _, k, _, _ in points],
         y=[i for i, _, _, _ in points],
         mode="markers",
@@ -177,7 +178,7 @@ def found_k_plot(
 
 def seconds_plot(
     seconds: pd.DataFrame, methods: Sequence[str], titles: Mapping[str, str]
-) -> go.Figure:
+) -> Figure:
     """Seconds of every cell on a logarithmic scale, with the median of each method.
 
     Args:
@@ -190,7 +191,8 @@ def seconds_plot(
     # Times are kept to a tenth of a second, and zero has no logarithm.
     seconds = seconds.loc[shown].clip(lower=0.1)
     each = [(i, d, s) for i, m in enumerate(shown) for d, s in seconds.loc[m].dropna().items()]
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[s for _, _, s in each],
         y=[i for i, _, _ in each],
         mode="markers",
@@ -198,20 +200,25 @@ def seconds_plot(
         customdata=[display_name(d) for _, d, _ in each],
         hovertemplate="%{customdata}: %{x:,.3~r} s<extra></extra>",
     )
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=seconds.median(axis=1).tolist(),
         y=list(range(len(shown))),
         mode="markers",
-        marker={"color": ACCENT, "symbol": "line-ns", "size": 18, "line": {"width": 3}},
+        marker={
+            "color": ACCENT,
+            "symbol": "line-ns",
+            "size": 18,
+            "line": {"width": 3, "color": ACCENT},
+        },
         customdata=[display_name(titles.get(m, m)) for m in shown],
         hovertemplate="%{customdata}, median: %{x:,.3~r} s<extra></extra>",
     )
-    figure.data[-1].marker.line.color = ACCENT
     figure.update_xaxes(type="log", dtick=1, tickformat="~s", ticksuffix=" s")
     return figure
 
 
-def _lines(x: str, methods: Sequence[str], titles: Mapping[str, str]) -> go.Figure:
+def _lines(x: str, methods: Sequence[str], titles: Mapping[str, str]) -> Figure:
     """A figure with a line for each method, the first on top."""
     figure = new_figure(x, "")
     # Numbers under the names: two methods may share a name, and points move off the line.

@@ -1,13 +1,10 @@
 """What a benchmark leaves in its folder: every score as CSV, tables in Markdown, a report."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
-from ncd_jax.report.templating import environment
+from ncd_jax.report.plot_style import Figure
+from ncd_jax.report.templating import environment, plotly_script
 from ncd_jax.reproduce.markdown import (
     caveats,
     decimal,
@@ -116,8 +113,8 @@ def render_benchmark(records: Sequence[Record], titles: Mapping[str, str]) -> st
         n_finished=len(results.cells),
         failed=[(r, Setting(r["cell"]["hyperparameters"], r["cell"]["k_known"])) for r in failed],
         environments=environments(records),
-        figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
-        plotly_js=get_plotlyjs(),
+        figures={name: figure.plain() for name, figure in figures.items()},
+        plotly_js=plotly_script(),
     )
 
 
@@ -144,7 +141,7 @@ def _figures(
     main: ScoreTable,
     found: Estimates,
     titles: Mapping[str, str],
-) -> dict[str, go.Figure]:
+) -> dict[str, Figure]:
     """The figures by name; those of a dataset have its number on the page behind it."""
     methods = list(dict.fromkeys([*main.by_rank, *results.cells.method.cat.categories]))
     figures = {"ranks": rank_plot(compared, methods, titles)}

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score
 
-from ncd_jax.clustering.matching import clustering_accuracy, count_pairs
+from ncd_jax.clustering.matching import adjusted_rand, clustering_accuracy, count_pairs
 
 SLOTS = 6
 
@@ -97,3 +98,12 @@ def test_counts_by_a_loop():
     for pair in zip(labels, classes, strict=True):
         expected[pair] += 1
     np.testing.assert_array_equal(count_pairs(labels, classes, 5, 4), expected)
+
+
+def test_agreement_against_scikit_learn():
+    """To the last bit: the central one of several partitions is chosen by it."""
+    random = np.random.default_rng(0)
+    for n in (*range(1, 20), 1000):
+        a, b = (random.integers(0, k, n) for k in random.integers(1, 7, 2))
+        assert adjusted_rand(a, b) == adjusted_rand_score(a, b)
+    assert adjusted_rand(["x", "y", "y"], [4, 2, 2]) == 1

@@ -7,7 +7,15 @@ from scipy.spatial import cKDTree
 from scipy.special import expit, softmax
 
 from ncd_jax.discovery.evaluate import all_new
-from ncd_jax.discovery.model import Arrays, Places, Reference, apply, nothing_told, shares
+from ncd_jax.discovery.model import (
+    Arrays,
+    Places,
+    Reference,
+    apply,
+    nothing_told,
+    rows_by_kind,
+    shares,
+)
 from ncd_jax.discovery.partition import limits_of
 from ncd_jax.discovery.problem import fingerprints, make_method
 from ncd_jax.discovery.solution import second_of
@@ -55,7 +63,8 @@ def arrays(**changes):
     )
     means = np.concatenate([CENTRES, np.zeros((2, 2))]).astype(np.float32)
     is_class = np.arange(6) < 4
-    return Arrays(jnp.ones(1), np.int32(0), means, is_class, places(**changes), reference)
+    by_kind = rows_by_kind(reference)
+    return Arrays(jnp.ones(1), np.int32(0), means, is_class, places(**changes), *by_kind)
 
 
 def said(x, told=None, **changes):

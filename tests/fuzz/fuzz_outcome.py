@@ -173,7 +173,7 @@ def stubs() -> Iterator[None]:
     taken = [(experiment, "run", prepared), (runner, "run_benchmark", nothing)]
     taken += [(asking, "converse", nothing), (serving, "serve", nothing), (cli, "join", nothing)]
     taken += [(cli, "_start_jax", lambda given: None), (cli, "join", lambda *args: None)]
-    taken += [(socket.socket, "connect", refused), (latent_map, "_embed", lambda p, seed: p[:, :2])]
+    taken += [(socket.socket, "connect", refused), (latent_map, "_embed", lambda p: p[:, :2])]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in taken]
     for owner, name, value in taken:
         setattr(owner, name, value)
@@ -196,7 +196,7 @@ def finished_run(folder: Path) -> Path:
     table, run = folder / "t.csv", folder / "run"
     table.write_text("\n".join(["a,b,k,y", *rows]) + "\n")
     before = latent_map._embed
-    latent_map._embed = lambda points, seed: points[:, :2]
+    latent_map._embed = lambda points: points[:, :2]
     told = [f"--table={table}", "--label=y", f"--workdir={run}", "--config.setting=ncd"]
     said = io.StringIO()
     try:

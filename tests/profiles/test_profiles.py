@@ -242,8 +242,8 @@ def test_the_grid_shows_every_class_against_all_others():
     income = grid.effect[grid.features.index(("income", "share missing"))]
     np.testing.assert_allclose(income, [-1 / 3, 1, -1 / 3, -1 / 3])
     figure = profile_plot(grid)
-    assert figure.data[0].z.shape == grid.effect.shape
-    assert "novel_1<br>income: share missing 100%" in str(figure.data[0].text)
+    assert figure.data[0]["z"].shape == grid.effect.shape
+    assert "novel_1<br>income: share missing 100%" in str(figure.data[0]["text"])
 
 
 def test_hostile_names_stay_text():
@@ -254,7 +254,7 @@ def test_hostile_names_stay_text():
         assert tag not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &gt; 50" in html
     assert "49" not in re.findall(r"bold&lt;/b&gt; &amp; (.{2})", html)
-    figure = json.dumps(json.loads(profile_plot(profiles.grid).to_json()))
+    figure = json.dumps(profile_plot(profiles.grid).plain())
     assert "&lt;script&gt;" in figure
     assert "<" not in figure.replace("<br>", "").replace("<extra></extra>", "")
 
