@@ -1,8 +1,9 @@
 """What is said, and done, where the rows that people labelled are no random sample.
 
 A date or a running number that tells labelled rows from unlabelled ones says when people labelled,
-not what a row is: it is left out. Of any other column people are told, and how to compare the
-answers with and without it. See `selection` for what counts as telling.
+not what a row is: it is left out, and so is a column of words of which labelled rows have only
+some. Of any other column people are told, and how to compare the answers with and without it. See
+`selection` for what counts as telling.
 """
 
 from collections.abc import Collection
@@ -88,8 +89,14 @@ def how_labelled(
     if len(left_out) == len(sights):  # something must be left to work with
         left_out = {}
     for sight in sights:
-        if sight.values is None:
-            notes += _by_words(space, sight, frame[sight.column.name])
+        if sight.values is None and (said := _by_words(space, sight, frame[sight.column.name])):
+            name = sight.column.name
+            if name in use or len(left_out) == len(sights) - 1:
+                remedy = "compare the answer with that of --drop=" + name
+            else:
+                remedy = f"{show(name)} is left out, --use={name} takes it back"
+                left_out[name] = f"labels end in it; --use={name} takes it back"
+            notes.append(f"{said}; {remedy}; if it is a batch of rows, say --group={name}")
     if not notes:
         notes = _by_all(space, sights)
     return LabelledRows(left_out, tuple(notes))
@@ -201,22 +208,23 @@ def _shown(sight: _Sight, value: float) -> str:
     return f"{value:.6g}"
 
 
-def _by_words(space: Rounded, sight: _Sight, cells: pd.Series) -> list[str]:
+def _by_words(space: Rounded, sight: _Sight, cells: pd.Series) -> str:
     """Words that no labelled row has, and many unlabelled ones that look like known classes."""
     codes, words = pd.factorize(cells)
-    unlabelled, notes = space.y == UNLABELLED, []
+    unlabelled, missing, n = space.y == UNLABELLED, [], 0
     least = max(FEWEST_ROWS, FEWEST_OF_LEVEL * unlabelled.sum())
     for code, word in enumerate(words):
         rows = np.flatnonzero(codes == code)
         is_missing = len(rows) >= least and unlabelled[rows].all()
         if is_missing and look_like_known(space, rows, sight.encoded):
-            name, share = sight.column.name, len(rows) / unlabelled.sum()
-            notes.append(
-                f"{NOT_RANDOM}: no labelled row has {show(word)} in {show(name)}, which"
-                f" {share:.0%} of the unlabelled rows have; if {show(name)} is a batch of rows,"
-                f" say --group={name}"
-            )
-    return notes
+            missing.append(show(word))
+            n += len(rows)
+    if not missing:
+        return ""
+    return (
+        f"{NOT_RANDOM}: no labelled row has {' or '.join(missing[:MOST_NAMED])} in"
+        f" {show(sight.column.name)}, which {n / unlabelled.sum():.0%} of the unlabelled rows have"
+    )
 
 
 def _by_all(space: Rounded, sights: list[_Sight]) -> list[str]:

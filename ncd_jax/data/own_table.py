@@ -24,11 +24,11 @@ from ncd_jax.read.dtypes import to_frame
 from ncd_jax.read.false_rows import without_false_rows, without_headers
 from ncd_jax.read.files import read_batches, read_raw
 from ncd_jax.read.labels import read_labels
-from ncd_jax.read.names import Mistakes, checked_names, find_names
+from ncd_jax.read.names import Mistakes, checked_names, find_names, show
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable, is_empty
-from ncd_jax.read.useless import leakage_notes
-from ncd_jax.read.vectors import source_of, split_vectors
+from ncd_jax.read.several import source_of, split_cells
+from ncd_jax.read.useless import leakage_notes, unlabelled_alone
 from ncd_jax.read.words import as_text
 
 __all__ = [
@@ -92,7 +92,7 @@ def read_table(
     raw = _load(source, choose, options)
     try:
         raw = without_false_rows(raw, features, label)
-        raw, names = split_vectors(raw, features, (*options.wished, *options.copied))
+        raw, names = split_cells(raw, features, (*options.wished, *options.copied))
         with Mistakes() as mistakes:
             labels = mistakes.add(read_labels, raw.frame[label], label, unlabelled)
             found = mistakes.add(describe, raw, names, options)
@@ -124,23 +124,31 @@ def encoded_table(
 ) -> Table:
     """The rows as numbers, with what was found out about them: of a file or from memory alike."""
     options = options or ReadOptions()
+    use = {*options.use, *(options.columns or ())}
+    alone = unlabelled_alone(found.columns, found.frame, y)
+    left_out = {k: f"it {v}; --use={k} takes it back" for k, v in alone.items() if k not in use}
+    if len(left_out) == len(found.columns):  # something must be left to work with
+        left_out = {}
+    told = [f"column {show(name)} left out: {why}" for name, why in left_out.items()]
+    found = found.without(left_out) if left_out else found
     encoder = Encoder.fit(found.frame, found.columns, options.copied)
     of_groups: tuple[str, ...] = ()
     x, group, group_names = encoder.apply(found.frame), None, ()
     if options.group:
         encoder, x, of_groups = _in_groups(encoder, x, y, raw.frame[options.group])
         group, group_names = pd.factorize(raw.frame[options.group].map(as_text))
-    how = how_labelled(encoder, found.frame, x, y, {*options.use, *(options.columns or ())})
+    how = how_labelled(encoder, found.frame, x, y, use)
     if how.left_out:
         x, encoder = encoder.without(x, how.left_out)
         found = found.without(how.left_out)
-        readings = [
-            dataclasses.replace(each, kind="left out", form="", remark=how.left_out[each.name])
-            if each.name in how.left_out
-            else each
-            for each in readings
-        ]
-    notes = (*of_groups, *how.notes, *raw.notes, *notes, *found.notes)
+    left_out |= how.left_out
+    readings = [
+        dataclasses.replace(each, kind="left out", form="", remark=left_out[each.name])
+        if each.name in left_out
+        else each
+        for each in readings
+    ]
+    notes = (*of_groups, *how.notes, *raw.notes, *notes, *told, *found.notes)
     notes += tuple(leakage_notes(found.columns, found.frame, y))
     facts = dict(raw.facts)
     if any(column.decimal for column in found.columns) or raw.lines is not None:
@@ -292,9 +300,8 @@ class _Encoding:
 
     def encode(self, raw: RawTable) -> tuple[np.ndarray, list[str]]:
         """See `encode_rows`."""
-        encoder, names = self._encoder, list(raw.frame)
-        texts = {source_of(name, names) for name in encoder.columns} - {*encoder.columns}
-        raw, _ = split_vectors(raw, names, {*names} - texts)
+        encoder = self._encoder
+        raw, _ = split_cells(raw, list(raw.frame), raw.frame, encoder.columns)
         frame, odd = self._again.read(raw)
         if encoder.centres is not None:
             frame[encoder.centres.column] = raw.frame[encoder.centres.column]

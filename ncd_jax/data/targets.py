@@ -16,7 +16,7 @@ from ncd_jax.read.dtypes import to_labels
 from ncd_jax.read.false_rows import without_false_rows
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable
-from ncd_jax.read.vectors import split_vectors
+from ncd_jax.read.several import split_cells
 from ncd_jax.read.words import as_text
 from ncd_jax.types import UNLABELLED
 
@@ -101,7 +101,7 @@ def make_table(frame: pd.DataFrame, targets: Targets, options: ReadOptions) -> T
     if options.columns is None:
         raw = without_false_rows(raw, columns)
         y = y if raw.rows is None else y[raw.rows]
-    raw, columns = split_vectors(raw, columns, options.wished)
+    raw, columns = split_cells(raw, columns, options.wished)
     found = describe(raw, columns, options)
     classes = tuple(as_text(name) for name in targets.classes.tolist())
     return encoded_table("table", raw, found, classes, y, found.readings, options=options)

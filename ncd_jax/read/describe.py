@@ -38,6 +38,10 @@ from ncd_jax.read.words import Words, as_text
 __all__ = ["Description", "describe"]
 
 
+_MOST_NAMED = 8
+"""Columns that a note on several of them names."""
+
+
 class Description(NamedTuple):
     """What a table means.
 
@@ -55,12 +59,23 @@ class Description(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know before anything is computed."""
-        said = [each for each in self.readings if each.is_told and each.remark]
-        return tuple(
-            f"column {show(each.name)} {'left out: ' * (each.kind == 'left out')}{each.remark}"
-            for each in said
-        )
+        """What people should know before anything is computed; of like columns once."""
+        alike: dict[tuple[bool, str], list[str]] = {}
+        for each in (each for each in self.readings if each.is_told and each.remark):
+            remark = each.remark.replace(f"={each.name}", "=NAME")
+            alike.setdefault((each.kind == "left out", remark), []).append(each.name)
+        notes = []
+        for (is_left_out, remark), names in alike.items():
+            how = f"{'left out: ' * is_left_out}"
+            if len(names) == 1:
+                notes.append(
+                    f"column {show(names[0])} {how}{remark.replace('=NAME', f'={names[0]}')}"
+                )
+                continue
+            more = f" and {len(names) - _MOST_NAMED} more" * (len(names) > _MOST_NAMED)
+            first = ", ".join(map(show, names[:_MOST_NAMED]))
+            notes.append(f"columns {first}{more} {how or 'each: '}{remark}")
+        return tuple(notes)
 
     def without(self, names: Collection[str]) -> "Description":
         """The same, less some of the columns that are used."""

@@ -1,4 +1,4 @@
-"""Rows of a file that are no rows of its table: blank lines, headers, units, sums and means.
+"""Rows of a file that are no rows of its table: blank lines, headers, units, sums, remarks below.
 
 Spreadsheets leave lines without a cell, joined files repeat the header, people write units under
 it and sums below. What is left out here would be "discovered" otherwise. A row is taken for a sum
@@ -18,7 +18,7 @@ from pandas.api import types
 
 from ncd_jax.errors import UserError
 from ncd_jax.read.gaps import MARKS, is_gap
-from ncd_jax.read.names import is_index_name
+from ncd_jax.read.names import is_index_name, show
 from ncd_jax.read.number_words import evidence, numbers_of
 from ncd_jax.read.plain_numbers import plain_numbers
 from ncd_jax.read.raw import RawTable, is_empty
@@ -32,6 +32,8 @@ _SAMPLE = 200
 """Rows that say whether a column is numbers."""
 _FEWEST = 8
 """Rows of a table that may have a summary."""
+_FOOT = 20
+"""Rows below a table that may be remarks."""
 _TAIL = 4
 """Rows at the end of a table that may be its summary without saying so."""
 _MOST_NAMED = 50
@@ -50,7 +52,9 @@ _SUMMARIES = re.compile(
     r"((?:grand|sub|over)?[- ]?totals?|sums?|summen?|(?:zwischen|gesamt|teil)summe|(?:ins)?gesamt"
     r"|somme|suma|totale|totaal|som|Σ|averages?|avg|means?|durchschnitt|mittel(?:wert)?|ø|∅|moyenne"
     r"|promedio|media|gemiddelde|count|anzahl|n|median(?:wert)?|min(?:imum)?|max(?:imum)?|std"
-    r"|st\.? ?dev|stdev|sd|standardabweichung)(?:\b.{0,40}|[:.=])?",
+    r"|st\.? ?dev|stdev|sd|standardabweichung)(?:\b.{0,40}|[:.=])?"
+    r"|.{1,40}[ _-](?:(?:sub-?)?totals?|sum|(?:zwischen)?summe|gesamt|(?:gesamt)?ergebnis|average"
+    r"|mean|durchschnitt|mittelwert)|gesamtergebnis",
     re.I,
 )
 """How rows below a table call themselves."""
@@ -68,6 +72,7 @@ def without_false_rows(raw: RawTable, features: Sequence[str], label: str = "") 
             as new rows do.
         label: the column of class names, if there is one.
     """
+    raw = _without_remarks(raw, label)
     raw = _without_blank(raw, features) if features else raw
     return _without_summaries(without_headers(raw, label=label), label)
 
@@ -84,6 +89,35 @@ def without_headers(raw: RawTable, is_first: bool = True, label: str = "") -> Ra
     return _without_units(raw, label) if is_first else raw
 
 
+def _without_remarks(raw: RawTable, label: str) -> RawTable:
+    """Without last rows of one cell of text, `Source: ...`, where no other row has so few.
+
+    A class of that name is none.
+    """
+    frame, n = raw.frame, len(raw.frame)
+    if len(frame.columns) < 3 or n < _FEWEST:
+        return raw
+    start = max(n - _FOOT, 1)
+    filled = ~np.stack([is_empty(frame[name].iloc[start:]) for name in frame], axis=1)
+    n_above = start + int(np.flatnonzero(filled.sum(axis=1) > 1).max(initial=-1)) + 1
+    foot = [r for r in range(n_above, n) if filled[r - start].any()]
+    if not foot:
+        return raw
+    texts = [frame.iloc[r, int(filled[r - start].argmax())] for r in foot]
+    above = frame.iloc[:n_above]
+    n_empty = np.sum([is_empty(above[name]) for name in above], axis=0)
+    if (
+        (n_empty >= len(frame.columns) - 1).any()
+        or not all(isinstance(text, str) and any(map(str.isalpha, text)) for text in texts)
+        or (label in above and above[label].isin(texts).any())
+    ):
+        return raw
+    said = [f"{raw.where(r)} ({show(text)})" for r, text in zip(foot, texts, strict=True)]
+    remarks = f"remark{'s' * (len(said) > 1)} below the table"
+    note = f"{len(said)} {remarks} left out: {_listed(said)}"
+    return raw.without(np.isin(np.arange(n), foot), note)
+
+
 def _without_blank(raw: RawTable, features: Sequence[str]) -> RawTable:
     """Without rows in which no feature has a cell.
 
@@ -97,7 +131,9 @@ def _without_blank(raw: RawTable, features: Sequence[str]) -> RawTable:
     if not blank.any() or blank.all() or not any(_varies(raw.frame[name]) for name in columns):
         return raw
     places = _listed([raw.where(row) for row in np.flatnonzero(blank).tolist()])
-    return raw.without(blank, f"{blank.sum()} rows without any cell left out: {places}")
+    return raw.without(
+        blank, f"{blank.sum()} row{'s' * int(blank.sum() > 1)} without any cell left out: {places}"
+    )
 
 
 def _varies(cells: pd.Series) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["MARKS", "is_gap", "is_lone_mark", "is_no_class", "sentinels"]
+__all__ = ["MARKS", "is_gap", "is_lone_mark", "is_no_class", "is_not_yet", "sentinels"]
 
 MARKS = frozenset(
     {"", "?", "NA", "N/A", "n/a", "N.A.", "n.a.", "NaN", "nan", "NaT", "NULL", "null", "None"}
@@ -37,6 +37,13 @@ _NO_CLASS = frozenset(
     {"unknown", "unlabelled", "unlabeled", "unclassified", "?", "not labelled", "not labeled"}
     | {"no label", "unbekannt"}
 )
+_NOT_YET = re.compile(
+    r"(?:not|not yet|to be|noch nicht|nicht|yet to be|un)[ _-]?(?:label+ed|assigned|class(?:ifi)?ed"
+    r"|checked|determined|decided|named|sorted|reviewed|defined|categori[sz]ed|zugeordnet|bestimmt"
+    r"|klassifiziert)|pending|to ?do|open|offen|ausstehend|à (?:définir|classer)|por definir",
+    re.I,
+)
+"""How people write that nobody has come to it yet."""
 _SENTINELS = (*(sign * (10.0**n - 1) for n in range(2, 10) for sign in (-1, 1)), -88.0, 888.0)
 _SENTINELS += (-888.0, -8888.0, 1e20, -1e20, 1e30, -1e30, -(2.0**31), 2.0**31 - 1)
 _FEWEST = 2
@@ -60,6 +67,11 @@ def is_lone_mark(word: str, words: Sequence[str]) -> bool:
 def is_no_class(word: str) -> bool:
     """Whether a label says in words that there is none."""
     return word.lower() in _NO_CLASS
+
+
+def is_not_yet(word: str) -> bool:
+    """Whether a label says that nobody has looked yet; it may be the name of a class as well."""
+    return bool(_NOT_YET.fullmatch(word))
 
 
 def sentinels(values: np.ndarray) -> list[float]:

@@ -15,6 +15,7 @@ __all__ = [
     "gathered",
     "is_index_name",
     "show",
+    "twin_of",
 ]
 
 _MOST_NAMES = 10
@@ -29,22 +30,29 @@ _INDEX = re.compile(
 
 
 def checked_names(names: Sequence[Any]) -> list[str]:
-    """Names of columns as text, without white space around them.
+    """Names of columns as text, without white space around them, all different.
 
-    Columns without a name get the one that pandas gives them: `Unnamed: 3`, counted from 0.
-
-    Raises:
-        UserError: two are equal.
+    Columns without a name get the one that pandas gives them: `Unnamed: 3`, counted from 0. The
+    second column of a name is called `name (2)`.
     """
     clean = ["" if name is None or name != name else str(name).strip() for name in names]
     clean = [name or f"Unnamed: {i}" for i, name in enumerate(clean)]
-    if twice := sorted({name for name in clean if clean.count(name) > 1}) if _repeat(clean) else []:
-        raise UserError(f"two columns are named {', '.join(map(show, twice))}; rename one")
+    seen = set(clean)
+    if len(seen) == len(clean):
+        return clean
+    counts: dict[str, int] = {}
+    for i, name in enumerate(clean):
+        n = counts[name] = counts.get(name, 0) + 1
+        while n > 1 and (clean[i] == name or clean[i] in seen):
+            clean[i] = twin_of(name, n)
+            n += 1
+        seen.add(clean[i])
     return clean
 
 
-def _repeat(names: Sequence[str]) -> bool:
-    return len(set(names)) < len(names)
+def twin_of(name: str, n: int = 2) -> str:
+    """What the `n`th column of a name is called."""
+    return f"{name} ({n})"
 
 
 def find_name(name: str, names: Sequence[str]) -> str:
@@ -58,11 +66,19 @@ def find_name(name: str, names: Sequence[str]) -> str:
     lower = {other.lower(): other for other in names}
     if close := difflib.get_close_matches(name.lower(), lower, 1):
         hint = f"did you mean {show(lower[close[0]])}?"
+    elif 2 * sum(map(_is_fraction, names)) >= len(names):
+        hint = f"the header holds numbers such as {show(next(filter(_is_fraction, names)))}, as a"
+        hint += " row does; write a line with the names of the columns above it"
     elif len(names) <= _MOST_NAMES:
         hint = f"its columns are {', '.join(map(show, names))}"
     else:
         hint = f"it has {len(names)} columns, the first of them {show(names[0])}"
     raise UserError(f"no column {show(name)}; {hint}")
+
+
+def _is_fraction(name: str) -> bool:
+    """Whether a name is a number that is not whole, as no column is called."""
+    return bool(re.fullmatch(r"[+-]?\d*[.,]\d+(e[+-]?\d+)?", name, re.I | re.A))
 
 
 def find_names(wanted: Sequence[str], names: Sequence[str]) -> None:

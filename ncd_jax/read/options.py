@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ncd_jax.errors import UserError
 from ncd_jax.read.date_words import Order
-from ncd_jax.read.names import Mistakes, find_name, show
+from ncd_jax.read.names import Mistakes, find_name, show, twin_of
 
 __all__ = ["ReadOptions"]
 
@@ -113,6 +113,8 @@ class ReadOptions:
         with Mistakes() as mistakes:
             for name in filter(None, dict.fromkeys([label, *self.copied, *itertools.chain(*said)])):
                 mistakes.add(find_name, name, names)
+        if label and twin_of(label) in names:
+            raise UserError(f"two columns are named {show(label)}; rename one")
         if label in self.drop:
             raise UserError(f"{show(label)} is the label column and cannot be dropped")
         if label and label == self.group:

@@ -19,7 +19,7 @@ from ncd_jax.read.date_words import clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import is_gap, is_lone_mark
 from ncd_jax.read.locales import Locale, column_decimal
 from ncd_jax.read.number_words import evidence, numbers_of
-from ncd_jax.read.units import is_currency, ratio
+from ncd_jax.read.units import SIDES, is_currency, ratio
 from ncd_jax.read.words import Words, truth_levels
 
 __all__ = ["FEW", "Form", "as_dates", "as_numbers", "as_words", "recognise"]
@@ -204,6 +204,7 @@ def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
     counted = np.bincount(of_word[fits], weights[fits], len(names)).astype(int)
     sizes = {unit: n for unit, n in zip(names, counted.tolist(), strict=True) if n}
     unit = max(sizes, key=lambda u: (sizes[u], u), default="")
+    unit = SIDES.get(unit, unit)
     if len(sizes) > 1 and ratio("", unit) and ratio(unit, "k"):
         unit = ""  # thousands and millions beside plain numbers
     ratios = {u: ratio(u, unit) for u in sizes}

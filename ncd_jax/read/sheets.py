@@ -4,12 +4,15 @@ Spreadsheets leave cells far from the table, in column XFD say, or in row 1,048,
 beyond an empty stretch as wide or long as no table has is not read, and told.
 """
 
+import contextlib
+import dataclasses
 import itertools
+import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +28,9 @@ __all__ = ["read_excel"]
 
 _TITLES = 20
 """Rows of a sheet among which its header is looked for."""
+_MERGED = re.compile(rb'<mergeCell ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
+_PART, _LONGEST = 1 << 20, 64
+"""Bytes of a sheet that are looked at together, and that a range of merged cells takes at most."""
 _FAR_DOWN, _FAR_RIGHT = 10_000, 256
 """Empty rows, and empty columns, behind which no cell belongs to the table."""
 
@@ -32,65 +38,147 @@ _FAR_DOWN, _FAR_RIGHT = 10_000, 256
 def read_excel(
     path: Path, choose: Choose, options: ReadOptions, header_at: Callable[[Sequence[Any]], int]
 ) -> RawTable:
-    """Reads a sheet; see `files.read_raw`.
+    """Reads a sheet, the first one that has the columns; see `files.read_raw`.
 
     Raises:
         UserError: the file is damaged, has no such sheet, or unpacks to too much.
     """
-    excel = extra("openpyxl")
+    excel, mistakes = extra("openpyxl"), []
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of styles and extensions that say nothing of cells
-        try:
+        with _told():
             with zipfile.ZipFile(file) as archive:
                 check_size(sum(part.file_size for part in archive.infolist()), options)
             book = excel.load_workbook(file, read_only=True, data_only=True)
-            sheet = _sheet(book, options.sheet)
-            rows, notes = _rows(sheet)
-        except (UserError, MemoryError):
-            raise
-        except Exception as error:  # a damaged file may raise whatever its parts do
-            reason = one_line(error)
-            raise UserError(f"it is not an Excel file ({reason}); save it again as .xlsx") from None
-    filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
-    if not filled:
-        raise UserError(f"sheet {show(sheet.title)} is empty; give a table with a header row")
-    rows, lines = rows[: filled[-1] + 1], np.arange(1, filled[-1] + 2)
-    first = filled[0]
-    width = max(len(row) for row in rows[first : first + _TITLES])
-    padded = [[*row, *[None] * (width - len(row))] for row in rows[first : first + _TITLES]]
-    at = first + header_at(padded)
-    width = max(len(row) for row in rows[at:])
-    header = [*rows[at], *[None] * (width - len(rows[at]))]
-    columns = [cells[1:] for cells in itertools.zip_longest(*rows[at:])]
-    used = [
-        i for i in range(width) if header[i] is not None or any(c is not None for c in columns[i])
-    ]
-    names = checked_names([header[i] for i in used])
-    wanted = set(choose(names))
-    frame = pd.DataFrame(
-        {
-            name: pd.Series(columns[i], dtype=object).infer_objects()
-            for i, name in zip(used, names, strict=True)
-            if name in wanted
-        },
-        copy=False,
-    )
-    facts = {"sheet": sheet.title}
-    if len(others := [name for name in book.sheetnames if name != sheet.title]):
-        facts["other sheets"] = ", ".join(others)
-    return RawTable(to_frame(frame), lines[at + 1 :], facts=facts, notes=tuple(notes))
+            sheets = _sheets(book, options.sheet)
+        for sheet in sheets:
+            with _told():
+                stands = _Sheet.of(sheet, file)
+            try:
+                raw = stands.table(choose, header_at)
+            except UserError as mistake:
+                mistakes.append(mistake)
+                continue
+            if len(others := [title for title in book.sheetnames if title != sheet.title]):
+                raw.facts["other sheets"] = ", ".join(others)
+            if mistakes:
+                note = f"sheet {show(sheet.title)} is read, the first that has the columns"
+                raw = dataclasses.replace(
+                    raw, notes=(f"{note}; --sheet= takes another", *raw.notes)
+                )
+            return raw
+    raise next((each for each in mistakes if "did you mean" in str(each)), mistakes[0])
 
 
-def _sheet(book: Any, wished: str) -> Any:
-    """The sheet of that name or number, or the first one."""
-    sheets = book.worksheets
-    for number, sheet in enumerate(sheets, start=1):
-        if not wished or wished == sheet.title or wished == str(number):
-            return sheet
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Says of whatever a damaged file raises what it means."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        reason = one_line(error)
+        raise UserError(f"it is not an Excel file ({reason}); save it again as .xlsx") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sheet:
+    """A sheet as it stands.
+
+    Attributes:
+        title: its name.
+        rows: its cells, without empty ones behind each row.
+        notes: for people.
+        merged: cells that hold one value, a range such as `A2:A9` each.
+    """
+
+    title: str
+    rows: list[list[Any]]
+    notes: list[str]
+    merged: list[str]
+
+    @classmethod
+    def of(cls, sheet: Any, file: IO[bytes]) -> "_Sheet":
+        rows, notes = _rows(sheet)
+        with zipfile.ZipFile(file) as archive, archive.open(sheet._worksheet_path) as part:
+            return cls(sheet.title, rows, notes, _merged(part))
+
+    def table(self, choose: Choose, header_at: Callable[[Sequence[Any]], int]) -> RawTable:
+        """Its rows and the columns that are wanted."""
+        rows = self.rows
+        filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
+        if not filled:
+            raise UserError(f"sheet {show(self.title)} is empty; give a table with a header row")
+        rows, lines = rows[: filled[-1] + 1], np.arange(1, filled[-1] + 2)
+        first = filled[0]
+        width = max(len(row) for row in rows[first : first + _TITLES])
+        padded = [[*row, *[None] * (width - len(row))] for row in rows[first : first + _TITLES]]
+        at = first + header_at(padded)
+        width = max(len(row) for row in rows[at:])
+        header = [*rows[at], *[None] * (width - len(rows[at]))]
+        columns = [list(cells[1:]) for cells in itertools.zip_longest(*rows[at:])]
+        used = [
+            i
+            for i in range(width)
+            if header[i] is not None or any(c is not None for c in columns[i])
+        ]
+        names = checked_names([header[i] for i in used])
+        wanted = set(choose(names))
+        notes = [*self.notes, *self._fill(columns, at, dict(zip(used, names, strict=True)))]
+        frame = pd.DataFrame(
+            {
+                name: pd.Series(columns[i], dtype=object).infer_objects()
+                for i, name in zip(used, names, strict=True)
+                if name in wanted
+            },
+            copy=False,
+        )
+        facts = {"sheet": self.title}
+        return RawTable(to_frame(frame), lines[at + 1 :], facts=facts, notes=tuple(notes))
+
+    def _fill(self, columns: list[list[Any]], at: int, names: Mapping[int, str]) -> list[str]:
+        """Gives all rows of merged cells their value, and says of which columns."""
+        told = []
+        for place in self.merged:
+            left, top, right, bottom = extra("openpyxl.utils").range_boundaries(place)
+            rows = range(max(top - at - 2, 0), min(bottom - at - 1, len(columns[0])))
+            if left != right or top <= at + 1 or len(rows) < 2 or left - 1 not in names:
+                continue
+            cells = columns[left - 1]
+            for row in rows:
+                cells[row] = cells[rows[0]]
+            told.append(names[left - 1])
+        return [
+            f"column {show(name)} has merged cells, whose value all of their rows get"
+            for name in dict.fromkeys(told)
+        ]
+
+
+def _sheets(book: Any, wished: str) -> list[Any]:
+    """The sheet of that name or number, or all."""
+    sheets = list(book.worksheets)
     if not sheets:
         raise UserError("it has no sheet with cells; save the table as a sheet of its own")
+    if not wished:
+        return sheets
+    for number, sheet in enumerate(sheets, start=1):
+        if wished in (sheet.title, str(number)):
+            return [sheet]
     names = ", ".join(show(sheet.title) for sheet in sheets)
     raise UserError(f"there is no sheet {show(wished)}; its sheets are {names}")
+
+
+def _merged(part: IO[bytes]) -> list[str]:
+    """The ranges of merged cells, which stand behind all cells in the file of a sheet."""
+    found: list[str] = []
+    rest = b""
+    while data := part.read(_PART):
+        data = rest + data
+        matches = list(_MERGED.finditer(data))
+        found += [match[1].decode() for match in matches]
+        rest = data[max(matches[-1].end() if matches else 0, len(data) - _LONGEST) :]
+    return found
 
 
 def _rows(sheet: Any) -> tuple[list[list[Any]], list[str]]:

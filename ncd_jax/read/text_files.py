@@ -35,13 +35,15 @@ __all__ = ["PACKED", "TEXT", "header_at", "read_text", "text_batches"]
 TEXT = (".csv", ".tsv", ".tab", ".txt")
 PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 _SEPARATORS = ",;\t|"
+_LAST_RESORT = " "
+"""Separates where no other sign does."""
 _TABS = (".tsv", ".tab")
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _SAID = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.I)
 _SAMPLE = 200
 """Records that the layout is told from."""
 _TITLES = 20
-"""Lines with a title above a header, at most."""
+"""Lines with a title above a header, or with remarks below the table, at most."""
 _CHUNK = 20_000
 """Rows that are lists of Python's at once."""
 _LISTED = 20
@@ -162,7 +164,7 @@ def _by_rows(
         UserError: lines are of another width than the header.
     """
     width = len(text.layout.header)
-    wrong: list[tuple[int, int]] = []
+    wrong: list[Record] = []
     with text.source.records(text.layout.separator) as records:
         rows = _of_width(itertools.islice(records, text.layout.skipped + 1, None), width, wrong)
         rows = itertools.islice(rows, skipped, None)
@@ -178,6 +180,13 @@ def _by_rows(
                 n += len(chunk)
                 for piece, i in zip(pieces, text.places, strict=True):
                     piece.append(pd.Series([cells[i] for _, cells in chunk], dtype="str"))
+            if is_done and _are_remarks(wrong, lines, width):
+                # What stands below a table stays one cell, and is told with the rows that are none.
+                for i, piece in zip(text.places, pieces, strict=True):
+                    cells = [text.layout.separator.join(c) if i == 0 else "" for _, c in wrong]
+                    piece.append(pd.Series(cells, dtype="str"))
+                lines.append(np.array([line for line, _ in wrong], int))
+                wrong = []
             if wrong:
                 raise _wrong_widths(wrong, width)
             if n or most is None:
@@ -200,10 +209,29 @@ def header_at(records: Sequence[Sequence[Any]]) -> int:
         return first
     for i, (n, width) in enumerate(zip(filled, widths, strict=True)):
         if n > 1 or usual < 2 or (usual == 2 and width == 2):
-            return i
+            return i + _names_groups(records[i : i + 3])
         if i + 1 < len(records) and str(records[i][0] if records[i] else "").startswith("#"):
             continue
     return 0
+
+
+def _names_groups(records: Sequence[Sequence[Any]]) -> bool:
+    """Whether the first of three rows names groups of columns, and the second these columns.
+
+    As merged cells are saved, a group has its name above its first column, and none above others.
+    """
+    if len(records) < 3 or len({len(cells) for cells in records}) > 1:
+        return False
+    groups, names, row = records
+    n_empty = sum(cell in (None, "") for cell in groups)
+    is_whole = not any(cell in (None, "") or _is_figure(cell) for cell in names)
+    return n_empty > 1 and is_whole and any(map(_is_figure, row))
+
+
+def _is_figure(cell: Any) -> bool:
+    """Whether a cell holds a number and no word."""
+    text = str(cell)
+    return any(map(str.isdigit, text)) and not any(map(str.isalpha, text))
 
 
 def _are_names(cells: Sequence[Any]) -> bool:
@@ -235,11 +263,23 @@ def _layout(source: "_Source") -> _Layout:
         rank = (len(header) > 1, -at, round(share, 1) if rows else 1.0, len(header))
         if best is None or rank > best_rank:
             best, best_rank = _Layout(separator, at + bool(said), header), rank
+    if (best is None or len(best.header) == 1) and not said:
+        best = _by_blanks(source) or best
     if mistake is not None and (best is None or len(best.header) == 1):
         raise mistake
     if best is None:
         raise UserError("it is empty; give a table with a header row")
     return best
+
+
+def _by_blanks(source: "_Source") -> _Layout | None:
+    """How a text is laid out whose cells stand apart by blanks, if all its rows have as many."""
+    with contextlib.suppress(UserError), source.records(_LAST_RESORT) as found:
+        records = [cells for _, cells in itertools.islice(found, _SAMPLE)]
+        records = [cells[:-1] if not cells[-1] else cells for cells in records]
+        if len(records) > 1 and len(records[0]) > 1 and len(set(map(len, records))) == 1:
+            return _Layout(_LAST_RESORT, 0, records[0])
+    return None
 
 
 def _fitted(header: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
@@ -260,9 +300,7 @@ def _fitted(header: list[str], rows: list[list[str]]) -> tuple[list[str], list[l
     return header, rows
 
 
-def _of_width(
-    records: Iterator[Record], width: int, wrong: list[tuple[int, int]]
-) -> Iterator[Record]:
+def _of_width(records: Iterator[Record], width: int, wrong: list[Record]) -> Iterator[Record]:
     """Rows of the right width; lines of another one are put down.
 
     A short row is a mistake: cut before its label it would pass for a row to discover.
@@ -272,13 +310,25 @@ def _of_width(
             if len(cells) > width and not any(map(str.strip, cells[width:])):
                 cells = cells[:width]
             else:
-                wrong.append((line, len(cells)))
+                wrong.append((line, cells))
                 continue
         yield line, cells
 
 
-def _wrong_widths(wrong: list[tuple[int, int]], width: int) -> UserError:
-    said = ", ".join(f"line {line} has {n}" for line, n in wrong[:_LISTED])
+def _are_remarks(wrong: list[Record], lines: list[np.ndarray], width: int) -> bool:
+    """Whether lines of another width are remarks below the table: `Source: ...`, no figures."""
+    rows = [chunk[-1] for chunk in lines if len(chunk)]
+    return (
+        0 < len(wrong) <= _TITLES
+        and bool(rows)
+        and wrong[0][0] > rows[-1]
+        and all(2 * len(cells) <= width for _, cells in wrong)
+        and not any(_is_figure(cell) for _, cells in wrong for cell in cells)
+    )
+
+
+def _wrong_widths(wrong: list[Record], width: int) -> UserError:
+    said = ", ".join(f"line {line} has {len(cells)}" for line, cells in wrong[:_LISTED])
     more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
     return UserError(
         f"{'a line has' if len(wrong) == 1 else f'{len(wrong)} lines have'} another number of cells"

@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["CURRENCY", "UNIT", "is_currency", "is_unit", "ratio", "unit_key"]
+__all__ = ["CURRENCY", "SIDES", "UNIT", "is_currency", "is_unit", "ratio", "unit_key"]
 
 _SYMBOLS = "$€£¥₹₽₩₺₪₫฿₴₦₱¢"
 _MONEY = """
@@ -13,7 +13,7 @@ _CODES = _MONEY.split()
 CURRENCY = rf"[{_SYMBOLS}]|" + "|".join(re.escape(code) for code in sorted(_CODES, key=len)[::-1])
 _LETTERS = r"[A-Za-zÀ-ɏµμΩ]"
 UNIT = (
-    rf"{CURRENCY}|%|‰|°\s?[CFK]?|[\"″']|"
+    rf"{CURRENCY}|%|‰|°\s?[CFKNSEW]?|[\"″']|"
     rf"(?:(?:mm|cm|dm|km|m|in|ft)[23]|{_LETTERS}+\.?[²³]?)"
     rf"(?:\s?/\s?(?:(?:mm|cm|dm|km|m|ft)[23]|{_LETTERS}+[²³]?|100\s?g))?"
 )
@@ -28,6 +28,8 @@ _FAMILIES: tuple[dict[str, float], ...] = (
     {"month": 1.0, "mo": 1.0, "year": 12.0, "yr": 12.0},
 )
 """Units that people mix in one column, and what they are to each other."""
+SIDES = {"°s": "°n", "°w": "°e"}
+"""Degrees that count down, and those that count up."""
 _OTHERS = """
 % ‰ ° °C °F K degC degF deg rad grad Å nm μm µm um dm in inch ft foot feet yd mi mile nmi ha acre
 lb lbs oz ug µg μg ng dl dL mL µl ul gal hl cc ms us µs ns hrs std stunde tag jahr monat years Hz
@@ -65,6 +67,8 @@ def ratio(unit: str, other: str) -> float | None:
 
     Three dollars may be written without the sign, but 0.3 among per cents may be 30 of them.
     """
+    if unit != other and SIDES.get(unit, unit) == SIDES.get(other, other):
+        return -1.0
     for family in _FAMILIES:
         if unit in family and other in family:
             return family[unit] / family[other]

@@ -12,7 +12,7 @@ from ncd_jax.read.names import is_index_name, show
 from ncd_jax.read.recognise import FEW
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["is_constant", "leakage_notes", "why_left_out"]
+__all__ = ["is_constant", "leakage_notes", "unlabelled_alone", "why_left_out"]
 
 _IDENTIFIER = re.compile(r"(^|[_\W])(?i:id|index|key|nr|no|number|rowid)$|[a-z]I[dD]$")
 _MOSTLY = 0.8
@@ -20,6 +20,8 @@ _MOSTLY = 0.8
 
 _FEWEST = 3
 """Rows of either kind from which a coincidence of this sort is none."""
+_FEWEST_TOLD = 10
+"""Rows of either kind from which a column is left out for that."""
 _FIRST = 1000
 """Rows that most columns show by that there is no coincidence."""
 
@@ -77,8 +79,12 @@ def _are_identifiers(column: Column, values: np.ndarray) -> bool:
     return len(np.unique(values)) == len(values)
 
 
-def leakage_notes(columns: Sequence[Column], frame: pd.DataFrame, y: np.ndarray) -> list[str]:
-    """Warns of columns that know which rows are unlabelled, or which class a row has.
+def unlabelled_alone(
+    columns: Sequence[Column], frame: pd.DataFrame, y: np.ndarray
+) -> dict[str, str]:
+    """Columns that say which rows are unlabelled, and how: a date of review, a `pending`.
+
+    Among unlabelled rows they tell nothing, so nothing is lost without them.
 
     Args:
         columns: those that are used.
@@ -86,31 +92,40 @@ def leakage_notes(columns: Sequence[Column], frame: pd.DataFrame, y: np.ndarray)
         y: `i32[n]`, the known class of every row, or `UNLABELLED`.
     """
     unlabelled = y == UNLABELLED
+    if min(unlabelled.sum(), (~unlabelled).sum()) < _FEWEST_TOLD:
+        return {}
+    found = {}
+    for column in columns:
+        cells = frame[column.name]
+        value = cells.iloc[int(np.argmax(unlabelled))]
+        same = cells.isna() if pd.isna(value) else cells == value
+        if (same.fillna(False).to_numpy(bool) == unlabelled).all():
+            what = "empty" if pd.isna(value) else show(value)
+            found[column.name] = f"is {what} on all unlabelled rows and on no others"
+    return found
+
+
+def leakage_notes(columns: Sequence[Column], frame: pd.DataFrame, y: np.ndarray) -> list[str]:
+    """Warns of columns that know which class a row has; see `unlabelled_alone`."""
+    unlabelled = y == UNLABELLED
     if min(unlabelled.sum(), (~unlabelled).sum()) < _FEWEST:
         return []
-    some = [np.flatnonzero(kind)[:_FIRST] for kind in (~unlabelled, unlabelled)]
     notes = []
     for column in columns:
-        if reason := _reason(column, frame[column.name], y, some):
+        if reason := _reason(column, frame[column.name], y):
             remedy = f"if it says the class in other words, leave it out with --drop={column.name}"
             notes.append(f"column {show(column.name)} {reason}; {remedy}")
     return notes
 
 
-def _reason(column: Column, cells: pd.Series, y: np.ndarray, first: Sequence[np.ndarray]) -> str:
-    """What a column knows; `first` are labelled rows and unlabelled ones, the first of them."""
+def _reason(column: Column, cells: pd.Series, y: np.ndarray) -> str:
+    """What a column knows."""
     unlabelled = y == UNLABELLED
     classes = y[~unlabelled]
     n_classes = np.count_nonzero(np.bincount(classes))
-    some, others = (cells.iloc[rows] for rows in first)
-    if others.nunique(dropna=False) == 1 or some.nunique(dropna=False) <= n_classes:
-        codes, values = pd.factorize(cells, use_na_sentinel=False)
-        first, known = codes[np.argmax(unlabelled)], codes[~unlabelled]
-        if (codes[unlabelled] == first).all() and not (known == first).any():
-            value = values[first]
-            if pd.isna(value):
-                return "is empty on all unlabelled rows and filled on all others"
-            return f"is {show(value)} on all unlabelled rows and on no others"
+    if cells.iloc[np.flatnonzero(~unlabelled)[:_FIRST]].nunique(dropna=False) <= n_classes:
+        codes, _ = pd.factorize(cells, use_na_sentinel=False)
+        known = codes[~unlabelled]
         if np.count_nonzero(np.bincount(known)) == n_classes > 1:
             pairs = np.unique(np.stack([known, classes]), axis=1)
             if pairs.shape[1] == n_classes:

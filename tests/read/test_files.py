@@ -121,7 +121,7 @@ def test_excel(tmp_path):
     pd.testing.assert_frame_equal(found, frame, check_dtype=False)
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
     frame.to_excel(tmp_path / "twice.xlsx", index=False)
-    assert "two columns are named 'a'" in error_of(tmp_path / "twice.xlsx")
+    assert list(read_raw(tmp_path / "twice.xlsx").frame) == ["a", "a (2)"]
     pd.DataFrame().to_excel(tmp_path / "empty.xlsx", index=False)
     assert "is empty" in error_of(tmp_path / "empty.xlsx")
 
@@ -190,8 +190,6 @@ def test_cells_are_kept_as_written_in_tables_of_any_length(write):
             ["2 lines", "line 2 has 2, line 4 has 4"],
         ),
         ("a,b,label\n1,2,x\n1,2,y\n1,2,z\n1,2\n", ["line 5 has 2"]),
-        (GOOD.replace("b\n", "a\n", 1), ["two columns are named 'a'"]),
-        (GOOD.replace("b\n", " a \n", 1), ["two columns are named 'a'"]),
     ],
 )
 def test_mistakes_are_one_line_that_names_them(write, content, fragments):

@@ -296,6 +296,7 @@ def test_numbers_that_could_be_a_gap_are_none_where_they_fit():
 
 def test_a_lone_mark_in_words_is_a_gap_and_words_are_levels(tmp_path):
     levels = ["red", "green", "none", "unknown"] * 12
+    levels[2:4] = levels[3:1:-1]  # else one of them would be that of all unlabelled rows
     columns = {"q": levels, "other": as_written(OTHER), "y": as_written(LABELS)}
     table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
     assert table.encoder.names[-4:] == ("q=green", "q=none", "q=red", "q=unknown")
@@ -328,7 +329,7 @@ CODES = {
 @pytest.mark.parametrize("kind", CODES)
 def test_codes_stay_as_written(tmp_path, kind):
     levels = CODES[kind]
-    cells = [levels[i % len(levels)] for i in range(N)]
+    cells = [levels[i * 7 // 5 % len(levels)] for i in range(N)]
     columns = {"q": cells, "other": as_written(OTHER), "y": as_written(LABELS)}
     paths = [write_csv(tmp_path / "t.csv", columns)]
     frame = pd.DataFrame(columns)
@@ -406,8 +407,9 @@ def test_columns_that_tell_the_label_are_told_of_from_everywhere(tmp_path):
     }
     for name, cells in tales.items():
         frame = pd.DataFrame({"q": make_values(5), name: cells, "y": y})
-        # Rows sorted by class, those without one last: labels end there, so it is left out.
-        remedy = f"--use={name}" if name == "order" else f"--drop={name}"
+        # What says who is unlabelled is left out, and so is the order of rows sorted by class,
+        # those without one last.
+        remedy = f"--drop={name}" if name == "codes" else f"--use={name}"
         (note,) = read_table(frame, "y").notes
         assert remedy in note
         frame.to_csv(tmp_path / "t.csv", index=False)
@@ -484,14 +486,33 @@ def test_labels_that_say_there_is_none(tmp_path, word, is_class):
     assert (said.y < 0).sum() == N // 4
 
 
-def test_classes_that_differ_in_case_only_are_told_of(tmp_path):
-    labels = [
-        label and ("A" if label == "a" and i % 8 else label) for i, label in enumerate(LABELS)
-    ]
-    path = write_csv(tmp_path / "t.csv", {"q": as_written(OTHER), "y": as_written(labels)})
-    table = read_table(path, "y")
-    assert table.classes == ("A", "a", "b", "c")
-    assert "'A' and 'a' are taken for different classes" in table.notes[0]
+def test_spellings_of_a_class_are_one_and_told_of(tmp_path):
+    def read(names):
+        labels = [
+            "" if c is None else names[c][i // 4 % len(names[c])] for i, c in enumerate(LABELS)
+        ]
+        return read_table(write_csv(tmp_path / "t.csv", {"q": as_written(OTHER), "y": labels}), "y")
+
+    table = read({"a": ["Basic", " basic", "Basic", "BASIC "] * 2, "b": ["A"], "c": ["a"]})
+    assert table.classes == ("A", "Basic", "a")
+    assert "'BASIC', 'basic' for 'Basic'" in table.notes[0]
+    table = read({"a": ["1", "1.0"], "b": ["2.0"], "c": ["3.0", "3"]})
+    assert (table.classes, table.notes) == (("1", "2.0", "3"), ())
+
+
+@pytest.mark.parametrize("word", ["TBD", "nan", "-", "N/A", "to be checked", "Unassigned", "-1"])
+def test_words_mean_unlabelled_where_no_cell_is_empty(tmp_path, word):
+    names = {"a": "0", "b": "1", "c": "2", None: word}
+    labels = [names[label] for label in LABELS]
+    columns = {"q": as_written(OTHER), "y": labels}
+    table = read_table(write_csv(tmp_path / "t.csv", columns), "y")
+    assert table.classes == ("0", "1", "2")
+    assert f"so '{word}' is taken for unlabelled" in table.notes[0]
+    columns["y"] = ["" if i == 5 else label for i, label in enumerate(labels)]
+    assert word in read_table(write_csv(tmp_path / "t.csv", columns), "y").classes
+    columns["y"] = ["other" if label == word else label for label in labels]
+    with pytest.raises(UserError, match=r"filled on every row \(0 12, 1 12, 2 12, other 12\)"):
+        read_table(write_csv(tmp_path / "t.csv", columns), "y")
 
 
 def test_ids_and_kept_columns_are_copied_and_ids_are_no_features(tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ncd_jax.read.columns import Column
-from ncd_jax.read.useless import is_constant, leakage_notes
+from ncd_jax.read.useless import is_constant, leakage_notes, unlabelled_alone
 
 N = 2400
 Y = np.tile([0, 1, -1], N // 3).astype(np.int32)
@@ -38,7 +38,8 @@ def late(cells, other):
 def test_columns_that_know_the_label(kind, cells, said):
     dtype = float if kind == "numeric" else object
     frame = pd.DataFrame({"c": np.array(cells).astype(dtype)})
-    notes = leakage_notes([Column("c", kind)], frame, Y)
+    columns = [Column("c", kind)]
+    notes = [*leakage_notes(columns, frame, Y), *unlabelled_alone(columns, frame, Y).values()]
     assert len(notes) == bool(said)
     assert said in "".join(notes)
 
