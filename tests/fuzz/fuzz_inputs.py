@@ -5,6 +5,7 @@ folder of a finished run. It is JSON, so what once failed is kept as a file that
 """
 
 import csv
+import functools
 import gzip
 import io
 import json
@@ -56,6 +57,8 @@ KEYS = [
     *("k.fold_restarts", "k.fold_max_rows", "hparams.latent_dim", "search", "k", "hparams", "nope"),
 ]
 CHOICES = ["rca", "pbn", "kmeans", "sc", "auto", "ncd", "gcd", "judge", "silhouette", "tpe", "raw"]
+BOOKS = 1000
+"""Workbooks that are spoiled: writing one takes as long as reading it."""
 COMMANDS = [
     ["--mode=assign", "--table=new.csv"],
     ["--mode=assign", "--table=new.csv"],
@@ -228,9 +231,18 @@ def _typed_cell(cell: str) -> object:
 
 
 def _workbook(rng: random.Random) -> Input:
+    out = io.BytesIO(_book(rng.randrange(BOOKS)))
+    if rng.random() < 0.6:
+        out = _rezipped(rng, out)
+    data = _spoiled(rng, out.getvalue(), 2) if rng.random() < 0.05 else out.getvalue()
+    return _table("t.xlsx", data, _reading(rng), "workbook")
+
+
+@functools.cache
+def _book(number: int) -> bytes:
     import openpyxl
 
-    book = openpyxl.Workbook()
+    rng, book = random.Random(f"book {number}"), openpyxl.Workbook()
     for row in _grid(rng):
         cells = [_typed_cell(cell) for cell in row]
         legal = [c if not isinstance(c, str) or c.isprintable() else repr(c) for c in cells]
@@ -239,10 +251,7 @@ def _workbook(rng: random.Random) -> Input:
         book.create_sheet("other").append(["a", 1])
     out = io.BytesIO()
     book.save(out)
-    if rng.random() < 0.6:
-        out = _rezipped(rng, out)
-    data = _spoiled(rng, out.getvalue(), 2) if rng.random() < 0.05 else out.getvalue()
-    return _table("t.xlsx", data, _reading(rng), "workbook")
+    return out.getvalue()
 
 
 def _rezipped(rng: random.Random, book: io.BytesIO) -> io.BytesIO:
