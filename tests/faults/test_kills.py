@@ -22,7 +22,7 @@ SHORT = {"run, rca": 2, "run, pbn": 4, "assign": 4, "rename": 8, "ask": 3, "comp
 """Moments that every session tries; the others are of `make faults`."""
 AGAIN = {"run, rca": 10, "run, pbn": 30, "run, auto": 10, "rename": 400, "ask": 50, "benchmark": 5}
 """Moments of the command after the kill in which that is killed too, in `make faults`."""
-RANDOM = {"run, rca": 12, "run, pbn": 12, "run, auto": 9, "benchmark": 6}
+RANDOM = {"run, rca": 12, "run, pbn": 12, "run, auto": 6, "ask": 12, "benchmark": 6}
 """Processes that `make faults` kills at random moments; of other modes thirty."""
 
 
@@ -118,6 +118,30 @@ def test_a_process_that_is_killed_at_any_moment(name, stage, nursery, is_long, c
         status = nursery.wait(nursery.start(folder, mode.flags))
         counted["lost"] += status != 0 or outcome(folder / "work") != expected
         assert not counted["lost"], (status, said(folder))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment(number, stage, nursery, is_long, count):
+    """One line, within two seconds, and then as after a kill."""
+    if not is_long:
+        pytest.skip("of `make faults`")
+    mode, rng, counted = MODES["run, rca"], np.random.default_rng(1), count(number.name)
+    start, whole = time.monotonic(), stage.folder(mode)
+    assert nursery.wait(nursery.start(whole, mode.flags)) == 0, said(whole)
+    seconds = time.monotonic() - start
+    for _ in range(20):
+        folder = stage.folder(mode)
+        pid = nursery.start(folder, mode.flags)
+        time.sleep(rng.uniform(0.05, seconds))
+        start = time.monotonic()
+        os.kill(pid, number)
+        status = nursery.wait(pid)
+        if status == 0:
+            counted["too late"] += 1
+            continue
+        counted["within two seconds" if time.monotonic() - start < 2 else "later"] += 1
+        assert status == 128 + number
+        assert said(folder).splitlines()[-1].startswith("launch.py: interrupted; what is finished")
 
 
 def said(folder):
