@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small"),
 ]
-SHORT = {"run, rca": 2, "run, pbn": 4, "assign": 4, "rename": 8, "ask": 3, "compare": 6}
+SHORT = {"run, rca": 2, "run, pbn": 2, "assign": 4, "rename": 8, "ask": 3, "compare": 6}
 """Moments that every session tries; the others are of `make faults`."""
 AGAIN = {"run, rca": 10, "run, pbn": 30, "run, auto": 10, "rename": 400, "ask": 50, "benchmark": 5}
 """Moments of the command after the kill in which that is killed too, in `make faults`."""
@@ -63,7 +63,9 @@ def test_a_kill_at_a_write_changes_nothing(name, stage, is_long, count):
             wrong.append((how, moments.states[state], differ, [n for n, d in state if d]))
         shutil.rmtree(folder)
 
-    first = recorded(mode, stage.folder(mode))
+    undisturbed = stage.folder(mode)
+    first = recorded(mode, undisturbed)
+    stage.remember(name, undisturbed)
     for state in chosen(first, len(first.states) if is_long else SHORT[name], rng):
         try_again(first, state, "once")
     n_again = AGAIN.get(name, 100) if is_long else 0
@@ -132,7 +134,7 @@ def test_a_signal_at_any_moment(number, stage, nursery, is_long, count):
     for _ in range(20):
         folder = stage.folder(mode)
         pid = nursery.start(folder, mode.flags)
-        time.sleep(rng.uniform(0.05, seconds))
+        time.sleep(rng.uniform(0.2, seconds))
         start = time.monotonic()
         os.kill(pid, number)
         status = nursery.wait(pid)

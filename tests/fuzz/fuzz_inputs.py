@@ -37,7 +37,7 @@ SPOILERS = [b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b'"', b"\r", b"\n", b"
 SPOILERS += [b"\t", b"\x1a", b"\xc3", b"9" * 40, b"-", b".", b"PK\x03\x04", b"<", b"&#0;", b"]]>"]
 VALUES = [
     *("0", "-1", "1", "7", "3.5", "1e400", "nan", "true", "None", "[1]", "{}", "x", "a", "b", "y"),
-    *("no.csv", ".", "..", "/", "a:360", "a:dmy", "a,b", "a,a", ","),
+    *("no.csv", ".", "..", "/", "/dev/full", "a:360", "a:dmy", "a,b", "a,a", ","),
 ]
 VALUES += ["", "9" * 20, "a" * 5000, "\0", "\u202e", "\x1b[2J", "\udcff", "utf-16", "rot13", "é"]
 VALUES += ["novel_0=x", "novel_0=a,novel_0=b", "novel_9=x", "x=y"]
