@@ -30,6 +30,9 @@ if __name__ == "__main__":
             sys.exit(subprocess.call([str(python), *sys.argv]))
         os.execv(python, [str(python), *sys.argv])
 
-    from ncd_jax.cli import main
+    try:
+        from ncd_jax.cli import main
+    except KeyboardInterrupt:  # nothing has begun that could be kept
+        sys.exit(130)
 
     sys.exit(main())

@@ -1,7 +1,7 @@
 """The program: flags in, one call, and mistakes as one line and an exit status.
 
 What takes time to import is imported where it is used: `--help` and mistakes in flags, keys, files
-and columns do not wait for it.
+and columns do not wait for it, and whoever stops the program before it has begun gets his line too.
 """
 
 import dataclasses
@@ -12,16 +12,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-from absl import logging as absl_logging
-from absl.flags import FlagValues
+from typing import TYPE_CHECKING, Any
 
 import ncd_jax
 from ncd_jax.errors import Dismissed, UserError, printable, without_password
-from ncd_jax.flags import flags_kept, load_plugins, read_flags
 from ncd_jax.multihost import fail_alone, join, leads, leave
 from ncd_jax.signals import Interrupted, ended_by_signals
+
+if TYPE_CHECKING:
+    from absl.flags import FlagValues
 
 __all__ = ["main"]
 
@@ -29,7 +28,7 @@ _KEPT = "what is finished is kept, the same command goes on"
 _INTERRUPTED = f"interrupted; {_KEPT}"
 
 
-def discover(given: FlagValues) -> None:
+def discover(given: "FlagValues") -> None:
     """Finds the novel classes of a table."""
     from ncd_jax.config import parse
 
@@ -44,6 +43,7 @@ def discover(given: FlagValues) -> None:
     if not given.coordinator:
         _start_jax(given)
     from ncd_jax.experiment import run
+    from ncd_jax.flags import flags_kept
     from ncd_jax.report.console import make_reporter, summary
 
     metrics = run(config, table, truth, workdir, make_reporter(), flags_kept(given))
@@ -55,7 +55,7 @@ def discover(given: FlagValues) -> None:
             print(printable(line))
 
 
-def inspect(given: FlagValues) -> None:
+def inspect(given: "FlagValues") -> None:
     """Shows how the columns of a table are read, before anything is computed."""
     if not (given.table and given.label):
         raise UserError("--mode=inspect reads a table; give --table and --label")
@@ -65,7 +65,7 @@ def inspect(given: FlagValues) -> None:
     print_reading(table.reading)
 
 
-def assign(given: FlagValues) -> None:
+def assign(given: "FlagValues") -> None:
     """Gives rows that a run has not seen one of its classes, known or novel."""
     if not (given.table and given.workdir):
         raise UserError("--mode=assign needs the new rows and a run; give --table and --workdir")
@@ -80,7 +80,7 @@ def assign(given: FlagValues) -> None:
     print(new.text)
 
 
-def ask(given: FlagValues) -> None:
+def ask(given: "FlagValues") -> None:
     """Asks which groups of new rows are one class, and sorts them again by the answers."""
     if not given.workdir:
         raise UserError("--mode=ask asks about a run; give --workdir")
@@ -97,7 +97,7 @@ def ask(given: FlagValues) -> None:
     converse(workdir)
 
 
-def rename(given: FlagValues) -> None:
+def rename(given: "FlagValues") -> None:
     """Gives the novel classes of a run names, in its files and whatever it is asked from now on."""
     if not (given.workdir and given.names):
         raise UserError("--mode=rename needs a run and names; give --workdir and --names")
@@ -109,7 +109,7 @@ def rename(given: FlagValues) -> None:
     print(printable(f"{given.workdir}: {said or 'novel classes go by their numbers'}"))
 
 
-def compare(given: FlagValues) -> None:
+def compare(given: "FlagValues") -> None:
     """Says which rows are in another class in another run on the same table."""
     if not (given.workdir and given.against):
         raise UserError("--mode=compare needs two runs; give --workdir and --against")
@@ -122,7 +122,7 @@ def compare(given: FlagValues) -> None:
     print(printable(f"{len(comparison.moves)} rows moved: {page}"))
 
 
-def benchmark(given: FlagValues) -> None:
+def benchmark(given: "FlagValues") -> None:
     """Compares methods on benchmark tables, and goes on where it was stopped."""
     _start_jax(given)
     from ncd_jax.report.console import make_reporter
@@ -136,7 +136,7 @@ def benchmark(given: FlagValues) -> None:
     print(f"{len(records) - failed} cells finished, {failed} failed: {workdir / 'benchmark.html'}")
 
 
-def app(given: FlagValues) -> None:
+def app(given: "FlagValues") -> None:
     """Opens a page in the browser to do all of this in; --workdir is the folder of its runs."""
     try:
         from ncd_jax.app.serving import serve
@@ -169,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a console without the sign is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     if {"-h", "-help", "--help"} & set(argv):
+        from ncd_jax.flags import load_plugins
         from ncd_jax.usage import usage
 
         with suppress(UserError):  # help is there even where a plugin is broken
@@ -225,6 +226,24 @@ def _outcome(argv: Sequence[str]) -> tuple[int, str, bool]:
 
 
 def _run(argv: Sequence[str]) -> None:
+    with ended_by_signals(f"{_program(argv)}: {_INTERRUPTED}"):
+        given = _given(argv)
+        if given.mode != "ask":
+            if given.coordinator:  # whatever else is wrong, others wait for what this one says
+                _start_jax(given)
+            join(given.coordinator, given.processes, given.process)
+            _MODES[given.mode](given)
+    # Who is asked answers with a key too, and what was answered is to be written.
+    if given.mode == "ask":
+        ask(given)
+
+
+def _given(argv: Sequence[str]) -> "FlagValues":
+    """The flags, and whether they say something that can be done."""
+    from absl import logging as absl_logging
+
+    from ncd_jax.flags import read_flags
+
     # Warnings of libraries, and backends that are not installed, are nobody's concern here.
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("jax").setLevel(logging.WARNING)
@@ -235,23 +254,16 @@ def _run(argv: Sequence[str]) -> None:
         raise UserError(f"--mode={given.mode} is unknown; choose {' or '.join(_MODES)}")
     if given.coordinator and given.mode != "discover":
         raise UserError(f"--mode={given.mode} is for one process; leave --coordinator out")
-    # Who is asked answers with a key too, and what was answered is to be written.
-    if given.mode == "ask":
-        ask(given)
-        return
-    with ended_by_signals(f"{_program(argv)}: {_INTERRUPTED}"):
-        if given.coordinator:  # whatever else is wrong, others wait for what this one says
-            _start_jax(given)
-        join(given.coordinator, given.processes, given.process)
-        _MODES[given.mode](given)
+    return given
 
 
-def _as_before(argv: Sequence[str], given: FlagValues) -> FlagValues:
+def _as_before(argv: Sequence[str], given: "FlagValues") -> "FlagValues":
     """The flags of the run that is to be repeated, and behind them those of the command line."""
     if given.mode != "discover":
         raise UserError(f"--rerun repeats a run and --mode={given.mode} makes none; leave one out")
     if not given.workdir or Path(given.workdir).resolve() == Path(given.rerun).resolve():
         raise UserError("--rerun repeats a run in another folder; give a new --workdir")
+    from ncd_jax.flags import read_flags
     from ncd_jax.rerun import flags_of_run
     from ncd_jax.store.workdir import Workdir
 
@@ -263,7 +275,7 @@ def _as_before(argv: Sequence[str], given: FlagValues) -> FlagValues:
     return given
 
 
-def _start_jax(given: FlagValues) -> None:
+def _start_jax(given: "FlagValues") -> None:
     # Before JAX is loaded. XLA's warnings and alarms, of compilations that are slow, say, tell
     # nobody what to do; what fails is raised too.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -282,7 +294,7 @@ def _program(argv: Sequence[str]) -> str:
     return "ncd-jax" if name == "__main__.py" else name
 
 
-def _table(given: FlagValues, dataset: str) -> tuple[Any, Any]:
+def _table(given: "FlagValues", dataset: str) -> tuple[Any, Any]:
     """The user's own table, or else a benchmark table and the truth to score it with."""
     if not (given.table or given.label):
         from ncd_jax.data.datasets import load_dataset
@@ -301,7 +313,7 @@ def _table(given: FlagValues, dataset: str) -> tuple[Any, Any]:
     return table, None
 
 
-def _read_options(given: FlagValues) -> Any:
+def _read_options(given: "FlagValues") -> Any:
     """How the table is to be read."""
     from ncd_jax.read.options import ReadOptions
 
@@ -331,7 +343,7 @@ def _print_all(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _data_dir(given: FlagValues) -> Path | None:
+def _data_dir(given: "FlagValues") -> Path | None:
     return Path(given.data_dir) if given.data_dir else None
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -189,6 +190,8 @@ def _config_path(name: str) -> str:
     is anybody to catch it.
     """
     if name and not re.fullmatch(r"\w+", name):
+        if os.path.exists(name) and not os.path.isfile(name):  # a device has no end
+            raise UserError(f"{name} is no file; check --config")
         return name
     if name not in _config_names():
         raise UserError(

@@ -122,13 +122,21 @@ def _assign_files(
     told = _Told()
     for name, path in tables.items():
         key, target = _key(workdir, model, path, options), f"{folder}/{name}"
-        if done.get(name, {}).get("key") != key or not workdir.has(target):
+        said = _told_of(done.get(name), key) if workdir.has(target) else None
+        if said is None:
             said = _assign_file(workdir, model, path, target, options)
             done[name] = {"key": key, "told": said._asdict()}
             workdir.write_json(record, done)
-        told = told.plus(_Told(**done[name]["told"]))
+        told = told.plus(said)
     workdir.path(record).unlink(missing_ok=True)
     return told
+
+
+def _told_of(record: Any, key: str) -> _Told | None:
+    """What the answer to a file said, if the record is whole, and of this very answer."""
+    with suppress(TypeError, LookupError):
+        return _Told(**record["told"]) if record["key"] == key else None
+    return None
 
 
 def _assign_file(

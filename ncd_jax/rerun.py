@@ -21,9 +21,8 @@ def flags_of_run(there: Workdir) -> list[str]:
     path, of_table = there.path("config.json"), tuple(f"--{name}=" for name in OF_THE_TABLE)
     try:
         kept = config["environment"].get("flags", [])
-        if "dataset" not in config["run"]["config"] or not all(
-            flag.startswith(of_table) for flag in kept
-        ):
+        is_of_a_table = "dataset" in config["run"]["config"] and config["run"]["table"].keys()
+        if not is_of_a_table or not all(flag.startswith(of_table) for flag in kept):
             raise ValueError
     except (KeyError, TypeError, AttributeError, ValueError):
         raise UserError(f"{path} is of no run on a table; give --rerun=WORKDIR of one") from None

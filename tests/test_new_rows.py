@@ -212,6 +212,8 @@ def test_folders_and_patterns_are_tables(folder, tmp_path, small, monkeypatch):
             assign_rows(run, new / "*.csv")
     assert assign_rows(run, new / "*.csv").sizes
     assert len(small) == n_batches
+    run.write_json("assigned/new/.done.json", {"a.csv": 3, "c.csv": {"key": 7}})  # of a stranger
+    assert assign_rows(run, new / "*.csv").sizes
     with pytest.raises(UserError, match="holds no table"):
         assign_rows(run, tmp_path / "*.xlsx")
     (new / "c.csv").write_text("a,b\n1,2\n")

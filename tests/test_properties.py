@@ -36,7 +36,9 @@ from ncd_jax.judge.number import number_probability, surest, with_most
 from ncd_jax.read.cells import numbers, times
 from ncd_jax.read.columns import Column
 from ncd_jax.read.files import read_raw
+from ncd_jax.read.gaps import MARKS
 from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.raw import is_empty
 from ncd_jax.read.words import as_text, words_of
 from ncd_jax.scoring import score
 from ncd_jax.store.answers import read_answers
@@ -93,6 +95,13 @@ def test_words_and_codes_say_what_the_cells_said(cells):
     kept = [cell.strip() for cell in cells]
     said = [found.words[code] if code >= 0 else "" for code in found.codes.tolist()]
     assert [word or "" for word in said] == kept
+
+
+@given(st.lists(st.one_of(TEXTS, st.none(), st.sampled_from(sorted(MARKS))), min_size=1))
+def test_the_same_cells_are_empty_however_they_are_held(cells):
+    """As text of Arrow's and as objects, which are asked one by one."""
+    one_by_one = is_empty(pd.Series(cells, dtype=object))
+    np.testing.assert_array_equal(is_empty(pd.Series(cells, dtype="str")), one_by_one)
 
 
 @given(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ncd_jax import flags
+from ncd_jax.cli import main
 from ncd_jax.signals import Interrupted, ended_by_signals
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +52,14 @@ def test_a_signal_is_the_end_with_a_line(busy, number, status, tmp_path):
     assert said == f"{LINE}\n"
     assert process.returncode == status
     assert took < 5, "measured 0.1 and 1.1"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_heard_from_the_beginning(number, status, monkeypatch, capsys):
+    """Before the flags are read, which takes the first half second."""
+    monkeypatch.setattr(flags, "read_flags", lambda argv: signal.raise_signal(number))
+    assert main(["launch.py", "--mode=inspect"]) == status
+    assert capsys.readouterr().err == f"{LINE}\n"
 
 
 def become_another():

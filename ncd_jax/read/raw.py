@@ -3,10 +3,13 @@
 import dataclasses
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ncd_jax.read.dtypes import extra
 from ncd_jax.read.gaps import MARKS
 from ncd_jax.read.text_bytes import Unsure, arrow_of, bytes_of
 from ncd_jax.read.words import Words, words_of
@@ -75,9 +78,14 @@ class RawTable:
 def is_empty(cells: pd.Series) -> np.ndarray:
     """Where no cell is, or a mark for none: `bool[n]`."""
     with suppress(Unsure):
-        found = bytes_of(arrow_of(cells))
-        if found.are_numeric:  # as no mark is
+        text = arrow_of(cells, gaps=True)
+        found = bytes_of(text)
+        if found.are_numeric and not text.null_count:  # as no mark is
             return found.lengths == 0
+        compute = extra("pyarrow.compute")
+        is_blank = compute.equal(compute.utf8_trim_whitespace(text), "")
+        blank = compute.or_(compute.is_in(text, value_set=_marks()), is_blank).fill_null(True)
+        return np.asarray(blank)
     empty = cells.isna().to_numpy()
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(object)
@@ -89,3 +97,9 @@ def is_empty(cells: pd.Series) -> np.ndarray:
         elif len(rest):
             empty[~empty] = (rest.str.strip() == "").to_numpy(bool)
     return np.asarray(empty, bool)
+
+
+@cache
+def _marks() -> Any:
+    pyarrow = extra("pyarrow")
+    return pyarrow.array(sorted(MARKS), pyarrow.large_string())

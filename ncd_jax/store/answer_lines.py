@@ -1,6 +1,7 @@
 """The lines of `assignments.csv`, put together by columns: a million of them in a second."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,15 +72,22 @@ def _texts(cells: Sequence[str]) -> Any:
 
 def _chances(values: np.ndarray, there: np.ndarray | None = None, end: str = "") -> Any:
     """Chances with four digits, an array of Arrow's; nothing where they are not there."""
-    values, arrow = np.asarray(values, np.float64), extra("pyarrow")
+    values = np.asarray(values, np.float64)
     scaled = values * _STEPS
     steps = np.rint(scaled).astype(np.int64)
     # In the middle between two steps digits of the product may be on the wrong side.
     for i in np.flatnonzero(np.abs(scaled - np.floor(scaled) - 0.5) < _NEAR).tolist():
         steps[i] = round(float(f"{values[i]:.4f}") * _STEPS)
+    steps = steps if there is None else np.where(there, steps, _STEPS + 1)
+    return _every_chance(end).take(steps)
+
+
+@cache
+def _every_chance(end: str) -> Any:
+    """Every chance that is written, and nothing as the last one."""
     texts = [f"{step / _STEPS:.4f}{end}" for step in range(_STEPS + 1)] + [end]
-    steps = steps if there is None else np.where(there, steps, len(texts) - 1)
-    return arrow.array(texts, arrow.large_string()).take(steps)
+    arrow = extra("pyarrow")
+    return arrow.array(texts, arrow.large_string())
 
 
 def _as_written(cells: pd.Series) -> list[str]:

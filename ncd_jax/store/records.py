@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata as distributions
@@ -36,6 +37,11 @@ __all__ = [
 ]
 
 _COUNTS = ("n_rows", "n_unlabelled", "n_rows_known", "n_known_classes", "n_novel_estimated")
+_SHARES = (
+    *("mean_confidence", "hidden_class_accuracy", "known_accuracy", "known_accuracy_by_chance"),
+    *("stability", "novel_acc", "novel_nmi", "novel_ari"),
+)
+_BY_NAME = ("seconds", "n_novel_probability", "hidden_class_accuracy_by")
 _PACKAGES = ("ncd_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
 
 
@@ -58,21 +64,42 @@ def read_metrics(workdir: Workdir) -> dict[str, Any]:
         UserError: it is missing, damaged, or of something else.
     """
     metrics: dict[str, Any] = workdir.read_json("metrics.json", dict)
-    sizes, known = metrics.get("novel_sizes"), metrics.get("known_sizes")
-    counts = [metrics.get(name) for name in _COUNTS]
-    if not (
-        isinstance(sizes, list)
-        and isinstance(known, dict)
-        and all(type(n) is int and n >= 0 for n in (*counts, *sizes, *known.values()))
-        and metrics["n_novel_estimated"] == len(sizes)
-        and isinstance(metrics.get("seconds"), dict)
-        and isinstance(metrics["seconds"].get("total"), int | float)
-    ):
+    try:
+        _check_metrics(metrics)
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise UserError(
             f"{workdir.path('metrics.json')} is of something else; choose another --workdir or"
             " delete it"
-        )
+        ) from None
     return {"warnings": [], "n_answers": 0, **metrics}
+
+
+def _check_metrics(metrics: Mapping[str, Any]) -> None:
+    """Whether all that is said of a run is of the kind that it should be.
+
+    Raises:
+        KeyError, TypeError, AttributeError, ValueError: it is not.
+    """
+    sizes, known = metrics["novel_sizes"], metrics["known_sizes"]
+    counts = [*(metrics[name] for name in _COUNTS), *sizes, *known.values()]
+    before, by_name = metrics.get("before_answers", {}), [metrics.get(n, {}) for n in _BY_NAME]
+    shares = [metrics[name] for name in _SHARES if metrics.get(name) is not None]
+    if before:
+        counts.append(before["n_novel_estimated"])
+        shares.append(before["mean_confidence"])
+    numbers = [*shares, *(number for each in by_name for number in each.values())]
+    texts = [*metrics.get("warnings", []), *metrics.get("names", {}).values()]
+    if not (
+        all(type(count) is int and count >= 0 for count in counts)
+        and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+        and all(isinstance(text, str) for text in texts)
+        and metrics["n_novel_estimated"] == len(sizes)
+        and "total" in metrics["seconds"]
+        and set(by_name[-1]) <= {"several", "one"}
+        and isinstance(sizes, list)
+        and isinstance(before, dict)
+    ):
+        raise ValueError
 
 
 def read_assignments(workdir: Workdir) -> tuple[list[str], list[list[str]]]:

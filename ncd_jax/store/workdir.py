@@ -140,7 +140,9 @@ class Workdir:
 
     def has(self, name: str) -> bool:
         """Whether there is a file of this name, in its place or on the way there."""
-        return self.where(name).is_file()
+        with suppress(OSError):  # where the name of the folder is too long there is none
+            return self.where(name).is_file()
+        return False
 
     def path(self, name: str) -> Path:
         """Where the file `name` is; `/` separates folders."""

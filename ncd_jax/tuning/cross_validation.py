@@ -120,7 +120,7 @@ def measure(
         protocol: static facts.
     """
     key, x, fold, k, class_size, known_rows = sweep
-    _, key_index, key_cluster = jax.random.split(key, 3)
+    _, key_index, key_cluster = jax.random.split(jax.random.clone(key), 3)  # one was to train
     z = method.represent(state, x[fold.hidden_rows])
     finite = jnp.all(jnp.isfinite(loss)) & jnp.all(jnp.isfinite(z))
     z = jnp.where(finite, z, 0.0)
@@ -181,6 +181,7 @@ def alone(data: SweepData, key: Array, f: Array) -> SweepData:
     """The sweep of one key and fold number `f`."""
     shared = data.folds, data.ks, data.class_sizes
     fold, k, size = jax.tree.map(lambda leaf: leaf[f], shared)
+    key = jax.random.clone(key)  # all pairs share it, on purpose
     return SweepData(key, data.x, fold, k, size, data.known_rows)
 
 

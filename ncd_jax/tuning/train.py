@@ -145,7 +145,8 @@ def _ends(method: Method, epochs: int) -> np.ndarray:
 def _epoch(task: Task, stage: Stage) -> Callable[[PyTree, Array], tuple[PyTree, dict[str, Array]]]:
     """The function from a state and the number of an epoch to the next state and its info."""
     data, goal = task.data, task.goal
-    _, key_order, key_step = jax.random.split(task.key, 3)
+    # The first of the three is that of `init`, and every stage has the others.
+    _, key_order, key_step = jax.random.split(jax.random.clone(task.key), 3)
     wanted = jnp.zeros(len(data.x), bool).at[goal.rows].max(goal.mask)
 
     def epoch(state: PyTree, i: Array) -> tuple[PyTree, dict[str, Array]]:

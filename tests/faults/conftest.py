@@ -53,8 +53,13 @@ class Stage:
         if name not in self._runs:
             folder = self.folder(MODES[name])
             assert call(*MODES[name].flags, cwd=folder).returncode == 0
+            self.remember(name, folder)
             self._runs[name] = folder / "work"
         return self._runs[name]
+
+    def remember(self, name: str, folder: Path) -> None:
+        """What the command has come to in this folder is what the undisturbed one comes to."""
+        self._outcomes.setdefault(name, outcome(folder / "work"))
 
     def outcome(self, name: str) -> dict:
         """What the undisturbed command comes to."""
@@ -62,7 +67,7 @@ class Stage:
             folder = self.folder(MODES[name])
             ended = call(*MODES[name].flags, cwd=folder)
             assert ended.returncode == 0, ended.stderr
-            self._outcomes[name] = outcome(folder / "work")
+            self.remember(name, folder)
             shutil.rmtree(folder)
         return self._outcomes[name]
 

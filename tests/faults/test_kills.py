@@ -18,12 +18,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small"),
 ]
-SHORT = {"run, rca": 2, "run, pbn": 4, "assign": 4, "rename": 8, "ask": 3, "compare": 6}
+SHORT = {"run, rca": 2, "run, pbn": 2, "assign": 4, "rename": 8, "ask": 3, "compare": 6}
 """Moments that every session tries; the others are of `make faults`."""
 AGAIN = {"run, rca": 10, "run, pbn": 30, "run, auto": 10, "rename": 400, "ask": 50, "benchmark": 5}
 """Moments of the command after the kill in which that is killed too, in `make faults`."""
-RANDOM = {"run, rca": 12, "run, pbn": 12, "run, auto": 9, "benchmark": 6}
-"""Processes that `make faults` kills at random moments; of other modes six."""
+RANDOM = {"run, rca": 12, "run, pbn": 12, "run, auto": 6, "ask": 12, "benchmark": 6}
+"""Processes that `make faults` kills at random moments; of other modes thirty."""
 
 
 def chosen(moments, n, rng):
@@ -63,7 +63,9 @@ def test_a_kill_at_a_write_changes_nothing(name, stage, is_long, count):
             wrong.append((how, moments.states[state], differ, [n for n, d in state if d]))
         shutil.rmtree(folder)
 
-    first = recorded(mode, stage.folder(mode))
+    undisturbed = stage.folder(mode)
+    first = recorded(mode, undisturbed)
+    stage.remember(name, undisturbed)
     for state in chosen(first, len(first.states) if is_long else SHORT[name], rng):
         try_again(first, state, "once")
     n_again = AGAIN.get(name, 100) if is_long else 0
@@ -80,9 +82,8 @@ class Commands(Nursery):
     """Starts commands as processes; see `nursery.py`."""
 
     def __init__(self):
-        environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-        environment["NCD_JAX_COMPILATION_CACHE"] = os.environ["NCD_JAX_TEST_PROGRAMS"]
-        super().__init__(Path(__file__).with_name("nursery.py"), environment)
+        programs = {"NCD_JAX_COMPILATION_CACHE": os.environ["NCD_JAX_TEST_PROGRAMS"]}
+        super().__init__(Path(__file__).with_name("nursery.py"), os.environ | programs)
 
     def start(self, folder, flags):
         return self.ask(json.dumps([str(folder), list(flags)]))
@@ -98,31 +99,51 @@ def nursery():
     nursery.close()
 
 
-def test_a_process_that_is_killed_at_any_moment(stage, nursery, is_long, count):
+@pytest.mark.parametrize("name", MODES)
+def test_a_process_that_is_killed_at_any_moment(name, stage, nursery, is_long, count):
     """Locks, children and buffers too, which no copy of a folder has. Three kills in a row."""
     if not is_long:
         pytest.skip("of `make faults`")
-    rng, lost = np.random.default_rng(0), []
-    for name, mode in MODES.items():
-        counted = count(f"killed at random: {name}")
-        whole = stage.folder(mode)
-        nursery.wait(nursery.start(whole, mode.flags))  # whatever is to be compiled
-        whole, start = stage.folder(mode), time.monotonic()
-        assert nursery.wait(nursery.start(whole, mode.flags)) == 0, said(whole)
-        seconds, expected = time.monotonic() - start, outcome(whole / "work")
-        for _ in range(RANDOM.get(name, 6) // 3):
-            folder = stage.folder(mode)
-            for _ in range(3):
-                pid = nursery.start(folder, mode.flags)
-                time.sleep(rng.uniform(0, seconds))
-                os.kill(pid, signal.SIGKILL)
-                counted["killed" if nursery.wait(pid) == -signal.SIGKILL else "too late"] += 1
-            status = nursery.wait(nursery.start(folder, mode.flags))
-            is_lost = status != 0 or outcome(folder / "work") != expected
-            counted["lost"] += is_lost
-            if is_lost:
-                lost.append((name, status, said(folder)))
-    assert not lost
+    mode, rng, counted = MODES[name], np.random.default_rng(0), count(f"killed at random: {name}")
+    whole = stage.folder(mode)
+    nursery.wait(nursery.start(whole, mode.flags))  # whatever is to be compiled
+    whole, start = stage.folder(mode), time.monotonic()
+    assert nursery.wait(nursery.start(whole, mode.flags)) == 0, said(whole)
+    seconds, expected = time.monotonic() - start, outcome(whole / "work")
+    for _ in range(RANDOM.get(name, 30) // 3):
+        folder = stage.folder(mode)
+        for _ in range(3):
+            pid = nursery.start(folder, mode.flags)
+            time.sleep(rng.uniform(0, seconds))
+            os.kill(pid, signal.SIGKILL)
+            counted["killed" if nursery.wait(pid) == -signal.SIGKILL else "too late"] += 1
+        status = nursery.wait(nursery.start(folder, mode.flags))
+        counted["lost"] += status != 0 or outcome(folder / "work") != expected
+        assert not counted["lost"], (status, said(folder))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment(number, stage, nursery, is_long, count):
+    """One line, within two seconds, and then as after a kill."""
+    if not is_long:
+        pytest.skip("of `make faults`")
+    mode, rng, counted = MODES["run, rca"], np.random.default_rng(1), count(number.name)
+    start, whole = time.monotonic(), stage.folder(mode)
+    assert nursery.wait(nursery.start(whole, mode.flags)) == 0, said(whole)
+    seconds = time.monotonic() - start
+    for _ in range(20):
+        folder = stage.folder(mode)
+        pid = nursery.start(folder, mode.flags)
+        time.sleep(rng.uniform(0.2, seconds))
+        start = time.monotonic()
+        os.kill(pid, number)
+        status = nursery.wait(pid)
+        if status == 0:
+            counted["too late"] += 1
+            continue
+        counted["within two seconds" if time.monotonic() - start < 2 else "later"] += 1
+        assert status == 128 + number
+        assert said(folder).splitlines()[-1].startswith("launch.py: interrupted; what is finished")
 
 
 def said(folder):
@@ -134,13 +155,13 @@ def test_three_processes_in_one_folder(name, stage, nursery, is_long, count):
     """One does it; the others are told so, or find it done."""
     if not is_long:
         pytest.skip("of `make faults`")
+    mode, alone = MODES[name], stage.folder(MODES[name])
+    assert nursery.wait(nursery.start(alone, mode.flags)) == 0, said(alone)
     for _ in range(5):
-        folder, mode = stage.folder(MODES[name]), MODES[name]
+        folder = stage.folder(mode)
         pids = [nursery.start(folder, mode.flags) for _ in range(3)]
         statuses = [nursery.wait(pid) for pid in pids]
         count(f"three at once: {name}").update(f"status {status}" for status in statuses)
         assert 0 in statuses
         assert set(statuses) <= {0, 2}
-        alone = stage.folder(mode)
-        assert nursery.wait(nursery.start(alone, mode.flags)) == 0
         assert outcome(folder / "work") == outcome(alone / "work")

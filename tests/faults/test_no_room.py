@@ -36,6 +36,7 @@ def test_no_room_from_a_write_on(name, stage, is_long, count):
     folder = stage.folder(mode)
     with watched(folder / "work", lambda event: writes.append(event) if needs_room(event) else 0):
         assert call(*mode.flags, cwd=folder).returncode == 0
+    stage.remember(name, folder)
     n = min(20 if is_long else SHORT.get(name, 0), len(writes))
     for first in np.random.default_rng(1).permutation(len(writes))[:n].tolist():
         folder, left = stage.folder(mode), first

@@ -27,6 +27,8 @@ from fuzz_inputs import KINDS, Input, draw  # noqa: E402 - found beside this fil
 OFTEN = {"cells": 6, "bytes": 5, "workbook": 2, "typed": 2, "flags": 3, "config": 3, "model": 3}
 """How often each kind is drawn; the others once."""
 TURN = [kind for kind in KINDS for _ in range(OFTEN.get(kind, 1))]
+WHOLE = 8
+"""One input in so many has threads and pages that are drawn; see `stubs`."""
 TRIES = 60
 """Inputs that are tried to make one smaller."""
 SAID_SECONDS = 30.0
@@ -72,31 +74,31 @@ _OWN = ("part", "start")
 
 def try_part(given: argparse.Namespace) -> int:
     """Every `--processes`-th input."""
-    from fuzz_outcome import Outcome, bounded_memory, finished_run, outcome, stubs
+    from fuzz_outcome import Outcome, bounded_memory, finished_run, outcome, place, stubs
 
     counts, whole, ways = (collections.Counter() for _ in range(3))
-    place, began, said = given.found / f".last-{given.part}", time.monotonic(), time.monotonic()
+    last, began, said = given.found / f".last-{given.part}", time.monotonic(), time.monotonic()
     turn = [kind for kind in TURN if kind in given.kinds.split(",")]
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=place()) as scratch:
         needs_run = {"model", "records"} & set(turn)
         run = finished_run(Path(scratch)) if needs_run else None
 
-        def check(tried: Input) -> Outcome:
-            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        def check(tried: Input, is_whole: bool = True) -> Outcome:
+            with tempfile.TemporaryDirectory(dir=scratch) as folder, stubs(is_whole):
                 return outcome(tried, Path(folder), run)
 
         def fails_alike(wrong: str, tried: Input) -> bool:
             return _way(check(tried).wrong) == _way(wrong)
 
-        with stubs(), bounded_memory():
+        with bounded_memory():
             for i in range(given.start, given.inputs, given.processes):
                 if time.monotonic() - began > 60 * given.minutes:
                     break
                 tried = draw(turn[i % len(turn)], given.seed * 10_000_000 + i)
-                place.write_text(tried.to_json())
-                place.with_suffix(".number").write_text(str(i))
+                last.write_text(tried.to_json())
+                last.with_suffix(".number").write_text(str(i))
                 counts[tried.kind] += 1
-                status, wrong = check(tried)
+                status, wrong = check(tried, i % WHOLE == 0)
                 whole[tried.kind] += status == 0
                 if wrong:
                     way = f"{tried.kind}: {_way(wrong)}"

@@ -5,6 +5,7 @@ folder of a finished run. It is JSON, so what once failed is kept as a file that
 """
 
 import csv
+import functools
 import gzip
 import io
 import json
@@ -36,7 +37,7 @@ SPOILERS = [b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b'"', b"\r", b"\n", b"
 SPOILERS += [b"\t", b"\x1a", b"\xc3", b"9" * 40, b"-", b".", b"PK\x03\x04", b"<", b"&#0;", b"]]>"]
 VALUES = [
     *("0", "-1", "1", "7", "3.5", "1e400", "nan", "true", "None", "[1]", "{}", "x", "a", "b", "y"),
-    *("no.csv", ".", "..", "/", "a:360", "a:dmy", "a,b", "a,a", ","),
+    *("no.csv", ".", "..", "/", "/dev/full", "a:360", "a:dmy", "a,b", "a,a", ","),
 ]
 VALUES += ["", "9" * 20, "a" * 5000, "\0", "\u202e", "\x1b[2J", "\udcff", "utf-16", "rot13", "é"]
 VALUES += ["novel_0=x", "novel_0=a,novel_0=b", "novel_9=x", "x=y"]
@@ -56,6 +57,8 @@ KEYS = [
     *("k.fold_restarts", "k.fold_max_rows", "hparams.latent_dim", "search", "k", "hparams", "nope"),
 ]
 CHOICES = ["rca", "pbn", "kmeans", "sc", "auto", "ncd", "gcd", "judge", "silhouette", "tpe", "raw"]
+BOOKS = 1000
+"""Workbooks that are spoiled: writing one takes as long as reading it."""
 COMMANDS = [
     ["--mode=assign", "--table=new.csv"],
     ["--mode=assign", "--table=new.csv"],
@@ -228,9 +231,18 @@ def _typed_cell(cell: str) -> object:
 
 
 def _workbook(rng: random.Random) -> Input:
+    out = io.BytesIO(_book(rng.randrange(BOOKS)))
+    if rng.random() < 0.6:
+        out = _rezipped(rng, out)
+    data = _spoiled(rng, out.getvalue(), 2) if rng.random() < 0.05 else out.getvalue()
+    return _table("t.xlsx", data, _reading(rng), "workbook")
+
+
+@functools.cache
+def _book(number: int) -> bytes:
     import openpyxl
 
-    book = openpyxl.Workbook()
+    rng, book = random.Random(f"book {number}"), openpyxl.Workbook()
     for row in _grid(rng):
         cells = [_typed_cell(cell) for cell in row]
         legal = [c if not isinstance(c, str) or c.isprintable() else repr(c) for c in cells]
@@ -239,10 +251,7 @@ def _workbook(rng: random.Random) -> Input:
         book.create_sheet("other").append(["a", 1])
     out = io.BytesIO()
     book.save(out)
-    if rng.random() < 0.6:
-        out = _rezipped(rng, out)
-    data = _spoiled(rng, out.getvalue(), 2) if rng.random() < 0.05 else out.getvalue()
-    return _table("t.xlsx", data, _reading(rng), "workbook")
+    return out.getvalue()
 
 
 def _rezipped(rng: random.Random, book: io.BytesIO) -> io.BytesIO:

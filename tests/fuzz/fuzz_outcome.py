@@ -18,7 +18,8 @@ import signal
 import socket
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
@@ -27,14 +28,16 @@ from typing import NamedTuple
 import numpy as np
 from fuzz_inputs import Input, spoiled
 
-from ncd_jax import cli, experiment
+from ncd_jax import cli, experiment, new_rows
 from ncd_jax.config import RunConfig
 from ncd_jax.discovery.problem import ordered
 from ncd_jax.discovery.solve import prepare_methods
 from ncd_jax.errors import Dismissed, printable
-from ncd_jax.report import latent_map
+from ncd_jax.profiles import classes
+from ncd_jax.read import threads
+from ncd_jax.report import latent_map, redraw
 
-__all__ = ["SECONDS", "Outcome", "bounded_memory", "finished_run", "outcome", "stubs"]
+__all__ = ["SECONDS", "Outcome", "bounded_memory", "finished_run", "outcome", "place", "stubs"]
 
 SECONDS = 20
 """An input takes no longer, the first of its kind with its compilation included."""
@@ -44,6 +47,22 @@ MORE_BYTES = 6 * 2**30
 
 class Hang(BaseException):
     """It took too long."""
+
+
+class AtOnce(Executor):
+    """Does everything when it is asked to: of tables this small most of the time is waiting."""
+
+    def __init__(self, n_threads: int = 1):
+        pass
+
+    def submit(self, fn: Callable, /, *args: object, **options: object) -> Future:
+        """What came of the call, which is over."""
+        future: Future = Future()
+        try:
+            future.set_result(fn(*args, **options))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
 
 
 class Enough(Dismissed):
@@ -151,9 +170,18 @@ def bounded_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+def place() -> str | None:
+    """Where files are no more than memory, if there is such a folder."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
 @contextlib.contextmanager
-def stubs() -> Iterator[None]:
-    """Takes away what computes for long, serves, reads keys or asks the network."""
+def stubs(is_whole: bool = True) -> Iterator[None]:
+    """Takes away what computes for long, serves, reads keys or asks the network.
+
+    Args:
+        is_whole: whether threads are such and pages are drawn, which takes most of the time.
+    """
 
     def prepared(config: RunConfig, table, truth, path, reporter=None, flags=()):
         if truth is None:
@@ -173,6 +201,10 @@ def stubs() -> Iterator[None]:
     taken = [(experiment, "run", prepared), (runner, "run_benchmark", nothing)]
     taken += [(asking, "converse", nothing), (serving, "serve", nothing), (cli, "join", nothing)]
     taken += [(cli, "_start_jax", lambda given: None), (cli, "join", lambda *args: None)]
+    if not is_whole:
+        taken += [(each, "ThreadPoolExecutor", AtOnce) for each in (threads, new_rows, classes)]
+        taken.append((redraw, "render_report", lambda findings: ""))
+        taken += [(cli, "ended_by_signals", lambda line: contextlib.nullcontext())]
     taken += [(socket.socket, "connect", refused), (latent_map, "_embed", lambda p: p[:, :2])]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in taken]
     for owner, name, value in taken:
@@ -218,7 +250,8 @@ def _lay_out(tried: Input, folder: Path, run: Path | None) -> None:
     if not tried.changes:
         return
     assert run is not None
-    for name in ("run", "other"):  # whoever writes takes the place of a file, and leaves it alone
+    names = ("run", "other")[: 1 + ("--against=other" in tried.argv)]
+    for name in names:  # whoever writes takes the place of a file, and leaves it alone
         shutil.copytree(run, folder / name, copy_function=os.link)
     shutil.copy(run.parent / "t.csv", folder / "t.csv")
     with (run / "questions.csv").open() as file:

@@ -191,6 +191,16 @@ def test_metrics_of_something_else_are_no_run(tmp_path: Path, findings: Findings
     for key in ("n_rows", "n_novel_estimated", "novel_sizes", "known_sizes", "seconds"):
         for value in (None, "x", -1, [1.5], {"a": "b"}):
             wrong.append(findings.metrics | {key: value})
+    for change in (
+        {"warnings": [3]},
+        {"names": {"novel_0": None}},
+        {"stability": "high"},
+        {"n_novel_probability": {"2": None}},
+        {"hidden_class_accuracy_by": {"a": 0.5, "b": 0.5}},
+        {"before_answers": [1]},
+        {"before_answers": {"novel_acc": 0.5}},
+    ):
+        wrong.append(findings.metrics | change)
     for metrics in wrong:
         with pytest.raises(UserError, match=r"^.*metrics\.json is of something else; .*$"):
             read_metrics_of(workdir, metrics)
