@@ -110,20 +110,12 @@ def run(
     solution = as_they_stood(solution, table.y, order)
     for phase, spent in solution.seconds.items():
         seconds.add(phase, spent)
-    from ncd_jax.report.outcome import find, measure
-    from ncd_jax.report.page import render_report
-
-    metrics = measure(solution, table)
-    if table.x_test is not None:
-        metrics["test"] = score_test_split(solution, table, truth)
-    if truth is not None:
-        metrics["n_novel_true"] = len(truth.classes)
-        labels = solution.labels(len(table.classes)) - len(table.classes)
-        scores = score(labels, truth.y[table.y == UNLABELLED])
-        metrics |= {f"novel_{name}": value for name, value in scores.items()}
-
+    metrics = _measured(solution, table, truth)
     reporter.say(f"found: {headline(metrics)}")  # nobody waits for pictures to know that
     with seconds("report"), reporter.phase("report", "draws the map and writes the files"):
+        from ncd_jax.report.outcome import find
+        from ncd_jax.report.page import render_report
+
         findings = find(solution, table, true_names(table, truth), recorded, metrics)
         findings = _save(workdir, solution, table, findings)
         metrics["seconds"] = seconds.total()
@@ -153,6 +145,21 @@ def apply_answers(workdir: Workdir, path: Path) -> Outcome:
     asking, new = Asking(workdir), read_answers(path)
     old = asking.said
     return apply(asking, Answers(old.answers | new.answers, old.labels | new.labels))
+
+
+def _measured(solution: Solution, table: Table, truth: Truth | None) -> dict[str, Any]:
+    """What `metrics.json` says of the answer, with its score where the truth is known."""
+    from ncd_jax.report.outcome import measure
+
+    metrics = measure(solution, table)
+    if table.x_test is not None:
+        metrics["test"] = score_test_split(solution, table, truth)
+    if truth is not None:
+        metrics["n_novel_true"] = len(truth.classes)
+        labels = solution.labels(len(table.classes)) - len(table.classes)
+        scores = score(labels, truth.y[table.y == UNLABELLED])
+        metrics |= {f"novel_{name}": value for name, value in scores.items()}
+    return metrics
 
 
 def _make_ready() -> None:

@@ -19,6 +19,7 @@ from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS
 from ncd_jax.new_rows import assign_rows
 from ncd_jax.progress import Phase, Reporter
+from ncd_jax.report import page
 from ncd_jax.store.model_files import load_model, read_model
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
@@ -196,7 +197,7 @@ def test_a_full_disk_loses_nothing_finished(problem, finished, tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "render_report", full)
+        patch.setattr(page, "render_report", full)
         with pytest.raises(OSError, match="No space"):
             experiment.run(CONFIG, *problem, path)
     assert not (path / "metrics.json").exists()

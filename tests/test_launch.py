@@ -151,9 +151,10 @@ CONFIGS = {
 
 
 NOT_IN_A_PLAIN_RUN = {
-    *("alembic", "flax", "openpyxl", "optax", "optuna", "polars", "sqlalchemy", "torch"),
+    *("alembic", "flax", "openpyxl", "optax", "optuna", "plotly", "polars", "sqlalchemy"),
+    "torch",
 }
-OF_A_TABLE = {*NOT_IN_A_PLAIN_RUN, "jax", "jinja2", "plotly", "rich", "scipy", "sklearn"}
+OF_A_TABLE = {*NOT_IN_A_PLAIN_RUN, "jax", "jinja2", "rich", "scipy", "sklearn"}
 OF_A_FLAG = {*OF_A_TABLE, "numpy", "pandas", "pyarrow"}
 WITHOUT_JAX = {
     ("--help",): OF_A_FLAG,
@@ -230,7 +231,7 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     flags = ("--table=t.csv", "--label=label", "--workdir=mine", "--config.method=rca", *QUICK)
     first = launch(*flags, cwd=folder, PYTHONPROFILEIMPORTTIME="1")
     assert first.returncode == 0, first.stderr
-    assert {"jax", "pandas", "plotly"} <= imported(first)
+    assert {"jax", "pandas"} <= imported(first)
     assert imported(first) & NOT_IN_A_PLAIN_RUN == set()
     assert "20 unlabelled rows" in first.stdout
     assert "mine/report.html" in first.stdout

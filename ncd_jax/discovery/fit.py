@@ -163,7 +163,7 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
         make_hparams(config.method, stacked),
         problem.known_rows,
     )
-    if not np.any(refits.finite):
+    if not np.asarray(refits.finite).any():
         raise FloatingPointError(
             "every refit diverged; give a smaller --config.hparams.lr or another --config.seed"
         )

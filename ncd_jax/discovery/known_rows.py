@@ -188,7 +188,7 @@ def _fit(
         Goal(problem.target_rows, jnp.asarray(problem.target_mask), jnp.int32(k)),
         make_hparams(config.method, stacked),
         jnp.asarray(pad_rows(rows.astype(np.int32), room)),
-        jnp.arange(room) < len(rows),
+        np.arange(room) < len(rows),
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
         n_known=problem.spec.n_known,

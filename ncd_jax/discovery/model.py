@@ -22,6 +22,14 @@ import numpy as np
 from ncd_jax.clustering.rows import squared_distances
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.discovery.around import (
+    TINY,
+    OfKind,
+    Reference,
+    look_around,
+    rows_by_kind,
+    third_in_columns,
+)
 from ncd_jax.discovery.problem import filled_chunks, fingerprints, make_method
 from ncd_jax.judge.scene import side_by_side
 from ncd_jax.kept_programs import kept_jit
@@ -36,7 +44,6 @@ __all__ = [
     "Arrays",
     "Model",
     "Places",
-    "Reference",
     "Remembered",
     "Told",
     "apply",
@@ -46,21 +53,15 @@ __all__ = [
     "nothing_told",
     "on_host",
     "position_of",
-    "rows_by_kind",
     "shares",
 ]
 
-NEIGHBOUR = 3
-"""Which neighbour says how far the rows of a kind are."""
-VOTERS = 15
-"""Labelled neighbours that say of which known class a row is."""
 CLIP = 3.0
 """Of the logarithm of how much nearer one kind of rows is than the other."""
 IN_DOUBT = 0.3
 """Log-odds by which a row may look new and is still given to a known class."""
 ABSENT = -1e9
 """Log-odds of a class without a labelled row."""
-TINY = 1e-6
 _CHUNK = 512
 """Rows that a model is applied to together: one compiled program serves tables of any length, and a
 row gets the same answer whatever stands beside it."""
@@ -89,35 +90,6 @@ class Places(NamedTuple):
     score: Any
     slope: Any
     most: Any
-
-
-class Reference(NamedTuple):
-    """Rows of the run that others are held against: labelled ones and new ones, a sample of each.
-
-    Attributes:
-        x: `f32[r, d]`, in the columns as the method takes them.
-        z: `f32[r, L]`, in the view.
-        y: `i32[r]`, the known class of labelled rows, -1 of new ones, -2 where a slot is empty.
-        limits: `f32[2, C + M]`, in columns and view, how far the third neighbour of a row of each
-            class may be among rows of its kind.
-        nearer: `f32[2]`, slope and intercept of the log-odds that a row is of a known class, by the
-            logarithm of how much nearer labelled rows are than new ones.
-        votes: `f32[4]`, what speaks for a known class: see `row_features.CLASS_FEATURES`.
-        log_share: `f32[C]`, logarithm of the share of each known class.
-        apart: scalar, how much further the second nearest class mean usually is.
-        usual: scalar, share of held-out rows of known classes that are beyond a limit; NaN where no
-            row could be held out.
-    """
-
-    x: Any
-    z: Any
-    y: Any
-    limits: Any
-    nearer: Any
-    votes: Any
-    log_share: Any
-    apart: Any
-    usual: Any
 
 
 class Remembered(NamedTuple):
@@ -244,22 +216,6 @@ class Answered(NamedTuple):
     unfamiliar: np.ndarray
 
 
-class OfKind(NamedTuple):
-    """Rows of the reference that are labelled, or those that are new.
-
-    Attributes:
-        x: `f32[k, d]`.
-        z: `f32[k, L]`.
-        y: `i32[k]`, as in the reference; -2 where a slot is empty.
-        at: `i32[k]`, where in the reference each is; -2 where a slot is empty.
-    """
-
-    x: Any
-    z: Any
-    y: Any
-    at: Any
-
-
 class Arrays(NamedTuple):
     """A model as the device takes it.
 
@@ -285,34 +241,6 @@ def arrays_of(model: Model) -> Arrays:
     return Arrays(model.state, view, model.means, is_class, model.places, *by_kind)
 
 
-def rows_by_kind(reference: Reference) -> tuple[Reference, OfKind, OfKind]:
-    """A reference without its rows, those that are labelled, and those that are new.
-
-    Each kind has half of the room where it fits: then nobody looks at rows of the other one, and
-    all tables share a program. They are put together here, as a device would gather them anew for
-    every number of a product.
-    """
-    x, z, y = (np.asarray(each) for each in reference[:3])
-    kinds = [np.flatnonzero(y >= 0), np.flatnonzero(y == -1)]
-    room = max((len(y) + 1) // 2, *map(len, kinds))
-
-    def filled(rows: np.ndarray, nothing: int) -> np.ndarray:
-        empty = [(0, room - len(rows)), *[(0, 0)] * (rows.ndim - 1)]
-        return np.pad(rows, empty, constant_values=nothing)
-
-    labelled, new = (
-        OfKind(
-            filled(x[at], 0),
-            filled(z[at], 0),
-            filled(y[at], -2).astype(np.int32),
-            filled(at, -2).astype(np.int32),
-        )
-        for at in kinds
-    )
-    nothing = np.zeros(0, np.float32)
-    return reference._replace(x=nothing, z=nothing, y=nothing), labelled, new
-
-
 def nothing_told(n: int) -> Told:
     """Where the model is asked for everything, of `n` rows."""
     nobody = np.full(n, -1, np.int32)
@@ -330,7 +258,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
         x: `f32[n, d]`, as the model's scaler gives them.
         told: what is known of them already.
     """
-    state, view, means, is_class, places, reference, *_ = arrays
+    state, view, means, is_class, places, reference, labelled, new = arrays
     n_known = len(reference.log_share)
     leaves = jax.tree.leaves(state)  # none where nothing is fitted, as in k-means
     n_views = len(leaves[0]) if leaves else 1
@@ -338,7 +266,7 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
     z, side = views[view], side_by_side(views)
     squared = jnp.where(is_class, squared_distances(side, means), jnp.inf)
 
-    near = _look_around(arrays, z, told.itself)
+    near = look_around(labelled, new, z, told.itself, n_known)
     slope, intercept = reference.nearer
     known = slope * jnp.clip(near.nearness, -CLIP, CLIP) + intercept
     p_known = jnp.where(jnp.isnan(told.p_known), jax.nn.sigmoid(known), told.p_known)
@@ -356,60 +284,11 @@ def apply(method: Method, judged: bool, arrays: Arrays, x: Array, told: Told) ->
     sure = jnp.where(is_new, (1.0 - p_known) * right, p_known * p_class)
     limits = reference.limits[:, labels]
     in_view = jnp.where(is_new, near.to_new, near.to_labelled)
-    of_kind = jnp.stack([_third_in_columns(arrays, x, told.itself, is_new), in_view])
+    of_kind = jnp.stack([third_in_columns(labelled, new, x, told.itself, is_new), in_view])
     familiar = jnp.min(jnp.minimum(limits / jnp.maximum(of_kind, TINY), 1.0), axis=0) ** 2
     return Applied(
         z, squared, labels, sure * familiar, p_known, near.nearness, micro, position, familiar
     )
-
-
-class _Around(NamedTuple):
-    """Distances `f32[n]` in the view to the third labelled and the third new row, and votes."""
-
-    to_labelled: Array
-    to_new: Array
-    nearness: Array
-    votes: Array
-
-
-def _look_around(arrays: Arrays, z: Array, itself: Array) -> _Around:
-    """What labelled and new rows of the reference lie around rows `z` of the view."""
-    labelled, new, n_known = arrays.labelled, arrays.new, len(arrays.reference.log_share)
-    far, voters = _nearest(_nearness(z, labelled.z, labelled.at, itself), VOTERS)
-    to_labelled = _third(far)
-    to_new = _third(_nearest(_nearness(z, new.z, new.at, itself), NEIGHBOUR)[0])
-    nearness = jnp.log((to_new + TINY) / (to_labelled + TINY))
-    nearness = jnp.where(jnp.any(new.at >= 0), nearness, 9.0)
-    of_class = labelled.y[voters][:, :, None] == jnp.arange(n_known)[None, None]
-    votes = of_class & jnp.isfinite(far)[:, :, None]
-    return _Around(to_labelled, to_new, nearness, votes)
-
-
-def _third_in_columns(arrays: Arrays, x: Array, itself: Array, is_new: Array) -> Array:
-    """Distance `f32[n]` in the columns to the third row of the kind that a row is taken for."""
-    new, labelled = (
-        _nearness(x, each.x, each.at, itself) for each in (arrays.new, arrays.labelled)
-    )
-    return _third(_nearest(jnp.where(is_new[:, None], new, labelled), NEIGHBOUR)[0])
-
-
-def _nearness(own: Array, theirs: Array, at: Array, itself: Array) -> Array:
-    """Minus the squared distances `f32[n, k]`; infinitely little to itself, and to no row."""
-    among = (at >= 0)[None] & (at[None] != itself[:, None])
-    return jnp.where(among, -squared_distances(own, theirs), -jnp.inf)
-
-
-def _nearest(nearness: Array, most: int) -> tuple[Array, Array]:
-    """The nearest rows, `[n, most]`: how near, and which of the `k`."""
-    return jax.lax.top_k(nearness, min(most, nearness.shape[1]))
-
-
-def _third(nearness: Array) -> Array:
-    """The distance `f32[n]` to the third of the nearest rows, or the last that there is."""
-    # No slice: for two lengths of one list XLA would sort all rows.
-    near = jnp.isfinite(nearness) & (jnp.arange(nearness.shape[1]) < NEIGHBOUR)[None]
-    last = jnp.max(jnp.where(near, -nearness, -jnp.inf), axis=1)
-    return jnp.sqrt(jnp.maximum(last, 0.0))
 
 
 def _class_chances(reference: Reference, votes: Array, squared: Array) -> Array:

@@ -16,8 +16,9 @@ import scipy
 from ncd_jax.clustering.matching import adjusted_rand
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.table import Table
+from ncd_jax.discovery.around import NEIGHBOUR, TINY, Reference
 from ncd_jax.discovery.fit import Refits, cut, refit_all
-from ncd_jax.discovery.model import NEIGHBOUR, TINY, Model, Places, Reference
+from ncd_jax.discovery.model import Model, Places
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.scene import Scene, side_by_side
 from ncd_jax.known_or_new.gate_weights import read_gate_prior

@@ -303,7 +303,9 @@ def _problem(
     return Problem(
         config=config,
         scaler=scaler,
-        data=NCDData(x, jnp.asarray(y), jnp.arange(length) < n if info.masked else None),
+        data=NCDData(
+            x, jnp.asarray(y), jnp.asarray(np.arange(length) < n) if info.masked else None
+        ),
         hidden_folds=pad_folds(hidden, room[1], length),
         tuning_folds=pad_folds(
             tuning, max(room[1], padded_size(tuning.hidden_rows.shape[1])), length

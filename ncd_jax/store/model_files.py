@@ -10,10 +10,10 @@ import numpy as np
 
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.discovery.around import Reference
 from ncd_jax.discovery.model import (
     Model,
     Places,
-    Reference,
     Remembered,
     apply,
     arrays_of,
