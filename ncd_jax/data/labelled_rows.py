@@ -1,9 +1,9 @@
 """What is said, and done, where the rows that people labelled are no random sample.
 
 A date or a running number that tells labelled rows from unlabelled ones says when people labelled,
-not what a row is: it is left out, and so is a column of words of which labelled rows have only
-some. Of any other column people are told, and how to compare the answers with and without it. See
-`selection` for what counts as telling.
+not what a row is: it is left out. A column of words of which labelled rows have only some makes
+groups, in which numbers may be centred. Of any other column people are told, and how to compare
+the answers with and without it. See `selection` for what counts as telling.
 """
 
 from collections.abc import Collection
@@ -51,10 +51,12 @@ class LabelledRows(NamedTuple):
     Attributes:
         left_out: columns that say when a row was labelled, and why they are no features.
         notes: sentences for people, the gravest first; none where labels look random.
+        batch: a column of words of which labelled rows have only some; empty where there is none.
     """
 
     left_out: dict[str, str]
     notes: tuple[str, ...]
+    batch: str = ""
 
 
 class _Sight(NamedTuple):
@@ -88,18 +90,20 @@ def how_labelled(
     left_out, notes = _by_numbers(space, [s for s in sights if s.values is not None], use)
     if len(left_out) == len(sights):  # something must be left to work with
         left_out = {}
+    batch = ""
     for sight in sights:
         if sight.values is None and (said := _by_words(space, sight, frame[sight.column.name])):
             name = sight.column.name
             if name in use or len(left_out) == len(sights) - 1:
-                remedy = "compare the answer with that of --drop=" + name
-            else:
-                remedy = f"{show(name)} is left out, --use={name} takes it back"
-                left_out[name] = f"labels end in it; --use={name} takes it back"
-            notes.append(f"{said}; {remedy}; if it is a batch of rows, say --group={name}")
+                notes.append(f"{said}; compare the answer with that of --group={name}")
+                continue
+            remedy = f"{show(name)} is left out, --use={name} takes it back"
+            left_out[name] = f"labels end in it; --use={name} takes it back"
+            notes.append(f"{said}; {remedy}")
+            batch = batch or name
     if not notes:
         notes = _by_all(space, sights)
-    return LabelledRows(left_out, tuple(notes))
+    return LabelledRows(left_out, tuple(notes), batch)
 
 
 def _sight(column: Column, frame: pd.DataFrame, encoder: Encoder) -> _Sight:

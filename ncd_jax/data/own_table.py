@@ -130,6 +130,7 @@ def encoded_table(
     if len(left_out) == len(found.columns):  # something must be left to work with
         left_out = {}
     told = [f"column {show(name)} left out: {why}" for name, why in left_out.items()]
+    every = found
     found = found.without(left_out) if left_out else found
     encoder = Encoder.fit(found.frame, found.columns, options.copied)
     of_groups: tuple[str, ...] = ()
@@ -138,6 +139,20 @@ def encoded_table(
         encoder, x, of_groups = _in_groups(encoder, x, y, raw.frame[options.group])
         group, group_names = pd.factorize(raw.frame[options.group].map(as_text))
     how = how_labelled(encoder, found.frame, x, y, use)
+    if how.batch and not options.group and how.batch in raw.frame:
+        # As a plate, a shop or a week does, it says where rows were labelled, not what they are.
+        taken = (
+            f"column {show(how.batch)} is taken for groups of rows, as by --group={how.batch};"
+            f" --use={how.batch} makes it a feature"
+        )
+        as_group = [
+            dataclasses.replace(each, kind="group", form="", remark="labels end in it")
+            if each.name == how.batch
+            else each
+            for each in readings
+        ]
+        found, options = every.without([how.batch]), dataclasses.replace(options, group=how.batch)
+        return encoded_table(name, raw, found, classes, y, as_group, (taken, *notes), options)
     if how.left_out:
         x, encoder = encoder.without(x, how.left_out)
         found = found.without(how.left_out)

@@ -38,8 +38,9 @@ class Targets(NamedTuple):
 def read_targets(y: Any) -> Targets:
     """Reads labels: text, whole numbers or truth values.
 
-    A row is unlabelled where the label is NaN, None, `pd.NA` or -1. NumPy turns these into text
-    where they stand among text, so the text `-1` counts as well, and `nan` in arrays of text.
+    A row is unlabelled where the label is NaN, None, `pd.NA`, -1 or no letter. NumPy turns these
+    into text where they stand among text, so the text `-1` counts as well, and `nan` in arrays of
+    text.
 
     Args:
         y: `[n]`, an array, list, or pandas series; a single column is taken with a warning.
@@ -48,14 +49,20 @@ def read_targets(y: Any) -> Targets:
         ValueError: there is no label, or labels are of several kinds, fractions or infinite.
     """
     y = to_labels(y)
-    if any(is_integer_dtype(d) and is_extension_array_dtype(d) for d in _dtypes(y)):
+    if any(
+        isinstance(d, pd.CategoricalDtype) or (is_integer_dtype(d) and is_extension_array_dtype(d))
+        for d in _dtypes(y)
+    ):
         y = y.astype(object)  # else NumPy makes floats of whole numbers with gaps
     values = np.array(y, object) if isinstance(y, list | tuple) else np.asarray(y)
     values = column_or_1d(values, warn=True)
     labelled = ~np.asarray(pd.isna(values), bool)
     if values.dtype.kind == "U":
         labelled &= values != "nan"
-    labelled[labelled] = [value != -1 and value != "-1" for value in values[labelled].tolist()]
+    labelled[labelled] = [
+        value != -1 and not (isinstance(value, str) and value.strip() in ("", "-1"))
+        for value in values[labelled].tolist()
+    ]
     known = _of_one_kind(values[labelled])
     if not len(known):
         raise ValueError("y has no labelled row; label rows of the known classes")

@@ -59,8 +59,8 @@ class NovelClassDiscovery(
 ):
     """Finds classes that nobody has named among unlabelled rows, and how many there are.
 
-    A row is unlabelled where `y` is NaN, None, `pd.NA` or -1. As -1 is such a mark, no class can
-    have that name. Tuning hides known classes and needs three; with fewer, with
+    A row is unlabelled where `y` is NaN, None, `pd.NA`, -1 or an empty text. As -1 is such a mark,
+    no class can have that name. Tuning hides known classes and needs three; with fewer, with
     `n_candidates=0`, and where no row is unlabelled, hyperparameters that are not given are in
     the middle of their range, nothing is scored on hidden classes, and there is no report.
 

@@ -17,6 +17,8 @@ __all__ = ["check_order", "is_pandas", "reading_of", "rows_of"]
 def rows_of(X: Any) -> Any:
     """Frames of pandas, Polars or Arrow as pandas has them, in one form; all else as it is."""
     if not is_frame(X):
+        if type(X).__name__ == "LazyFrame":
+            raise TypeError("X is a LazyFrame, whose rows are not there yet; give X.collect()")
         return X
     with as_value_errors():
         return to_frame(X)

@@ -40,7 +40,7 @@ _NO_CLASS = frozenset(
 _NOT_YET = re.compile(
     r"(?:not|not yet|to be|noch nicht|nicht|yet to be|un)[ _-]?(?:label+ed|assigned|class(?:ifi)?ed"
     r"|checked|determined|decided|named|sorted|reviewed|defined|categori[sz]ed|zugeordnet|bestimmt"
-    r"|klassifiziert)|pending|to ?do|open|offen|ausstehend|à (?:définir|classer)|por definir",
+    r"|klassifiziert)|pending|to ?do|ausstehend|à (?:définir|classer)|por definir",
     re.I,
 )
 """How people write that nobody has come to it yet."""

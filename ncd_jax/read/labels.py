@@ -20,6 +20,8 @@ _FRACTION = re.compile(r"[+-]?\d+\.0+", re.A)
 _SHOWN = 12
 _MANY, _ROWS_EACH = 20, 1.5
 """So many classes with fewer rows each are none."""
+_NOUGHT = ("none", "nil")
+"""Words for a class where every row has one: no defect is a finding."""
 _SHORT = 2
 """Letters up to which `a` and `A` are different classes."""
 
@@ -126,7 +128,8 @@ def _no_classes(
     else:
         notes = []
         if is_filled:
-            gaps = [word for word in words if _is_doubtful(word) or is_not_yet(word)]
+            meant = [word for word in words if word.lower() not in _NOUGHT]
+            gaps = [word for word in meant if _is_doubtful(word) or is_not_yet(word)]
             gaps = gaps or ["-1"] * _is_minus_one(words)
         if 0 < len(gaps) < len(words):
             return gaps, [

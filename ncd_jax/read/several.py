@@ -32,6 +32,8 @@ _PLACED, _CHOSEN = re.compile(r"(.+)\[([^\[\]]+)\]"), re.compile(r"(.+): (.+)")
 _MOST_KEYS, _MOST_CHOICES, _FEWEST_CHOICES = 200, 40, 3
 _FEWEST, _OFTEN, _RARELY = 20, 0.2, 0.1
 """Cells from which choices are seen, the share that holds several, and that may hold rare ones."""
+_FIRST, _MANY, _LONG = 1000, 400, 60
+"""Cells that show whether they are text, by how many words they hold, and letters of a choice."""
 _MARKS = (";", "|", ",")
 
 
@@ -91,7 +93,8 @@ def _parts(cells: pd.Series) -> tuple[Mapping[str, Any], str]:
         return _numbers(cells)
     if all(isinstance(cell, str) and cell.lstrip()[:1] == "{" for cell in sample):
         return _records(cells)
-    return _choices(cells)
+    several = sum(not isinstance(c, str) or any(mark in c for mark in _MARKS) for c in sample)
+    return _choices(cells) if several >= _OFTEN / 2 * len(sample) else ({}, "")
 
 
 def _filled(cells: pd.Series) -> list[int]:
@@ -178,21 +181,45 @@ def _choices_in(cell: Any, mark: str) -> list[str]:
     return [text for each in cell if (text := str(each).strip(" \t\n'\""))]
 
 
+def _different(cells: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """Which of the different cells each is, `i[n]`, -1 where there is none, and these."""
+    try:
+        codes, values = pd.factorize(cells)
+    except TypeError:  # lists
+        return np.arange(len(cells)), cells.tolist()
+    return codes, values.tolist()
+
+
+def _says_nothing(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return not cell.strip() or is_gap(cell.strip())
+    return cell is None or (isinstance(cell, float) and cell != cell)
+
+
 def _choices(cells: pd.Series) -> tuple[dict[str, Any], str]:
     """Some of the same few words in each cell, in more ways than there are words."""
-    texts = cells.iloc[_filled(cells)].tolist()
-    are_lists = any(isinstance(text, list | tuple | np.ndarray) for text in texts[:_SAMPLE])
-    for mark in _MARKS:
-        several = sum(are_lists or (isinstance(t, str) and mark in t) for t in texts)
-        if len(texts) < _FEWEST or several < _OFTEN * len(texts):
+    codes, texts = _different(cells)
+    n_cells = np.bincount(codes[codes >= 0], minlength=len(texts))
+    n_cells[[_says_nothing(text) for text in texts]] = 0
+    texts = [text for text, n in zip(texts, n_cells, strict=True) if n]
+    n_cells = n_cells[n_cells > 0]
+    total = int(n_cells.sum())
+    for mark in _MARKS if total >= _FEWEST else ():
+        several = np.array([not isinstance(text, str) or mark in text for text in texts])
+        if n_cells[several].sum() < _OFTEN * total:
+            continue
+        first = {each for text in texts[:_FIRST] for each in _choices_in(text, mark)}
+        if len(first) > _MANY:
             continue
         chosen = [_choices_in(text, mark) for text in texts]
-        counts = collections.Counter(each for these in chosen for each in these)
-        kept = sorted(word for word, n in counts.items() if n > 1 and len(word) < 60)
-        rare = sum(not {*these} <= {*kept} for these in chosen)
+        counts: collections.Counter[str] = collections.Counter()
+        for these, n in zip(chosen, n_cells.tolist(), strict=True):
+            counts.update(dict.fromkeys(these, n))
+        kept = sorted(word for word, n in counts.items() if n > 1 and len(word) < _LONG)
+        rare = np.array([not {*these} <= {*kept} for these in chosen])
         if (
             _FEWEST_CHOICES <= len(kept) <= _MOST_CHOICES
-            and rare <= _RARELY * len(texts)
+            and n_cells[rare].sum() <= _RARELY * total
             and all(len(set(these)) == len(these) for these in chosen)
             and len({frozenset(these) for these in chosen}) > len(counts)
             and not (mark == "," and any(word[0].isdigit() for word in kept))
@@ -204,8 +231,9 @@ def _choices(cells: pd.Series) -> tuple[dict[str, Any], str]:
 
 def _chosen(cells: pd.Series, words: Sequence[str]) -> dict[str, Any]:
     """Where words are among those of a cell, `bool[n]` of each."""
-    sets = [{each for mark in _MARKS for each in _choices_in(c, mark)} for c in cells.tolist()]
-    return {f": {word}": np.array([word in these for these in sets]) for word in words}
+    codes, texts = _different(cells)
+    sets = [{each for mark in _MARKS for each in _choices_in(text, mark)} for text in texts]
+    return {f": {w}": np.array([*(w in these for these in sets), False])[codes] for w in words}
 
 
 def _as_before(cells: pd.Series, name: str, wanted: Sequence[str]) -> dict[str, Any]:

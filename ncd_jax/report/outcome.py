@@ -95,6 +95,13 @@ def _warnings(solution: Solution, table: Table) -> list[str]:
             f"with {len(table.classes)} known {plural('class', len(table.classes))} none could be"
             " hidden, so how good the answer is was not measured on this table"
         )
+    by_chance = float(_shares(table).max())
+    if len(table.classes) > 1 and solution.known_accuracy <= by_chance:
+        said.append(
+            "rows whose label was taken away got it back no more often than by naming the largest"
+            f" class ({solution.known_accuracy:.0%}, {by_chance:.0%}): the columns hardly say what"
+            " makes a class, so the answer is a guess; add columns that do, or more labels"
+        )
     new = np.flatnonzero(table.y == UNLABELLED)[solution.is_new]
     said += _too_few(solution, len(new), int((table.y != UNLABELLED).sum()))
     names = np.array(_names(table, solution), object)[new]

@@ -123,9 +123,15 @@ def test_a_plate_without_labels_is_told_and_a_class_with_a_word_of_its_own_is_no
     plate = np.where(second, "B", "A")
     shifted = x + second[:, None] * 2 * np.random.default_rng(4).normal(size=COLUMNS)
     y = np.where((true < N_KNOWN) & ~second, true, -1)
-    _, notes = notes_of(shifted, y, plate=plate)
+    table, notes = notes_of(shifted, y, plate=plate)
+    assert "no labelled row is of 'B' in 'plate'" in notes[0]
+    assert any("--use=plate makes it a feature" in note for note in table.notes)
+    assert table.group_column == table.encoder.centres.column == "plate"
+    assert "plate" not in table.encoder.columns
+    table, notes = notes_of(shifted, y, ReadOptions(use=["plate"]), plate=plate)
     assert "no labelled row has 'B' in 'plate'" in notes[0]
     assert "--group=plate" in notes[0]
+    assert "plate" in table.encoder.columns
 
     word = np.where(true == N_KNOWN, "odd", "usual")
     _, notes = notes_of(x, half(np.zeros(len(x)), true, 0), word=word)

@@ -20,6 +20,8 @@ NAN, NA = float("nan"), pd.NA
         (["b", NAN, None, NA, -1, "a"], ["a", "b"], [1, -1, -1, -1, -1, 0]),
         (pd.Series([7, None, 5], dtype="Int64", index=[9, 9, 1]), [5, 7], [1, -1, 0]),
         (pd.Series(["b", None, "a"], dtype="category"), ["a", "b"], [1, -1, 0]),
+        (pd.Series([7, None, 5], dtype="Int64").astype("category"), [5, 7], [1, -1, 0]),
+        (["b", "", " ", "a"], ["a", "b"], [1, -1, -1, 0]),
         ([True, None, False], [False, True], [1, -1, 0]),
         (np.array([-3, -1, -2]), [-3, -2], [0, -1, 1]),
     ],
@@ -27,6 +29,7 @@ NAN, NA = float("nan"), pd.NA
 def test_marks_of_unlabelled_rows(y, classes, codes):
     targets = read_targets(y)
     assert targets.classes.tolist() == classes
+    assert [*map(type, targets.classes.tolist())] == [*map(type, classes)]
     assert targets.codes.dtype == np.int32
     assert targets.codes.tolist() == codes
 

@@ -74,6 +74,8 @@ def test_what_must_be_known_first_is_a_warning(rca, overlapping):
     assert measure(rca, overlapping)["warnings"] == []
     (said,) = measure(rca._replace(evaluation=None), overlapping)["warnings"]
     assert "4 known classes" in said
+    (said,) = measure(rca._replace(known_accuracy=0.25), overlapping)["warnings"]
+    assert "(25%, 25%): the columns hardly say" in said
     # A table whose novel rows are noise, but for a column that says which class they were put in.
     labels = rca.labels(4)
     rng = np.random.default_rng(0)
