@@ -66,10 +66,8 @@ def read_config(workdir: Workdir) -> dict[str, Any]:
     """
     config: dict[str, Any] = workdir.read_json("config.json", dict)
     try:
-        seed, parts = (
-            config["run"]["config"]["seed"],
-            (config["run"]["table"], config["environment"]),
-        )
+        run, environment = config["run"], config["environment"]
+        seed, parts = run["config"]["seed"], (run["table"], environment)
         if type(seed) is not int or seed < 0 or not all(isinstance(part, dict) for part in parts):
             raise ValueError
     except (KeyError, TypeError, ValueError):
