@@ -50,7 +50,9 @@ class Standardiser:
         out = np.empty(x.shape, np.float32)
         for start in range(0, len(x), _ROWS):
             rows = slice(start, start + _ROWS)
-            out[rows] = rounded((np.clip(x[rows], self.low, self.high) - self.mean) / self.scale)
+            with np.errstate(over="ignore"):  # what is beyond all numbers is bounded next
+                scaled = (np.clip(x[rows], self.low, self.high) - self.mean) / self.scale
+            out[rows] = rounded(scaled)
         return out
 
     def to_arrays(self) -> dict[str, np.ndarray]:

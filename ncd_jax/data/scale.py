@@ -22,6 +22,8 @@ _FEW = 0.005
 """Share of the rows that are few on one side, and two of them at least."""
 _STEPS = 2.0**14
 """Steps of a standard deviation."""
+_MOST = 1e30
+"""Standard deviations that are told apart from more; beyond them multiplying overflows."""
 
 
 class Scale(NamedTuple):
@@ -69,13 +71,13 @@ def measure(values: np.ndarray, *, clip: bool = True) -> Scale:
 
 
 def rounded(values: Any, numpy: Any = np) -> Any:
-    """Scaled values as multiples of 2**-14.
+    """Scaled values as multiples of 2**-14, finite ones as finite numbers.
 
     Args:
         values: an array of any shape.
         numpy: the module that it is of, NumPy or `jax.numpy`.
     """
-    return numpy.rint(values * _STEPS) / _STEPS
+    return numpy.rint(numpy.clip(values, -_MOST, _MOST) * _STEPS) / _STEPS
 
 
 def _bounds(values: np.ndarray) -> tuple[float, float]:

@@ -137,7 +137,7 @@ def _without_blank(raw: RawTable, features: Sequence[str]) -> RawTable:
 
 
 def _varies(cells: pd.Series) -> bool:
-    return cells[~is_empty(cells)].astype(str).nunique() > 1
+    return cells[~is_empty(cells)].map(str).nunique() > 1
 
 
 def _without_header(raw: RawTable) -> RawTable:
@@ -287,7 +287,10 @@ class _Figures:
             cell = self._frame[name].iloc[row : row + 1]
             if is_empty(cell)[0]:
                 continue
-            if name != self._label or (self._frame[name] == cell.iloc[0]).sum() > 1:
+            # Lists are compared as they are written: NumPy would compare what is in them.
+            cells, said = self._frame[name], cell.iloc[0]
+            same = cells.map(str) == str(said) if np.ndim(said) else cells == said
+            if name != self._label or same.sum() > 1:
                 return False
         return True
 

@@ -16,7 +16,7 @@ from ncd_jax.report.questions import AskingStory, contradictions, outlook, show_
 from ncd_jax.report.renaming import rename_page
 from ncd_jax.store.answers import Answers
 from ncd_jax.store.asking import Asking, Outcome
-from ncd_jax.store.records import Assignments, read_assignments
+from ncd_jax.store.records import Assignments, read_assignments, read_config
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["apply"]
@@ -48,7 +48,7 @@ def _findings(asking: Asking, outcome: Outcome, kept: Kept) -> Findings:
     codes = kept.y.astype(np.intp)
     codes[kept.y == UNLABELLED] = found.labels[place]
     names = np.array(classes, object)[codes]
-    config = asking.workdir.read_json("config.json", dict)
+    config = read_config(asking.workdir)
     seed = config["run"]["config"]["seed"]
     profiles = _profiles(kept, outcome, codes, found.confidence[place], seed)
     assignments = _assignments(asking, outcome)

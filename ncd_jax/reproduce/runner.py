@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ def run_benchmark(
     with reporter.phase("benchmark", f"{len(cells)} cells", len(cells)) as phase:
         for cell in cells:
             phase.note(f"{cell.dataset}, {cell.method}, k {'known' if cell.k_known else 'unknown'}")
-            if "rows" not in _record(workdir, cell):
+            if "rows" not in _record(workdir, cell.file):
                 workdir.write_json(cell.file, _measured(config, cell, workdir, load))
                 write_benchmark(workdir, _records(workdir), titles())
                 # Each cell has programs of its own; kept, they would pile up.
@@ -84,13 +83,17 @@ def _load(name: str, data_dir: Path | None) -> tuple[Table, Truth]:
     return table, truth
 
 
-def _record(workdir: Workdir, cell: Cell) -> dict[str, Any]:
-    if not workdir.path(cell.file).is_file():
+def _record(workdir: Workdir, name: str) -> dict[str, Any]:
+    """What a file says of a cell; nothing where it is not there."""
+    if not workdir.has(name):
         return {}
-    record: dict[str, Any] = workdir.read_json(cell.file)
+    record: dict[str, Any] = workdir.read_json(name, dict)
+    is_measured = isinstance(record.get("rows"), list) or isinstance(record.get("error"), str)
+    if not (is_measured and isinstance(record.get("cell"), dict)):
+        raise UserError(f"{workdir.path(name)} is of something else; delete it")
     return record
 
 
 def _records(workdir: Workdir) -> list[dict[str, Any]]:
     files: Iterable[Path] = sorted(workdir.path("cells").glob("*.json"))
-    return [json.loads(file.read_text()) for file in files]
+    return [_record(workdir, f"cells/{file.name}") for file in files]

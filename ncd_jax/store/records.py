@@ -31,6 +31,7 @@ __all__ = [
     "describe_run",
     "package_versions",
     "read_assignments",
+    "read_config",
     "read_metrics",
     "write_assignments",
     "write_records",
@@ -55,6 +56,25 @@ def write_records(
     _write_trials(workdir, trials)
     write_assignments(workdir, "assignments.csv", assignments)
     workdir.write_json("metrics.json", metrics)
+
+
+def read_config(workdir: Workdir) -> dict[str, Any]:
+    """Reads `config.json` of a run; see `describe_run`.
+
+    Raises:
+        UserError: it is missing, damaged, or of something else.
+    """
+    config: dict[str, Any] = workdir.read_json("config.json", dict)
+    try:
+        run, environment = config["run"], config["environment"]
+        seed, parts = run["config"]["seed"], (run["table"], environment)
+        if type(seed) is not int or seed < 0 or not all(isinstance(part, dict) for part in parts):
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{workdir.path('config.json')} is of something else; choose another --workdir"
+        ) from None
+    return config
 
 
 def read_metrics(workdir: Workdir) -> dict[str, Any]:

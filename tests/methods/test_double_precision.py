@@ -1,4 +1,7 @@
-"""Every method where the user has switched JAX to 64 bits: it runs, and stays in 32."""
+"""Every method where the user has switched JAX to 64 bits: it runs, and stays in 32.
+
+And where JAX looks for tracers that outlive their trace, and for results that are no numbers.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +25,7 @@ def test_every_method_runs_in_64_bits(name):
     values = middle(space)
     width = int(values[info.width]) if info.width else D
 
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.checking_leaks(), jax.debug_nans(True):
         assert jnp.ones(1).dtype == jnp.float64
         data = NCDData(jnp.asarray(rng.normal(size=(N, D)), jnp.float32), jnp.asarray(y))
         goal = Goal(jnp.asarray(novel), jnp.ones(len(novel), bool), jnp.int32(K))

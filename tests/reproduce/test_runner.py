@@ -35,6 +35,11 @@ def test_finished_cells_are_never_repeated(measured, make_plan, tmp_path):
     assert len(records) == 2
     with (tmp_path / "results.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 2 * 2 * 2
+    cell = next(tmp_path.glob("cells/*.json"))
+    for text in ("", "[]", '{"rows": 3, "cell": {}}', '{"rows": []}'):
+        cell.write_text(text)
+        with pytest.raises(UserError, match=rf"{cell.name} is"):
+            run_benchmark(make_plan("sklearn_kmeans", k=("known",)), tmp_path, None)
 
 
 def test_a_cell_that_fails_is_recorded_and_tried_again(measured, make_plan, tmp_path, monkeypatch):

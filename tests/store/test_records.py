@@ -13,6 +13,7 @@ from ncd_jax.report.findings import Findings
 from ncd_jax.store.records import (
     Assignments,
     read_assignments,
+    read_config,
     read_metrics,
     write_assignments,
     write_records,
@@ -204,6 +205,24 @@ def test_metrics_of_something_else_are_no_run(tmp_path: Path, findings: Findings
     for metrics in wrong:
         with pytest.raises(UserError, match=r"^.*metrics\.json is of something else; .*$"):
             read_metrics_of(workdir, metrics)
+
+
+def test_configurations_of_something_else_are_no_run(tmp_path: Path):
+    workdir, run = Workdir(tmp_path), {"config": {"seed": 0}, "table": {}}
+    right = {"run": run, "environment": {}}
+    workdir.write_json("config.json", right)
+    assert read_config(workdir) == right
+    for wrong in (
+        {},
+        {"run": 3},
+        {"run": run},
+        {"run": run, "environment": []},
+        {"run": run | {"table": None}, "environment": {}},
+        {"run": run | {"config": {"seed": "0"}}, "environment": {}},
+    ):
+        workdir.write_json("config.json", wrong)
+        with pytest.raises(UserError, match=r"^.*config\.json is of something else; .*$"):
+            read_config(workdir)
 
 
 def read_metrics_of(workdir, metrics):
