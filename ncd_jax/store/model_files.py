@@ -3,7 +3,6 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -39,6 +38,7 @@ _FORMAT_VERSION = 5
 _NAMES, _DESCRIPTION, _ARRAYS = "names.json", "model/model.json", "model/arrays.npz"
 _MAY_LACK = ("reference/usual", "scaler/low", "scaler/high")
 """Arrays in which a number that is not finite says that there is none."""
+_APPLY = jax.jit(apply, static_argnames=["method", "judged"])  # models of one form are traced once
 
 
 def save_model(workdir: Workdir, model: Model, names: Mapping[str, str] | None = None) -> None:
@@ -154,7 +154,7 @@ def _check(model: Model) -> None:
     rows = jax.ShapeDtypeStruct((2, n_columns), np.float32)
     method = make_method(model.method, model.spec)
     told, arrays = nothing_told(2), arrays_of(model)
-    applied = jax.eval_shape(partial(apply, method, model.judged), arrays, rows, told)
+    applied = _APPLY.eval_shape(method, model.judged, arrays, rows, told)
     if applied.z.ndim != 2 or applied.squared.shape != (2, len(model.means)):
         raise ValueError("the state is of another shape")
     if reference.z.shape[1:] != applied.z.shape[1:]:
