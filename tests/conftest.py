@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from ncd_jax.data.cache import user_cache
 from ncd_jax.data.table import Table, Truth
+from ncd_jax.discovery import model
 from ncd_jax.startup import keep_compiled_programs
 
 pytest_plugins = [
@@ -29,14 +30,16 @@ pytest_plugins = [
 jax.config.update("jax_num_cpu_devices", 2)
 # Shapes that do not fit are a mistake more often than a shorthand.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Where an operation comes from is written into every program, and nobody reads it here.
+jax.config.update("jax_traceback_in_locations_limit", 0)
 # Compiled programs are kept for the other workers, for later modules and for the next session.
 PROGRAMS = os.environ.setdefault("NCD_JAX_TEST_PROGRAMS", str(user_cache() / "compiled_for_tests"))
 keep_compiled_programs(PROGRAMS)
 
 QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 """Measured: the gradient of a small network compiles in a sixth of the time."""
-MOST_MAPS = 4_000
-"""A process that has so many takes about 1.5 GB; Linux allows sixteen times as many."""
+MOST_MAPS = 8_000
+"""A process that has so many takes about 2.3 GB; Linux allows eight times as many."""
 
 
 EXAMPLES, THOROUGH_EXAMPLES = 25, 1000
@@ -108,6 +111,14 @@ def pytest_collection_finish(session):
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _small_chunks():
+    """Models are applied to so many rows at once, be there as few as there are here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "_CHUNK", 128)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

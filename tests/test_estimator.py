@@ -463,7 +463,7 @@ def test_hidden_classes_rank_candidates(fitted, mixed):
     y = pd.Series(y, X.index)
     ncd = clone(fitted)
     # As many rows as share their programs with those of all rows.
-    ((train, test),) = ShuffleSplit(1, test_size=0.25, random_state=0).split(X)
+    ((train, test),) = ShuffleSplit(1, test_size=0.15, random_state=0).split(X)
     cv, pipeline = [(train, test)], make_pipeline("passthrough", ncd)
     (score,) = cross_val_score(pipeline, X, y, cv=cv, scoring=hidden_class_scorer)
     fit = clone(ncd).fit(X.iloc[train], y.iloc[train])

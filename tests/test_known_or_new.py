@@ -1,14 +1,15 @@
 """From a file with empty labels to the answer: rows of known classes are given back."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from solved_fixtures import JUDGED
 
 from ncd_jax import experiment
-from ncd_jax.config import RunConfig, SearchConfig
 from ncd_jax.data.own_table import read_table
 from ncd_jax.estimator.novel_class_discovery import NovelClassDiscovery
 from ncd_jax.new_rows import assign_rows
@@ -17,17 +18,20 @@ from ncd_jax.store.workdir import Workdir
 
 pytestmark = pytest.mark.usefixtures("simple_maps")
 
-CONFIG = RunConfig(search=SearchConfig(folds=3))
+CONFIG = dataclasses.replace(JUDGED, setting="auto")
 CLASSES = ["apple", "banana", "cherry", "date", "NEW1", "NEW2"]
 
 
 def fruit(sizes, seed=0):
-    """A table, its labels with blanks on 40 % of the known and on all new rows, and the truth."""
+    """A table, its labels with blanks on 40 % of the known and on all new rows, and the truth.
+
+    As many columns and rows as `gaussians` has, with which it shares programs.
+    """
     rng = np.random.default_rng(seed)
     classes = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    x = 4 * np.random.default_rng(1).normal(size=(6, 5))[classes] + rng.normal(size=(sum(sizes), 5))
+    x = 4 * np.random.default_rng(1).normal(size=(6, 6))[classes] + rng.normal(size=(sum(sizes), 6))
     truth = pd.Series(np.array(CLASSES)[classes])
-    frame = pd.DataFrame(x, columns=[f"w{i}" for i in range(5)])
+    frame = pd.DataFrame(x, columns=[f"w{i}" for i in range(6)])
     blank = (classes >= 4) | (rng.random(len(classes)) < 0.4)
     return frame, truth.mask(blank), truth
 
@@ -35,7 +39,7 @@ def fruit(sizes, seed=0):
 @pytest.fixture(scope="module")
 def partly(tmp_path_factory):
     """A finished run on a table with two new classes, its folder and the truth."""
-    frame, kind, truth = fruit([80, 80, 70, 70, 40, 30])
+    frame, kind, truth = fruit([46, 46, 42, 42, 26, 24])
     path = tmp_path_factory.mktemp("partly")
     frame.assign(kind=kind).to_csv(path / "fruit.csv", index=False)
     table = read_table(path / "fruit.csv", "kind")
@@ -70,7 +74,7 @@ def test_every_file_speaks_of_known_and_new_rows_alike(partly):
 
 def test_the_same_rows_come_back_with_their_class(partly):
     path, _, truth = partly
-    fruit([80, 80, 70, 70, 40, 30])[0].to_csv(path / "new.csv", index=False)
+    fruit([46, 46, 42, 42, 26, 24])[0].to_csv(path / "new.csv", index=False)
     assigned = assign_rows(Workdir(path / "run"), path / "new.csv")
     labels = pd.read_csv(assigned.file).label.to_numpy()
     known = ~truth.str.startswith("NEW").to_numpy()
@@ -80,7 +84,7 @@ def test_the_same_rows_come_back_with_their_class(partly):
 
 
 def test_nothing_new_is_a_whole_run(tmp_path):
-    frame, kind, truth = fruit([85, 85, 85, 85, 0, 0])
+    frame, kind, truth = fruit([50, 50, 50, 50, 0, 0])
     frame.assign(kind=kind).to_csv(tmp_path / "fruit.csv", index=False)
     table = read_table(tmp_path / "fruit.csv", "kind")
     metrics = experiment.run(CONFIG, table, None, tmp_path / "run")
@@ -97,14 +101,14 @@ def test_nothing_new_is_a_whole_run(tmp_path):
 
 
 def test_the_estimator_says_the_same():
-    frame, kind, truth = fruit([60, 60, 60, 60, 40, 0], seed=3)
-    fitted = NovelClassDiscovery(random_state=0, n_folds=3).fit(frame, kind)
+    frame, kind, truth = fruit([40, 40, 40, 40, 30, 0], seed=3)
+    fitted = NovelClassDiscovery(random_state=0, n_folds=2).fit(frame, kind)
     assert fitted.setting_ == "gcd"
     assert fitted.n_novel_ == 1
     expected = truth.where(~truth.str.startswith("NEW"), "novel_0")
     assert np.mean(fitted.labels_ == expected) > 0.97
     assert np.mean(fitted.predict(frame) == expected) > 0.95
-    ncd = NovelClassDiscovery(random_state=0, n_folds=3, setting="ncd").fit(frame, kind)
+    ncd = NovelClassDiscovery(random_state=0, n_folds=2, setting="ncd").fit(frame, kind)
     assert ncd.setting_ == "ncd"
     blank = kind.isna().to_numpy()
     assert np.char.startswith(ncd.labels_[blank].astype(str), "novel_").all()

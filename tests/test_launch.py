@@ -33,7 +33,7 @@ ANSWER = ["label", "confidence", "runner_up", "runner_up_confidence"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _programs_are_kept_here():
+def _programs_are_kept_here(simple_maps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NCD_JAX_COMPILATION_CACHE", os.environ["NCD_JAX_TEST_PROGRAMS"])
         yield

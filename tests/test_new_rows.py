@@ -27,7 +27,7 @@ SAMPLE, EXPORT, POLARS, DASK, SPARK = re.findall(r"```python\n(.*?)```", PAGE, r
 def made(n, seed):
     """Numbers with gaps, words and dates."""
     rng = np.random.default_rng(seed)
-    true = rng.integers(0, 4, n)
+    true = rng.permutation(np.arange(n) % 4)
     frame = pd.DataFrame(5 * np.eye(4)[true] + rng.normal(size=(n, 4)), columns=list("abcd"))
     frame["colour"] = np.array(["red", "green"])[true % 2]
     frame["day"] = pd.Timestamp("2025-01-01") + pd.to_timedelta(rng.integers(0, 90, n), "D")

@@ -1,51 +1,58 @@
 """Compiled programs are kept by our own programs, within bounds."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from ncd_jax.startup import _forget_least_recent
 
 ROOT = Path(__file__).parent.parent
 COMPILE = """
-import jax, sys
+import json, os, sys
+import jax
 from ncd_jax.startup import keep_compiled_programs
-keep_compiled_programs(*sys.argv[1:])
-jax.jit(lambda x: x + 1)(1.0)
+for home, arguments, variables in json.loads(sys.argv[1]):
+    if not os.fork():  # imports take longest
+        os.chdir(home)
+        os.environ.update(variables, XDG_CACHE_HOME=home + "/user")
+        keep_compiled_programs(*arguments)
+        jax.jit(lambda x: x + 1)(1.0)
+        os._exit(0)
+    assert os.wait()[1] == 0
 """
+CASES = [
+    ([], {}, {"user/ncd_jax/compiled"}),
+    (["flag"], {"NCD_JAX_COMPILATION_CACHE": "variable"}, {"flag"}),
+    ([], {"NCD_JAX_COMPILATION_CACHE": "variable"}, {"variable"}),
+    (["off"], {}, set()),
+    ([], {"NCD_JAX_COMPILATION_CACHE": "off"}, set()),
+]
 
 
-def compile_in(home, *arguments, **variables):
-    """Compiles a program in a process of its own; returns the folders where it was kept."""
+def compile_in(folder, *cases, **variables):
+    """Compiles a program for each case, in a process of its own; returns where each was kept."""
     environment = {k: v for k, v in os.environ.items() if "COMPILATION_CACHE" not in k}
-    environment |= {"XDG_CACHE_HOME": str(home / "user"), "PYTHONPATH": str(ROOT), **variables}
-    command = [sys.executable, "-c", COMPILE, *arguments]
-    answer = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+    environment |= {"PYTHONPATH": str(ROOT), **variables}
+    homes = [folder / str(i) for i in range(len(cases))]
+    for home in homes:
+        home.mkdir()
+    told = json.dumps([(str(home), *case) for home, case in zip(homes, cases, strict=True)])
+    command = [sys.executable, "-W", "ignore", "-c", COMPILE, told]
+    answer = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    return {str(path.parent.relative_to(home)) for path in home.rglob("*-cache")}
+    return [{str(p.parent.relative_to(home)) for p in home.rglob("*-cache")} for home in homes]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "variables", "folders"),
-    [
-        ([], {}, {"user/ncd_jax/compiled"}),
-        (["flag"], {"NCD_JAX_COMPILATION_CACHE": "variable"}, {"flag"}),
-        ([], {"NCD_JAX_COMPILATION_CACHE": "variable"}, {"variable"}),
-        (["off"], {}, set()),
-        ([], {"NCD_JAX_COMPILATION_CACHE": "off"}, set()),
-    ],
-)
-def test_where_programs_are_kept(tmp_path, arguments, variables, folders):
-    assert compile_in(tmp_path, *arguments, **variables) == folders
+def test_where_programs_are_kept(tmp_path):
+    kept = compile_in(tmp_path, *((arguments, variables) for arguments, variables, _ in CASES))
+    assert kept == [folders for _, _, folders in CASES]
 
 
 def test_what_jax_itself_was_told_counts(tmp_path):
-    settings = {"JAX_COMPILATION_CACHE_DIR": "mine"}
-    compile_in(tmp_path, **settings)
-    assert not (tmp_path / "user").exists()
+    compile_in(tmp_path, ([], {}), JAX_COMPILATION_CACHE_DIR="mine")
+    assert not (tmp_path / "0" / "user").exists()
 
 
 def test_the_least_recently_used_are_forgotten(tmp_path):

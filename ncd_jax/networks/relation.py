@@ -99,11 +99,13 @@ def sinkhorn(
     power = 1.0 / (1.0 + epsilon / jnp.float32(penalty))
     # The unit of size cancels when rows are scaled to sum 1; this one keeps the scales near 1.
     unit = jnp.sum(rows, dtype=scores.dtype) / jnp.maximum(jnp.sum(slots), 1)
-    of_row = jnp.ones(len(scores), scores.dtype)
-    of_slot = jnp.ones(len(slots), scores.dtype)
-    for _ in range(n_iter):
-        of_slot = (unit * _inverse(of_row @ kernel)) ** power
-        of_row = _inverse(kernel @ of_slot)
+
+    def scale(_: int, scales: tuple[Array, Array]) -> tuple[Array, Array]:
+        of_slot = (unit * _inverse(scales[0] @ kernel)) ** power
+        return _inverse(kernel @ of_slot), of_slot
+
+    ones = jnp.ones(len(scores), scores.dtype), jnp.ones(len(slots), scores.dtype)
+    of_row, of_slot = jax.lax.fori_loop(0, n_iter, scale, ones, unroll=3)
     return of_row[:, None] * kernel * of_slot[None, :]
 
 

@@ -39,6 +39,7 @@ _NAMES, _DESCRIPTION, _ARRAYS = "names.json", "model/model.json", "model/arrays.
 _APPLY = jax.jit(apply, static_argnames=["method", "judged"])
 _MAY_LACK = ("reference/usual", "scaler/low", "scaler/high")
 """Arrays in which a number that is not finite says that there is none."""
+_APPLY = jax.jit(apply, static_argnames=["method", "judged"])  # models of one form are traced once
 
 
 def save_model(workdir: Workdir, model: Model, names: Mapping[str, str] | None = None) -> None:

@@ -128,11 +128,11 @@ def test_vmap_equals_loop(fit, blobs, rtol):
     """Lanes differ in key, number of clusters and mask, and stop after unequal iterations."""
     x, _ = blobs([30, 20, 40, 25], 3, spread=2.0)
     keys = jax.random.split(KEY, 4)
-    ks = jnp.array([1, 3, 6, 4])
+    ks = np.array([1, 3, 6, 4])
     masks = np.random.default_rng(0).random((4, len(x))) < [[0.3], [0.6], [0.9], [1.0]]
     run = functools.partial(kmeans, max_clusters=K, restarts=4)
     lanes = jax.jit(jax.vmap(run, in_axes=(0, None, 0)))
-    together = lanes(keys, x, ks, mask=masks)
+    together = jax.tree.map(np.asarray, lanes(keys, x, ks, mask=masks))
     for i in range(4):
         alone = fit(x, ks[i], masks[i], keys[i])
         np.testing.assert_array_equal(together.n_iter[i], alone.n_iter)
@@ -256,14 +256,15 @@ def largest_array(jaxpr):
 def test_nothing_of_rows_times_clusters_is_held():
     n, d, k, restarts = 100_000, 4, 50, 10
     run = functools.partial(kmeans, max_clusters=k, restarts=restarts)
-    program = jax.make_jaxpr(run)(KEY, jnp.zeros((n, d)), k)
-    assert largest_array(program.jaxpr) < n * k
-    sizes = [
-        jax.jit(run).lower(KEY, jnp.zeros((rows, d)), k).compile().memory_analysis()
-        for rows in (50_000, 100_000)
-    ]
-    small, large = (size.temp_size_in_bytes for size in sizes)
-    assert large - small < 50_000 * 4 * (4 * d + 16), "a few copies of the rows"
+    half, whole = (
+        jax.jit(run).trace(KEY, jax.ShapeDtypeStruct((rows, d), jnp.float32), k)
+        for rows in (n // 2, n)
+    )
+    assert largest_array(whole.jaxpr.jaxpr) < n * k
+    small, large = (
+        traced.lower().compile().memory_analysis().temp_size_in_bytes for traced in (half, whole)
+    )
+    assert large - small < n // 2 * 4 * (4 * d + 16), "a few copies of the rows"
 
 
 @pytest.mark.parametrize(
@@ -299,19 +300,20 @@ def test_sums_of_both_kinds_are_equal(rtol):
         jax.jit(functools.partial(kmeans, max_clusters=slots, restarts=3, trials=1, max_iter=5))(
             KEY, x, 1
         )
-        for slots in (10, 12, 30)
+        for slots in (10, 30)
     ]
-    for other in found[1:]:
-        np.testing.assert_allclose(other.centroids[0], found[0].centroids[0], atol=1e-6)
-        np.testing.assert_allclose(other.inertia, found[0].inertia, rtol=rtol)
+    few, many = found
+    np.testing.assert_allclose(many.centroids[0], few.centroids[0], atol=1e-6)
+    np.testing.assert_allclose(many.inertia, few.inertia, rtol=rtol)
 
 
 def test_vmap_over_numbers_of_clusters_equals_loop(rtol):
     """As folds are scored: each lane has its own number of blocks."""
     x = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
     run = functools.partial(kmeans, x=x, max_clusters=40, restarts=2, max_iter=4)
-    keys, ks = jax.random.split(KEY, 3), jnp.array([3, 25, 40])
+    keys, ks = jax.random.split(KEY, 3), np.array([3, 25, 40])
     together = jax.jit(jax.vmap(lambda key, k: run(key, n_clusters=k)))(keys, ks)
+    together = jax.tree.map(np.asarray, together)
     alone = jax.jit(lambda key, k: run(key, n_clusters=k))
     for i in range(3):
         one = alone(keys[i], ks[i])

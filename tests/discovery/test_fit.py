@@ -86,11 +86,17 @@ def test_without_training_all_refits_share_one_state(toy, table, goal, toy_hpara
     np.testing.assert_array_equal(result.z, jnp.broadcast_to(result.z[0], result.z.shape))
 
 
-def test_refits_take_turns_with_the_candidates(overlapping, quick):
+HPARAMS = {"lr": 1e-3, "w": 0.5, "dropout": 0.0, "latent_dim": 4}
+
+
+@pytest.fixture(scope="module")
+def ready(overlapping, quick):
+    return prepare(dataclasses.replace(quick, method="pbn", hparams=HPARAMS), overlapping, 2)
+
+
+def test_refits_take_turns_with_the_candidates(ready):
     """Each refit is what it would be if its candidate were the only one."""
-    hparams = {"lr": 1e-3, "w": 0.5, "dropout": 0.0, "latent_dim": 4}
-    ready = prepare(dataclasses.replace(quick, method="pbn", hparams=hparams), overlapping, 2)
-    other = hparams | {"lr": 0.01, "latent_dim": 3}
+    hparams, other = HPARAMS, HPARAMS | {"lr": 0.01, "latent_dim": 3}
     both = refit_all(ready, [hparams, other] * 2).z
     for turn, alone in enumerate((hparams, other)):
         z = refit_all(ready, [alone] * 4).z
@@ -98,11 +104,9 @@ def test_refits_take_turns_with_the_candidates(overlapping, quick):
     assert not np.allclose(both[0], both[1], atol=1e-3)
 
 
-def test_refits_that_all_diverged_are_said(overlapping, quick):
-    hparams = {"lr": np.inf, "w": 0.5, "dropout": 0.0, "latent_dim": 4}
-    ready = prepare(dataclasses.replace(quick, method="pbn"), overlapping, 2)
+def test_refits_that_all_diverged_are_said(ready):
     with pytest.raises(FloatingPointError, match="every refit diverged; give a smaller"):
-        refit_all(ready, [hparams] * 4)
+        refit_all(ready, [HPARAMS | {"lr": np.inf}] * 4)
 
 
 def test_cuts_differ_by_where_they_start_alone(run_of):

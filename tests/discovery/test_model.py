@@ -1,5 +1,6 @@
 """The one rule, on models made by hand: which class, and how sure."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ SCORE = np.array([0.5, 1.0, -1.0, 0.0], np.float32)
 SLOPE, NEARER = 2.0, np.array([3.0, 0.4])
 KMEANS = make_method("kmeans", Spec(n_features=2, n_known=2, latent_width=2, max_clusters=4))
 IDENTITY = KMEANS._replace(represent=lambda state, x: x * state)
+APPLY, ROOM = jax.jit(apply, static_argnames=["method", "judged"]), 64
 
 
 def places(**changes):
@@ -61,8 +63,13 @@ def arrays(**changes):
 
 
 def said(x, told=None, **changes):
-    x = np.asarray(x, np.float32)
-    return apply(IDENTITY, True, arrays(**changes), jnp.asarray(x), told or nothing_told(len(x)))
+    """By one program for all: the first row fills it up, and what is said of that goes."""
+    n = len(x)
+    rows = np.arange(ROOM) * (np.arange(ROOM) < n)
+    x, told = np.asarray(x, np.float32)[rows], (told or nothing_told(n))
+    told = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], told)
+    found = APPLY(IDENTITY, True, arrays(**changes), x, told)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:n], found)
 
 
 def test_a_position_is_measured_to_the_class_that_is_given():

@@ -210,8 +210,8 @@ def test_told_the_number_it_is_no_less_sure(run_of, judged_config):
     assert told.judged.partition.numbers.argmax() == free.judged.partition.numbers.argmax() == 2
 
 
-def test_a_number_given_to_an_index_is_taken(overlapping, quick):
-    found = solve(given(quick, 3, method="kmeans"), overlapping)
+def test_a_number_given_to_an_index_is_taken(solved, quick):
+    found = solved("kmeans", k=given(quick, 3).k)
     assert found.answer.k == 3
     assert found.refits.estimate is None
 

@@ -36,7 +36,7 @@ def answer_of(gaussians, judged_config):
     """Of a table of known rows alone, and of a few more far away."""
 
     def solved(extra):
-        table, _ = gaussians([25] * 4, [], spare=6)
+        table, _ = gaussians([25] * 4, [], spare=8)
         x, y = np.concatenate([table.x, extra]), np.append(table.y, [UNLABELLED] * len(extra))
         table = Table("far", x, y.astype(np.int32), table.columns, table.classes)
         config = dataclasses.replace(judged_config, setting="gcd")
@@ -49,7 +49,7 @@ def answer_of(gaussians, judged_config):
 def test_few_rows_far_away_are_new_and_the_answer_is_no_surer_than_they_allow(answer_of):
     extra = 90 + np.random.default_rng(0).normal(size=(3, 6))
     solution, metrics = answer_of(extra)
-    assert solution.is_new.tolist() == [False] * 24 + [True] * 3
+    assert solution.is_new.tolist() == [False] * 32 + [True] * 3
     assert (solution.confidence[-3:] <= 2 / 3).all()
     assert max(metrics["n_novel_probability"].values()) <= 2 / 3 + 1e-4
     assert any("only 3 rows are new, too few to say" in said for said in metrics["warnings"])
@@ -61,5 +61,5 @@ def test_one_row_far_away_is_told_of(answer_of):
     assert metrics["n_rows_unlike"] == 1
     assert solution.confidence[-1] < 0.1
     assert any("1 row given to known classes is far from" in said for said in metrics["warnings"])
-    assert "24 of 25 unlabelled rows look like known" in headline(metrics)
+    assert "32 of 33 unlabelled rows look like known" in headline(metrics)
     assert "no novel class: all" in headline(metrics | {"n_rows_unlike": 0})

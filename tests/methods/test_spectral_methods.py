@@ -120,7 +120,7 @@ def test_sc_keeps_the_restart_with_the_lowest_sum_of_distances():
 def test_vmap_over_candidates_equals_loop():
     run = RUN["ncd_sc"]
     many = ncd_sc.HParams(jnp.array([0.2, 0.5, 0.8]), jnp.array([2, 5, 3]))
-    together = jax.jit(jax.vmap(lambda h: run(KEY, DATA, GOAL, h)[1]))(many)
+    together = np.asarray(jax.jit(jax.vmap(lambda h: run(KEY, DATA, GOAL, h)[1]))(many))
     for i in range(3):
-        one = run(KEY, DATA, GOAL, jax.tree.map(lambda leaf, i=i: leaf[i], many))[1]
+        one = run(KEY, DATA, GOAL, jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], many))[1]
         np.testing.assert_allclose(together[i], one, atol=2e-3)

@@ -50,7 +50,7 @@ def test_cross_entropy_of_huge_logits(loss_and_grad):
     logits = jnp.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]])
     loss, grad = loss_and_grad(logits, jnp.array([0, 0]), PRESENT)
     assert loss == 1e4
-    assert jnp.isfinite(grad).all()
+    assert np.isfinite(grad).all()
 
 
 def test_reconstruction_error_by_hand():

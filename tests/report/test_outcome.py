@@ -88,16 +88,16 @@ def test_what_must_be_known_first_is_a_warning(rca, overlapping):
     assert said.endswith("--drop=island")
 
 
-def test_a_given_number_has_no_probability(overlapping, quick):
-    config = dataclasses.replace(quick, method="rca", k=dataclasses.replace(quick.k, index="judge"))
-    asked = measure(solve(config, overlapping), overlapping)
-    assert sum(asked["n_novel_probability"].values()) == pytest.approx(1, abs=0.01)
-    told = dataclasses.replace(config, k=dataclasses.replace(config.k, n_novel=2))
-    found = solve(told, overlapping)
-    metrics = measure(found, overlapping)
+def test_a_given_number_has_no_probability(run_of, judged_config):
+    table, _, asked = run_of("judge", "ncd")
+    probability = measure(asked, table)["n_novel_probability"]
+    assert sum(probability.values()) == pytest.approx(1, abs=0.01)
+    told = dataclasses.replace(judged_config.k, n_novel=2)
+    found = solve(dataclasses.replace(judged_config, k=told), table)
+    metrics = measure(found, table)
     assert metrics["n_novel_probability"] == {}
     metrics["seconds"] = {}
-    assert find(found, overlapping, None, {}, metrics).number.is_given
+    assert find(found, table, None, {}, metrics).number.is_given
 
 
 @pytest.mark.thorough
@@ -174,20 +174,18 @@ def test_the_truth_is_for_the_map_alone(rca, findings, overlapping, monkeypatch)
     assert repr(found.profiles) == repr(findings.profiles)
 
 
-def test_a_given_number_has_no_curve_and_methods_are_ranked(overlapping, quick):
-    config = dataclasses.replace(
-        quick,
-        method="auto",
-        methods="kmeans, rca",
-        k=dataclasses.replace(quick.k, n_novel=2),
-    )
-    found = solve(config, overlapping)
+def test_a_given_number_has_no_curve(solved, overlapping, quick):
+    found = solved("kmeans", k=dataclasses.replace(quick.k, n_novel=3))
+    assert find(found, overlapping, None, {}, measure(found, overlapping)).k_curve is None
+
+
+def test_methods_are_ranked(solved, overlapping):
+    found = solved("auto", methods="kmeans, rca")
     metrics = measure(found, overlapping)
     ranking = {each["method"]: each["hidden_class_score"] for each in metrics["ranking"]}
     assert list(ranking) == sorted(ranking, key=ranking.__getitem__, reverse=True)
     assert next(iter(ranking)) == metrics["method"] == found.winner.problem.config.method
     findings = find(found, overlapping, None, {}, metrics)
-    assert findings.k_curve is None
     assert [each.method for each in findings.ranking] == list(ranking)
 
 

@@ -284,7 +284,8 @@ def test_the_files(records, frame, tmp_path: Path):
 
 
 @pytest.mark.parametrize("render", [render_markdown, render_benchmark])
-def test_what_the_figures_do_not_say_is_said_beside_them(records, render):
+def test_what_the_figures_do_not_say_is_said_beside_them(render):
+    records = make_records(1, ("usps",))
     text = squeeze(render(records, TITLES))
     assert "hyperparameters tuned once" in text
     assert "Seeds differ in what comes after: the refits and the clustering." in text
@@ -306,9 +307,13 @@ def test_a_long_error_is_cut(records):
     assert max(map(len, text.splitlines())) < 400
 
 
-def test_the_page(records):
+@pytest.fixture(scope="module")
+def page(records):
     failed = make_failed(make_cell("usps", "sc"), "UserError: no memory")
-    page = Page(render_benchmark([*records, failed], TITLES))
+    return Page(render_benchmark([*records, failed], TITLES))
+
+
+def test_the_page(page, records):
     text = squeeze(page.text)
     assert "3 methods on 3 tables" in text
     assert "18 cells finished, 1 failed" in text
@@ -324,8 +329,7 @@ def test_the_page(records):
         assert {"src", "href", "srcset", "data", "action"}.isdisjoint(attrs)
 
 
-def test_the_accuracy_figure_shows_means_and_what_auto_took(records):
-    page = Page(render_benchmark(records, TITLES))
+def test_the_accuracy_figure_shows_means_and_what_auto_took(page, records):
     table = accuracy(records)
     figure = page.figures["accuracy-0"]
     unknown, known = figure["data"]

@@ -66,7 +66,7 @@ def check_equal(a, b):
 
 
 def take(tree, *index):
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[index]), tree)
 
 
 def test_equals_nested_loops(sweep, result, toy, rtol):
