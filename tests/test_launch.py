@@ -289,7 +289,7 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     answer = call(*flags, "--config.method=kmeans", cwd=folder)
     assert answer.returncode == 0, answer.stderr
     assert "'id' left out" in answer.stderr
-    assert "1 rows without any cell left out: line 92" in answer.stderr
+    assert "1 row without any cell left out: line 92" in answer.stderr
     found = pd.read_csv(folder / "any" / "assignments.csv")
     assert list(found) == ["row", "name", "colour", "label (copied)", *ANSWER]
     assert found["row"].tolist() == [i for i in range(80, 100) if i != 90]

@@ -243,7 +243,7 @@ def _as_before(cells: pd.Series, name: str, wanted: Sequence[str]) -> dict[str, 
         chosen = _chosen(cells, [key[2:] for key in keys.values()])
         return {each: chosen[key] for each, key in keys.items()}
     lists = [_numbers_in(cell) for cell in cells.tolist()]
-    if any(lists):
+    if any(lists) and all(key[1:-1].isdecimal() for key in keys.values()):
         places = {each: int(key[1:-1]) for each, key in keys.items()}
         return {
             each: np.array([found[i] if i < len(found) else np.nan for found in lists])

@@ -132,8 +132,9 @@ def test_cells_of_several_values_are_columns(cells, names, values):
     new = read_rows(frame[["q", "r"]], table.encoder)
     np.testing.assert_array_equal(new.x, table.x)
     # Rows of later may hold anything.
-    odd = frame.assign(q=["?", "odd", None, *cells[3:]])
-    assert np.isfinite(read_rows(odd, table.encoder).x).all()
+    for few in (["?", "odd", None], ["[1, 2]", "{'u': 1}", [3, 4, 5]], ["[1, 2]"] * N):
+        odd = frame.assign(q=[*few, *cells[len(few) :]])
+        assert np.isfinite(read_rows(odd, table.encoder).x).all()
 
 
 @pytest.mark.parametrize(
