@@ -1,7 +1,7 @@
 # make run    sets up and finds the novel classes of the embedded table
 # make test   sets up and checks everything
 # make strict the same in further cases, and every method compiled as users compile it
-# make faults kills, starves and disturbs every command, a thousand times; 40 minutes of one core.
+# make faults kills, starves and disturbs every command, a thousand times; an hour or two of one core.
 #             What it counts lies in benchmarks/results/faults.json
 # make fuzz   100,000 tables, flags and folders that nobody would write; what fails lies in runs/fuzz
 # make bench  sets up and times the kernels against their peers, in a few minutes; what it finds
