@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from ncd_jax.data.cache import user_cache
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery import model
+from ncd_jax.kept_programs import keep_traced_programs
 from ncd_jax.startup import keep_compiled_programs
 
 pytest_plugins = [
@@ -35,6 +36,8 @@ jax.config.update("jax_traceback_in_locations_limit", 0)
 # Compiled programs are kept for the other workers, for later modules and for the next session.
 PROGRAMS = os.environ.setdefault("NCD_JAX_TEST_PROGRAMS", str(user_cache() / "compiled_for_tests"))
 keep_compiled_programs(PROGRAMS)
+# Traced forms are for processes that come later: who keeps them traces and lowers twice.
+keep_traced_programs(None)
 
 QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 """Measured: the gradient of a small network compiles in a sixth of the time."""

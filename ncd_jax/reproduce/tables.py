@@ -4,6 +4,7 @@ A record is one cell of the benchmark as plain data: `cell` says what was measur
 holds its scores, one for each seed and evaluation. A record without `rows` failed.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ NO_VALUE = "-"
 METRICS = ("acc", "nmi", "ari")
 EVALUATIONS = ("transductive", "inductive", "all", "old", "new")
 
+_MOST_TABLES = 200
+"""Tables that are kept: each stands on the page and in the text, and bold or not."""
 _SOURCES = ("tuned", "published")
 _ROW = ("seed", "evaluation", *METRICS, "n_novel_estimated")
 
@@ -61,7 +64,7 @@ class Setting(NamedTuple):
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """The finished cells of a benchmark.
 
@@ -129,7 +132,7 @@ class ScoreTable:
     std: pd.DataFrame
     chosen: dict[str, str]
 
-    @property
+    @functools.cached_property
     def ranks(self) -> pd.DataFrame:
         """The rank on each dataset, 1 is best and ties share; NaN for methods that lack one.
 
@@ -144,7 +147,7 @@ class ScoreTable:
             ranks.loc[AUTO] = {d: rivals[d].rank(ascending=False)[AUTO] for d in complete}
         return ranks.reindex(self.mean.index)
 
-    @property
+    @functools.cached_property
     def summary(self) -> pd.DataFrame:
         """Means with two more columns, `average` and `rank`: means over datasets.
 
@@ -153,7 +156,7 @@ class ScoreTable:
         average = self.mean.mean(axis=1, skipna=False)
         return self.mean.assign(average=average, rank=self.ranks.mean(axis=1, skipna=False))
 
-    @property
+    @functools.cached_property
     def is_best(self) -> pd.DataFrame:
         """Where `summary` has the best of its column; to one decimal, as values are printed."""
         printed = self.summary.round(1)
@@ -161,7 +164,7 @@ class ScoreTable:
         best["rank"] = printed["rank"].min()
         return printed == best
 
-    @property
+    @functools.cached_property
     def by_rank(self) -> list[str]:
         """All methods, `auto` first, then the best average rank; those without one are last."""
         methods = self.summary["rank"].sort_values(kind="stable").index
@@ -221,6 +224,7 @@ def grid(lines: pd.DataFrame, value: str, how: Any = "mean") -> pd.DataFrame:
     return table.set_axis(list(table), axis=1).set_axis(list(table.index))
 
 
+@functools.lru_cache(_MOST_TABLES)
 def score_table(results: Results, setting: Setting, evaluation: str, metric: str) -> ScoreTable:
     """Collects one score; the table is empty where nothing was measured."""
     rows = setting.of(results.rows)
