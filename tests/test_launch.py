@@ -190,7 +190,10 @@ def folder(tmp_path_factory):
         (folder / f"{name}.json").write_text(text)
     for name, flags in (("told", ["--plugin=evil.py"]), ("old", [])):
         (folder / name).mkdir()
-        config = {"run": {"config": {"dataset": ""}}, "environment": {"flags": flags}}
+        config = {
+            "run": {"config": {"dataset": ""}, "table": {"name": "t.csv"}},
+            "environment": {"flags": flags},
+        }
         (folder / name / "config.json").write_text(json.dumps(config))
     (folder / "other").mkdir()
     (folder / "other" / "config.json").write_text('{"run": {"config": {}, "table": {}}}')
