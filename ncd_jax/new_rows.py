@@ -34,6 +34,8 @@ __all__ = ["assign_rows"]
 
 _PIECE = 1 << 16
 """Rows whose chances of every class are there together."""
+_ROUNDING = 1e-5
+"""By which a chance may be above 1."""
 _MOST_NOTES = 20
 """Notes on a file that are kept: one of each batch may be many."""
 
@@ -187,6 +189,8 @@ def _answer(model: Model, new: NewRows) -> tuple[Assignments, _Told]:
     labels, confidence, runners_up, second, unfamiliar = (
         np.concatenate(parts) for parts in zip(*pieces, strict=True)
     )
+    if not np.all((confidence >= 0) & (confidence <= 1 + _ROUNDING)):
+        raise UserError("the model is damaged: its chances are none; run again in a new workdir")
     answer = Assignments(
         rows=new.rows,
         labels=names[labels],

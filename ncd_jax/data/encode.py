@@ -121,7 +121,8 @@ class Encoder:
         Raises:
             KeyError, TypeError, ValueError: the facts are not those of an encoder.
         """
-        centres = facts["centres"] and GroupCentres.from_json(facts["centres"])
+        centres = facts["centres"]
+        centres = None if centres is None else GroupCentres.from_json(centres)
         return cls(tuple(map(_code, facts["codes"])), tuple(facts["copied"]), centres)
 
 

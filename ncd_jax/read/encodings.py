@@ -77,8 +77,8 @@ def find_encoding(open_file: Callable[[], IO[bytes]], wished: str = "") -> str:
 
 def _wished(open_file: Callable[[], IO[bytes]], name: str) -> str:
     try:
-        codecs.lookup(name)
-    except LookupError:
+        " ".encode(name)
+    except (LookupError, ValueError):  # none, or none of texts
         raise UserError(
             f"there is no encoding {name!r}; give one such as utf-8, cp1252 or utf-16"
         ) from None

@@ -155,6 +155,7 @@ def _read_arrow(path: Path, kind: str, choose: Choose, options: ReadOptions) -> 
         # A few at a time, so that the table is never there twice.
         for start in range(0, len(todo), _AT_ONCE):
             table = read(columns=todo[start : start + _AT_ONCE])
+            table.validate(full=True)  # texts may be no UTF-8
             columns |= dict(to_frame(from_arrow(table)).items())
     return pd.DataFrame({names[s]: cells for s, cells in columns.items()}, copy=False)
 
@@ -166,6 +167,7 @@ def _parquet_batches(path: Path, choose: Choose, n_cells: int) -> Iterator[RawTa
         size = max(n_cells // max(len(todo), 1), 1)
         for batch in reader.iter_batches(size, columns=todo):
             table = extra("pyarrow").Table.from_batches([batch])
+            table.validate(full=True)
             frame = to_frame(from_arrow(table))[todo].rename(columns=names)
             yield RawTable(frame, rows=np.arange(done, done + len(frame)) if done else None)
             done += len(frame)

@@ -106,6 +106,8 @@ def read_kept(workdir: Workdir) -> Kept:
     said, data = workdir.read_json(_FACTS, dict), workdir.read_bytes(_ARRAYS)
     try:
         arrays = stored_arrays(data)
+        if arrays["drawn"].dtype.kind not in "iu":
+            raise ValueError("points are rows")
         curve, truth, reading = said["curve"], said["truth"], said["reading"]
         return Kept(
             frame=frame_of(arrays, said["columns"]),
