@@ -11,23 +11,14 @@ from tiers import few
 from ncd_jax import experiment
 from ncd_jax.discovery.model import assign
 from ncd_jax.methods import METHODS
-from ncd_jax.report import latent_map
 from ncd_jax.store.model_files import load_model
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
 
-pytestmark = pytest.mark.optimised
+pytestmark = [pytest.mark.optimised, pytest.mark.usefixtures("simple_maps")]
 GIVEN = {"ncd_kmeans", "rca", "baseline"}
 """Methods that are given the number of classes: they would look for it as k-means and PBN do here,
 one of either kind, and that takes longest to compile."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _simple_maps():
-    """By principal axes: t-SNE takes longer than the runs; it has its own tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_map, "_embed", lambda points: points[:, :2])
-        yield
 
 
 def test_programs_are_optimised():

@@ -1,7 +1,7 @@
 """A table of the user's own: a file or a frame with one column of class names."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,24 +145,13 @@ def encoded_table(
             f"column {show(how.batch)} is taken for groups of rows, as by --group={how.batch};"
             f" --use={how.batch} makes it a feature"
         )
-        as_group = [
-            dataclasses.replace(each, kind="group", form="", remark="labels end in it")
-            if each.name == how.batch
-            else each
-            for each in readings
-        ]
+        as_group = _no_features(readings, "group", {how.batch: "labels end in it"})
         found, options = every.without([how.batch]), dataclasses.replace(options, group=how.batch)
         return encoded_table(name, raw, found, classes, y, as_group, (taken, *notes), options)
     if how.left_out:
         x, encoder = encoder.without(x, how.left_out)
         found = found.without(how.left_out)
-    left_out |= how.left_out
-    readings = [
-        dataclasses.replace(each, kind="left out", form="", remark=left_out[each.name])
-        if each.name in left_out
-        else each
-        for each in readings
-    ]
+    readings = _no_features(readings, "left out", left_out | how.left_out)
     notes = (*of_groups, *how.notes, *raw.notes, *notes, *told, *found.notes)
     notes += tuple(leakage_notes(found.columns, found.frame, y))
     facts = dict(raw.facts)
@@ -185,6 +174,16 @@ def encoded_table(
         group_column=options.group,
         group_names=tuple(group_names),
     )
+
+
+def _no_features(readings: Sequence[Reading], kind: str, why: Mapping[str, str]) -> list[Reading]:
+    """The readings, those of some columns as what they are instead of features, and why."""
+    return [
+        dataclasses.replace(each, kind=kind, form="", remark=why[each.name])
+        if each.name in why
+        else each
+        for each in readings
+    ]
 
 
 def _in_groups(

@@ -348,18 +348,16 @@ class _Finish(NamedTuple):
         """What folds teach: those in which known rows are unlabelled too, if the table is such."""
         of_fold: list[tuple[Fitted, Decided | None]] = [*fits.decided]
         of_fold = of_fold or [(fit, None) for fit in fits.folded.fits]
-        found = of_decided if fits.decided else of_folds
+        pairs = [*zip(of_fold, of_decided if fits.decided else of_folds, strict=True)]
 
         @in_single_precision
-        def learn(i: int) -> Lesson:
-            fit, decided = of_fold[i]
-            return lesson_of(fit, found[i], self.table, decided)
+        def learn(pair: tuple[tuple[Fitted, Decided | None], Found]) -> Lesson:
+            (fit, decided), found = pair
+            return lesson_of(fit, found, self.table, decided)
 
         with ThreadPoolExecutor(usable_cores()) as threads:
             # The first one alone: it compiles what the others run.
-            return [learn(i) for i in range(len(of_fold))[:1]] + [
-                *threads.map(learn, range(1, len(of_fold)))
-            ]
+            return [*map(learn, pairs[:1]), *threads.map(learn, pairs[1:])]
 
     def _weighed(self, fits: _Fits, found: Found) -> Tuned:
         """The winner, with the problem that was answered in the end."""

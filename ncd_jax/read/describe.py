@@ -66,7 +66,7 @@ class Description(NamedTuple):
             alike.setdefault((each.kind == "left out", remark), []).append(each.name)
         notes = []
         for (is_left_out, remark), names in alike.items():
-            how = f"{'left out: ' * is_left_out}"
+            how = "left out: " * is_left_out
             if len(names) == 1:
                 notes.append(
                     f"column {show(names[0])} {how}{remark.replace('=NAME', f'={names[0]}')}"

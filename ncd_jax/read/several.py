@@ -100,12 +100,8 @@ def _parts(cells: pd.Series) -> tuple[Mapping[str, Any], str]:
 def _filled(cells: pd.Series) -> list[int]:
     """Rows whose cells hold something that is no gap in anybody's words."""
     rows = np.flatnonzero(~is_empty(cells)).tolist()
-    texts = cells.iloc[rows].tolist()
-    return [
-        row
-        for row, text in zip(rows, texts, strict=True)
-        if not (isinstance(text, str) and is_gap(text.strip()))
-    ]
+    found = cells.iloc[rows].tolist()
+    return [row for row, cell in zip(rows, found, strict=True) if not _says_nothing(cell)]
 
 
 def _numbers_in(cell: Any) -> list[float]:

@@ -36,7 +36,6 @@ __all__ = [
 
 _FORMAT_VERSION = 5
 _NAMES, _DESCRIPTION, _ARRAYS = "names.json", "model/model.json", "model/arrays.npz"
-_APPLY = jax.jit(apply, static_argnames=["method", "judged"])
 _MAY_LACK = ("reference/usual", "scaler/low", "scaler/high")
 """Arrays in which a number that is not finite says that there is none."""
 _APPLY = jax.jit(apply, static_argnames=["method", "judged"])  # models of one form are traced once
