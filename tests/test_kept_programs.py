@@ -22,7 +22,7 @@ def folder(tmp_path):
 TRACED = []
 
 
-def make(factor=2, module="ncd_jax.made_up"):
+def make(factor=2, module="ncd_jax.made_up", quickly=False):
     """A program that counts how often it is traced, as a process of its own would define it."""
 
     def inner(x):
@@ -35,7 +35,7 @@ def make(factor=2, module="ncd_jax.made_up"):
 
     for each in (inner, program):
         each.__module__ = module
-    return kept_jit(program, static_argnames=["power"])
+    return kept_jit(program, static_argnames=["power"], quickly=quickly)
 
 
 ARGS = (jax.random.key(3), {"x": np.arange(3, dtype=np.float32)}, 0.5)
@@ -146,3 +146,18 @@ def test_what_is_the_same_for_all_runs_is_made_once(folder):
     keep_traced_programs(None)
     kept("script-2", make)
     assert made == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("options", [None, {"xla_cpu_of_another_release": True}])
+def test_what_is_compiled_quickly_is_equal_and_xla_need_not_know_how(options, monkeypatch):
+    once = make()(*ARGS, power=3)
+    if options:
+        monkeypatch.setattr(kept_programs, "_QUICKLY", options)
+    kept_programs._options.cache_clear()
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        assert kept_programs._options() == (None if options else kept_programs._QUICKLY)
+        equal(make(quickly=True)(*ARGS, power=3), once)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", True)
+        kept_programs._options.cache_clear()

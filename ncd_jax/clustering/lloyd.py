@@ -173,11 +173,13 @@ def _nearest(
         score = height[block][:, None] - dot(centroids[block], x.T)
         # Slot after slot, which a compiler makes one pass of: faster again than two minima, but
         # only within a loop. Outside it would be done again for each use of the labels.
-        for slot in range(size):
-            closer = score[slot] < least
-            labels = jnp.where(closer, block * size + slot, labels)
-            least = jnp.where(closer, score[slot], least)
-        return labels, least
+        here = jnp.full_like(labels, -1)
+        # `lax.select`, as of these there are many to trace.
+        for slot, one in enumerate(score):
+            closer = one < least
+            here = jax.lax.select(closer, jax.lax.full_like(here, slot), here)
+            least = jax.lax.select(closer, one, least)
+        return jnp.where(here < 0, labels, block * size + here), least
 
     start = (jnp.zeros(len(x), jnp.int32), jnp.full(len(x), jnp.inf, x.dtype))
     return jax.lax.fori_loop(0, n_blocks, look, start)

@@ -240,7 +240,7 @@ def cut_rows(
     return make_scene(key, rows, n_known=n_known, max_micro=max_micro)
 
 
-_CUT = kept_jit(cut_rows, static_argnames=["n_known", "max_micro"])
+_CUT = kept_jit(cut_rows, static_argnames=["n_known", "max_micro"], quickly=True)
 
 
 def k_search(problem: Problem, folds: Folds[np.ndarray] | None = None) -> KSearch | None:

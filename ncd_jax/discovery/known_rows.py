@@ -218,7 +218,7 @@ def _see(
     return see_rows(views, x, y, mask, n_known=n_known), states, finite
 
 
-_SEE = kept_jit(_see, static_argnames=["method", "epochs", "batch_size", "n_known"])
+_SEE = kept_jit(_see, static_argnames=["method", "epochs", "batch_size", "n_known"], quickly=True)
 
 
 def _fold_rows(
