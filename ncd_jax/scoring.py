@@ -80,7 +80,7 @@ def score_test_split(solution: Solution, table: Table, truth: Truth | None) -> d
         return result
     transductive = inductive
     if not (problem.method.stages and problem.info.needs_k):
-        scaled = jnp.asarray(problem.scaler.apply(x))
+        scaled = jax.device_put(problem.scaler.apply(x))
         transductive = _cluster_anew(solution, scaled)
     result["transductive"] = score(transductive, true)
     return result

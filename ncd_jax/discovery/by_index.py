@@ -59,7 +59,7 @@ def choose(fitted: Fitted) -> Found:
         refits.state,
         refits.z,
         jnp.int32(k),
-        jnp.asarray(problem.target_mask),
+        problem.target_mask,
     )
     labels = np.asarray(clusters.labels)[votes][:, problem.target_mask]
     best, stability = central(labels)

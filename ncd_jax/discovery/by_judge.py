@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy
 
@@ -293,6 +292,7 @@ def trials_of(
         judgement: of anything, with these folds.
     """
     scores = np.zeros((len(hparams), len(folded.fits)))
+    finite = [np.asarray(each.refits.finite) for each in folded.fits]
     found = np.ones_like(scores)
     for i, (fitted, f) in enumerate(zip(folded.fits, folded.numbers, strict=True)):
         mask = problem.hidden_folds.hidden_mask[f]
@@ -308,7 +308,7 @@ def trials_of(
             score=float(scores[v].mean()) if folded.fits else float("nan"),
             fold_scores=tuple(scores[v].tolist()),
             fold_k=tuple(found[v].tolist()),
-            diverged=sum(int(not each.refits.finite[v]) for each in folded.fits),
+            diverged=sum(int(not each[v]) for each in finite),
             log_loss=float(judgement.loss[:, v].mean()) if folded.fits else None,
         )
         for v, values in enumerate(hparams)
@@ -346,13 +346,13 @@ def judge_all(
     clean = np.einsum("gc,fmc->gfm", hidden, shares) <= TAINTED
     clean[:, n_folds:] = False
     lessons = Lessons(
-        features=jnp.asarray(np.stack([np.asarray(scene.features) for _, scene in seen])),
-        pairs=jnp.asarray(pairs),
-        sizes=jnp.asarray(sizes),
-        same=jnp.asarray(shares @ shares.transpose(0, 2, 1), jnp.float32),
-        several=jnp.asarray(hidden[:n_teachers].sum(axis=1) > 1),
-        teaches=jnp.asarray(pairs[None, :n_teachers] & clean[:, :, :, None] & clean[:, :, None, :]),
-        finite=jnp.asarray(np.stack([np.asarray(each.refits.finite) for each, _ in seen])),
+        features=np.stack([np.asarray(scene.features) for _, scene in seen]),
+        pairs=pairs,
+        sizes=sizes,
+        same=(shares @ shares.transpose(0, 2, 1)).astype(np.float32),
+        several=hidden[:n_teachers].sum(axis=1) > 1,
+        teaches=pairs[None, :n_teachers] & clean[:, :, :, None] & clean[:, :, None, :],
+        finite=np.stack([np.asarray(each.refits.finite) for each, _ in seen]),
     )
     verdicts = jax.tree.map(np.asarray, _JUDGE(lessons, prior or read_prior()))
 

@@ -22,6 +22,7 @@ from ncd_jax.discovery.problem import (
     make_hparams,
     most_hidden,
     purpose_key,
+    purpose_keys,
 )
 from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.kept_programs import kept_jit
@@ -142,13 +143,12 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
         FloatingPointError: every refit diverged.
     """
     config, how = problem.config, k_search(problem)
-    goal = Goal(problem.target_rows, jnp.asarray(problem.target_mask), jnp.int32(0))
+    goal = Goal(problem.target_rows, problem.target_mask, np.int32(0))
     k, in_columns = problem.n_novel or config.k.max, None
     if how is not None and problem.info.needs_k:
         in_columns = _estimate_in_columns(purpose_key(config, "columns"), problem.data, goal, how)
         k, how = int(in_columns.k), None
 
-    keys = jax.random.split(purpose_key(config, "refit"), len(hparams))
     stacked = {name: np.array([each[name] for each in hparams]) for name in hparams[0]}
     refits = (_TRAIN_ALL if problem.method.stages else _FIT_ALL)(
         Training(
@@ -157,9 +157,9 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
             config.train.batch_size,
             None if judged(config) else how,
         ),
-        keys,
+        purpose_keys(config, "refit", len(hparams)),
         problem.data,
-        goal._replace(k=jnp.int32(min(k, len(problem.target_rows)))),
+        goal._replace(k=np.int32(min(k, len(problem.target_rows)))),
         make_hparams(config.method, stacked),
         problem.known_rows,
     )
@@ -169,7 +169,7 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
         )
     if in_columns is not None:
         # All refits were made for the one number; said in each, so that all records are alike.
-        said = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(keys), *a.shape)), in_columns)
+        said = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(hparams), *a.shape)), in_columns)
         refits = refits._replace(estimate=KEstimate(*said))
     return refits
 
@@ -200,10 +200,7 @@ def cut(problem: Problem, refits: Refits, n_cuts: int = 1) -> list[Scene]:
         np.int32(PARTS * (problem.n_novel or 0)),
     )
     shape = {"n_known": problem.spec.n_known, "max_micro": problem.max_micro}
-    return [
-        _CUT(jax.random.fold_in(key, i), problem.data, z, known, asked, **shape)
-        for i in range(n_cuts)
-    ]
+    return [_CUT(key, np.int32(i), problem.data, z, known, asked, **shape) for i in range(n_cuts)]
 
 
 class Asked(NamedTuple):
@@ -226,6 +223,7 @@ class Asked(NamedTuple):
 
 def cut_rows(
     key: Array,
+    number: Array,
     data: NCDData,
     z: Array,
     known: Array,
@@ -234,7 +232,11 @@ def cut_rows(
     n_known: int,
     max_micro: int,
 ) -> Scene:
-    """`make_scene` for rows by their numbers, with latents `f32[V, m, L]` and `f32[V, q, L]`."""
+    """`make_scene` for rows by their numbers, with latents `f32[V, m, L]` and `f32[V, q, L]`.
+
+    Every number of a cut makes another one.
+    """
+    key = jax.random.fold_in(key, number)
     x, y = data.x[asked.targets], data.y[asked.known]
     rows = Rows(z, x, asked.mask, known, y, asked.class_size, asked.least)
     return make_scene(key, rows, n_known=n_known, max_micro=max_micro)

@@ -21,6 +21,7 @@ from ncd_jax.discovery.problem import (
     make_method,
     most_hidden,
     purpose_key,
+    purpose_keys,
 )
 from ncd_jax.tuning.cross_validation import Protocol, SweepData
 from ncd_jax.tuning.devices import fitting_lanes, fitting_rungs
@@ -230,11 +231,13 @@ def _search(
 
     config, protocol = problem.config, fold_protocol(problem, folds)
     data = SweepData(
-        keys=jax.random.split(purpose_key(config, "search"), config.search.seeds),
+        keys=purpose_keys(config, "search", config.search.seeds),
         x=problem.data.x,
-        folds=jax.tree.map(jnp.asarray, folds),
-        ks=jnp.asarray(folds.hidden.sum(axis=1), jnp.int32),
-        class_sizes=jnp.asarray([_class_size(problem, folds, f) for f in range(len(folds.y))]),
+        folds=jax.device_put(folds),
+        ks=folds.hidden.sum(axis=1).astype(np.int32),
+        class_sizes=np.array(
+            [_class_size(problem, folds, f) for f in range(len(folds.y))], np.float32
+        ),
         known_rows=problem.known_rows,
     )
     if (in_columns := k_search(problem, folds)) is not None and problem.info.needs_k:

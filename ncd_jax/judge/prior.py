@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from ncd_jax.judge.confidence import CONFIDENCE_FEATURES
 from ncd_jax.judge.features import NAMES
@@ -70,4 +71,4 @@ def read_prior(path: Path | None = None) -> Prior:
         content["number"]["weights"],
         content["confidence"]["weights"],
     )
-    return Prior(*(jnp.asarray(each, jnp.float32) for each in arrays))
+    return Prior(*(np.array(each, np.float32) for each in arrays))

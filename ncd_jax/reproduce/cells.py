@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KSearch, estimate_k
@@ -16,7 +15,7 @@ from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.fit import k_search
 from ncd_jax.discovery.model import Model
-from ncd_jax.discovery.problem import Problem, judged, prepare, purpose_key
+from ncd_jax.discovery.problem import Problem, judged, prepare, purpose_keys
 from ncd_jax.discovery.solve import answer_alone, prepare_methods, solve_problems
 from ncd_jax.discovery.tune import tune, unselected_scores
 from ncd_jax.reproduce.baselines import BASELINES, GCD_BASELINES, PartlyLabelled
@@ -154,7 +153,7 @@ def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
 
     With the restarts and rows of the folds, which are fewer than those of an answer.
     """
-    goal = Goal(problem.target_rows, jnp.asarray(problem.target_mask), jnp.int32(0))
+    goal = Goal(problem.target_rows, problem.target_mask, np.int32(0))
     how = k_search(problem, problem.hidden_folds)
     assert how is not None
 
@@ -168,7 +167,7 @@ def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
     def own_state(model: Model) -> PyTree:
         return jax.tree.map(lambda leaf: leaf[model.view], model.state)
 
-    keys = jax.random.split(purpose_key(problem.config, "indices"), len(models))
+    keys = purpose_keys(problem.config, "indices", len(models))
     return {
         index: [
             int(number(key, own_state(model), problem.data, dataclasses.replace(how, index=index)))
