@@ -9,6 +9,7 @@ import numpy as np
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, best_number
 from ncd_jax.discovery.fit import Refits, k_search
+from ncd_jax.discovery.keys import purpose_key
 from ncd_jax.discovery.model import Places
 from ncd_jax.discovery.partition import (
     Fitted,
@@ -19,7 +20,7 @@ from ncd_jax.discovery.partition import (
     nothing_new,
     see_folds,
 )
-from ncd_jax.discovery.problem import Problem, purpose_key
+from ncd_jax.discovery.problem import Problem
 from ncd_jax.types import Array, Clusters, Method
 
 __all__ = ["answer", "by_index", "choose"]

@@ -345,15 +345,16 @@ def judge_all(
         shares[f] = _shares(each)
     clean = np.einsum("gc,fmc->gfm", hidden, shares) <= TAINTED
     clean[:, n_folds:] = False
-    lessons = Lessons(
-        features=np.stack([np.asarray(scene.features) for _, scene in seen]),
-        pairs=pairs,
-        sizes=sizes,
-        same=(shares @ shares.transpose(0, 2, 1)).astype(np.float32),
-        several=hidden[:n_teachers].sum(axis=1) > 1,
-        teaches=pairs[None, :n_teachers] & clean[:, :, :, None] & clean[:, :, None, :],
-        finite=np.stack([np.asarray(each.refits.finite) for each, _ in seen]),
-    )
+    taught = {
+        "features": np.stack([np.asarray(scene.features) for _, scene in seen]),
+        "pairs": pairs,
+        "sizes": sizes,
+        "same": (shares @ shares.transpose(0, 2, 1)).astype(np.float32),
+        "several": hidden[:n_teachers].sum(axis=1) > 1,
+        "teaches": pairs[None, :n_teachers] & clean[:, :, :, None] & clean[:, :, None, :],
+        "finite": np.stack([np.asarray(each.refits.finite) for each, _ in seen]),
+    }
+    lessons = Lessons(**jax.device_put(taught))
     verdicts = jax.tree.map(np.asarray, _JUDGE(lessons, prior or read_prior()))
 
     def judgement(g: int) -> Judgement:

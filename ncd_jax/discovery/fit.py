@@ -15,14 +15,13 @@ import numpy as np
 from ncd_jax.clustering.n_clusters import KM_ACC, KSearch, estimate_k
 from ncd_jax.config import JUDGE
 from ncd_jax.data.folds import Folds
+from ncd_jax.discovery.keys import purpose_key, purpose_keys
 from ncd_jax.discovery.problem import (
     PARTS,
     Problem,
     judged,
     make_hparams,
     most_hidden,
-    purpose_key,
-    purpose_keys,
 )
 from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.kept_programs import kept_jit
@@ -143,7 +142,7 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
         FloatingPointError: every refit diverged.
     """
     config, how = problem.config, k_search(problem)
-    goal = Goal(problem.target_rows, problem.target_mask, np.int32(0))
+    goal = Goal(problem.target_rows, *jax.device_put((problem.target_mask, np.int32(0))))
     k, in_columns = problem.n_novel or config.k.max, None
     if how is not None and problem.info.needs_k:
         in_columns = _estimate_in_columns(purpose_key(config, "columns"), problem.data, goal, how)
@@ -159,7 +158,7 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
         ),
         purpose_keys(config, "refit", len(hparams)),
         problem.data,
-        goal._replace(k=np.int32(min(k, len(problem.target_rows)))),
+        goal._replace(k=jax.device_put(np.int32(min(k, len(problem.target_rows))))),
         make_hparams(config.method, stacked),
         problem.known_rows,
     )

@@ -12,13 +12,13 @@ from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.gate_folds import make_gate_folds
 from ncd_jax.data.selection import direction_of_missing
 from ncd_jax.data.table import Table
+from ncd_jax.discovery.keys import purpose_keys
 from ncd_jax.discovery.problem import (
     Problem,
     filled_chunks,
     make_hparams,
     most_hidden,
     padded_size,
-    purpose_keys,
     sample,
 )
 from ncd_jax.kept_programs import kept_jit
@@ -184,8 +184,8 @@ def _fit(
     return _SEE(
         problem.method,
         purpose_keys(config, "gate", len(hparams)),
-        data._replace(y=padded),
-        Goal(problem.target_rows, problem.target_mask, np.int32(k)),
+        data._replace(y=jax.device_put(padded)),
+        Goal(problem.target_rows, *jax.device_put((problem.target_mask, np.int32(k)))),
         make_hparams(config.method, stacked),
         pad_rows(rows.astype(np.int32), room),
         np.arange(room) < len(rows),

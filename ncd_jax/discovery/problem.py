@@ -26,7 +26,6 @@ from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.judge.scene import MAX_MICRO
-from ncd_jax.kept_programs import kept_jit
 from ncd_jax.methods import METHODS, MethodInfo, Spec
 from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
 
@@ -46,8 +45,6 @@ __all__ = [
     "padded_size",
     "prepare",
     "prepare_untuned",
-    "purpose_key",
-    "purpose_keys",
     "sample",
 ]
 
@@ -392,31 +389,6 @@ def median_class_size(y: np.ndarray) -> float:
 def most_hidden(folds: Folds[np.ndarray]) -> int:
     """The largest number of classes that one of the folds hides."""
     return int(folds.hidden.sum(axis=1).max(initial=1))
-
-
-def purpose_key(config: RunConfig, purpose: str) -> Array:
-    """The random key of one purpose, all from the one seed."""
-    return _KEY(np.uint32(config.seed), np.int32(_PURPOSES.index(purpose)))
-
-
-def purpose_keys(config: RunConfig, purpose: str, n: int) -> Array:
-    """So many random keys `[n]` of one purpose."""
-    return _KEYS(np.uint32(config.seed), np.int32(_PURPOSES.index(purpose)), n=n)
-
-
-_PURPOSES = ("search", "refit", "discover", "columns", "indices", "gate", "cut")
-
-
-def _key(seed: Array, number: Array) -> Array:
-    return jax.random.fold_in(jax.random.key(seed), number)
-
-
-def _keys(seed: Array, number: Array, *, n: int) -> Array:
-    return jax.random.split(_key(seed, number), n)
-
-
-_KEY, _KEYS = kept_jit(_key), kept_jit(_keys, static_argnames=["n"])
-"""A program each: operation by operation they are five, which take longer to lower than to run."""
 
 
 def free_space(config: RunConfig, n_features: int) -> dict[str, Interval]:

@@ -28,6 +28,7 @@ from ncd_jax.discovery.evaluate import (
     without_some_labels,
 )
 from ncd_jax.discovery.fit import Refits, cut, refit_all
+from ncd_jax.discovery.keys import purpose_key
 from ncd_jax.discovery.known_rows import pass_gate
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.partition import Fitted, Folded, Found, Partitioner, model_of
@@ -38,7 +39,6 @@ from ncd_jax.discovery.problem import (
     ordered,
     prepare,
     prepare_untuned,
-    purpose_key,
 )
 from ncd_jax.discovery.solution import Solution, answered, as_they_stood
 from ncd_jax.discovery.tune import Tuned, tune, unselected_scores, weigh

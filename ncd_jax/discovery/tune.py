@@ -13,6 +13,7 @@ from ncd_jax.clustering.n_clusters import KSearch, estimate_k
 from ncd_jax.data.folds import Folds
 from ncd_jax.discovery.by_judge import Judgement, judge_all, see_folds, trials_of
 from ncd_jax.discovery.fit import k_search
+from ncd_jax.discovery.keys import purpose_key, purpose_keys
 from ncd_jax.discovery.partition import Folded
 from ncd_jax.discovery.problem import (
     Problem,
@@ -20,8 +21,6 @@ from ncd_jax.discovery.problem import (
     make_hparams,
     make_method,
     most_hidden,
-    purpose_key,
-    purpose_keys,
 )
 from ncd_jax.tuning.cross_validation import Protocol, SweepData
 from ncd_jax.tuning.devices import fitting_lanes, fitting_rungs

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.clustering.rows import class_means
@@ -118,9 +117,7 @@ def n_micro_clusters(
 
 def rows_each(class_size: Array | float) -> Array:
     """Rows that a micro cluster is meant to have, a scalar; see `n_micro_clusters`."""
-    # Outside a program NumPy's: JAX would compile one.
-    clip = jnp.clip if isinstance(class_size, jax.Array) else np.clip
-    return clip(class_size / PARTS_OF_A_CLASS, *ROWS_EACH)
+    return jnp.clip(class_size / PARTS_OF_A_CLASS, *ROWS_EACH)
 
 
 def class_scale(z: Array, y: Array, n_known: int) -> Array:

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -71,4 +72,4 @@ def read_prior(path: Path | None = None) -> Prior:
         content["number"]["weights"],
         content["confidence"]["weights"],
     )
-    return Prior(*(np.array(each, np.float32) for each in arrays))
+    return Prior(*(jax.device_put(np.array(each, np.float32)) for each in arrays))

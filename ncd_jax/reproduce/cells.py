@@ -14,8 +14,9 @@ from ncd_jax.data.folds import hold_out
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.fit import k_search
+from ncd_jax.discovery.keys import purpose_keys
 from ncd_jax.discovery.model import Model
-from ncd_jax.discovery.problem import Problem, judged, prepare, purpose_keys
+from ncd_jax.discovery.problem import Problem, judged, prepare
 from ncd_jax.discovery.solve import answer_alone, prepare_methods, solve_problems
 from ncd_jax.discovery.tune import tune, unselected_scores
 from ncd_jax.reproduce.baselines import BASELINES, GCD_BASELINES, PartlyLabelled
@@ -153,7 +154,7 @@ def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
 
     With the restarts and rows of the folds, which are fewer than those of an answer.
     """
-    goal = Goal(problem.target_rows, problem.target_mask, np.int32(0))
+    goal = Goal(problem.target_rows, *jax.device_put((problem.target_mask, np.int32(0))))
     how = k_search(problem, problem.hidden_folds)
     assert how is not None
 

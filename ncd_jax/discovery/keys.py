@@ -1,0 +1,37 @@
+"""Random keys: one seed, and a key for each purpose, so that no two draw the same numbers."""
+
+from typing import Literal
+
+import jax
+import numpy as np
+
+from ncd_jax.config import RunConfig
+from ncd_jax.kept_programs import kept_jit
+from ncd_jax.types import Array
+
+__all__ = ["Purpose", "purpose_key", "purpose_keys"]
+
+Purpose = Literal["search", "refit", "discover", "columns", "indices", "gate", "cut"]
+_NUMBERS = {"search": 0, "refit": 1, "discover": 2, "columns": 3, "indices": 4, "gate": 5, "cut": 6}
+
+
+def purpose_key(config: RunConfig, purpose: Purpose) -> Array:
+    """The random key of one purpose, all from the one seed."""
+    return _KEY(np.uint32(config.seed), np.int32(_NUMBERS[purpose]))
+
+
+def purpose_keys(config: RunConfig, purpose: Purpose, n: int) -> Array:
+    """So many random keys `[n]` of one purpose."""
+    return _KEYS(np.uint32(config.seed), np.int32(_NUMBERS[purpose]), n=n)
+
+
+def _key(seed: Array, number: Array) -> Array:
+    return jax.random.fold_in(jax.random.key(seed), number)
+
+
+def _keys(seed: Array, number: Array, *, n: int) -> Array:
+    return jax.random.split(_key(seed, number), n)
+
+
+_KEY, _KEYS = kept_jit(_key), kept_jit(_keys, static_argnames=["n"])
+"""A program each: operation by operation they are five, which take longer to lower than to run."""
