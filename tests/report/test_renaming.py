@@ -27,7 +27,7 @@ from ncd_jax.store.workdir import Workdir
 
 
 @pytest.fixture(scope="module")
-def run(overlapping, quick, tmp_path_factory):
+def run(overlapping, quick, simple_maps, tmp_path_factory):
     """A finished run of four known classes and some novel ones."""
     path = tmp_path_factory.mktemp("named") / "run"
     experiment.run(dataclasses.replace(quick, method="rca"), overlapping, None, path)
