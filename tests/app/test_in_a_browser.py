@@ -56,13 +56,16 @@ def penguins():
 
 
 def made():
-    """Of the shape of the tests of asking, and run as there: tables of one shape share programs."""
+    """Of as many encoded columns as the table of `test_launch`, and run as there.
+
+    Tables of one shape share programs.
+    """
     x, classes = three_are_new()
-    frame = pd.DataFrame(x, columns=["width", "height", "weight", "d", "e", "f"])
-    frame["code"] = np.array([1, 2, 3, 1, 2, 2, 4])[classes]
+    frame = pd.DataFrame(x[:, :3], columns=["width", "height", "weight"])
+    frame["code"] = np.array([1, 2, 3, 1, 2, 2, 3])[classes]
     frame["place"] = np.array(list("uvwxyyy"))[classes]
     frame["label"] = np.array([*"abcd", *["later"] * 3])[classes]
-    settings = "config.setting=ncd\nconfig.k.n_novel=2\nconfig.search.folds=2"
+    settings = "config.setting=ncd\nconfig.search.folds=2"
     return Brought(frame, "label", "later", "code", "place", "width", settings)
 
 
