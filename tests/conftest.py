@@ -20,6 +20,7 @@ from ncd_jax.kept_programs import keep_traced_programs
 from ncd_jax.startup import keep_compiled_programs
 
 pytest_plugins = [
+    "browser_fixtures",
     "fault_fixtures",
     "findings_fixtures",
     "postgres_fixtures",

@@ -1,6 +1,7 @@
 """What the source text must keep to: one direction of imports, and few powers."""
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -61,14 +62,23 @@ FILES = {module_name(path): path for path in sorted((ROOT / "ncd_jax").rglob("*.
 TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
 
+@functools.cache
+def nodes(tree):
+    """All of them: walking takes longer than what is asked of them."""
+    return list(ast.walk(tree))
+
+
+@functools.cache
 def imports(tree):
     """Every imported name, with dots: `from a import b` gives `a.b`."""
-    for node in ast.walk(tree):
+    found = []
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return found
 
 
 def own_imports(name):
@@ -86,7 +96,7 @@ def external_packages(tree):
 
 def identifiers(tree):
     """Names as the program uses them, not words of comments and docstrings."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         for field in ("id", "attr", "name", "asname"):
             if isinstance(value := getattr(node, field, None), str):
                 yield value
@@ -110,8 +120,9 @@ def test_no_imports_in_circles():
 
 
 def test_nobody_imports_the_launcher():
-    for path in [*FILES.values(), *(ROOT / "configs").glob("*.py")]:
-        assert "launch" not in imports(ast.parse(path.read_text()))
+    configs = [ast.parse(path.read_text()) for path in (ROOT / "configs").glob("*.py")]
+    for tree in [*TREES.values(), *configs]:
+        assert "launch" not in imports(tree)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -122,8 +133,8 @@ def test_few_powers(name):
         assert "flax" not in packages, "only networks know Flax"
     assert not packages & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
     assert "jax.config" not in imported
-    asks = [n.value for n in ast.walk(TREES[name]) if getattr(n, "attr", "") == "read"]
-    for node in ast.walk(TREES[name]):
+    asks = [n.value for n in nodes(TREES[name]) if getattr(n, "attr", "") == "read"]
+    for node in nodes(TREES[name]):
         if isinstance(node, ast.Attribute) and node.attr == "config" and node not in asks:
             owner = node.value.id if isinstance(node.value, ast.Name) else ""
             assert owner != "jax" or name == "startup", "a library leaves jax.config alone"
@@ -153,7 +164,7 @@ def test_public_names(name):
 def test_files_and_functions_have_a_size(name):
     """A file is as long as its idea; what needs more than this has two."""
     assert len(FILES[name].read_text().splitlines()) <= 500
-    for node in ast.walk(TREES[name]):
+    for node in nodes(TREES[name]):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < 80, f"{node.name} wants to be two"
 
@@ -169,9 +180,12 @@ def test_what_is_imported_is_declared():
     extras = core.union(*map(declared, project["optional-dependencies"].values()))
     launched = [ROOT / "launch.py", *(ROOT / "configs").glob("*.py")]
     app = core | declared(project["optional-dependencies"]["app"])
-    for path in [*FILES.values(), *launched]:
-        is_page = path.parent == ROOT / "ncd_jax" / "app"
-        missing = external_packages(ast.parse(path.read_text())) - (app if is_page else core)
+    for name, tree in TREES.items():
+        is_page = name.partition(".")[0] == "app"
+        missing = external_packages(tree) - (app if is_page else core)
+        assert not missing, f"{name} imports {missing}"
+    for path in launched:
+        missing = external_packages(ast.parse(path.read_text())) - core
         assert not missing, f"{path.name} imports {missing}"
     tests = list((ROOT / "tests").rglob("*.py"))
     for path in [*(ROOT / "benchmarks").glob("*.py"), *tests]:

@@ -22,13 +22,9 @@ from ncd_jax.methods import METHODS
 # Of ml_collections, where it reads a config file.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
-QUICK = (
-    "--config.search.candidates=2",
-    "--config.search.folds=2",
-    "--config.train.epochs=2",
-    "--config.train.refits=2",
-    "--config.k.max=4",
-)
+N = 30
+"""Rows of each class."""
+QUICK = ("--config.setting=ncd", "--config.search.folds=2")
 ANSWER = ["label", "confidence", "runner_up", "runner_up_confidence"]
 
 
@@ -40,11 +36,14 @@ def _programs_are_kept_here(simple_maps):
 
 
 def write_table(path, **changes):
-    """A numeric table with four known classes and unlabelled rows; returns its frame."""
+    """A numeric table with four known classes and unlabelled rows; returns its frame.
+
+    Of the shape of the tables of `solved_fixtures`, whose programs serve here too.
+    """
     rng = np.random.default_rng(0)
-    label = np.repeat(["a", "b", "c", "d", ""], 20)
-    x = rng.normal(size=(100, 3)) + 5 * rng.normal(size=(5, 3))[np.repeat(np.arange(5), 20)]
-    frame = pd.DataFrame(x, columns=["p", "q", "r"]).assign(**{"label": label, **changes})
+    label = np.repeat(["a", "b", "c", "d", ""], N)
+    x = rng.normal(size=(5 * N, 6)) + 5 * rng.normal(size=(5, 6))[np.repeat(np.arange(5), N)]
+    frame = pd.DataFrame(x, columns=[*"pqrstu"]).assign(**{"label": label, **changes})
     frame.to_csv(path, index=False)
     return frame
 
@@ -104,7 +103,7 @@ MISTAKES = {
     ("--table=t.csv", "--label=label", "--encoding=utf-9"): "'utf-9'",
     ("--table=t.csv", "--label=label", "--decimal=;"): "--decimal=;",
     ("--mode=inspect", "--table=t.csv"): "--label",
-    ("--mode=inspect", "--table=words.csv", "--label=label"): "34 cells that are not numbers",
+    ("--mode=inspect", "--table=words.csv", "--label=label"): "50 cells that are not numbers",
     ("--table=t.csv", "--label=label", "--columns=p,zz"): "'zz'",
     ("--table=t.csv", "--label=label", "--unlabelled=zz"): "'zz'",
     ("--mode=rename", "--workdir=other"): "--names",
@@ -170,12 +169,12 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("launch")
     good = write_table(folder / "t.csv")
     write_table(folder / "labelled.csv", label="a")
-    write_table(folder / "few.csv", label=np.repeat(["a", "b", "", "", ""], 20))
-    write_table(folder / "single.csv", label=["a", "b", "c", *[""] * 97])
-    write_table(folder / "lone.csv", label=[*np.repeat(["a", "b", "c"], 33), ""])
+    write_table(folder / "few.csv", label=np.repeat(["a", "b", "", "", ""], N))
+    write_table(folder / "single.csv", label=["a", "b", "c", *[""] * (5 * N - 3)])
+    write_table(folder / "lone.csv", label=[*np.repeat(["a", "b"], N), *"c" * (3 * N - 1), ""])
     words = [f"about {i}" for i in good.index]
     write_table(folder / "words.csv", q=good["q"].astype(str).where(good.index % 3 > 0, words))
-    write_table(folder / "taken.csv", label=np.repeat(["a", "b", "novel_0", "c", ""], 20))
+    write_table(folder / "taken.csv", label=np.repeat(["a", "b", "novel_0", "c", ""], N))
     (folder / "empty.py").write_text("def get_config():\n    pass\n")
     (folder / "broken.py").write_text("def get_config(:\n")
     (folder / "strange.py").write_text(
@@ -236,10 +235,10 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     assert first.returncode == 0, first.stderr
     assert {"jax", "pandas"} <= imported(first)
     assert imported(first) & NOT_IN_A_PLAIN_RUN == set()
-    assert "20 unlabelled rows" in first.stdout
+    assert f"{N} unlabelled rows" in first.stdout
     assert "mine/report.html" in first.stdout
     assert "tune" in first.stderr
-    assert len(pd.read_csv(folder / "mine" / "assignments.csv")) == 20
+    assert len(pd.read_csv(folder / "mine" / "assignments.csv")) == N
     before = (folder / "mine" / "metrics.json").read_bytes()
     again = launch(*flags, "--compilation_cache=t.csv", cwd=folder, PYTHONIOENCODING="ascii")
     assert again.returncode == 0, again.stderr
@@ -260,7 +259,7 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     new = call("--mode=assign", "--table=t.csv", "--workdir=mine", cwd=folder)
     assert new.returncode == 0, new.stderr
     first, *_, last = new.stdout.splitlines()
-    assert first == "mine/assigned/t.csv: 100 rows"
+    assert first == f"mine/assigned/t.csv: {5 * N} rows"
     named = call("--mode=rename", "--workdir=mine", "--names=novel_0=Export", cwd=folder)
     assert named.returncode == 0, named.stderr
     assert named.stdout == "mine: novel_0 is Export\n"
@@ -269,17 +268,17 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
     assert "'a' is a known class" in wrong.stderr
     assert "like no class of this run" in last
-    assert len(pd.read_csv(folder / "mine" / "assigned" / "t.csv")) == 100
+    assert len(pd.read_csv(folder / "mine" / "assigned" / "t.csv")) == 5 * N
 
 
 def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     """What is left out is said; new rows may hold words that were never seen."""
     rng = np.random.default_rng(1)
-    colour = rng.choice(["red", "green", "blue"], 100)
-    names = [f"=C{i:03}" for i in range(100)]
-    frame = write_table(folder / "any.csv", colour=colour, id=np.arange(100), name=names)
+    colour = rng.choice(["red", "green", "blue"], 5 * N)
+    names = [f"=C{i:03}" for i in range(5 * N)]
+    frame = write_table(folder / "any.csv", colour=colour, id=np.arange(5 * N), name=names)
     frame.loc[::7, "p"] = np.nan
-    frame.loc[90, frame.columns] = np.nan
+    frame.loc[130, frame.columns] = np.nan
     frame.to_csv(folder / "any.csv", index=False)
     read = ("--table=any.csv", "--label=label", "--id=name", "--keep=colour,label")
     flags = (*read, "--workdir=any", *QUICK)
@@ -289,18 +288,19 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     assert "categories (3 levels)" in shown.stdout
     assert "note: column 'id' left out" in shown.stdout
     assert files_in(folder) == before
-    answer = call(*flags, "--config.method=kmeans", cwd=folder)
+    answer = call(*flags, cwd=folder)
     assert answer.returncode == 0, answer.stderr
     assert "'id' left out" in answer.stderr
-    assert "1 row without any cell left out: line 92" in answer.stderr
+    assert "1 row without any cell left out: line 132" in answer.stderr
     found = pd.read_csv(folder / "any" / "assignments.csv")
     assert list(found) == ["row", "name", "colour", "label (copied)", *ANSWER]
-    assert found["row"].tolist() == [i for i in range(80, 100) if i != 90]
+    assert found["row"].tolist() == [i for i in range(4 * N, 5 * N) if i != 130]
     assert found["name"].tolist() == [f"'{names[row]}" for row in found["row"]]
     columns = json.loads((folder / "any" / "columns.json").read_text())
     kinds = {column["name"]: column["kind"] for column in columns["columns"]}
     assert kinds == {
-        **{"p": "numbers", "q": "numbers", "r": "numbers", "label": "label"},
+        **dict.fromkeys("pqrstu", "numbers"),
+        "label": "label",
         **{"colour": "categories", "id": "left out", "name": "id"},
     }
     assert columns["file"]["separator"] == ","
@@ -311,8 +311,8 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     assert new.returncode == 0, new.stderr
     assigned = pd.read_csv(folder / "any" / "assigned" / "new.csv")
     assert list(assigned) == ["row", "name", *ANSWER]
-    assert assigned["name"].tolist()[:90] == [f"'{name}" for name in names[:90]]
-    assert len(assigned) == 100
+    assert assigned["name"].tolist()[:130] == [f"'{name}" for name in names[:130]]
+    assert len(assigned) == 5 * N
 
 
 def imported(process):

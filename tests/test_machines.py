@@ -44,21 +44,28 @@ latent_map._embed = lambda points: points[:, :2]
 sys.exit(main(["launch.py", *sys.argv[1:]]))
 """
 ENDS = """
-import os, sys
+import json, os, sys
 import jax
 from ncd_jax.multihost import join, leave
 from ncd_jax.errors import Dismissed
 from ncd_jax.tuning.processes import share
 jax.config.update("jax_num_cpu_devices", 2)
-join(sys.argv[1], 2, int(sys.argv[2]))
-try:
-    exec(sys.argv[3])
-    sys.exit(2)
-except Dismissed as end:
-    leave(end.status, True)
-    sys.exit(end.status)
-except jax.errors.JaxRuntimeError:
-    leave(1, False)
+started = []
+for address, *pair in json.loads(sys.argv[1]):
+    for i, does in enumerate(pair):
+        started.append(os.fork())  # imports take longest
+        if started[-1]:
+            continue
+        join(address, 2, i)
+        try:
+            exec(does)
+            sys.exit(2)
+        except Dismissed as end:
+            leave(end.status, True)
+            sys.exit(end.status)
+        except jax.errors.JaxRuntimeError:
+            leave(1, False)
+print([os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in started])
 """
 DIE = "os.kill(os.getpid(), 9)"
 
@@ -221,19 +228,25 @@ def test_the_status_of_the_first_is_that_of_all(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "statuses"),
-    [
-        ("leave(2, True)", "share()", [{2}, {2}]),
-        ("share()", DIE, [{1}, {-signal.SIGKILL}]),
-        # Whether its collective fails first, or JAX sees first that process 0 is gone and aborts.
-        (DIE, "share()", [{-signal.SIGKILL}, {1, -signal.SIGABRT}]),
-    ],
-    ids=["the first ends", "the second dies", "the first dies"],
-)
-def test_nobody_waits_for_ever(first, second, statuses, tmp_path):
-    port = free_port()
-    does = {0: first, 1: second}
-    processes = [start([ENDS, f"127.0.0.1:{port}", str(i), does[i]], tmp_path) for i in does]
-    found, said = ended(processes)
-    assert all(status in may for status, may in zip(found, statuses, strict=True)), (found, said)
+PAIRS = {
+    "the first ends": ("leave(2, True)", "share()", [{2}, {2}]),
+    "the second dies": ("share()", DIE, [{1}, {-signal.SIGKILL}]),
+    # Whether its collective fails first, or JAX sees first that process 0 is gone and aborts.
+    "the first dies": (DIE, "share()", [{-signal.SIGKILL}, {1, -signal.SIGABRT}]),
+}
+
+
+def test_nobody_waits_for_ever(tmp_path):
+    """Pairs of processes side by side."""
+    told = [[f"127.0.0.1:{free_port()}", *does] for *does, _ in PAIRS.values()]
+    process = start([ENDS, json.dumps(told)], tmp_path)
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    found = iter(json.loads(out.splitlines()[-1]))
+    for name, (*does, statuses) in PAIRS.items():
+        ended = [next(found) for _ in does]
+        assert all(status in may for status, may in zip(ended, statuses, strict=True)), (
+            name,
+            ended,
+            said,
+        )

@@ -10,7 +10,6 @@ import pandas as pd
 
 from ncd_jax.reproduce.baselines import BASELINES
 from ncd_jax.reproduce.tables import (
-    EVALUATIONS,
     METRICS,
     NO_VALUE,
     Record,
@@ -51,12 +50,15 @@ _BASELINES = (
 _NAMES = {"acc": "Accuracy (ACC)", "nmi": "NMI", "ari": "ARI"}
 
 
-def render_markdown(records: Sequence[Record], titles: Mapping[str, str]) -> str:
+def render_markdown(
+    records: Sequence[Record], titles: Mapping[str, str], results: Results | None = None
+) -> str:
     """All tables of a benchmark.
 
     Args:
         records: one for each cell.
         titles: names of the methods for people.
+        results: what `collect` makes of them, where it is there.
 
     Returns:
         A Markdown document; tables are of the kind that GitHub shows.
@@ -65,7 +67,7 @@ def render_markdown(records: Sequence[Record], titles: Mapping[str, str]) -> str
     def title(method: str) -> str:
         return _escape(titles.get(method, method))
 
-    results = collect(records, titles)
+    results = results or collect(records, titles)
     n_done = len(results.cells)
     blocks = [
         "# Benchmark of novel class discovery",
@@ -76,7 +78,7 @@ def render_markdown(records: Sequence[Record], titles: Mapping[str, str]) -> str
         more = caveats(results.cells.method)
         blocks += [_READING, *(textwrap.fill(_escape(text), 99) for text in more)]
     for setting in results.settings:
-        for evaluation in EVALUATIONS:
+        for evaluation in results.evaluations:
             blocks += _score_blocks(results, setting, evaluation, title)
         blocks += _hidden_class_blocks(results, setting, title)
     for setting in results.settings:

@@ -16,7 +16,6 @@ from ncd_jax.reproduce.markdown import (
 from ncd_jax.reproduce.plots import accuracy_plot, found_k_plot, rank_plot, seconds_plot
 from ncd_jax.reproduce.tables import (
     AUTO,
-    EVALUATIONS,
     METRICS,
     Estimates,
     Record,
@@ -60,11 +59,14 @@ def write_benchmark(workdir: Workdir, records: Sequence[Record], titles: Mapping
     """
     rows = [[row[name] for name in _COLUMNS] for r in records for row in r.get("rows", ())]
     workdir.write_csv("results.csv", _COLUMNS, rows)
-    workdir.write_text("results.md", render_markdown(records, titles))
-    workdir.write_text("benchmark.html", render_benchmark(records, titles))
+    results = collect(records, titles)
+    workdir.write_text("results.md", render_markdown(records, titles, results))
+    workdir.write_text("benchmark.html", render_benchmark(records, titles, results))
 
 
-def render_benchmark(records: Sequence[Record], titles: Mapping[str, str]) -> str:
+def render_benchmark(
+    records: Sequence[Record], titles: Mapping[str, str], results: Results | None = None
+) -> str:
     """Renders the report of a benchmark.
 
     The template escapes every text, `display_name` the names that go into figures, and
@@ -73,6 +75,7 @@ def render_benchmark(records: Sequence[Record], titles: Mapping[str, str]) -> st
     Args:
         records: one for each cell.
         titles: names of the methods for people.
+        results: what `collect` makes of them, where it is there.
 
     Returns:
         A whole HTML document with Plotly's script, all figures and styles inside.
@@ -84,11 +87,11 @@ def render_benchmark(records: Sequence[Record], titles: Mapping[str, str]) -> st
         "error": error_text,
         "describe": describe,
     }
-    results = collect(records, titles)
+    results = results or collect(records, titles)
     tables = [
         table
         for setting in results.settings
-        for evaluation in EVALUATIONS
+        for evaluation in results.evaluations
         for metric in METRICS
         if not (table := score_table(results, setting, evaluation, metric)).mean.empty
     ]

@@ -87,6 +87,12 @@ class Results:
         found = [Setting(str(source), bool(known)) for source, known in pairs]
         return sorted(found, key=lambda s: (_SOURCES.index(s.hyperparameters), s.k_known))
 
+    @property
+    def evaluations(self) -> list[str]:
+        """Those that have rows."""
+        there = set(self.rows.evaluation)
+        return [evaluation for evaluation in EVALUATIONS if evaluation in there]
+
     def chosen(self, setting: Setting) -> dict[str, str]:
         """The method with the best hidden-class score on each dataset; of equals the first.
 
@@ -210,31 +216,38 @@ def collect(records: Iterable[Record], titles: Iterable[str]) -> Results:
     )
 
 
-def grid(lines: pd.DataFrame, value: str, how: Any = "mean") -> pd.DataFrame:
+def grid(lines: pd.DataFrame, value: str, how: Any = "mean", **options: Any) -> pd.DataFrame:
     """A value by method and dataset, over lines that have both; what has none is left out.
 
     Args:
         lines: of `Results`.
         value: name of the column.
         how: what is made of several lines: a function, or pandas' name of one.
+        options: of that one.
     """
     groups = lines.dropna(subset=value).groupby(["method", "dataset"], observed=True)[value]
-    table = groups.agg(how).unstack()
+    table = groups.agg(how, **options).unstack()
     # Names as they are: a column more has no place among categories.
     return table.set_axis(list(table), axis=1).set_axis(list(table.index))
 
 
 @functools.lru_cache(_MOST_TABLES)
+def _rows_of(results: Results, setting: Setting, evaluation: str) -> pd.DataFrame:
+    """The lines of all scores, those of `auto` among them."""
+    rows = setting.of(results.rows)
+    return results.with_auto(rows[rows.evaluation == evaluation], setting)
+
+
+@functools.lru_cache(_MOST_TABLES)
 def score_table(results: Results, setting: Setting, evaluation: str, metric: str) -> ScoreTable:
     """Collects one score; the table is empty where nothing was measured."""
-    rows = setting.of(results.rows)
-    rows = results.with_auto(rows[rows.evaluation == evaluation], setting)
+    rows = _rows_of(results, setting, evaluation)
     return ScoreTable(
         setting=setting,
         evaluation=evaluation,
         metric=metric,
         mean=grid(rows, metric),
-        std=grid(rows, metric, lambda values: values.std(ddof=0)),
+        std=grid(rows, metric, "std", ddof=0),
         chosen=results.chosen(setting),
     )
 

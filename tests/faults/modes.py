@@ -14,6 +14,7 @@ from ncd_jax.reproduce.markdown import render_markdown
 from ncd_jax.reproduce.plan import titles
 from ncd_jax.reproduce.report import render_benchmark
 
+SCALES = Path(__file__).with_name("scales.py")
 RUN = ("--table=table.csv", "--label=label", "--id=name", "--workdir=work")
 RCA = ("--config.search.folds=2", "--config.k.n_novel=2", "--config.setting=ncd")
 # Shapes of `test_experiment`, whose compiled programs serve here too.
@@ -29,6 +30,7 @@ SMALL = (
     "--config.k.max=4",
     "--config.k.restarts=2",
 )
+TOLD = ("--config.k.n_novel=2", "--config.search.k_known=true")
 BENCHMARK = """
 from ncd_jax.reproduce.plan import benchmark_config
 
@@ -55,6 +57,8 @@ class Mode(NamedTuple):
 MODES = {
     "run, rca": Mode((*RUN, *RCA)),
     "run, pbn": Mode((*RUN, *SMALL, "--config.method=pbn")),
+    "run, trained": Mode((*RUN, *SMALL, *TOLD, f"--plugin={SCALES}", "--config.method=scales")),
+    "run, other": Mode((*RUN, *RCA, "--config.seed=1")),
     "run, auto": Mode((*RUN, *SMALL, "--config.method=auto", "--config.methods=rca,kmeans")),
     "assign": Mode(("--mode=assign", "--table=later.csv", "--workdir=work"), "run"),
     "rename": Mode(

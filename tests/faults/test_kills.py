@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small"),
 ]
-SHORT = {"run, rca": 2, "run, pbn": 2, "assign": 4, "rename": 8, "ask": 3, "compare": 6}
+SHORT = {"run, rca": 2, "run, trained": 2, "assign": 4, "rename": 8, "ask": 3, "compare": 6}
 """Moments that every session tries; the others are of `make faults`."""
 AGAIN = {"run, rca": 10, "run, pbn": 30, "run, auto": 10, "rename": 400, "ask": 50, "benchmark": 5}
 """Moments of the command after the kill in which that is killed too, in `make faults`."""
@@ -93,17 +93,17 @@ class Commands(Nursery):
 
 
 @pytest.fixture(scope="module")
-def nursery():
+def nursery(is_long):
+    if not is_long:
+        pytest.skip("of `make faults`")
     nursery = Commands()
     yield nursery
     nursery.close()
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_a_process_that_is_killed_at_any_moment(name, stage, nursery, is_long, count):
+def test_a_process_that_is_killed_at_any_moment(name, stage, nursery, count):
     """Locks, children and buffers too, which no copy of a folder has. Three kills in a row."""
-    if not is_long:
-        pytest.skip("of `make faults`")
     mode, rng, counted = MODES[name], np.random.default_rng(0), count(f"killed at random: {name}")
     whole = stage.folder(mode)
     nursery.wait(nursery.start(whole, mode.flags))  # whatever is to be compiled
@@ -123,10 +123,8 @@ def test_a_process_that_is_killed_at_any_moment(name, stage, nursery, is_long, c
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_at_any_moment(number, stage, nursery, is_long, count):
+def test_a_signal_at_any_moment(number, stage, nursery, count):
     """One line, within two seconds, and then as after a kill."""
-    if not is_long:
-        pytest.skip("of `make faults`")
     mode, rng, counted = MODES["run, rca"], np.random.default_rng(1), count(number.name)
     start, whole = time.monotonic(), stage.folder(mode)
     assert nursery.wait(nursery.start(whole, mode.flags)) == 0, said(whole)
@@ -151,10 +149,8 @@ def said(folder):
 
 
 @pytest.mark.parametrize("name", ["run, rca", "rename"])
-def test_three_processes_in_one_folder(name, stage, nursery, is_long, count):
+def test_three_processes_in_one_folder(name, stage, nursery, count):
     """One does it; the others are told so, or find it done."""
-    if not is_long:
-        pytest.skip("of `make faults`")
     mode, alone = MODES[name], stage.folder(MODES[name])
     assert nursery.wait(nursery.start(alone, mode.flags)) == 0, said(alone)
     for _ in range(5):

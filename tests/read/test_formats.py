@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import functools
 
 import numpy as np
 import pandas as pd
@@ -125,12 +126,20 @@ SOURCES = {
 LOSSY = {"t.xlsx": "durations"}  # a number of days, and no more is said
 
 
+ALL_COLUMNS = COLUMNS | {"other": make_values(9).tolist(), "y": make_labels()}
+
+
+@functools.cache
+def wanted_columns(names):
+    return read_table(plain_frame({name: ALL_COLUMNS[name] for name in names}), "y")
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_columns(tmp_path, source):
     """Columns x sources: 24 x 10."""
-    columns = {name: COLUMNS[name] for name in COLUMNS if LOSSY.get(source) != name}
-    columns |= {"other": make_values(9).tolist(), "y": make_labels()}
-    wanted = read_table(plain_frame(columns), "y")
+    columns = ALL_COLUMNS.copy()
+    columns.pop(LOSSY.get(source), None)
+    wanted = wanted_columns(tuple(columns))
     made = SOURCES[source](columns, tmp_path, source)
     table = read_table(made, "y")
     assert table.columns == wanted.columns

@@ -175,7 +175,7 @@ def test_the_truth_is_for_the_map_alone(rca, findings, overlapping, monkeypatch)
 
 
 def test_a_given_number_has_no_curve(solved, overlapping, quick):
-    found = solved("kmeans", k=dataclasses.replace(quick.k, n_novel=3))
+    found = solved("rca", k=dataclasses.replace(quick.k, n_novel=3))
     assert find(found, overlapping, None, {}, measure(found, overlapping)).k_curve is None
 
 

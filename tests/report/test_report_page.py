@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from html_pages import HOSTILE, Page, browse, run_browser, squeeze
-from tiers import few
+from html_pages import HOSTILE, Page, squeeze
 
 from ncd_jax.report import templating
 from ncd_jax.report.findings import Findings, Ranked, choose_shown
@@ -238,46 +237,36 @@ def test_hostile_names_stay_text(hostile_html: str):
     assert "<" not in json.dumps(page.figures).replace("<br>", "").replace("<extra></extra>", "")
 
 
-FRAME = """<!doctype html>
-<iframe src="report.html" style="width: {width}px; height: 900px; border: 0"></iframe>
-<script>
-const frame = document.querySelector("iframe");
-frame.onload = () => {{
-  frame.contentWindow.dispatchEvent(new Event("{event}"));
-  setTimeout(() => {{
-    const page = frame.contentDocument;
-    const right = (what) => [...page.querySelectorAll(what)].map(
-      (element) => element.getBoundingClientRect().right);
-    const clipped = [...page.querySelectorAll(".plot")].flatMap((plot) => {{
-      const room = plot.getBoundingClientRect();
-      return [...plot.querySelectorAll("text")].filter((text) => {{
-        const box = text.getBoundingClientRect();
-        return box.width && (box.left < room.left - 1 || box.right > room.right + 1
-          || box.top < room.top - 1 || box.bottom > room.bottom + 1);
-      }}).map((text) => text.textContent); }});
-    const found = {{
-      room: page.documentElement.clientWidth, page: page.documentElement.scrollWidth,
-      clipped, plots: right(".plot .main-svg"), tables: right("table"),
-      texts: right("p, h1, h2, h3, li") }};
-    document.body.dataset.found = JSON.stringify(found);
-  }}, 5000);
-}};
-</script>"""
+EDGES = """() => {
+  const right = (what) => [...document.querySelectorAll(what)].map(
+    (element) => element.getBoundingClientRect().right);
+  const clipped = [...document.querySelectorAll(".plot")].flatMap((plot) => {
+    const room = plot.getBoundingClientRect();
+    return [...plot.querySelectorAll("text")].filter((text) => {
+      const box = text.getBoundingClientRect();
+      return box.width && (box.left < room.left - 1 || box.right > room.right + 1
+        || box.top < room.top - 1 || box.bottom > room.bottom + 1);
+    }).map((text) => text.textContent); });
+  return {
+    room: document.documentElement.clientWidth, page: document.documentElement.scrollWidth,
+    clipped, plots: right(".plot .main-svg"), tables: right("table"),
+    texts: right("p, h1, h2, h3, li") };
+}"""
+"""Right edges in pixels, and texts of figures that leave them."""
 
 
-def measure(html: str, folder: Path, width: int, event: str = "none") -> dict:
-    """Right edges in pixels on a page of that width; a window of its own is never that narrow."""
-    (folder / "report.html").write_text(html, encoding="utf-8")
-    frame = folder / "frame.html"
-    frame.write_text(FRAME.format(width=width, event=event), encoding="utf-8")
-    dom, _ = run_browser(frame, "--allow-file-access-from-files", "--dump-dom")
-    body = next(attrs for tag, attrs in Page(dom).tags if tag == "body")
-    return json.loads(body["data-found"])
+def fits_a_phone(seen) -> None:
+    """Nobody has to scroll sideways, and no figure is cut, once it is as narrow as that."""
+    found = seen.page.evaluate(EDGES)
+    assert found["page"] == found["room"] <= 390
+    assert max(found["plots"] + found["texts"]) <= found["room"]
+    assert found["clipped"] == []
 
 
-@pytest.mark.parametrize("kind", few(["usual", "hostile", "renamed", "many"], "many"))
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["usual", "hostile", "renamed", "many"])
 def test_a_phone_need_not_scroll_sideways(
-    kind: str, findings, many_classes, hostile_html: str, tmp_path: Path
+    kind: str, findings, many_classes, hostile_html: str, opened
 ):
     html = hostile_html if kind == "hostile" else render_report(findings)
     if kind == "renamed":  # all alike but for their ends
@@ -285,73 +274,90 @@ def test_a_phone_need_not_scroll_sideways(
             html, {f"novel_{i}": f"Customers who came back in {i}" for i in range(5)}
         )
     if kind == "many":
-        html = render_report(many_classes)
-    found = measure(html, tmp_path, 390)
-    assert found["page"] == found["room"] <= 390
-    assert max(found["plots"] + found["texts"]) <= found["room"]
-    assert found["clipped"] == []
+        html = render_report(many_classes(findings))
+    with opened(html, width=390) as seen:
+        fits_a_phone(seen)
 
 
 @pytest.fixture(scope="module")
-def many_classes(findings: Findings) -> Findings:
-    """24 novel classes, and twelve folds."""
-    rng, n, k = np.random.default_rng(0), len(findings.latent_map.row), 24
-    label = rng.integers(-1, k, n)
-    names = tuple("old" if i < 0 else f"novel_{i}" for i in label)
-    picture = LatentMap(findings.latent_map.xy, np.arange(n), names, label >= 0, None)
-    trials = tuple(
-        dataclasses.replace(
-            t,
-            fold_scores=tuple(np.resize(t.fold_scores, 12).tolist()),
-            fold_k=tuple(np.resize(t.fold_k, 12).tolist()),
+def many_classes():
+    """`many_classes(findings, k)` are of so many novel classes, and twelve folds."""
+
+    def make(findings: Findings, k: int = 24) -> Findings:
+        rng, n = np.random.default_rng(0), len(findings.latent_map.row)
+        label = rng.integers(-1, k, n)
+        names = tuple("old" if i < 0 else f"novel_{i}" for i in label)
+        picture = LatentMap(findings.latent_map.xy, np.arange(n), names, label >= 0, None)
+        trials = tuple(
+            dataclasses.replace(
+                t,
+                fold_scores=tuple(np.resize(t.fold_scores, 12).tolist()),
+                fold_k=tuple(np.resize(t.fold_k, 12).tolist()),
+            )
+            for t in findings.trials
         )
-        for t in findings.trials
-    )
-    sizes = {"novel_sizes": np.bincount(label[label >= 0]).tolist(), "n_novel_estimated": k}
-    return dataclasses.replace(
-        findings,
-        latent_map=picture,
-        hidden=tuple((f"class number {i}", f"and another {i}") for i in range(12)),
-        trials=trials,
-        scored=trials,
-        metrics=findings.metrics | sizes,
-    )
+        sizes = {"novel_sizes": np.bincount(label[label >= 0]).tolist(), "n_novel_estimated": k}
+        return dataclasses.replace(
+            findings,
+            latent_map=picture,
+            hidden=tuple((f"class number {i}", f"and another {i}") for i in range(12)),
+            trials=trials,
+            scored=trials,
+            metrics=findings.metrics | sizes,
+        )
+
+    return make
 
 
 @pytest.mark.thorough
-def test_print_cuts_nothing(findings, tmp_path: Path):
+def test_print_cuts_nothing(findings, tmp_path: Path, opened):
     html = render_report(findings)
     assert html.count("@media print") == 1
     # A page of A4 less its margins.
-    found = measure(html.replace("@media print", "@media all"), tmp_path, 718, "beforeprint")
-    assert max(found["plots"] + found["texts"] + found["tables"]) <= 718
-    run_browser(tmp_path / "report.html", f"--print-to-pdf={tmp_path / 'report.pdf'}")
-    pdf = (tmp_path / "report.pdf").read_bytes()
-    assert pdf.startswith(b"%PDF")
+    with opened(html.replace("@media print", "@media all"), width=718) as seen:
+        seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        found = seen.page.evaluate(EDGES)
+        assert max(found["plots"] + found["texts"] + found["tables"]) <= 718
+        pdf = seen.page.pdf(format="A4")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 4
 
 
-@pytest.mark.parametrize("kind", few(["usual", "least", "hostile"], "hostile"))
-def test_a_browser_draws_it_without_complaint(
-    kind: str, request, least_findings, hostile_html: str, tmp_path: Path
-):
-    if kind == "usual":
-        drawn = request.getfixturevalue("browsed")
-    else:
-        html = hostile_html if kind == "hostile" else render_report(least_findings)
-        dom, console = browse(html, tmp_path)
-        assert console == ""
-        drawn = Page(dom)
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["usual", "least"])
+def test_a_browser_draws_it_without_complaint(kind: str, findings, least_findings, opened):
+    html = render_report(findings if kind == "usual" else least_findings)
+    with opened(html) as seen:
+        is_drawn(seen)
+
+
+def is_drawn(seen) -> Page:
+    """Every figure is there, and nobody complained."""
+    drawn = seen.now()
+    assert seen.said == []
     plots = [a for _, a in drawn.tags if "data-figure" in a]
     assert plots
     assert all("js-plotly-plot" in a.get("class", "") for a in plots)
     assert sum(a.get("class") == "main-svg" for _, a in drawn.tags) >= len(plots)
-    if kind == "hostile":
-        assert not [a for t, a in drawn.tags if t == "img" or "onload" in a]
-        assert {a["href"] for t, a in drawn.tags if t == "a"} <= FILES
-        # Names of hidden classes, under the folds, read as they were written.
-        assert "</script><" in drawn.text
-        assert "<b>bold</b> &" in drawn.text
+    return drawn
+
+
+def test_names_of_strangers_are_text_on_every_screen(findings_of, many_classes, opened):
+    """Of known classes, columns and cells, and given to novel classes, of which there are many."""
+    html = render_report(many_classes(findings_of(HOSTILE, n_trials=4), 12))
+    names = {f"novel_{i}": name for i, name in enumerate(HOSTILE)}
+    page = rename_page(html, names)
+    assert rename_page(page, {}) == rename_page(html, {})
+    assert json.loads(Page(page).scripts[2]) == names
+    with opened(page, width=390) as seen:
+        fits_a_phone(seen)
+        drawn = is_drawn(seen)
+    assert not [a for t, a in drawn.tags if t in {"img", "b"} or "onload" in a]
+    assert {a["href"] for t, a in drawn.tags if t == "a"} <= FILES
+    for old, name in names.items():
+        assert not re.search(rf"{old}\b", drawn.text)
+        assert name in drawn.text, "the table"
+        short = name if len(name) <= 18 else f"{name[:17]}…"
+        assert drawn.text.count(short) >= 2, "the bars, the legend of the map"
 
 
 def test_a_choice_of_methods_is_shown(findings: Findings):
@@ -413,7 +419,7 @@ def test_notes_go_without_flags_where_there_is_no_command_line(findings, note, s
     assert note in Page(render_report(noted)).text
 
 
-def test_packed_text_comes_back_in_a_browser(tmp_path: Path):
+def test_packed_text_comes_back_in_a_browser(opened):
     """Every length, and no sign that HTML reads."""
     text = "é\u2028</script>" + "".join(map(chr, np.random.default_rng(0).integers(32, 9000, 999)))
     for n in range(10, 14):
@@ -423,32 +429,32 @@ def test_packed_text_comes_back_in_a_browser(tmp_path: Path):
     <script type="text/plain" id="t" data-bytes="{packed.n_bytes}">{packed}</script>
     <script>{(TEMPLATES / "report.js").read_text()}
     unpack("t").then((t) => {{ document.querySelector("p").textContent = t; }});</script>"""
-    dom, console = browse(html, tmp_path)
-    assert console == ""
-    assert text[:-n] in Page(dom).text
+    with opened(html, ready="p:not(:empty)") as seen:
+        assert text[:-n] in seen.now().text
+        assert seen.said == []
 
 
 ASK = """
 <script>
-const tell = () => {{
-  const set = (id, value, event) => {{
+const tell = () => {
+  const set = (id, value, event) => {
     const field = document.getElementById(id);
     field.value = value;
     field.dispatchEvent(new Event(event));
-  }};
+  };
   const cells = () => [...document.querySelectorAll("#rows tbody tr")].map(
     (tr) => [...tr.cells].map((td) => td.textContent));
   const said = () => document.getElementById("rows-count").textContent;
-  const found = {{ titles: [...document.querySelectorAll("#rows th")].map((th) => th.textContent),
-    all: said(), first: cells() }};
+  const found = { titles: [...document.querySelectorAll("#rows th")].map((th) => th.textContent),
+    all: said(), first: cells() };
   document.getElementById("rows-more").click();
   found.more = cells().length;
   const titles = [...document.querySelectorAll("#rows th button")];
-  found.sorted = [0, 3, 3, 7].map((i) => {{
+  found.sorted = [0, 3, 3, 7].map((i) => {
     titles[i].click();
     const order = titles[i].parentNode.getAttribute("aria-sort");
     return [titles[i].textContent, order, cells().map((line) => line[i])];
-  }});
+  });
   titles[0].click();
   const least = document.querySelector("table.sortable");
   const lines = () => [...least.tBodies[0].rows].map(
@@ -473,34 +479,27 @@ const tell = () => {{
   found.traces = plot.data.map((trace) => [trace.name, trace.x.length, trace.y.length]);
   const folded = () => document.querySelectorAll("details:not([open])").length;
   found.folded = [folded()];
-  for (const event of ["beforeprint", "afterprint"]) {{
+  for (const event of ["beforeprint", "afterprint"]) {
     dispatchEvent(new Event(event));
     found.folded.push(folded());
-  }}
+  }
   found.hover = plot.data[1].text[0];
   document.body.dataset.found = JSON.stringify(found);
-}};
-const wait = setInterval(() => {{
-  if (document.body.dataset.ready) {{ clearInterval(wait); tell(); }}
-}}, 50);
+};
+const wait = setInterval(() => {
+  if (document.body.dataset.ready) { clearInterval(wait); tell(); }
+}, 50);
 </script>
 </body>"""
 
 
 @pytest.fixture(scope="module")
-def browsed(findings: Findings, tmp_path_factory) -> Page:
-    """The page after somebody looked for rows and chose columns."""
-    html = render_report(findings).replace("</body>", ASK.format())
-    dom, console = browse(html, tmp_path_factory.mktemp("asked"))
-    assert console == ""
-    return Page(dom)
-
-
-@pytest.fixture(scope="module")
-def asked(browsed: Page) -> dict:
-    """What the page answered him."""
-    body = next(attrs for tag, attrs in browsed.tags if tag == "body")
-    return json.loads(body["data-found"])
+def asked(findings: Findings, opened) -> dict:
+    """What the page answered somebody who looked for rows and chose columns."""
+    html = render_report(findings).replace("</body>", ASK)
+    with opened(html, ready="body[data-found]") as seen:
+        is_drawn(seen)
+        return json.loads(seen.page.locator("body").get_attribute("data-found"))
 
 
 def test_rows_are_listed_and_found(asked: dict, findings: Findings):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from html_pages import HOSTILE, Page, browse, squeeze
+from html_pages import HOSTILE, Page, squeeze
 from scipy.stats import rankdata
 from tiers import few
 
@@ -418,14 +418,12 @@ def test_hostile_names_stay_text_in_markdown():
 
 
 @pytest.mark.parametrize("kind", few(["usual", "nothing", "hostile"], "hostile"))
-def test_a_browser_draws_it_without_complaint(
-    kind: str, records, hostile_html: str, tmp_path: Path
-):
+def test_a_browser_draws_it_without_complaint(kind: str, records, hostile_html: str, opened):
     pages = {"usual": records, "nothing": []}
     html = hostile_html if kind == "hostile" else render_benchmark(pages[kind], TITLES)
-    dom, console = browse(html, tmp_path)
-    assert console == ""
-    drawn = Page(dom)
+    with opened(html, ready="body") as seen:
+        assert seen.said == []
+        drawn = seen.now()
     plots = [a for _, a in drawn.tags if "data-figure" in a]
     assert bool(plots) == (kind != "nothing")
     assert all("js-plotly-plot" in a.get("class", "") for a in plots)

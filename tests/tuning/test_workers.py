@@ -21,16 +21,15 @@ from ncd_jax.tuning.proposals import Proposals
 from ncd_jax.tuning.shared_storage import open_shared
 from ncd_jax.tuning.trials import Trial
 
-KINDS = ["journal", "sqlite", "postgresql"]
+KINDS = [("journal", "sqlite"), ("postgresql",)]
 CANDIDATES, BATCH = 24, 3
 
 
-@pytest.fixture(params=few(KINDS, "journal", "sqlite"))
-def place(request, tmp_path):
-    if request.param == "postgresql":
+def place_of(kind, folder, request):
+    if kind == "postgresql":
         return request.getfixturevalue("postgresql")
-    path = tmp_path / f"search.{request.param}"
-    return str(path) if request.param == "journal" else f"sqlite:///{path}"
+    path = folder / f"search.{kind}"
+    return str(path) if kind == "journal" else f"sqlite:///{path}"
 
 
 class Workers(Nursery):
@@ -60,18 +59,32 @@ def lines(log, word):
     ]
 
 
-def test_a_killed_worker_loses_nothing(place, nursery, tmp_path):
-    """What it had is evaluated by the others, everything once, and all see the same in the end."""
-    logs = [tmp_path / f"{i}.log" for i in range(3)]
-    # The first would take for ever; it is killed with a batch in its hands.
-    first = nursery.ask(place, logs[0], CANDIDATES, BATCH, 1000)
-    others = [nursery.ask(place, log, CANDIDATES, BATCH, 0.02) for log in logs[1:]]
-    end = time.monotonic() + 30
-    while not lines(logs[0], "has") and time.monotonic() < end:
-        time.sleep(0.01)
-    os.kill(first, signal.SIGKILL)
-    statuses = [nursery.ask("wait", pid) for pid in (first, *others)]
-    assert statuses == [-signal.SIGKILL, 0, 0]
+@pytest.mark.parametrize("kinds", few(KINDS, KINDS[0]), ids=" and ".join)
+def test_a_killed_worker_loses_nothing(kinds, nursery, tmp_path, request):
+    """What it had is evaluated by the others, everything once, and all see the same in the end.
+
+    Searches in several kinds of places go side by side, as most of it is waiting.
+    """
+    searches = []
+    for kind in kinds:
+        place = place_of(kind, tmp_path, request)
+        logs = [tmp_path / f"{kind}{i}.log" for i in range(3)]
+        # The first would take for ever; it is killed with a batch in its hands.
+        first = nursery.ask(place, logs[0], CANDIDATES, BATCH, 1000)
+        others = [nursery.ask(place, log, CANDIDATES, BATCH, 0.02) for log in logs[1:]]
+        searches.append((place, logs, first, others))
+    for _, logs, first, _ in searches:
+        end = time.monotonic() + 30
+        while not lines(logs[0], "has") and time.monotonic() < end:
+            time.sleep(0.01)
+        os.kill(first, signal.SIGKILL)
+    for place, logs, first, others in searches:
+        statuses = [nursery.ask("wait", pid) for pid in (first, *others)]
+        assert statuses == [-signal.SIGKILL, 0, 0]
+        assert_nothing_is_lost(place, logs)
+
+
+def assert_nothing_is_lost(place, logs):
     evaluated = Counter(number for log in logs for one in lines(log, "evaluated") for number in one)
     assert evaluated == Counter(range(CANDIDATES))
     lost = lines(logs[0], "has")[0]
