@@ -10,7 +10,7 @@ import pytest
 from ncd_jax.data.folds import make_folds
 from ncd_jax.methods import Spec
 from ncd_jax.methods.parts import assign_to_nearest, cluster_by_kmeans
-from ncd_jax.types import Goal, Method, NCDData, Stage
+from ncd_jax.types import Clusters, Goal, Method, NCDData, Stage
 
 N_KNOWN, N_NOVEL, SLOTS = 5, 2, 5
 
@@ -55,6 +55,19 @@ def make_toy(n_known=N_KNOWN):
 @pytest.fixture(scope="session")
 def toy():
     return make_toy()
+
+
+def split_in_two(key, state, z, k, mask):
+    """Rows on either side of their mean, as far as the sum of their latents goes."""
+    total = jnp.sum(z, axis=1)
+    above = total > jnp.mean(total, where=mask)
+    return Clusters(jnp.zeros((SLOTS, z.shape[1])), above.astype(jnp.int32))
+
+
+@pytest.fixture(scope="session")
+def splitting_toy(toy):
+    """The toy with two clusters that take no k-means, which is most of its programs."""
+    return toy._replace(cluster=split_in_two)
 
 
 @pytest.fixture(scope="session")
