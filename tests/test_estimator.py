@@ -205,7 +205,7 @@ def test_too_few_known_classes_to_hide_some(blobs):
 
 
 def test_the_judge_needs_few_known_classes_and_says_how_sure_it_is(blobs):
-    x, true = blobs([60] * 4, 4)
+    x, true = blobs([60] * 4, 6)
     ncd = NovelClassDiscovery(random_state=0).fit(x, np.where(true < 2, true, -1))
     assert ncd.n_novel_probability_
     assert sum(ncd.n_novel_probability_.values()) == pytest.approx(1, abs=1e-3)
@@ -352,12 +352,12 @@ def test_importing_the_package_is_cheap():
 
 
 def test_nothing_is_sure_of_rows_far_from_everything_or_of_gaps_alone(blobs):
-    x, classes = blobs([40] * 5, 4, spread=0.5)
+    x, classes = blobs([40] * 5, 6, spread=0.5)
     y = np.where(classes < 3, classes, -1)
     fitted = NovelClassDiscovery(random_state=0, setting="ncd").fit(x, y)
     near = fitted.predict_proba(x).max(axis=1)
     assert np.median(near) > 0.9
-    far = np.concatenate([1e4 * x[:5], x[:5] + 1e3, np.full((1, 4), np.nan)])
+    far = np.concatenate([1e4 * x[:5], x[:5] + 1e3, np.full((1, 6), np.nan)])
     assert fitted.predict_proba(far).max() < 0.3  # by chance: 1 of 5
 
 

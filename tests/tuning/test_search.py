@@ -22,11 +22,11 @@ class Kill(BaseException):
 
 
 @pytest.fixture(scope="module")
-def run(splitting_toy, toy_hparams, table, folds, count_traces):
+def run(sorting_toy, toy_hparams, table, folds, count_traces):
     """Gives the result of a search, and after each batch: the trials so far, and traces."""
     # One method for all, so that searches of one protocol share its program.
-    init = count_traces(splitting_toy.init)
-    method = splitting_toy._replace(init=init)
+    init = count_traces(sorting_toy.init)
+    method = sorting_toy._replace(init=init)
     # Class sizes and known rows are for the judge, which is not asked here.
     for_judge = np.zeros(3, np.float32), np.zeros(1, np.int32)
     data = SweepData(KEYS, table[0].x, folds, np.full(3, 2, np.int32), *for_judge)
