@@ -71,7 +71,7 @@ class Case:
         return jax.tree.map(np.asarray, self._train(*arguments))
 
     def run(self, key, data, hparams):
-        """State and info after some steps, and what the method says about the rows then and before."""
+        """State and info after some steps, and what the method says of the rows then and before."""
         key_init, key_steps = jax.random.split(key)
 
         state, infos = self.method.init(key_init, data, GOAL, hparams), []
