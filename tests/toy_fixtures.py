@@ -106,9 +106,9 @@ def toy_hparams():
     """Hyperparameters from numbers or arrays by name; the noise is 0.5 unless given."""
 
     def make(values):
-        lr = jnp.asarray(values["lr"], jnp.float32)
-        noise = values.get("noise", np.full(lr.shape, 0.5))
-        return HParams(lr, jnp.asarray(noise, jnp.float32))
+        lr = np.float32(values["lr"])
+        noise = np.float32(values.get("noise", np.full(lr.shape, 0.5)))
+        return jax.device_put(HParams(lr, noise))
 
     return make
 
@@ -119,7 +119,7 @@ def table(blobs):
     x, classes = blobs([9, 12, 10, 8, 11, 14, 9], 4)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     y = np.where(classes < N_KNOWN, classes, -1).astype(np.int32)
-    return NCDData(jnp.asarray(x), jnp.asarray(y)), classes
+    return jax.device_put(NCDData(x, y)), classes
 
 
 @pytest.fixture(scope="session")
@@ -131,5 +131,5 @@ def folds(table):
 @pytest.fixture(scope="session")
 def goal(table):
     """All novel rows."""
-    rows = jnp.flatnonzero(table[0].y == -1)
-    return Goal(rows, jnp.ones(len(rows), bool), jnp.int32(N_NOVEL))
+    rows = np.flatnonzero(np.asarray(table[0].y) == -1).astype(np.int32)
+    return jax.device_put(Goal(rows, np.ones(len(rows), bool), np.int32(N_NOVEL)))

@@ -8,7 +8,7 @@ from sklearn.metrics import silhouette_score
 from ncd_jax.clustering.n_clusters import KSearch, best_number, estimate_by_validity
 from ncd_jax.clustering.validity import INDICES
 
-N, MAX = 120, 10
+N, ROOM, MAX = 120, 400, 10
 KEY = jax.random.key(1)
 BEST = jax.jit(best_number, static_argnums=(1, 2))
 
@@ -23,13 +23,20 @@ def counted(count_traces):
 
 
 @pytest.fixture(scope="module")
-def estimate(counted):
-    """One compilation for every table of `N` rows and four columns."""
-    compiled = jax.jit(counted)
+def program_of(counted):
+    """`program_of(index)` is the estimate by it, compiled once."""
+    return functools.cache(lambda index: jax.jit(functools.partial(counted, index=index)))
+
+
+@pytest.fixture(scope="module")
+def estimate(program_of):
+    """One compilation for every table of four columns: masked rows fill it up."""
 
     def run(x, mask=None):
         mask = np.ones(len(x), bool) if mask is None else mask
-        return jax.tree.map(np.asarray, compiled(KEY, x, mask=mask))
+        counts = np.append(mask, np.zeros(ROOM - len(x), bool))
+        found = program_of("silhouette")(KEY, np.resize(x, (ROOM, 4)), counts)
+        return jax.tree.map(np.asarray, found)
 
     return run
 
@@ -45,19 +52,18 @@ def test_counts_blobs(k, estimate, counted, blobs):
 
 
 @pytest.mark.parametrize("index", INDICES)
-def test_every_index_counts_blobs_and_holds_few_copies_of_the_distances(index, blobs):
+def test_every_index_counts_blobs_and_holds_few_copies_of_the_distances(index, blobs, program_of):
     """Three spots too, of which more clusters than spots cannot be made, or than rows be asked."""
-    room = 400
-    run = jax.jit(functools.partial(estimate_n_clusters, index=index))
-    run = run.lower(KEY, np.zeros((room, 4), np.float32), np.ones(room, bool)).compile()
-    assert run.memory_analysis().temp_size_in_bytes < 6 * 4 * room**2
+    run = program_of(index)
+    program = run.lower(KEY, np.zeros((ROOM, 4), np.float32), np.ones(ROOM, bool)).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 6 * 4 * ROOM**2
     for k in (2, 4, 7):
         x, _ = blobs([N // k] * (k - 1) + [N - N // k * (k - 1)], 4, seed=k)
-        result = run(KEY, np.resize(x, (room, 4)), np.arange(room) < N)
+        result = run(KEY, np.resize(x, (ROOM, 4)), np.arange(ROOM) < N)
         assert result.k == k
         assert np.isfinite(result.values).all()
-    spots = np.eye(3, 4, dtype=np.float32)[np.arange(room) % 3]
-    result = run(KEY, spots, np.arange(room) < 6)
+    spots = np.eye(3, 4, dtype=np.float32)[np.arange(ROOM) % 3]
+    result = run(KEY, spots, np.arange(ROOM) < 6)
     assert result.k == 3
     worst = -INDICES[index].sign * np.inf
     np.testing.assert_array_equal(result.values == worst, result.ks >= 6)
