@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy
 
@@ -346,13 +345,17 @@ def judge_all(
     clean = np.einsum("gc,fmc->gfm", hidden, shares) <= TAINTED
     clean[:, n_folds:] = False
     lessons = Lessons(
-        features=jnp.asarray(np.stack([np.asarray(scene.features) for _, scene in seen])),
-        pairs=jnp.asarray(pairs),
-        sizes=jnp.asarray(sizes),
-        same=jnp.asarray(shares @ shares.transpose(0, 2, 1), jnp.float32),
-        several=jnp.asarray(hidden[:n_teachers].sum(axis=1) > 1),
-        teaches=jnp.asarray(pairs[None, :n_teachers] & clean[:, :, :, None] & clean[:, :, None, :]),
-        finite=jnp.asarray(np.stack([np.asarray(each.refits.finite) for each, _ in seen])),
+        **jax.device_put(
+            {
+                "features": np.stack([np.asarray(scene.features) for _, scene in seen]),
+                "pairs": pairs,
+                "sizes": sizes,
+                "same": np.float32(shares @ shares.transpose(0, 2, 1)),
+                "several": hidden[:n_teachers].sum(axis=1) > 1,
+                "teaches": pairs[None, :n_teachers] & clean[:, :, :, None] & clean[:, :, None, :],
+                "finite": np.stack([np.asarray(each.refits.finite) for each, _ in seen]),
+            }
+        )
     )
     verdicts = jax.tree.map(np.asarray, _JUDGE(lessons, prior or read_prior()))
 

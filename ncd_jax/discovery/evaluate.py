@@ -12,7 +12,7 @@ binning", 2015 (expected calibration error).
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -379,7 +379,7 @@ def without_some_labels(problem: Problem, table: Table) -> tuple[Problem, np.nda
     held = hold_out(table.y, share, seed, group=table.group if share else None)
     y = np.array(problem.data.y)
     y[: len(held)][held] = UNLABELLED
-    return problem._replace(data=problem.data._replace(y=jnp.asarray(y))), held
+    return problem._replace(data=problem.data._replace(y=jax.device_put(y))), held
 
 
 def recognised(model: Model, table: Table, held: np.ndarray) -> tuple[float, float]:

@@ -142,7 +142,7 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
         FloatingPointError: every refit diverged.
     """
     config, how = problem.config, k_search(problem)
-    goal = Goal(problem.target_rows, jnp.asarray(problem.target_mask), jnp.int32(0))
+    goal = Goal(problem.target_rows, jax.device_put(problem.target_mask), jnp.int32(0))
     k, in_columns = problem.n_novel or config.k.max, None
     if how is not None and problem.info.needs_k:
         in_columns = _estimate_in_columns(purpose_key(config, "columns"), problem.data, goal, how)

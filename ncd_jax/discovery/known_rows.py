@@ -90,7 +90,7 @@ def _without_direction(problem: Problem, table: Table) -> Problem | None:
     direction = direction_of_missing(x[: len(table.y)], table.y)
     if direction is None:
         return None
-    return problem._replace(data=problem.data._replace(x=jnp.asarray(direction.without(x))))
+    return problem._replace(data=problem.data._replace(x=jax.device_put(direction.without(x))))
 
 
 def observe_folds(
@@ -184,10 +184,10 @@ def _fit(
     return _SEE(
         problem.method,
         jax.random.split(purpose_key(config, "gate"), len(hparams)),
-        data._replace(y=jnp.asarray(padded)),
-        Goal(problem.target_rows, jnp.asarray(problem.target_mask), jnp.int32(k)),
+        data._replace(y=jax.device_put(padded)),
+        Goal(problem.target_rows, jax.device_put(problem.target_mask), jnp.int32(k)),
         make_hparams(config.method, stacked),
-        jnp.asarray(pad_rows(rows.astype(np.int32), room)),
+        pad_rows(rows.astype(np.int32), room),
         np.arange(room) < len(rows),
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,

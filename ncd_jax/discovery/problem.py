@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
@@ -148,7 +147,7 @@ class Problem(NamedTuple):
         if len(rows) > most:
             drawn = sample(np.random.default_rng(self.config.seed), rows, most)
         problem = self._replace(
-            target_rows=jnp.asarray(pad_rows(drawn.astype(np.int32), room)),
+            target_rows=jax.device_put(pad_rows(drawn.astype(np.int32), room)),
             target_mask=np.arange(room) < len(drawn),
             drawn=len(drawn) / max(len(rows), 1),
             n_asked=len(rows),
@@ -156,7 +155,7 @@ class Problem(NamedTuple):
         if y is not None:
             padded = np.full(len(self.data.y), UNLABELLED, np.int32)
             padded[: len(y)] = y
-            return problem._replace(data=self.data._replace(y=jnp.asarray(padded)))
+            return problem._replace(data=self.data._replace(y=jax.device_put(padded)))
         if judged(self.config):
             folds = _judged_folds(self.config, np.asarray(self.data.y), len(rows))
             length, n = self.hidden_folds.hidden_rows.shape[1], len(self.data.y)
@@ -171,8 +170,8 @@ class Problem(NamedTuple):
         folds, labelled = self.hidden_folds, np.asarray(self.data.y) != UNLABELLED
         n_hidden = int(labelled.sum() - (folds.y[f] != UNLABELLED).sum())
         return self._replace(
-            data=self.data._replace(y=jnp.asarray(folds.y[f])),
-            target_rows=jnp.asarray(folds.hidden_rows[f]),
+            data=self.data._replace(y=jax.device_put(folds.y[f])),
+            target_rows=jax.device_put(folds.hidden_rows[f]),
             target_mask=folds.hidden_mask[f],
             drawn=float(folds.hidden_mask[f].sum() / n_hidden),
             n_novel=None if self.n_novel is None else int(folds.hidden[f].sum()),
@@ -288,7 +287,8 @@ def _problem(
     x = scaler.apply(table.x)
     if length > n:
         x = np.concatenate([x, np.zeros((length - n, n_features), x.dtype)])
-    x = jax.device_put(x)  # `asarray` would need room for a second copy
+    # `jnp.asarray` would need room for a second copy, and a program for every shape.
+    x = jax.device_put(x)
     y = np.full(length, UNLABELLED, np.int32)
     y[:n] = table.y
     novel = all_novel = np.flatnonzero(table.y == UNLABELLED).astype(np.int32)
@@ -304,7 +304,7 @@ def _problem(
         config=config,
         scaler=scaler,
         data=NCDData(
-            x, jnp.asarray(y), jnp.asarray(np.arange(length) < n) if info.masked else None
+            x, jax.device_put(y), jax.device_put(np.arange(length) < n) if info.masked else None
         ),
         hidden_folds=pad_folds(hidden, room[1], length),
         tuning_folds=pad_folds(
@@ -315,11 +315,11 @@ def _problem(
         method=make_method(config.method, spec),
         space=space,
         n_novel=n_novel,
-        target_rows=jnp.asarray(pad_rows(novel, room[0])),
+        target_rows=jax.device_put(pad_rows(novel, room[0])),
         target_mask=np.arange(room[0]) < len(novel),
         drawn=len(novel) / max(len(all_novel), 1),
         n_asked=len(all_novel),
-        known_rows=jnp.asarray(fill_up(known, length, n)),
+        known_rows=jax.device_put(fill_up(known, length, n)),
         candidates=_candidates(config, space, hidden),
         max_micro=max(MAX_MICRO, -(-int(PARTS * (n_novel or 0)) // 8) * 8),
     )
@@ -430,8 +430,8 @@ def make_method(name: str, spec: Spec) -> Method:
 def make_hparams(method: str, values: Mapping[str, ArrayLike]) -> PyTree:
     """The hyperparameter tuple of a method from numbers, or arrays of them, by name."""
     kinds = {name: i.integer for name, i in METHODS[method].space(1).items()}
-    arrays = {n: jnp.asarray(v, jnp.int32 if kinds[n] else jnp.float32) for n, v in values.items()}
-    return METHODS[method].hparams(**arrays)
+    arrays = {n: np.asarray(v, np.int32 if kinds[n] else np.float32) for n, v in values.items()}
+    return METHODS[method].hparams(**jax.device_put(arrays))
 
 
 def padded_size(n: int) -> int:

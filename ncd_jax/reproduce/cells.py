@@ -153,7 +153,7 @@ def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
 
     With the restarts and rows of the folds, which are fewer than those of an answer.
     """
-    goal = Goal(problem.target_rows, problem.target_mask, np.int32(0))
+    goal = Goal(*jax.device_put((problem.target_rows, problem.target_mask, np.int32(0))))
     how = k_search(problem, problem.hidden_folds)
     assert how is not None
 
