@@ -139,10 +139,11 @@ def export_program(model: Any, platforms: Sequence[str] = ("cpu", "cuda")) -> by
     from ncd_jax.discovery.problem import make_method
 
     method = make_method(model.method, model.spec)
-    arrays, told = jax.tree.map(jnp.asarray, (arrays_of(model), nothing_told(1)))
-    class_of_row = jnp.zeros(len(model.means), int).at[model.rows].set(jnp.arange(len(model.rows)))
+    arrays, told = jax.device_put((arrays_of(model), nothing_told(1)))
+    class_of_row = np.zeros(len(model.means), np.int32)
+    class_of_row[model.rows] = np.arange(len(model.rows))
     low, high, mean, scale = (
-        jnp.asarray(getattr(model.scaler, name), jnp.float32)
+        np.asarray(getattr(model.scaler, name), np.float32)
         for name in ("low", "high", "mean", "scale")
     )
 
@@ -151,7 +152,7 @@ def export_program(model: Any, platforms: Sequence[str] = ("cpu", "cuda")) -> by
     def assign(row: jax.Array) -> tuple[jax.Array, jax.Array]:
         scaled = rounded((jnp.clip(row, low, high) - mean) / scale, jnp)
         applied = apply(method, model.judged, arrays, scaled[None], told)
-        return class_of_row[applied.labels[0]].astype(jnp.int32), applied.confidence[0]
+        return jnp.asarray(class_of_row)[applied.labels[0]], applied.confidence[0]
 
     (n,) = export.symbolic_shape("n")
     rows = jax.ShapeDtypeStruct((n, model.spec.n_features), jnp.float32)

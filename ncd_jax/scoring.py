@@ -81,25 +81,28 @@ def score_test_split(solution: Solution, table: Table, truth: Truth | None) -> d
         return result
     transductive = inductive
     if not (problem.method.stages and problem.info.needs_k):
-        scaled = jax.device_put(problem.scaler.apply(x))
-        transductive = _cluster_anew(solution, scaled)
+        transductive = _cluster_anew(solution, problem.scaler.apply(x))
     result["transductive"] = score(transductive, true)
     return result
 
 
-def _cluster_anew(solution: Solution, x: Array) -> np.ndarray:
+def _cluster_anew(solution: Solution, x: np.ndarray) -> np.ndarray:
     """Clusters `i32[m]` of the rows `f32[m, d]`, fitted on themselves."""
     problem, model = solution.winner.problem, solution.model
     key_fit, key_cluster = jax.random.split(purpose_key(problem.config, "discover"))
-    k = jnp.int32(min(solution.answer.k, len(x)))
-    state = jax.tree.map(lambda leaf: jnp.asarray(leaf)[model.view], model.state)
+    k = np.int32(min(solution.answer.k, len(x)))
+    state = jax.tree.map(lambda leaf: np.asarray(leaf)[model.view], model.state)
     if not problem.method.stages:
-        labelled = problem.data.y != UNLABELLED
-        rows = jnp.concatenate([x, problem.data.x[labelled]])
-        y = jnp.concatenate([jnp.full(len(x), UNLABELLED), problem.data.y[labelled]])
-        goal = Goal(jnp.arange(len(x)), jnp.ones(len(x), bool), k)
+        # On the host: single operations would be a program each.
+        table_x, table_y = map(np.asarray, problem.data[:2])
+        labelled = table_y != UNLABELLED
+        rows = np.concatenate([x, table_x[labelled]])
+        y = np.concatenate([np.full(len(x), UNLABELLED, np.int32), table_y[labelled]])
+        goal = Goal(*jax.device_put((np.arange(len(x)), np.ones(len(x), bool), k)))
         hparams = make_hparams(model.method, model.hparams)
-        state = jax.jit(problem.method.init)(key_fit, NCDData(rows, y), goal, hparams)
+        state = jax.jit(problem.method.init)(
+            key_fit, NCDData(*jax.device_put((rows, y))), goal, hparams
+        )
     return np.asarray(_cluster(key_cluster, problem.method, state, x, k))
 
 

@@ -214,11 +214,14 @@ def blobs():
 
 @pytest.fixture(scope="session")
 def tiny(blobs):
-    """Four known classes and two novel ones, and half as many test rows of each."""
-    x, classes = blobs([30] * 6, 4)
+    """Four known classes and two novel ones, and half as many test rows of each.
+
+    Of the shape of the table `overlapping`, with which it shares programs.
+    """
+    x, classes = blobs([45] * 6, 6)
     order = np.random.default_rng(0).permutation(len(x))
-    train, test = order[:120], order[120:]
+    train, test = order[:180], order[180:]
     y = np.where(classes < 4, classes, -1).astype(np.int32)
     truth = np.where(classes < 4, -1, classes - 4).astype(np.int32)
-    table = Table("tiny", x[train], y[train], tuple("abcd"), tuple("wxyz"), x[test], y[test])
+    table = Table("tiny", x[train], y[train], tuple("abcdef"), tuple("wxyz"), x[test], y[test])
     return table, Truth(("u", "v"), truth[train], truth[test])

@@ -35,9 +35,9 @@ def judged_config():
 @pytest.fixture(scope="session")
 def overlapping(blobs):
     """Four known classes and two novel ones, 30 rows each, that nobody can tell apart wholly."""
-    x, classes = blobs([30] * 6, 4, spread=2.0)
+    x, classes = blobs([30] * 6, 6, spread=1.6)
     y = np.where(classes < 4, classes, UNLABELLED).astype(np.int32)
-    return Table("overlapping", x, y, tuple("abcd"), tuple("wxyz"))
+    return Table("overlapping", x, y, tuple("abcdef"), tuple("wxyz"))
 
 
 @pytest.fixture(scope="session")

@@ -24,10 +24,10 @@ from ncd_jax.store.model_files import load_model, read_model
 from ncd_jax.store.workdir import Workdir
 from ncd_jax.types import UNLABELLED
 
-pytestmark = pytest.mark.usefixtures("simple_maps")
+pytestmark = pytest.mark.usefixtures("simple_maps", "toy_method")
 
 CONFIG = dataclasses.replace(
-    QUICK, method="pbn", search=dataclasses.replace(QUICK.search, candidates=4)
+    QUICK, method="toy", search=dataclasses.replace(QUICK.search, candidates=4)
 )
 SCORES = {"novel_acc", "novel_nmi", "novel_ari"}
 PRIVATE = SCORES | {"seconds", "test", "compilations"}
@@ -102,7 +102,7 @@ def test_files_and_metrics_keep_the_contract(problem, finished):
     assert metrics["compilations"] == 1
     assert {p.name for p in path.iterdir()} - {".lock"} == {
         "config.json",
-        "search_pbn.journal",
+        "search_toy.journal",
         "trials.csv",
         "assignments.csv",
         "metrics.json",
@@ -246,7 +246,7 @@ def test_what_is_given_is_measured_not_searched(problem, tmp_path):
 @pytest.mark.thorough
 def test_a_run_that_diverges_everywhere_says_so(problem, tmp_path):
     hparams = {"lr": 1e12, "w": 0.5, "dropout": 0.0, "latent_dim": 8}
-    config = dataclasses.replace(CONFIG, hparams=hparams)
+    config = dataclasses.replace(CONFIG, method="pbn", hparams=hparams)
     with pytest.raises(FloatingPointError, match="diverged"):
         experiment.run(config, *problem, tmp_path / "diverged")
     assert not (tmp_path / "diverged" / "metrics.json").exists()

@@ -6,7 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax import NovelClassDiscovery
 
-N, D = 300, 8
+N, D = 200, 6
 LEAST = 0.8
 """Agreement on unlabelled rows, an adjusted Rand index, where other random numbers are drawn.
 

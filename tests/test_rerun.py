@@ -23,8 +23,9 @@ FLAGS += ("--config.search.folds=2",)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, blobs):
     folder = tmp_path_factory.mktemp("rerun")
-    x, classes = blobs([25] * 6, 7)  # six columns remain, as `gaussians` has: the same programs
-    frame = pd.DataFrame(x, columns=list("pqrstuv")).assign(name=[f"row {i}" for i in range(150)])
+    # Six columns remain, as `gaussians` has, and as many rows share its programs.
+    x, classes = blobs([25] * 4 + [40] * 2, 7)
+    frame = pd.DataFrame(x, columns=list("pqrstuv")).assign(name=[f"row {i}" for i in range(180)])
     frame["label"] = [f"class {c}" if c < 4 else "" for c in classes]
     frame.to_csv(folder / "table.csv", index=False)
     ended = call("--table=table.csv", "--workdir=first", *FLAGS, cwd=folder)

@@ -18,10 +18,10 @@ from ncd_jax.types import Clusters
 def test_clusters_made_in_training_are_scored_in_the_slots_they_have(method, tiny, monkeypatch):
     """Training left slot 0 of three empty: the classes of the answer are those of slots 1 and 2."""
     table, truth = tiny
-    hparams = dict.fromkeys(METHODS[method].space(4), 1.0)
+    hparams = dict.fromkeys(METHODS[method].space(6), 1.0)
     problem = prepare(RunConfig(dataset="digits", method=method), table, 3)
-    # The head of a slot looks at one column; the novel classes stand out in the first two.
-    column_of_slot = np.array([0, 0, 1])
+    # The head of a slot looks at one column; the novel classes stand out in the last two.
+    column_of_slot = np.array([4, 4, 5])
 
     def assign(state, z, centroids, active):
         return jnp.argmax(jnp.where(active[:3], z[:, column_of_slot], -jnp.inf), axis=1)

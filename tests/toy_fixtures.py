@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from ncd_jax.data.folds import make_folds
-from ncd_jax.methods import Spec
+from ncd_jax.discovery.problem import make_method
+from ncd_jax.methods import METHODS, MethodInfo, Spec, register
 from ncd_jax.methods.parts import assign_to_nearest, cluster_by_kmeans
-from ncd_jax.types import Goal, Method, NCDData, Stage
+from ncd_jax.types import Clusters, Goal, Interval, Method, NCDData, Stage
 
 N_KNOWN, N_NOVEL, SLOTS = 5, 2, 5
 
@@ -25,7 +26,10 @@ class State(NamedTuple):
     opt: Any
 
 
-def make_toy(n_known=N_KNOWN):
+SPEC = Spec(4, N_KNOWN, 4, max_clusters=SLOTS, restarts=2)
+
+
+def make_toy(spec=SPEC):
     """Learns a scale for every column; labels, batches, keys and hyperparameters all matter."""
 
     def init(key, data, goal, hparams):
@@ -47,9 +51,44 @@ def make_toy(n_known=N_KNOWN):
     def represent(state, x):
         return x * state.scale[None, :]
 
-    stages = (Stage(step),)
-    cluster = cluster_by_kmeans(Spec(4, n_known, 4, max_clusters=SLOTS, restarts=2))
-    return Method(init, stages, represent, cluster, assign_to_nearest, SLOTS)
+    cluster = cluster_by_kmeans(spec)
+    return Method(init, (Stage(step),), represent, cluster, assign_to_nearest, spec.max_clusters)
+
+
+def make_sorting_toy(spec=SPEC):
+    """The toy without k-means, which is most of its programs: clusters are parts of a line."""
+
+    def cluster(key, state, z, k, mask):
+        """As large as each other, by the sum of the latents."""
+        total = jnp.where(mask, jnp.sum(z, axis=1), jnp.inf)
+        rank = jnp.argsort(jnp.argsort(total))
+        labels = jnp.minimum(rank * k // jnp.maximum(jnp.sum(mask), 1), k - 1).astype(jnp.int32)
+        slots = jnp.arange(spec.max_clusters)
+        member = (labels[None, :] == slots[:, None]) & mask[None, :]
+        centroids = member @ z / jnp.maximum(jnp.sum(member, axis=1), 1)[:, None]
+        return Clusters(centroids, labels)
+
+    return make_toy(spec)._replace(cluster=cluster)
+
+
+INFO = MethodInfo(
+    title="Toy",
+    make=make_sorting_toy,
+    hparams=HParams,
+    state=State,
+    space=lambda n_features: {"lr": Interval(1e-4, 1e-2, log=True), "noise": Interval(0.0, 1.0)},
+    citation="",
+    width=None,
+)
+
+
+@pytest.fixture(scope="module")
+def toy_method():
+    """The name of the toy among the methods, for runs where something is to be trained."""
+    register(INFO, "toy")
+    yield "toy"
+    METHODS._others.pop("toy", None)
+    make_method.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -58,13 +97,18 @@ def toy():
 
 
 @pytest.fixture(scope="session")
+def sorting_toy():
+    return make_sorting_toy()
+
+
+@pytest.fixture(scope="session")
 def toy_hparams():
     """Hyperparameters from numbers or arrays by name; the noise is 0.5 unless given."""
 
     def make(values):
-        lr = jnp.asarray(values["lr"], jnp.float32)
-        noise = values.get("noise", np.full(lr.shape, 0.5))
-        return HParams(lr, jnp.asarray(noise, jnp.float32))
+        lr = np.float32(values["lr"])
+        noise = np.float32(values.get("noise", np.full(lr.shape, 0.5)))
+        return jax.device_put(HParams(lr, noise))
 
     return make
 
@@ -75,7 +119,7 @@ def table(blobs):
     x, classes = blobs([9, 12, 10, 8, 11, 14, 9], 4)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     y = np.where(classes < N_KNOWN, classes, -1).astype(np.int32)
-    return NCDData(jnp.asarray(x), jnp.asarray(y)), classes
+    return jax.device_put(NCDData(x, y)), classes
 
 
 @pytest.fixture(scope="session")
@@ -87,5 +131,5 @@ def folds(table):
 @pytest.fixture(scope="session")
 def goal(table):
     """All novel rows."""
-    rows = jnp.flatnonzero(table[0].y == -1)
-    return Goal(rows, jnp.ones(len(rows), bool), jnp.int32(N_NOVEL))
+    rows = np.flatnonzero(np.asarray(table[0].y) == -1).astype(np.int32)
+    return jax.device_put(Goal(rows, np.ones(len(rows), bool), np.int32(N_NOVEL)))

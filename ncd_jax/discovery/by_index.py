@@ -4,7 +4,6 @@ import functools
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, best_number
@@ -59,7 +58,7 @@ def choose(fitted: Fitted) -> Found:
         purpose_key(problem.config, "discover"),
         refits.state,
         refits.z,
-        jnp.int32(k),
+        np.int32(k),
         problem.target_mask,
     )
     labels = np.asarray(clusters.labels)[votes][:, problem.target_mask]

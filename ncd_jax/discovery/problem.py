@@ -286,7 +286,8 @@ def _problem(
     x = scaler.apply(table.x)
     if length > n:
         x = np.concatenate([x, np.zeros((length - n, n_features), x.dtype)])
-    x = jax.device_put(x)  # `asarray` would need room for a second copy
+    # `jnp.asarray` would need room for a second copy, and a program for every shape.
+    x = jax.device_put(x)
     y = np.full(length, UNLABELLED, np.int32)
     y[:n] = table.y
     novel = all_novel = np.flatnonzero(table.y == UNLABELLED).astype(np.int32)
@@ -423,7 +424,7 @@ def make_hparams(method: str, values: Mapping[str, ArrayLike]) -> PyTree:
     """The hyperparameter tuple of a method from numbers, or arrays of them, by name."""
     kinds = {name: i.integer for name, i in METHODS[method].space(1).items()}
     arrays = {n: np.asarray(v, np.int32 if kinds[n] else np.float32) for n, v in values.items()}
-    return METHODS[method].hparams(**arrays)
+    return METHODS[method].hparams(**jax.device_put(arrays))
 
 
 def padded_size(n: int) -> int:

@@ -229,14 +229,13 @@ def _search(
     from ncd_jax.tuning.search import Sweep, search
 
     config, protocol = problem.config, fold_protocol(problem, folds)
+    sizes = [_class_size(problem, folds, f) for f in range(len(folds.y))]
     data = SweepData(
         keys=purpose_keys(config, "search", config.search.seeds),
         x=problem.data.x,
         folds=jax.device_put(folds),
-        ks=folds.hidden.sum(axis=1).astype(np.int32),
-        class_sizes=np.array(
-            [_class_size(problem, folds, f) for f in range(len(folds.y))], np.float32
-        ),
+        ks=jax.device_put(folds.hidden.sum(axis=1, dtype=np.int32)),
+        class_sizes=jax.device_put(np.array(sizes, np.float32)),
         known_rows=problem.known_rows,
     )
     if (in_columns := k_search(problem, folds)) is not None and problem.info.needs_k:

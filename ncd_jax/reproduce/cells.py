@@ -24,7 +24,7 @@ from ncd_jax.reproduce.baselines import estimate_k as estimate_with_sklearn
 from ncd_jax.reproduce.plan import BenchmarkConfig, Cell, cell_config
 from ncd_jax.scoring import score, score_all, score_test_split
 from ncd_jax.tuning.storage import own_journal
-from ncd_jax.types import UNLABELLED, Array, Goal, NCDData, PyTree
+from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData, PyTree
 
 __all__ = ["half_unlabelled", "run_cell"]
 
@@ -154,28 +154,34 @@ def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
 
     With the restarts and rows of the folds, which are fewer than those of an answer.
     """
-    goal = Goal(problem.target_rows, *jax.device_put((problem.target_mask, np.int32(0))))
+    goal = Goal(*jax.device_put((problem.target_rows, problem.target_mask, np.int32(0))))
     how = k_search(problem, problem.hidden_folds)
     assert how is not None
-
-    @functools.partial(jax.jit, static_argnames="how")
-    def number(key: Array, state: PyTree, data: NCDData, how: KSearch) -> Array:
-        def represent(x: Array) -> Array:
-            return problem.method.represent(state, x)
-
-        return estimate_k(key, represent, data, goal, represent(data.x[goal.rows]), how).k
 
     def own_state(model: Model) -> PyTree:
         return jax.tree.map(lambda leaf: leaf[model.view], model.state)
 
     keys = purpose_keys(problem.config, "indices", len(models))
-    return {
-        index: [
-            int(number(key, own_state(model), problem.data, dataclasses.replace(how, index=index)))
+    found: dict[str, list[int]] = {}
+    for index in INDEX_SIGNS:
+        number = functools.partial(
+            _number, problem.method, how=dataclasses.replace(how, index=index)
+        )
+        found[index] = [
+            int(number(key, own_state(model), problem.data, goal))
             for key, model in zip(keys, models, strict=True)
         ]
-        for index in INDEX_SIGNS
-    }
+    return found
+
+
+@functools.partial(jax.jit, static_argnames=("method", "how"))
+def _number(
+    method: Method, key: Array, state: PyTree, data: NCDData, goal: Goal, *, how: KSearch
+) -> Array:
+    def represent(x: Array) -> Array:
+        return method.represent(state, x)
+
+    return estimate_k(key, represent, data, goal, represent(data.x[goal.rows]), how).k
 
 
 def _seeded(problem: Problem, seed: int) -> Problem:

@@ -17,9 +17,9 @@ from ncd_jax.types import UNLABELLED
 
 @pytest.fixture(scope="module")
 def sampled(gaussians, judged_config):
-    """A run of which the judge saw 60 of 115 new rows and was told one class too few."""
+    """A run of which the judge saw 100 of 115 new rows and was told one class too few."""
     table, classes = gaussians([25] * 4, [40, 30, 45])
-    config = dataclasses.replace(judged_config, k=KConfig(max_rows=60, n_novel=2))
+    config = dataclasses.replace(judged_config, k=KConfig(max_rows=100, n_novel=2))
     return table, classes, solve(config, table)
 
 
@@ -39,9 +39,9 @@ def converse(solution, classes, n):
 def test_rows_that_were_not_seen_follow_those_that_were(sampled):
     table, classes, solution = sampled
     asked, novel = solution.asked, classes[table.y == UNLABELLED]
-    assert len(asked.row) == 60
+    assert len(asked.row) == 100
     assert len(asked.like) == 115
-    np.testing.assert_array_equal(asked.like[asked.row], np.arange(60))
+    np.testing.assert_array_equal(asked.like[asked.row], np.arange(100))
     assert (asked.labels[asked.row[asked.like]] == asked.labels).all()
     found, _ = converse(solution, novel - 4, 5)
     assert len(np.unique(np.stack([found.labels, novel]), axis=1).T) == 3

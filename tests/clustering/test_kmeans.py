@@ -9,11 +9,12 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
+from ncd_jax.clustering import lloyd as module
 from ncd_jax.clustering.kmeans import kmeans
-from ncd_jax.clustering.lloyd import in_chunks, lloyd, nearest
+from ncd_jax.clustering.lloyd import Chunks, lloyd, nearest
 from ncd_jax.clustering.rows import squared_distances
 
-K = 6
+K, ROWS = 6, 115
 KEY = jax.random.key(0)
 
 
@@ -24,8 +25,8 @@ def fit(count_traces):
     compiled = jax.jit(counted)
 
     def run(x, k, mask=None, key=KEY):
-        x = jnp.asarray(x)
-        return compiled(key, x, k, mask=jnp.ones(len(x), bool) if mask is None else mask)
+        mask = np.ones(len(x), bool) if mask is None else mask
+        return jax.tree.map(np.asarray, compiled(key, x, np.int32(k), mask=mask))
 
     run.counted = counted
     return run
@@ -103,12 +104,11 @@ def test_the_restart_with_the_lowest_inertia_wins():
     rng = np.random.default_rng(0)
     centres = np.repeat([0.0, 4.0, 5.0, 9.0, 9.6], [40, 5, 40, 10, 30])
     x = (centres + rng.normal(0, 0.15, len(centres)))[:, None].astype(np.float32)
-    run = functools.partial(kmeans, x=x, n_clusters=5, max_clusters=5, trials=1)
-    once = jax.jit(jax.vmap(lambda key: run(key, restarts=1).inertia))
-    often = jax.jit(lambda key: run(key, restarts=30).inertia)
-    single = once(jax.random.split(KEY, 60))
+    theirs = [KMeans(5, init="random", n_init=1, random_state=i).fit(x) for i in range(60)]
+    single = np.array([each.inertia_ for each in theirs])
     assert np.mean(single > 1.2 * single.min()) > 0.25, "the data must be hard"
-    assert often(KEY) <= single.min() * 1.001
+    often = jax.jit(functools.partial(kmeans, max_clusters=5, trials=1, restarts=30))
+    assert often(KEY, x, 5).inertia <= single.min() * 1.001
 
 
 @pytest.mark.thorough
@@ -141,27 +141,19 @@ def test_vmap_equals_loop(fit, blobs, rtol):
         np.testing.assert_allclose(together.centroids[i], alone.centroids, rtol=rtol, atol=1e-5)
 
 
-def test_says_when_it_did_not_converge():
-    x = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
-    run = jax.jit(functools.partial(kmeans, max_clusters=8, restarts=2, max_iter=1))
-    result = run(KEY, x, 8)
-    assert not result.converged
-    assert result.n_iter == 1
-
-
 def test_the_lowest_index_wins_a_tie_among_active_centroids():
-    x = jnp.array([[0.0, 0.0], [2.0, 0.0]])
-    centroids = jnp.array([[9.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 0.0], [0.0, 0.0]])
-    first_four = jnp.array([True, True, True, True, False])
-    np.testing.assert_array_equal(nearest(x, centroids, first_four), [1, 3])
-    np.testing.assert_array_equal(nearest(x, centroids, first_four.at[3].set(False)), [1, 1])
+    x = np.array([[0, 0], [2, 0]], np.float32)
+    centroids = np.array([[9, 0], [0, 1], [0, -1], [1, 0], [0, 0]], np.float32)
+    find = jax.jit(nearest)
+    np.testing.assert_array_equal(find(x, centroids, np.arange(5) < 4), [1, 3])
+    np.testing.assert_array_equal(find(x, centroids, np.arange(5) < 3), [1, 1])
 
 
 def test_squared_distances_against_scipy(rtol):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(7, 5)), rng.normal(size=(4, 5))
     y[1] = x[3]
-    ours = squared_distances(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32))
+    ours = jax.jit(squared_distances)(x.astype(np.float32), y.astype(np.float32))
     np.testing.assert_allclose(ours, cdist(x, y, "sqeuclidean"), rtol=rtol, atol=1e-5)
     assert ours.min() >= 0
 
@@ -179,8 +171,11 @@ DEGENERATE = {
 
 @pytest.mark.parametrize("case", DEGENERATE)
 def test_degenerate(case, fit, rtol):
-    x, k, mask, inertia = DEGENERATE[case]
-    result = fit(x.astype(np.float32), k, mask)
+    """Behind masked rows, so that all are of one program."""
+    small, k, small_mask, inertia = DEGENERATE[case]
+    x, mask = np.full((ROWS, 3), 3.7, np.float32), np.arange(ROWS) < 0
+    x[-8:, :2], mask[-8:] = small, small_mask
+    result = fit(x, k, mask)
     check_consistent(x, k, mask, result, rtol)
     np.testing.assert_allclose(result.inertia, inertia, rtol=rtol, atol=1e-5)
     assert result.converged
@@ -227,12 +222,16 @@ def test_a_sample_is_enough_to_start_from(rtol):
     np.testing.assert_array_equal(other.centroids, found.centroids)
 
 
-def test_rows_in_chunks_are_all_rows(rtol):
-    """Sizes on both sides of a chunk's, and one that the chunks do not divide."""
+def test_rows_in_chunks_are_all_rows(rtol, monkeypatch):
+    """A chunk, and three that do not divide the rows; an iteration is not enough to converge."""
+    monkeypatch.setattr(module, "_CHUNK_ROWS", (8, 64))
     run = jax.jit(functools.partial(kmeans, max_clusters=3, restarts=1, max_iter=1, trials=1))
-    for n in (4096, 4097, 10_001):
+    for n in (64, 151):
+        assert len(module.in_chunks(np.zeros((n, 2)), np.zeros(n), 3).x) == (1 if n == 64 else 3)
         x = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
         found = run(KEY, x, 1)
+        assert not found.converged
+        assert found.n_iter == 1
         np.testing.assert_allclose(found.centroids[0], x.mean(axis=0), atol=1e-5)
         np.testing.assert_allclose(found.inertia, x.var(axis=0).sum() * n, rtol=10 * rtol)
         assert found.labels.shape == (n,)
@@ -254,17 +253,12 @@ def largest_array(jaxpr):
 
 
 def test_nothing_of_rows_times_clusters_is_held():
-    n, d, k, restarts = 100_000, 4, 50, 10
-    run = functools.partial(kmeans, max_clusters=k, restarts=restarts)
-    half, whole = (
-        jax.jit(run).trace(KEY, jax.ShapeDtypeStruct((rows, d), jnp.float32), k)
-        for rows in (n // 2, n)
-    )
-    assert largest_array(whole.jaxpr.jaxpr) < n * k
-    small, large = (
-        traced.lower().compile().memory_analysis().temp_size_in_bytes for traced in (half, whole)
-    )
-    assert large - small < n // 2 * 4 * (4 * d + 16), "a few copies of the rows"
+    n, d, k, restarts = 1_000_000, 4, 40, 10
+    run = jax.jit(functools.partial(kmeans, max_clusters=k, restarts=restarts))
+    traced = run.trace(KEY, jax.ShapeDtypeStruct((n, d), jnp.float32), k)
+    assert largest_array(traced.jaxpr.jaxpr) < n * k
+    held = traced.lower().compile().memory_analysis().temp_size_in_bytes
+    assert held < n * 4 * (4 * d + 16), "a few copies of the rows"
 
 
 @pytest.mark.parametrize(
@@ -281,41 +275,42 @@ def test_slots_in_blocks_are_all_slots(slots, d, rtol):
     starts = rng.normal(size=(slots, d)).astype(np.float32)
     starts[1] = starts[0]  # a tie, which the first wins
     step = jax.jit(functools.partial(lloyd, max_iter=1, tol=jnp.float32(0), power=2))
-    rows = in_chunks(jnp.asarray(x * weight[:, None]), jnp.asarray(weight), slots)
+    rows = Chunks((x * weight[:, None])[None], weight[None])
     for k in sorted({1, 2, slots // 2, slots // 2 + 1, slots}):
         labels = cdist(x, starts[:k]).argmin(axis=1)
         expected = starts.copy()
         for c in np.unique(labels[weight > 0]):
             expected[c] = x[(labels == c) & (weight > 0)].mean(axis=0)
-        found = step(rows, starts, n_clusters=k)
+        found = step(rows, starts, n_clusters=np.int32(k))
         np.testing.assert_allclose(found.centroids, expected, rtol=10 * rtol, atol=1e-5)
         inertia = cdist(x[weight > 0], expected[:k], "sqeuclidean").min(axis=1).sum()
         np.testing.assert_allclose(found.inertia, inertia, rtol=10 * rtol)
 
 
-def test_sums_of_both_kinds_are_equal(rtol):
+MANY = 13
+"""Slots that are in two blocks, and on a CPU rows are added up in one by one."""
+
+
+@pytest.fixture(scope="module")
+def fit_many():
+    return jax.jit(functools.partial(kmeans, max_clusters=MANY, restarts=2, max_iter=4))
+
+
+def test_sums_of_both_kinds_are_equal(fit, fit_many, rtol):
     """Few slots are multiplied and many added up on a CPU: spare slots change no result."""
-    x = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
-    found = [
-        jax.jit(functools.partial(kmeans, max_clusters=slots, restarts=3, trials=1, max_iter=5))(
-            KEY, x, 1
-        )
-        for slots in (10, 30)
-    ]
-    few, many = found
+    x = np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
+    few, many = fit(x, 1), fit_many(KEY, x, np.int32(1))
     np.testing.assert_allclose(many.centroids[0], few.centroids[0], atol=1e-6)
     np.testing.assert_allclose(many.inertia, few.inertia, rtol=rtol)
 
 
-def test_vmap_over_numbers_of_clusters_equals_loop(rtol):
+def test_vmap_over_numbers_of_clusters_equals_loop(fit_many, rtol):
     """As folds are scored: each lane has its own number of blocks."""
-    x = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
-    run = functools.partial(kmeans, x=x, max_clusters=40, restarts=2, max_iter=4)
-    keys, ks = jax.random.split(KEY, 3), np.array([3, 25, 40])
-    together = jax.jit(jax.vmap(lambda key, k: run(key, n_clusters=k)))(keys, ks)
+    x = np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
+    keys, ks = jax.random.split(KEY, 3), np.array([3, 8, MANY], np.int32)
+    together = jax.jit(jax.vmap(fit_many, in_axes=(0, None, 0)))(keys, x, ks)
     together = jax.tree.map(np.asarray, together)
-    alone = jax.jit(lambda key, k: run(key, n_clusters=k))
     for i in range(3):
-        one = alone(keys[i], ks[i])
+        one = fit_many(keys[i], x, ks[i])
         np.testing.assert_array_equal(together.labels[i], one.labels)
         np.testing.assert_allclose(together.centroids[i], one.centroids, rtol=rtol, atol=1e-5)

@@ -1,7 +1,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -28,7 +27,8 @@ def estimate(counted):
     compiled = jax.jit(counted)
 
     def run(x, y, mask=None):
-        return compiled(KEY, x, y.astype(np.int32), mask=np.ones(N, bool) if mask is None else mask)
+        mask = np.ones(N, bool) if mask is None else mask
+        return jax.tree.map(np.asarray, compiled(KEY, x, y.astype(np.int32), mask=mask))
 
     return run
 
@@ -110,8 +110,8 @@ def test_vmap_over_labels_and_masks_equals_a_loop(counted, estimate):
     x, y = pairs(2)
     hidden = np.stack([np.where(y == c, -1, y) for c in range(3)]).astype(np.int32)
     masks = np.random.default_rng(0).random((3, N)) < 0.9
-    lanes = jax.jit(jax.vmap(lambda y, mask: counted(KEY, jnp.asarray(x), y, mask=mask)))
-    together = lanes(hidden, masks)
+    lanes = jax.jit(jax.vmap(functools.partial(counted, KEY), (None, 0, 0)))
+    together = jax.tree.map(np.asarray, lanes(x, hidden, masks))
     for i in range(3):
         alone = estimate(x, hidden[i], masks[i])
         np.testing.assert_allclose(together.values[i], alone.values, atol=1e-6)

@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons
 from sklearn.metrics import adjusted_rand_score
+from tiers import few
 
 from ncd_jax.clustering.eigenvectors import _orthonormal, leading_eigenpairs
 from ncd_jax.clustering.rows import unit_rows
@@ -28,11 +29,11 @@ longest_edge = jax.jit(longest_spanning_edge)
 
 
 def normal(n, d, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=(n, d)), jnp.float32)
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
 
 
 def everything(x):
-    return jnp.asarray(np.ones(len(x), bool))
+    return np.ones(len(x), bool)
 
 
 # Spanning tree
@@ -64,7 +65,7 @@ def test_longest_edge_of_the_unmasked_rows():
     ],
 )
 def test_no_edge_has_length_zero(x, mask):
-    assert longest_edge(jnp.asarray(x, jnp.float32), jnp.asarray(mask, bool)) == 0
+    assert longest_edge(x.astype(np.float32), np.array(mask, bool)) == 0
 
 
 # Eigenvectors
@@ -77,10 +78,16 @@ def symmetric(values, seed=0):
 
 
 @functools.partial(jax.jit, static_argnames=("width", "most_columns", "max_iter"))
-def pairs_of(matrix, known, mask, n_wanted, key=KEY, **static):
-    return leading_eigenpairs(key, matrix, known, mask, n_wanted, **static)
+def compiled_pairs(matrix, known, mask, n_wanted, **static):
+    return leading_eigenpairs(KEY, matrix, known, mask, n_wanted, **static)
 
 
+def pairs_of(matrix, known, n_wanted, **static):
+    arrays = np.float32(matrix), np.float32(known), everything(matrix)
+    return jax.tree.map(np.asarray, compiled_pairs(*arrays, n_wanted, **static))
+
+
+ITERATION = {"width": WIDTH, "most_columns": 96, "max_iter": 20}
 SPECTRA = {
     "well apart": np.concatenate([[1, 0.9, 0.7, 0.4], np.linspace(0.2, -1, 146)]),
     "many close to one": 1 - np.linspace(0, 1.2, 150) ** 2,
@@ -93,16 +100,7 @@ SPECTRA = {
 def test_eigenpairs_against_their_construction(spectrum):
     values = SPECTRA[spectrum]
     matrix, q = symmetric(values)
-    everywhere = np.ones(150, bool)
-    found = pairs_of(
-        jnp.asarray(matrix, jnp.float32),
-        jnp.zeros(150),
-        everywhere,
-        WIDTH,
-        width=WIDTH,
-        most_columns=96,
-        max_iter=20,
-    )
+    found = pairs_of(matrix, np.zeros(150), WIDTH, **ITERATION)
     scale = np.abs(values).max()
     np.testing.assert_allclose(found.values, values[:WIDTH], atol=1e-5 * scale)
     np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(WIDTH), atol=1e-5)
@@ -117,9 +115,7 @@ def test_eigenpairs_against_their_construction(spectrum):
 def test_small_matrices_are_decomposed_exactly():
     values = np.linspace(0.9, -0.8, 30)
     matrix, q = symmetric(values)
-    found = pairs_of(
-        jnp.asarray(matrix, jnp.float32), jnp.zeros(30), np.ones(30, bool), 30, width=40
-    )
+    found = pairs_of(matrix, np.zeros(30), 30, width=40)
     np.testing.assert_allclose(found.values[:30], values, atol=1e-6)
     np.testing.assert_allclose(np.abs(np.sum(found.vectors[:, :30] * q, axis=0)), 1, atol=1e-4)
     np.testing.assert_array_equal(found.values[30:], 0)
@@ -132,23 +128,13 @@ def test_the_known_eigenvector_is_left_out(n):
     values = np.linspace(-0.1, -0.9, n)
     values[0] = 1.0
     matrix, q = symmetric(values)
-    known = jnp.asarray(q[:, 0], jnp.float32)
-    found = pairs_of(
-        jnp.asarray(matrix, jnp.float32),
-        known,
-        np.ones(n, bool),
-        WIDTH,
-        width=WIDTH,
-        most_columns=96,
-        max_iter=20,
-    )
+    found = pairs_of(matrix, q[:, 0], WIDTH, **ITERATION)
     np.testing.assert_allclose(found.values, values[1 : 1 + WIDTH], atol=1e-3)
     np.testing.assert_allclose(q[:, 0] @ found.vectors, 0, atol=1e-5)
 
 
 def test_says_when_it_did_not_converge():
-    matrix = jnp.asarray(symmetric(np.linspace(1, 0, 150))[0], jnp.float32)
-    arguments = (matrix, jnp.zeros(150), np.ones(150, bool), WIDTH)
+    arguments = (symmetric(np.linspace(1, 0, 150))[0], np.zeros(150), WIDTH)
     once = pairs_of(*arguments, width=WIDTH, most_columns=36, max_iter=1)
     assert not once.converged
     assert once.n_iter == 1
@@ -160,9 +146,9 @@ def test_says_when_it_did_not_converge():
 
 def test_a_dependent_column_brings_nothing_in():
     """What a QR decomposition puts in its place must not reach the columns after it."""
-    w = np.asarray(normal(9, 4)).copy()
+    w = normal(9, 4)
     w[:, 1] = 2 * w[:, 0]
-    q = np.asarray(_orthonormal(jnp.asarray(w), lambda w: w.at[0].set(0.0)))
+    q = np.asarray(jax.jit(lambda w: _orthonormal(w, lambda w: w.at[0].set(0.0)))(w))
     np.testing.assert_allclose(q[0], 0, atol=1e-6)
     np.testing.assert_allclose(q.T @ q, np.diag([1, 1, 1, 0]), atol=1e-6)
 
@@ -170,14 +156,29 @@ def test_a_dependent_column_brings_nothing_in():
 # Embedding
 
 
+TRACED = []
+
+
 @functools.partial(jax.jit, static_argnames=("width", "max_landmarks"))
-def fit(x, mask, min_dist, n_components, key=KEY, width=WIDTH, max_landmarks=1000):
+def compiled_fit(key, x, mask, min_dist, n_components, width, max_landmarks):
+    TRACED.append(x.shape)
     return fit_spectral(
         key, x, mask, min_dist, n_components, width=width, max_landmarks=max_landmarks
     )
 
 
-place = jax.jit(extend)
+def fit(x, mask, min_dist, n_components, key=KEY, width=WIDTH, max_landmarks=1000):
+    found = compiled_fit(
+        key, x, mask, min_dist, n_components, width=width, max_landmarks=max_landmarks
+    )
+    return jax.tree.map(np.asarray, found)
+
+
+compiled_extend = jax.jit(extend, static_argnames="chunk")
+
+
+def place(fitted, x, **static):
+    return jax.tree.map(np.asarray, compiled_extend(fitted, x, **static))
 
 
 def dense(x, min_dist, n_components):
@@ -239,7 +240,8 @@ def test_the_longest_edge_has_the_affinity_asked_for(rtol):
 def test_groups_need_not_be_round():
     """Two interleaved half circles: the first eigenvector tells them apart by its sign."""
     x, side = make_moons(150, noise=0.05, random_state=0)
-    result = fit(jnp.asarray(x, jnp.float32), everything(x), 0.01, 2)
+    x = np.pad(x, ((0, 0), (0, 1))).astype(np.float32)  # of the shape of other tables
+    result = fit(x, everything(x), 0.01, 2)
     assert adjusted_rand_score(side, result.map.vectors[:, 0] > 0) > 0.95
     by_columns = KMeans(2, n_init=10, random_state=0).fit_predict(x)
     assert adjusted_rand_score(side, by_columns) < 0.6
@@ -266,7 +268,7 @@ def test_held_out_rows_are_told_apart_as_landmarks_are(blobs):
     in_use = np.any(result.map.vectors != 0, axis=0)
     assert 8 < in_use.sum() < 24
     np.testing.assert_array_equal(in_use, result.map.weights > 0)
-    z = np.asarray(unit_rows(place(result.map, x)[0]))
+    z = np.asarray(jax.jit(unit_rows)(place(result.map, x)[0]))
     centres = np.stack([z[seen & (classes == c)].mean(axis=0) for c in range(3)])
     right = cdist(z, centres).argmin(axis=1) == classes
     assert right[seen].mean() > 0.9
@@ -308,16 +310,17 @@ def test_chunks_do_not_matter():
     x = normal(60, 3)
     fitted = fit(x, everything(x), 0.5, 2).map
     new = normal(23, 3, seed=1)
-    a, b = place(fitted, new), jax.jit(functools.partial(extend, chunk=7))(fitted, new)
+    a, b = place(fitted, new), place(fitted, new, chunk=7)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), a, b)
 
 
 def test_vmap_equals_loop():
     """Lanes differ in width of the kernel and in the columns in use; the rows are shared."""
     x = normal(60, 3)
-    min_dists, ns = jnp.array([0.1, 0.5, 0.9]), jnp.array([2, 4, 3])
-    many = jax.vmap(lambda m, n: fit(x, everything(x), m, n, max_landmarks=40))
-    together = jax.jit(many)(min_dists, ns)
+    min_dists, ns = [0.1, 0.5, 0.9], [2, 4, 3]
+    many = functools.partial(compiled_fit, width=WIDTH, max_landmarks=40)
+    lanes = jax.jit(jax.vmap(many, in_axes=(None, None, None, 0, 0)))
+    together = lanes(KEY, x, everything(x), np.float32(min_dists), np.int32(ns))
     for i in range(3):
         one = fit(x, everything(x), min_dists[i], ns[i], max_landmarks=40)
         lane = jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], together)
@@ -327,20 +330,19 @@ def test_vmap_equals_loop():
         np.testing.assert_array_equal(lane.map.vectors[:, ns[i] :], 0)
 
 
-def test_hyperparameters_are_no_new_compilation(count_traces):
+def test_hyperparameters_are_no_new_compilation():
     x = normal(6, 6)
-    counted = count_traces(lambda m, n: fit_spectral(KEY, x, everything(x), m, n, width=WIDTH))
-    compiled = jax.jit(counted)
-    for min_dist, n in ((0.1, 2), (0.5, 4)):
-        compiled(min_dist, n)
-    assert counted.traces == 1
+    fit(x, everything(x), 0.1, 2)
+    before = len(TRACED)
+    fit(x, everything(x), 0.5, 4)
+    assert len(TRACED) == before
 
 
 def test_candidates_share_the_spanning_tree():
     """Else every one of them would walk along a tree of its own."""
-    x, mask = normal(90, 3), jnp.ones(90, bool)
+    x, mask = jax.device_put((normal(90, 3), np.ones(90, bool)))
     many = jax.vmap(lambda m: fit_spectral(KEY, x, mask, m, 2, width=2).map.width)
-    equations = jax.make_jaxpr(many)(jnp.full(7, 0.5)).eqns
+    equations = jax.make_jaxpr(many)(np.full(7, 0.5, np.float32)).eqns
     walks = [e for e in equations if e.params.get("length") == 89]
     assert len(walks) == 1
     assert all(out.aval.shape[:1] != (7,) for out in walks[0].outvars)
@@ -351,7 +353,7 @@ def test_jit_equals_no_jit():
     x = normal(6, 6)
     compiled = fit(x, everything(x), 0.5, 2)
     with jax.disable_jit():
-        plain = fit_spectral(KEY, jnp.asarray(x), everything(x), 0.5, 2, width=WIDTH)
+        plain = fit_spectral(KEY, jnp.asarray(x), jnp.ones(6, bool), 0.5, 2, width=WIDTH)
         z = extend(plain.map, jnp.asarray(x))[0]
     np.testing.assert_allclose(compiled.pairs.values, plain.pairs.values, atol=1e-6)
     np.testing.assert_allclose(place(compiled.map, x)[0], z, atol=1e-4)
@@ -377,12 +379,12 @@ DEGENERATE = {
 }
 
 
-@pytest.mark.parametrize("case", DEGENERATE)
+@pytest.mark.parametrize("case", few(DEGENERATE, *(c for c in DEGENERATE if c != "two rows")))
 def test_degenerate_tables_stay_finite(case):
     x, mask = DEGENERATE[case]
-    x = jnp.asarray(x, jnp.float32)
-    result = fit(x, jnp.asarray(mask, bool), 0.5, WIDTH)
-    new = jnp.concatenate([x, x + 1.0, x * 1e6])
+    x = x.astype(np.float32)
+    result = fit(x, np.array(mask, bool), 0.5, WIDTH)
+    new = np.concatenate([x, x + 1, x * np.float32(1e6)])
     for leaf in jax.tree.leaves((result, place(result.map, new))):
         assert np.isfinite(leaf).all()
     rank = max(sum(mask) - 1, 0)
@@ -398,7 +400,7 @@ def test_training_rows_are_where_they_were():
 
 
 def test_equal_rows_are_placed_equally():
-    x = jnp.repeat(normal(30, 3), 2, axis=0)
+    x = np.repeat(normal(30, 3), 2, axis=0)
     result = fit(x, everything(x), 0.5, 3)
     z = place(result.map, x)[0]
     np.testing.assert_allclose(z[::2], z[1::2], atol=1e-5)
@@ -414,7 +416,7 @@ def test_lanes_make_no_batches_of_lapack():
             jax.random.key(0), matrix, known, mask, 2, width=3, most_columns=33
         )
 
-    program = jax.jit(jax.vmap(pairs)).lower(jnp.zeros((4, 50, 50))).as_text()
+    program = jax.jit(jax.vmap(pairs)).lower(np.zeros((4, 50, 50), np.float32)).as_text()
     calls = re.findall(r"@lapack_s(geqrf|syevd)_ffi\(.*?\(tensor<([\dx]+)xf32>", program)
     assert {name for name, _ in calls} == {"geqrf", "syevd"}
     assert all(shape.count("x") == 1 for _, shape in calls)

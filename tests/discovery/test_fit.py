@@ -86,12 +86,12 @@ def test_without_training_all_refits_share_one_state(toy, table, goal, toy_hpara
     np.testing.assert_array_equal(result.z, jnp.broadcast_to(result.z[0], result.z.shape))
 
 
-HPARAMS = {"lr": 1e-3, "w": 0.5, "dropout": 0.0, "latent_dim": 4}
+HPARAMS = {"lr": 1e-3, "dropout": 0.0, "latent_dim": 4}
 
 
 @pytest.fixture(scope="module")
 def ready(overlapping, quick):
-    return prepare(dataclasses.replace(quick, method="pbn", hparams=HPARAMS), overlapping, 2)
+    return prepare(dataclasses.replace(quick, method="baseline", hparams=HPARAMS), overlapping, 2)
 
 
 def test_refits_take_turns_with_the_candidates(ready):

@@ -58,7 +58,7 @@ def fitted_of(overlapping, quick):
         if tolerance is not None:
             info = dataclasses.replace(problem.info, k_tolerance=tolerance)
             problem = problem._replace(info=info)
-        z = jnp.broadcast_to(problem.data.x[problem.target_rows], (S, len(problem.target_rows), 4))
+        z = jnp.broadcast_to(problem.data.x[problem.target_rows], (S, len(problem.target_rows), 6))
         ks = jnp.broadcast_to(jnp.asarray(KS), (S, len(KS)))
         estimate = KEstimate(ks[:, 0], ks, jnp.asarray(values, jnp.float32))
         refits = Refits(jnp.zeros(S), jnp.zeros((S, 1)), z, z, estimate, jnp.array(finite))
@@ -121,7 +121,7 @@ def test_refits_may_leave_different_slots_empty(monkeypatch, fitted_of):
     """Heads that call the same two classes slots 0 and 1, and slots 2 and 3: all agree."""
     fitted = fitted_of("silhouette", VALUES, [True] * S, n_novel=2)
     two = np.arange(fitted.refits.z.shape[1]) % 2
-    labels, centroids = np.stack([two, two + 2] * (S // 2)), np.full((S, 5, 4), 7.0)
+    labels, centroids = np.stack([two, two + 2] * (S // 2)), np.full((S, 5, 6), 7.0)
     monkeypatch.setattr(indexing, "_partition", lambda *_, **__: Clusters(centroids, labels))
     found = choose(fitted)
     assert found.n_classes == 2

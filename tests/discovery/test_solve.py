@@ -142,14 +142,14 @@ def test_what_folds_called_known_counts_as_wrong(how, run_of):
 def test_later_rows_are_no_surer_than_they_are_right(solved):
     """Nobody knows of a later row that it is new.
 
-    Two folds of four classes share them and teach each other nothing: the prior alone was 0.87 sure
-    of rows of which 0.73 are right, measured.
+    Two folds of four classes share them and teach each other nothing: the prior alone is 0.77 sure
+    of rows of which 0.75 are right, and 0.70 of those of which 0.73 would be right later; measured.
     """
     evaluation = solved("rca").evaluation
     assert evaluation.later.mean() < evaluation.right.mean()
     assert not (evaluation.later & ~evaluation.right).any()
-    assert evaluation.later_confidence.mean() < evaluation.later.mean() + 0.12
-    assert evaluation.confidence.mean() < evaluation.right.mean() + 0.15
+    assert evaluation.later_confidence.mean() < evaluation.later.mean() + 0.03
+    assert evaluation.confidence.mean() < evaluation.right.mean() + 0.05
 
 
 def test_what_the_gate_missed_does_not_vouch_for_itself(run_of, monkeypatch):
@@ -354,7 +354,7 @@ def test_what_an_untuned_fit_takes(overlapping, quick):
     """What it is given, and the middle of the ranges of the rest."""
     pbn = dataclasses.replace(quick, method="pbn", hparams={"w": 0.25})
     found = fit_untuned(pbn, overlapping)
-    assert found.model.hparams == middle(METHODS["pbn"].space(4)) | {"w": 0.25}
+    assert found.model.hparams == middle(METHODS["pbn"].space(6)) | {"w": 0.25}
     with pytest.raises((FloatingPointError, UserError)):
         fit_untuned(dataclasses.replace(pbn, hparams={"lr": 1e12}), overlapping)
 

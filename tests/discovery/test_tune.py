@@ -27,10 +27,10 @@ def config_of(quick):
     """`config_of(index)` counts by it; nothing is searched for."""
 
     def make(index):
-        hparams = {"lr": 1e-3, "w": 0.5, "dropout": 0.0, "latent_dim": 4}
+        hparams = {"lr": 1e-3, "dropout": 0.0, "latent_dim": 4}
         k = KConfig(index=index, max=5, restarts=1)
         search = SearchConfig(folds=1)
-        return dataclasses.replace(quick, method="pbn", k=k, search=search, hparams=hparams)
+        return dataclasses.replace(quick, method="baseline", k=k, search=search, hparams=hparams)
 
     return make
 

@@ -35,8 +35,8 @@ def test_where_nothing_can_be_said_nothing_is_far(n_rows, n_labelled):
 def answer_of(gaussians, judged_config):
     """Of a table of known rows alone, and of a few more far away."""
 
-    def solved(extra):
-        table, _ = gaussians([25] * 4, [], spare=8)
+    def solved(extra, spare):
+        table, _ = gaussians([25] * 4, [], spare)
         x, y = np.concatenate([table.x, extra]), np.append(table.y, [UNLABELLED] * len(extra))
         table = Table("far", x, y.astype(np.int32), table.columns, table.classes)
         config = dataclasses.replace(judged_config, setting="gcd")
@@ -48,15 +48,15 @@ def answer_of(gaussians, judged_config):
 
 def test_few_rows_far_away_are_new_and_the_answer_is_no_surer_than_they_allow(answer_of):
     extra = 90 + np.random.default_rng(0).normal(size=(3, 6))
-    solution, metrics = answer_of(extra)
-    assert solution.is_new.tolist() == [False] * 32 + [True] * 3
+    solution, metrics = answer_of(extra, 20)
+    assert solution.is_new.tolist() == [False] * 80 + [True] * 3
     assert (solution.confidence[-3:] <= 2 / 3).all()
     assert max(metrics["n_novel_probability"].values()) <= 2 / 3 + 1e-4
     assert any("only 3 rows are new, too few to say" in said for said in metrics["warnings"])
 
 
 def test_one_row_far_away_is_told_of(answer_of):
-    solution, metrics = answer_of(np.full((1, 6), 90.0))
+    solution, metrics = answer_of(np.full((1, 6), 90.0), 8)
     assert not solution.is_new.any()
     assert metrics["n_rows_unlike"] == 1
     assert solution.confidence[-1] < 0.1

@@ -13,7 +13,7 @@ from ncd_jax.methods.parts import NoHParams
 from ncd_jax.methods.spec import Spec
 from ncd_jax.types import Goal, NCDData
 
-C, K, D = 3, 4, 3
+C, K, D, ROOM = 3, 4, 3, 70
 KEY = jax.random.key(0)
 NAMES = [("k-means", ""), *(("NCD k-means", variant) for variant in ncd.INFO.variants)]
 
@@ -37,16 +37,23 @@ def make(name, variant):
 def fold(table):
     x, classes = table
     y = np.where(classes < 2, classes, -1).astype(np.int32)
-    rows = np.flatnonzero(classes >= 2)
-    padded = np.concatenate([rows, np.zeros(5, int)])
-    goal = Goal(jnp.asarray(padded), jnp.arange(len(padded)) < len(rows), jnp.int32(3))
-    return NCDData(jnp.asarray(x), jnp.asarray(y)), goal
+    return NCDData(x, y), goal_of(classes >= 2, 3)
+
+
+def goal_of(wanted, k):
+    """These rows, and others behind them that do not count."""
+    rows = np.flatnonzero(wanted).astype(np.int32)
+    return Goal(
+        np.append(rows, np.zeros(ROOM - len(rows), np.int32)),
+        np.arange(ROOM) < len(rows),
+        np.int32(k),
+    )
 
 
 def discover(method, data, goal):
     """What the package does with a method without training, up to the clusters."""
     state = method.init(KEY, data, goal, NoHParams())
-    z = method.represent(state, data.x[goal.rows])
+    z = method.represent(state, jnp.asarray(data.x)[goal.rows])
     return state, z, method.cluster(KEY, state._replace(opt=None), z, goal.k, goal.mask)
 
 
@@ -64,9 +71,7 @@ def test_clusters_are_those_of_the_algorithm(name, variant, table):
     np.testing.assert_array_equal(z, x[goal.rows])
     options = {"max_clusters": K, "mask": goal.mask, "restarts": 3}
     if name == "k-means":
-        expected = jax.jit(functools.partial(kmeans, max_clusters=K, restarts=3))(
-            KEY, z, 3, mask=goal.mask
-        )
+        expected = jax.jit(functools.partial(kmeans, **options))(KEY, z, 3)
     else:
         means = np.stack([x[classes == c].mean(axis=0) for c in range(2)])
         power = 1 if variant.endswith("plain") else 2
@@ -83,33 +88,31 @@ def test_new_rows_join_the_nearest_cluster_in_use(name, variant, table):
     data, goal = fold(table)
     method = make(name, variant)
     state, z, clusters = program(name, variant)(data, goal)
-    active = jnp.arange(K) < goal.k
-    np.testing.assert_array_equal(
-        method.assign(state, z, clusters.centroids, active), clusters.labels
-    )
+    active, assign = np.arange(K) < goal.k, jax.jit(method.assign)
+    np.testing.assert_array_equal(assign(state, z, clusters.centroids, active), clusters.labels)
     new = np.random.default_rng(1).normal(0, 3, (50, D)).astype(np.float32)
-    expected = cdist(new, clusters.centroids[:3]).argmin(axis=1)
-    z = method.represent(state, jnp.asarray(new))
-    np.testing.assert_array_equal(method.assign(state, z, clusters.centroids, active), expected)
+    expected = cdist(new, np.asarray(clusters.centroids)[:3]).argmin(axis=1)
+    z = jax.jit(method.represent)(state, new)
+    np.testing.assert_array_equal(assign(state, z, clusters.centroids, active), expected)
 
 
 @pytest.mark.parametrize("variant", ncd.INFO.variants)
 def test_folds_side_by_side_equal_a_loop(variant, table):
     """Another class is hidden in each; the rows are shared."""
     x, classes = table
-    method = make("NCD k-means", variant)
-    data = jnp.stack([jnp.where((classes < 3) & (classes != c), classes, -1) for c in range(3)])
-    rows = jnp.arange(len(x))
-    masks = np.stack([(classes == c) | (classes == 3) for c in range(3)])
-
-    def one(y, mask):
-        goal = Goal(rows, mask, jnp.int32(2))
-        return discover(method, NCDData(jnp.asarray(x), y), goal)[2]
-
-    together = jax.jit(jax.vmap(one))(data, masks)
-    alone = jax.jit(one)
+    run = program("NCD k-means", variant)
+    folds = [
+        (
+            NCDData(x, np.where((classes < 3) & (classes != c), classes, -1).astype(np.int32)),
+            goal_of((classes == c) | (classes == 3), 2),
+        )
+        for c in range(3)
+    ]
+    data, goals = jax.tree.map(lambda *leaves: np.stack(leaves), *folds)
+    many = jax.jit(jax.vmap(run, in_axes=(NCDData(None, 0), 0)))
+    together = jax.tree.map(np.asarray, many(data._replace(x=x), goals)[2])
     for i in range(3):
-        expected = alone(data[i], masks[i])
+        expected = run(*folds[i])[2]
         np.testing.assert_array_equal(together.labels[i], expected.labels)
         np.testing.assert_allclose(together.centroids[i], expected.centroids, atol=1e-4)
     assert np.abs(together.centroids[0] - together.centroids[1]).max() > 0.1

@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from ncd_jax.clustering.starts import draw_starts
 from ncd_jax.methods.ncd_kmeans import State, ncd_kmeans
 
-K, C = 4, 3
+K, C, N = 4, 3, 100
 KEY = jax.random.key(0)
 POWERS = pytest.mark.parametrize("power", [1, 2])
 
@@ -28,7 +28,7 @@ def problem():
 
 
 @functools.partial(jax.jit, static_argnames="power")
-def fit(key, x, k, means, present, mask, power=2):
+def fit(key, x, k, means, present, mask, power):
     known = State(means, present, ())
     return ncd_kmeans(key, x, k, known, max_clusters=K, mask=mask, power=power, restarts=4)
 
@@ -37,7 +37,18 @@ def run(x, k, means, *, present=None, mask=None, power=2):
     """One compilation for each shape of the rows and each power."""
     present = np.ones(len(means), bool) if present is None else present
     mask = np.ones(len(x), bool) if mask is None else mask
-    return fit(KEY, x, k, means, present, mask, power)
+    return jax.tree.map(np.asarray, fit(KEY, x, np.int32(k), means, present, mask, power))
+
+
+def run_small(x, k, means, *, present=None, mask=None, power=2):
+    """`run` for few rows, behind masked ones and with columns of zeros, as all share a program."""
+    n, d = x.shape
+    present = np.ones(len(means), bool) if present is None else present
+    rows, counted = np.zeros((N, C), np.float32), np.zeros(N, bool)
+    rows[-n:, :d], counted[-n:] = x, np.ones(n, bool) if mask is None else mask
+    known, there = np.zeros((C, C), np.float32), np.zeros(C, bool)
+    known[: len(means), :d], there[: len(means)] = means, present
+    return run(rows, k, known, present=there, mask=counted, power=power)
 
 
 def converge(x, new, power):
@@ -115,8 +126,8 @@ def test_plain_distances_choose_another_restart():
     # A far pair, and two groups of many rows: squares spend a cluster on the pair.
     x = np.concatenate([np.zeros(40), np.full(40, 1.0), [9.0, 9.0]])[:, None].astype(np.float32)
     far = np.full((1, 1), -1e3, np.float32)
-    plain = run(x, 2, far, power=1)
-    squared = run(x, 2, far)
+    plain = run_small(x, 2, far, power=1)
+    squared = run_small(x, 2, far)
     np.testing.assert_allclose(np.sort(plain.centroids[:2, 0]), [0.0, 58 / 42], atol=1e-4)
     np.testing.assert_allclose(np.sort(squared.centroids[:2, 0]), [0.5, 9.0], atol=1e-4)
 
@@ -152,13 +163,13 @@ def test_masked_equals_subset(power, problem):
 def test_k_is_traced_and_lanes_equal_a_loop(problem, rtol):
     """Lanes differ in number, mask and classes, as folds do; the rows are shared."""
     x, means, _ = problem
-    ks = np.array([1, 4, 2])
+    ks = np.array([1, 4, 2], np.int32)
     masks = np.random.default_rng(0).random((3, len(x))) < 0.8
     present = np.eye(3) == 0
-    lanes = jax.jit(jax.vmap(fit, (None, None, 0, None, 0, 0)))
-    together = lanes(KEY, x, ks, means, present, masks)
+    lanes = jax.vmap(functools.partial(fit, power=2), (None, None, 0, None, 0, 0))
+    together = jax.jit(lanes)(KEY, x, ks, means, present, masks)
     for i, k in enumerate(ks):
-        alone = fit(KEY, x, k, means, present[i], masks[i])
+        alone = run(x, k, means, present=present[i], mask=masks[i])
         np.testing.assert_array_equal(together.labels[i], alone.labels)
         np.testing.assert_allclose(together.inertia[i], alone.inertia, rtol=10 * rtol)
         np.testing.assert_allclose(together.centroids[i], alone.centroids, rtol=rtol, atol=1e-5)
@@ -180,7 +191,7 @@ def test_degenerate(case, power):
     x = x.astype(np.float32)
     means = np.zeros((2, 2), np.float32)
     for present in ([True, True], [False, False]):
-        found = run(x, k, means, present=np.array(present), mask=mask, power=power)
+        found = run_small(x, k, means, present=np.array(present), mask=mask, power=power)
         assert np.isfinite(found.centroids).all()
         assert np.isfinite(found.inertia)
         np.testing.assert_array_equal(found.centroids[k:], 0)
@@ -189,8 +200,8 @@ def test_degenerate(case, power):
 
 
 def test_finds_the_new_blobs(blobs):
-    x, classes = blobs([30, 20, 40, 25, 35], 4)
-    means = np.stack([x[classes == c].mean(axis=0) for c in range(2)])
-    new = classes >= 2
+    x, classes = blobs([30, 20, 10, 40, 25, 35], C)
+    means = np.stack([x[classes == c].mean(axis=0) for c in range(C)])
+    new = classes >= C
     found = run(x[new], 3, means)
     assert adjusted_rand_score(found.labels, classes[new]) == 1

@@ -2,7 +2,6 @@ import functools
 from collections import deque
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -29,9 +28,26 @@ EARLIER_LABELLED = RNG.random(FILLED) < 0.6
 LEVEL = 1 / (FAR // 2)
 
 
+PUSH, FIND, LEVELS = map(jax.jit, (push, level_of_rank, distance_levels))
+
+
+def levels_of(x, y):
+    return np.asarray(LEVELS(np.float32(x), np.float32(y)))
+
+
+def nothing(slots, d):
+    """An empty memory, made on the host."""
+    free = np.zeros(slots, bool)
+    return Memory(np.zeros((slots, d), np.float32), free, free)
+
+
+def test_an_empty_memory_is_nothing():
+    jax.tree.map(np.testing.assert_array_equal, empty_memory(3, 2), nothing(3, 2))
+
+
 @pytest.fixture(scope="module")
 def memory():
-    return push(empty_memory(SLOTS, D), jnp.asarray(EARLIER), jnp.asarray(EARLIER_LABELLED))
+    return PUSH(nothing(SLOTS, D), EARLIER, EARLIER_LABELLED)
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +61,15 @@ def cosine_distances(a, b):
 
 
 def test_levels_are_distances_between_directions():
-    levels = distance_levels(jnp.asarray(X), jnp.asarray(10 * X))
-    assert levels.dtype == jnp.int16
+    levels = levels_of(X, 10 * X)
+    assert levels.dtype == np.int16
     away = ~np.eye(N, dtype=bool)
     np.testing.assert_allclose((levels * LEVEL)[away], cosine_distances(X, X)[away], atol=LEVEL)
 
 
 def test_levels_of_opposite_equal_and_zero_rows():
-    x = jnp.array([[1.0, 2.0], [-1.0, -2.0], [0.0, 0.0]])
-    levels = distance_levels(x, x[:1])
+    x = np.array([[1.0, 2.0], [-1.0, -2.0], [0.0, 0.0]])
+    levels = levels_of(x, x[:1])
     # A cosine of 1 rounds to one beside it, and its distance to some levels.
     np.testing.assert_allclose(levels[:2, 0], [0, 2 * (FAR // 2)], atol=8)
     assert levels.max() < FAR
@@ -66,9 +82,8 @@ def test_level_of_rank_against_sorting(highest):
     rng = np.random.default_rng(highest)
     levels = rng.integers(0, highest + 1, size=(70, 30)).astype(np.int16)
     kind, own_kind = rng.random(70) < 0.3, rng.random(30) < 0.5
-    find = jax.jit(level_of_rank)
     for rank in (0, 1, 2, 10, 20, 69, 1000):
-        found = find(jnp.asarray(levels), rank, jnp.asarray(kind), jnp.asarray(own_kind))
+        found = np.asarray(FIND(levels, rank, kind, own_kind))
         for column in range(30):
             own = np.sort(levels[kind == own_kind[column], column])
             expected = 0 if rank == 0 else FAR if rank > len(own) else own[rank - 1]
@@ -76,27 +91,27 @@ def test_level_of_rank_against_sorting(highest):
 
 
 def test_ranks_may_differ_between_columns():
-    levels = jnp.asarray(np.random.default_rng(1).permutation(50)[:, None].repeat(50, 1), jnp.int16)
-    one = jnp.ones(50, bool)
-    found = level_of_rank(levels, 1 + jnp.arange(50), one, one)
+    levels = np.random.default_rng(1).permutation(50)[:, None].repeat(50, 1).astype(np.int16)
+    one = np.ones(50, bool)
+    found = FIND(levels, 1 + np.arange(50, dtype=np.int32), one, one)
     np.testing.assert_array_equal(found, np.arange(50))
 
 
 def test_more_rows_than_16_bits_can_count():
     p = FAR + 100
-    levels = jnp.arange(p).clip(0, FAR - 1).astype(jnp.int16)[:, None]
-    kinds = jnp.ones(p, bool), jnp.ones(1, bool)
-    assert level_of_rank(levels, FAR - 5, *kinds) == FAR - 6
+    levels = np.arange(p).clip(0, FAR - 1).astype(np.int16)[:, None]
+    kinds = np.ones(p, bool), np.ones(1, bool)
+    assert FIND(levels, FAR - 5, *kinds) == FAR - 6
 
 
 @pytest.mark.parametrize("batch", [3, 7, 10, 23])
 def test_memory_forgets_first_what_came_first(batch):
     """Against a queue of the standard library, until it has turned over more than twice."""
-    queue, memory, step = deque(maxlen=10), empty_memory(10, 2), jax.jit(push)
+    queue, memory = deque(maxlen=10), nothing(10, 2)
     rng = np.random.default_rng(0)
     for _ in range(-(-25 // batch)):
         x, labelled = rng.normal(size=(batch, 2)).astype(np.float32), rng.random(batch) < 0.5
-        memory = step(memory, jnp.asarray(x), jnp.asarray(labelled))
+        memory = jax.tree.map(np.asarray, PUSH(memory, x, labelled))
         queue.extend(zip(x.tolist(), labelled.tolist(), strict=True))
         assert int(memory.filled.sum()) == len(queue)
         assert memory.filled[10 - len(queue) :].all()
@@ -145,35 +160,33 @@ def test_all_near_rows_are_drawn_equally_often_and_all_parts_of_the_way(memory):
 
 
 def test_a_row_alone_in_its_kind_stays(moved):
-    labelled = jnp.arange(N) == 3
-    result = moved(KEY, jnp.asarray(X), labelled, empty_memory(SLOTS, D), 5)
+    result = np.asarray(moved(KEY, X, np.arange(N) == 3, nothing(SLOTS, D), 5))
     np.testing.assert_array_equal(result[3], X[3])
     assert (np.delete(result, 3, axis=0) != np.delete(X, 3, axis=0)).any(axis=1).all()
 
 
 def test_rows_of_the_other_kind_are_none_where_all_directions_are_the_same(moved):
     """Cosine says nothing, so all rows tie; labelled ones are short and unlabelled ones long."""
-    x = jnp.where(jnp.asarray(LABELLED)[:, None], 1.0, 10.0) * jnp.linspace(1, 2, N)[:, None]
-    x = x * jnp.eye(1, D)
-    lengths = moved(KEY, x, jnp.asarray(LABELLED), empty_memory(SLOTS, D), 100)[:, 0]
+    x = np.where(LABELLED[:, None], 1.0, 10.0) * np.linspace(1, 2, N)[:, None] * np.eye(1, D)
+    lengths = np.asarray(moved(KEY, x.astype(np.float32), LABELLED, nothing(SLOTS, D), 100))[:, 0]
     np.testing.assert_array_equal(lengths <= 2, LABELLED)
     np.testing.assert_array_equal(lengths >= 10, ~LABELLED)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_one_kind_only(labelled, memory, moved):
-    kinds = jnp.full(N, labelled)
-    assert np.isfinite(moved(KEY, jnp.asarray(X), kinds, memory, 5)).all()
+    kinds = np.full(N, labelled)
+    assert np.isfinite(moved(KEY, X, kinds, memory, 5)).all()
 
 
 def test_lanes_equal_a_loop_and_share_the_distances(memory, moved):
-    ks = jnp.array([1, 4, 30])
-    labelled = jnp.stack([jnp.asarray(LABELLED), ~LABELLED, jnp.ones(N, bool)])
+    ks = np.array([1, 4, 30], np.int32)
+    labelled = np.stack([LABELLED, ~LABELLED, np.ones(N, bool)])
     axes = (None, None, 0, Memory(None, None, None), 0)
     many = jax.vmap(augment, in_axes=axes)
     together = jax.jit(many)(KEY, X, labelled, memory, ks)
     for i in range(3):
-        alone = moved(KEY, X, labelled[i], memory, ks[i])
+        alone = moved(KEY, X, labelled[i], memory, int(ks[i]))
         np.testing.assert_allclose(together[i], alone, atol=1e-6)
     products = [
         e
@@ -201,13 +214,14 @@ def mixed_problem(seed=0, **options):
     """Rows, their kinds, and a memory with free slots."""
     rng = np.random.default_rng(seed)
     x, earlier = mixed_rows(rng, N, **options), mixed_rows(rng, FILLED, **options)
-    memory = push(empty_memory(SLOTS, WIDTH), jnp.asarray(earlier), jnp.asarray(EARLIER_LABELLED))
+    memory = PUSH(nothing(SLOTS, WIDTH), earlier, EARLIER_LABELLED)
+    memory = jax.tree.map(np.asarray, memory)
     return x, memory, np.concatenate([earlier, x]), np.concatenate([EARLIER_LABELLED, LABELLED])
 
 
 def neighbours_of(x, pool, kinds, i, k):
     """Indices of the rows no farther than the k-th of their kind, by sorting."""
-    levels = np.asarray(distance_levels(jnp.asarray(pool), jnp.asarray(x[i : i + 1])))[:, 0]
+    levels = levels_of(pool, x[i : i + 1])[:, 0]
     allowed = np.flatnonzero(kinds == LABELLED[i])
     allowed = allowed[allowed != len(pool) - N + i]
     farthest = np.sort(levels[allowed])[:k][-1]
@@ -245,8 +259,9 @@ def test_blocks_of_a_moved_row_are_those_of_some_row(moved_mixed):
     for scaled in (False, True):
         mean, scale = (pool.mean(axis=0), pool.std(axis=0)) if scaled else (0, 1)
         rows, earlier = ((part - mean) / scale for part in (x, pool[:FILLED]))
-        stored = push(empty_memory(SLOTS, WIDTH), jnp.asarray(earlier), memory.labelled[-FILLED:])
-        result = np.asarray(moved_mixed(KEY, jnp.asarray(rows), LABELLED, stored, 7))
+        rows, earlier = np.float32(rows), np.float32(earlier)
+        stored = PUSH(nothing(SLOTS, WIDTH), earlier, memory.labelled[-FILLED:])
+        result = np.asarray(moved_mixed(KEY, rows, LABELLED, stored, 7))
         known = np.concatenate([earlier, rows]).astype(np.float32)
         for start, stop in BLOCKS:
             words = {row.tobytes() for row in known[:, start:stop]}
@@ -266,15 +281,21 @@ def line(numbers, codes):
     """Rows whose directions turn with their number, and one category of three words."""
     angles = np.asarray(numbers) / 100
     rows = 100 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return jnp.asarray(np.concatenate([rows, np.eye(4)[codes][:, :3]], axis=1), jnp.float32)
+    return np.concatenate([rows, np.eye(4)[codes][:, :3]], axis=1).astype(np.float32)
+
+
+MANY = jax.vmap(functools.partial(augment, blocks=((2, 5),)), (0, None, None, None, None))
+ELECT = jax.jit(MANY)
 
 
 def elected_for_the_first(x, k, n_keys=200):
-    """Words of the first row, and the way it goes, over many keys; all rows are of one kind."""
+    """Words of the first row, and the way it goes, over many keys; all rows are of one kind.
+
+    Rows of the other kind are added until there are as many as in any of the tables.
+    """
     keys = jax.random.split(KEY, n_keys)
-    kinds, memory = jnp.ones(len(x), bool), empty_memory(1, 5)
-    many = jax.vmap(functools.partial(augment, blocks=((2, 5),)), (0, None, None, None, None))
-    result = np.asarray(jax.jit(many)(keys, x, kinds, memory, k))[:, 0]
+    rows = np.concatenate([x, line([1] * (7 - len(x)), [0] * (7 - len(x)))])
+    result = np.asarray(ELECT(keys, rows, np.arange(7) < len(x), nothing(1, 5), k))[:, 0]
     return result[:, 2:], result[:, 1] > 0
 
 
@@ -317,19 +338,21 @@ def test_where_no_neighbour_has_a_category_a_row_keeps_its_own():
 def test_a_row_alone_in_its_kind_keeps_its_categories(moved_mixed):
     """Whatever the others are: an empty slot, or a row of the other kind, in front."""
     x, _, pool, _ = mixed_problem()
-    others = push(empty_memory(FILLED, WIDTH), jnp.asarray(pool[:FILLED]), jnp.zeros(FILLED, bool))
-    assert (others.x[0] != x[3])[jnp.asarray([1, 2, 3, 6, 7])].any()
-    for memory in (empty_memory(FILLED, WIDTH), others):
-        result = moved_mixed(KEY, x, np.arange(N) == 3, memory, 5)
+    others = np.zeros((SLOTS, WIDTH), np.float32)
+    others[-FILLED:] = pool[:FILLED]
+    others = Memory(others, np.zeros(SLOTS, bool), np.arange(SLOTS) >= SLOTS - FILLED)
+    assert (others.x[-FILLED] != x[3])[[1, 2, 3, 6, 7]].any()
+    for memory in (nothing(SLOTS, WIDTH), others):
+        result = np.asarray(moved_mixed(KEY, x, np.arange(N) == 3, memory, 5))
         np.testing.assert_array_equal(result[3], x[3])
 
 
 def test_lanes_with_categories_equal_a_loop(moved_mixed):
     x, memory, *_ = mixed_problem()
-    ks = jnp.array([1, 4, 30])
-    labelled = jnp.stack([jnp.asarray(LABELLED), ~LABELLED, jnp.ones(N, bool)])
+    ks = np.array([1, 4, 30], np.int32)
+    labelled = np.stack([LABELLED, ~LABELLED, np.ones(N, bool)])
     many = jax.vmap(moved_mixed, in_axes=(None, None, 0, Memory(None, None, None), 0))
-    together = many(KEY, x, labelled, memory, ks)
+    together = jax.jit(many)(KEY, x, labelled, memory, ks)
     for i in range(3):
-        alone = moved_mixed(KEY, x, labelled[i], memory, ks[i])
+        alone = moved_mixed(KEY, x, labelled[i], memory, int(ks[i]))
         np.testing.assert_allclose(together[i], alone, atol=1e-6)

@@ -4,17 +4,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from ncd_jax.networks.relation import sinkhorn
 
 N, K = 40, 5
 PENALTIES = [np.inf, 0.2, 0.0]
-ALL_ROWS, ALL_SLOTS = jnp.ones(N, bool), jnp.ones(K, bool)
+ALL_ROWS, ALL_SLOTS = np.ones(N, bool), np.ones(K, bool)
 
 
 @functools.cache
 def compiled(**options):
-    return jax.jit(functools.partial(sinkhorn, **options))
+    run = jax.jit(functools.partial(sinkhorn, **options))
+    return lambda *arguments: np.asarray(run(*arguments))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_the_penalty_lies_between_equal_and_free_sizes(scores, rtol):
     largest = [compiled(penalty=p)(scores, ALL_ROWS, ALL_SLOTS).sum(axis=0)[0] for p in PENALTIES]
     assert largest == sorted(largest)
     assert largest[0] + 1 < largest[1] < largest[2] - 1
-    free = jax.nn.softmax(scores / 0.05)
+    free = softmax(scores / 0.05, axis=1)
     np.testing.assert_allclose(
         compiled(penalty=0.0)(scores, ALL_ROWS, ALL_SLOTS), free, rtol=100 * rtol, atol=1e-6
     )
@@ -91,10 +93,8 @@ def test_the_penalty_lies_between_equal_and_free_sizes(scores, rtol):
 @pytest.mark.parametrize("penalty", [0.02, 0.2])
 def test_a_lean_that_all_rows_share_is_damped(penalty, rtol):
     """Log-odds are the difference of scores over penalty plus epsilon: no collapse rests on it."""
-    lean = jnp.array([0.1, 0.0])
-    shares = compiled(penalty=penalty, n_iter=100)(
-        jnp.tile(lean, (N, 1)), ALL_ROWS, jnp.ones(2, bool)
-    )
+    lean = np.tile(np.float32([0.1, 0.0]), (N, 1))
+    shares = compiled(penalty=penalty, n_iter=100)(lean, ALL_ROWS, np.ones(2, bool))
     odds = np.log(shares[:, 0] / shares[:, 1])
     np.testing.assert_allclose(odds, 0.1 / (penalty + 0.05), rtol=100 * rtol)
 
@@ -104,11 +104,9 @@ def test_masked_equals_subset(scores, penalty, rtol):
     rows = np.random.default_rng(2).random(N) < 0.5
     slots = np.array([True, True, False, True, False])
     extreme = np.where(rows[:, None] & slots, scores, 1e4).astype(np.float32)
-    shares = np.asarray(compiled(penalty=penalty)(extreme, jnp.asarray(rows), jnp.asarray(slots)))
+    shares = np.asarray(compiled(penalty=penalty)(extreme, rows, slots))
     subset = scores[rows][:, slots]
-    alone = sinkhorn(
-        jnp.asarray(subset), jnp.ones(rows.sum(), bool), jnp.ones(3, bool), penalty=penalty
-    )
+    alone = compiled(penalty=penalty)(subset, np.ones(rows.sum(), bool), np.ones(3, bool))
     np.testing.assert_allclose(shares[rows][:, slots], alone, rtol=100 * rtol, atol=1e-6)
     np.testing.assert_array_equal(shares[~rows], 0)
     np.testing.assert_array_equal(shares[:, ~slots], 0)
@@ -121,9 +119,9 @@ def test_degenerate(scores, penalty, case):
     if case == "no row":
         rows = ~rows
     if case == "one row":
-        rows = jnp.arange(N) == 3
+        rows = np.arange(N) == 3
     if case == "one slot":
-        slots = jnp.arange(K) == 0
+        slots = np.arange(K) == 0
     if case == "constant":
         scores = np.zeros_like(scores)
     if case == "opposite":
@@ -135,13 +133,13 @@ def test_degenerate(scores, penalty, case):
 
 
 def test_no_gradient(scores):
-    grad = jax.grad(lambda s: jnp.sum(sinkhorn(s, ALL_ROWS, ALL_SLOTS)[:, 0]))(jnp.asarray(scores))
-    np.testing.assert_array_equal(grad, 0)
+    first = jax.grad(lambda s: jnp.sum(sinkhorn(s, ALL_ROWS, ALL_SLOTS)[:, 0]))
+    np.testing.assert_array_equal(jax.jit(first)(scores), 0)
 
 
 def test_vmap_equals_loop(scores, rtol):
-    slots = jnp.arange(K)[None, :] < jnp.arange(1, K + 1)[:, None]
-    together = jax.vmap(compiled(), (None, None, 0))(scores, ALL_ROWS, slots)
+    slots = np.arange(K)[None, :] < np.arange(1, K + 1)[:, None]
+    together = np.asarray(jax.jit(jax.vmap(sinkhorn, (None, None, 0)))(scores, ALL_ROWS, slots))
     for lane, alone in zip(together, slots, strict=True):
         np.testing.assert_allclose(
             lane, compiled()(scores, ALL_ROWS, alone), rtol=100 * rtol, atol=1e-6

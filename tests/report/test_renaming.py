@@ -65,7 +65,9 @@ def test_names_are_used_everywhere_and_go_away_again(run, overlapping, tmp_path)
             assert new[column] == safe.get(old[column], old[column])
         assert {**new, "label": 0, "runner_up": 0} == {**old, "label": 0, "runner_up": 0}
     assert {"Export", "=Trial & <b>"} <= set(load_model(run).classes)
-    np.savetxt(tmp_path / "new.csv", overlapping.x, delimiter=",", header="a,b,c,d", comments="")
+    np.savetxt(
+        tmp_path / "new.csv", overlapping.x, delimiter=",", header="a,b,c,d,e,f", comments=""
+    )
     assert "Export" in assign_rows(run, tmp_path / "new.csv").sizes
     assert "Export" in {line["label"] for line in answers(run, "assigned/new.csv")}
     page = run.path("report.html").read_text()
@@ -177,7 +179,7 @@ def damages(rng, data):
 def test_damaged_folders_are_told_in_one_line(run, overlapping, tmp_path):
     """Every file of a run, damaged in every way, before everything that reads a run."""
     rng, rows = np.random.default_rng(0), tmp_path / "new.csv"
-    np.savetxt(rows, overlapping.x[:5], delimiter=",", header="a,b,c,d", comments="")
+    np.savetxt(rows, overlapping.x[:5], delimiter=",", header="a,b,c,d,e,f", comments="")
     whole = Workdir(tmp_path / "whole")
     shutil.copytree(run.root, whole.root)
     rename_classes(whole, ["novel_0=Export"])

@@ -14,8 +14,10 @@ def make_plan():
     def make(methods, **changes):
         raw = benchmark_config()
         raw.datasets, raw.methods, raw.seeds = "digits", methods, 2
-        raw.search.candidates = raw.search.folds = raw.train.refits = 2
-        raw.train.epochs, raw.train.batch_size, raw.k.max, raw.k.restarts = 3, 64, 4, 2
+        # As `quick`, with which it shares programs.
+        raw.search.candidates = raw.search.batch = raw.search.folds = raw.train.refits = 2
+        raw.search.restarts = raw.train.epochs = raw.k.restarts = 2
+        raw.train.batch_size, raw.k.max = 64, 4
         return dataclasses.replace(parse_benchmark(raw), **changes)
 
     return make

@@ -8,7 +8,7 @@ from tiers import few
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KM_ACC
 from ncd_jax.discovery.solve import answer_alone
 from ncd_jax.discovery.tune import Tuned
-from ncd_jax.reproduce import cells
+from ncd_jax.reproduce import cells, plan
 from ncd_jax.reproduce.cells import run_cell
 from ncd_jax.reproduce.plan import Cell
 from ncd_jax.reproduce.tables import Setting, collect
@@ -33,13 +33,13 @@ COLUMNS = {
 @pytest.mark.parametrize(
     ("method", "candidates", "fits"),
     [
-        ("pbn", [{"lr": 1e-3, "w": 0.5, "dropout": 0.0, "latent_dim": 11}], 2),
+        ("toy", [{"lr": 1e-3, "noise": 0.5}], 2),
         ("rca", [{"shrinkage": 0.1}, {"shrinkage": 0.5}], 2),
         ("rca", [{"shrinkage": 0.1}], 1),
     ],
 )
 def test_without_training_each_candidate_is_fitted_once(
-    method, candidates, fits, tiny, make_plan, monkeypatch, tmp_path
+    method, candidates, fits, tiny, make_plan, toy_method, monkeypatch, tmp_path
 ):
     """A fit has a vote on the number of classes; trainings differ by seed, closed forms do not."""
     given = []
@@ -114,11 +114,13 @@ def test_every_index_says_how_many_there_are_in_each_answer(result):
             assert ks == [2, 2]
 
 
-def test_published_values_are_not_tuned(tiny, make_plan, tmp_path):
-    """Of the programs above: as many latent columns."""
-    cell = Cell("pendigits", "pbn", k_known=True, hyperparameters="published")
-    record = run_cell(make_plan("pbn"), cell, *tiny, tmp_path / "search.journal")
-    assert record["hparams"]["latent_dim"] == 11
+def test_published_values_are_not_tuned(tiny, make_plan, toy_method, monkeypatch, tmp_path):
+    """Which these are is tested with the plan."""
+    values = {"lr": 2e-3, "noise": 0.25}
+    monkeypatch.setattr(plan, "published", lambda method, dataset, *, k_known: dict(values))
+    cell = Cell("pendigits", toy_method, k_known=True, hyperparameters="published")
+    record = run_cell(make_plan(toy_method), cell, *tiny, tmp_path / "search.journal")
+    assert record["hparams"] == values
     assert "hidden_class_score" not in record
     assert not list(tmp_path.iterdir())
 
@@ -147,10 +149,10 @@ def test_novel_labels_decide_nothing_but_scores(tiny, record_of, make_plan, tmp_
 
 def test_auto_can_choose_a_judged_method(tiny, make_plan, tmp_path):
     """The judge's cells too say what each fold was worth."""
-    plan = make_plan("rca", seeds=1)
-    run = dataclasses.replace(plan.run, k=dataclasses.replace(plan.run.k, index="judge"))
+    config = make_plan("rca", seeds=1)
+    run = dataclasses.replace(config.run, k=dataclasses.replace(config.run.k, index="judge"))
     cell = Cell("digits", "rca", k_known=False, hyperparameters="tuned")
-    record = run_cell(dataclasses.replace(plan, run=run), cell, *tiny, tmp_path / "s.journal")
+    record = run_cell(dataclasses.replace(config, run=run), cell, *tiny, tmp_path / "s.journal")
     assert len(record["fold_scores"]) == 4, "two folds hide several classes, two hide one"
     assert record["hidden_class_score"] == pytest.approx(np.mean(record["fold_scores"]))
     record["cell"] = dataclasses.asdict(cell)

@@ -1,7 +1,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,7 +14,7 @@ from ncd_jax.types import Interval
 SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "noise": Interval(0.0, 1.0)}
 CANDIDATES, BATCH, S = 7, 3, 2
 KEYS = jax.random.split(jax.random.key(0), S)
-PROTOCOL = Protocol(epochs=1, batch_size=40, n_hidden=2, lanes=12, k_search=None)
+PROTOCOL = Protocol(epochs=4, batch_size=40, n_hidden=2, lanes=12, k_search=None)
 
 
 class Kill(BaseException):
@@ -23,8 +22,14 @@ class Kill(BaseException):
 
 
 @pytest.fixture(scope="module")
-def run(toy, toy_hparams, table, folds, count_traces):
+def run(sorting_toy, toy_hparams, table, folds, count_traces):
     """Gives the result of a search, and after each batch: the trials so far, and traces."""
+    # One method for all, so that searches of one protocol share its program.
+    init = count_traces(sorting_toy.init)
+    method = sorting_toy._replace(init=init)
+    # Class sizes and known rows are for the judge, which is not asked here.
+    for_judge = np.zeros(3, np.float32), np.zeros(1, np.int32)
+    data = SweepData(KEYS, table[0].x, folds, np.full(3, 2, np.int32), *for_judge)
 
     def call(
         storage=None,
@@ -34,19 +39,14 @@ def run(toy, toy_hparams, table, folds, count_traces):
         protocol=PROTOCOL,
         say=lambda text: None,
     ):
-        init = count_traces(toy.init)
         batches = []
 
         def after_batch(trials):
             batches.append((len(trials), init.traces))
             on_batch(trials)
 
-        # Class sizes and known rows are for the judge, which is not asked here.
-        for_judge = jnp.zeros(3), jnp.zeros(1, jnp.int32)
-        all_folds = jax.tree.map(jnp.asarray, folds)
-        data = SweepData(KEYS, table[0].x, all_folds, jnp.full(3, 2), *for_judge)
         result = search(
-            Sweep(toy._replace(init=init), toy_hparams, data, protocol),
+            Sweep(method, toy_hparams, data, protocol),
             Proposals(space, {}, "tpe", 0, storage and own_journal(storage)),
             candidates=candidates,
             batch=BATCH,
@@ -111,17 +111,18 @@ def test_candidates_that_diverge_are_counted_and_score_zero(run):
         assert trial.fold_scores == (0, 0, 0)
 
 
-def test_worse_candidates_stop_early(run):
+def test_worse_candidates_stop_early(run, uninterrupted):
     """In each batch of three one goes to the end, of the last candidate it is that one."""
-    result, batches = run(protocol=dataclasses.replace(PROTOCOL, epochs=4, rungs=3))
+    result, batches = run(protocol=dataclasses.replace(PROTOCOL, rungs=3))
     stopped = [trial.stopped for trial in result.trials]
     for first in (0, 3):
         assert sorted(stopped[first : first + 3], key=str) == [1, 2, None]
     assert stopped[6] is None
     assert len({traces for _, traces in batches}) == 1
-    to_the_end, _ = run(candidates=3, protocol=dataclasses.replace(PROTOCOL, epochs=4))
-    winner = stopped.index(None)
-    assert result.trials[winner].score == pytest.approx(to_the_end.trials[winner].score, abs=0.02)
+    winner = result.trials[stopped.index(None)]
+    to_the_end = uninterrupted[0].trials[winner.number]
+    assert winner.hparams == to_the_end.hparams
+    assert winner.score == pytest.approx(to_the_end.score, abs=0.02)
 
 
 def test_where_memory_runs_out_fewer_run_side_by_side(run, uninterrupted, monkeypatch):
@@ -136,7 +137,8 @@ def test_where_memory_runs_out_fewer_run_side_by_side(run, uninterrupted, monkey
         lanes.append(protocol.lanes)
         if protocol.lanes > room:  # while it runs, or before
             return fail if len(lanes) == 1 else fail()
-        return compile_sweep(method, data, hparams, protocol, n)
+        # With as many lanes as ever, whose program is there: they change no result.
+        return compile_sweep(method, data, hparams, PROTOCOL, n)
 
     monkeypatch.setattr(module, "compile_sweep", compile_for)
     room = 0
