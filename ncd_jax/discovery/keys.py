@@ -1,6 +1,6 @@
 """Random keys: one seed, and a key for each purpose, so that no two draw the same numbers."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import numpy as np
@@ -12,17 +12,20 @@ from ncd_jax.types import Array
 __all__ = ["Purpose", "purpose_key", "purpose_keys"]
 
 Purpose = Literal["search", "refit", "discover", "columns", "indices", "gate", "cut"]
-_NUMBERS = {"search": 0, "refit": 1, "discover": 2, "columns": 3, "indices": 4, "gate": 5, "cut": 6}
 
 
 def purpose_key(config: RunConfig, purpose: Purpose) -> Array:
     """The random key of one purpose, all from the one seed."""
-    return _KEY(np.uint32(config.seed), np.int32(_NUMBERS[purpose]))
+    return _KEY(np.uint32(config.seed), _number(purpose))
 
 
 def purpose_keys(config: RunConfig, purpose: Purpose, n: int) -> Array:
     """So many random keys `[n]` of one purpose."""
-    return _KEYS(np.uint32(config.seed), np.int32(_NUMBERS[purpose]), n=n)
+    return _KEYS(np.uint32(config.seed), _number(purpose), n=n)
+
+
+def _number(purpose: Purpose) -> np.int32:
+    return np.int32(get_args(Purpose).index(purpose))
 
 
 def _key(seed: Array, number: Array) -> Array:
