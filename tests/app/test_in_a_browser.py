@@ -80,7 +80,6 @@ def served(tmp_path_factory):
     environment = {
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
         "NCD_JAX_COMPILATION_CACHE": os.environ["NCD_JAX_TEST_PROGRAMS"],
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "ncd_jax", "--mode=app", "--browser=false", "--workdir=runs"],
