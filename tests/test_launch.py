@@ -36,14 +36,16 @@ def _programs_are_kept_here(simple_maps):
 
 
 def write_table(path, **changes):
-    """A numeric table with four known classes and unlabelled rows; returns its frame.
+    """Numbers and a category, four known classes and unlabelled rows; returns its frame.
 
-    Of the shape of the tables of `solved_fixtures`, whose programs serve here too.
+    The encoded columns are those of `test_in_a_browser`: processes of both share programs.
     """
     rng = np.random.default_rng(0)
     label = np.repeat(["a", "b", "c", "d", ""], N)
-    x = rng.normal(size=(5 * N, 6)) + 5 * rng.normal(size=(5, 6))[np.repeat(np.arange(5), N)]
-    frame = pd.DataFrame(x, columns=[*"pqrstu"]).assign(**{"label": label, **changes})
+    x = rng.normal(size=(5 * N, 3)) + 5 * rng.normal(size=(5, 3))[np.repeat(np.arange(5), N)]
+    frame = pd.DataFrame(x, columns=["p", "q", "r"])
+    frame["colour"] = rng.choice(["red", "green", "blue"], 5 * N)
+    frame = frame.assign(**{"label": label, **changes})
     frame.to_csv(path, index=False)
     return frame
 
@@ -273,10 +275,8 @@ def test_a_table_of_ones_own_from_file_to_answer(folder):
 
 def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     """What is left out is said; new rows may hold words that were never seen."""
-    rng = np.random.default_rng(1)
-    colour = rng.choice(["red", "green", "blue"], 5 * N)
     names = [f"=C{i:03}" for i in range(5 * N)]
-    frame = write_table(folder / "any.csv", colour=colour, id=np.arange(5 * N), name=names)
+    frame = write_table(folder / "any.csv", id=np.arange(5 * N), name=names)
     frame.loc[::7, "p"] = np.nan
     frame.loc[130, frame.columns] = np.nan
     frame.to_csv(folder / "any.csv", index=False)
@@ -299,7 +299,7 @@ def test_a_table_with_words_gaps_and_a_number_for_every_row(folder):
     columns = json.loads((folder / "any" / "columns.json").read_text())
     kinds = {column["name"]: column["kind"] for column in columns["columns"]}
     assert kinds == {
-        **dict.fromkeys("pqrstu", "numbers"),
+        **dict.fromkeys("pqr", "numbers"),
         "label": "label",
         **{"colour": "categories", "id": "left out", "name": "id"},
     }

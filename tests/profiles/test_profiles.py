@@ -320,3 +320,11 @@ def test_copies_of_the_column_are_named_with_it():
     frame, labels = rows_of_places(np.random.default_rng(0), "words", 3, "noise")
     frame["code"] = frame["place"].map({"place 0": 7, "place 1": 3, "place 2": 5})
     assert repeating_columns(frame, labels) == ("place", "code")
+
+
+def test_two_that_repeat_the_classes_are_none_that_alone_does():
+    """And are no copies of each other, as numbers are never twice the same."""
+    frame, labels = rows_of_places(np.random.default_rng(0), "numbers", 3, "noise")
+    assert repeating_columns(frame, labels) == ("place",)
+    frame["when"] = 7 * frame["place"] + np.random.default_rng(1).uniform(0, 0.1, len(frame))
+    assert repeating_columns(frame, labels) == ()
