@@ -438,18 +438,17 @@ def test_a_page_from_python_stands_alone(fitted, mixed, tmp_path):
     assert "i" not in {tag for tag, _ in page.tags}
 
 
-def test_the_report_is_drawn_when_it_is_asked_for(mixed, monkeypatch, tmp_path):
+def test_the_report_is_drawn_when_it_is_asked_for(fitted, mixed, monkeypatch, tmp_path):
     """Not in a fit: a cross-validation has many of them."""
     drawn = []
     render = "ncd_jax.estimator.fitting.render_report"
     monkeypatch.setattr(render, lambda findings, files: drawn.append(findings) or "page")
-    untuned = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0)
-    ncd = clone(untuned).fit(*mixed)
+    ncd = clone(fitted).fit(*mixed)
     assert not drawn
     assert ncd.report(tmp_path / "r.html").read_text() == "page"
     ncd.report(tmp_path / "again.html")
     assert len(drawn) == 1
-    other = clone(untuned).fit(*mixed)
+    other = clone(fitted).fit(*mixed)
     sent = pickle.loads(pickle.dumps(other))
     assert len(drawn) == 2
     monkeypatch.setattr(render, None)
