@@ -42,8 +42,8 @@ keep_traced_programs(None)
 
 QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 """Measured: the gradient of a small network compiles in a sixth of the time."""
-MOST_MAPS = 8_000
-"""A process that has so many takes about 2.3 GB; Linux allows eight times as many."""
+MOST_MAPS = 16_000
+"""A process that has so many takes about 2.3 GB; Linux allows four times as many."""
 
 
 EXAMPLES, THOROUGH_EXAMPLES = 25, 1000

@@ -7,10 +7,10 @@ from sklearn.metrics import adjusted_rand_score
 from ncd_jax import NovelClassDiscovery
 
 N, D = 200, 6
-LEAST = 0.8
+LEAST = 0.9
 """Agreement on unlabelled rows, an adjusted Rand index, where other random numbers are drawn.
 
-Measured: 0.90 with rows in another order, 0.97 with every row twice, 1 with a constant column.
+Measured: 1 with rows in another order, with every row twice and with a constant column.
 """
 
 
@@ -19,13 +19,13 @@ def table():
     """Five classes that hardly overlap, three of them known."""
     rng = np.random.default_rng(0)
     classes = rng.permutation(np.arange(N) % 5)
-    centres = 2.4 * rng.normal(size=(5, D))
+    centres = 1.7 * rng.normal(size=(5, D))
     X = centres[classes] + rng.normal(size=(N, D)) * rng.uniform(0.5, 1.5, D)
     return X, np.array(["ant", "bee", "cow", None, None], object)[classes]
 
 
 def fit(X, y):
-    quick = {"n_folds": 3, "n_refits": 3, "k_max": 6}
+    quick = {"n_folds": 2, "n_refits": 3, "k_max": 6}
     return NovelClassDiscovery(setting="ncd", random_state=0, **quick).fit(X, y)
 
 

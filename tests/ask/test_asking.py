@@ -235,7 +235,7 @@ def test_columns_that_differ_most_come_first():
     assert differing(a, b) == ["far", "word", "id", "same"]
 
 
-def test_the_estimator_is_told(made):
+def test_the_estimator_is_told(made, blobs):
     path, classes = made
     table = pd.read_csv(path)
     X, y = table.drop(columns=["label", "name"]).replace("blue", "<b>\x1b"), table["label"]
@@ -277,8 +277,10 @@ def test_the_estimator_is_told(made):
     np.testing.assert_array_equal(ncd.confidence_, sure)
     again = clone(ncd).set_params(answers={question["question"]: "no"}).fit(X, y)
     assert again.n_novel_ == 3
+    other = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0)
+    x, true = blobs([20] * 5, 6)
     with pytest.raises(ValueError, match="nothing to ask"):
-        NovelClassDiscovery(method="kmeans", n_candidates=0, k_max=3).fit(X, y).tell({})
+        other.fit(x, np.where(true < 3, true, -1)).tell({})
 
 
 def test_the_report_of_a_fit_says_that_it_is_older():

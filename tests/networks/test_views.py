@@ -111,6 +111,6 @@ def test_the_draw_does_not_depend_on_the_rates(view):
     np.testing.assert_array_equal(together, [low, high])
 
 
-@pytest.mark.parametrize("x", [np.ones((1, 3)), np.zeros((8, 3))])
+@pytest.mark.parametrize("x", [np.ones((1, D)), np.zeros((N, D))])
 def test_one_row_and_constant_rows_stay(view, x):
     np.testing.assert_array_equal(view(KEY, x.astype(np.float32), 0.9, 0.3), x)

@@ -3,13 +3,14 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiers import few
 
 from ncd_jax.tuning.cross_validation import Protocol, SweepData, cross_validate
 from ncd_jax.tuning.halving import Climb, Rung, compile_rungs, plan_rungs, what_varies
-from ncd_jax.types import Stage
+from ncd_jax.types import Clusters, Stage
 
 F, S, EPOCHS = 3, 2, 8
 KEYS = jax.random.split(jax.random.key(0), S)
@@ -40,6 +41,20 @@ def protocol_of(epochs, rungs, lanes=40):
 
 
 @pytest.fixture(scope="module")
+def striped_toy(toy):
+    """The toy, whose clusters take no k-means and hang on every step: no candidate is like another.
+
+    K-means is most of its programs, and says the same of nearly all candidates.
+    """
+
+    def cluster(key, state, z, k, mask):
+        stripes = jnp.floor(40 * jnp.sum(z, axis=1)).astype(jnp.int32)
+        return Clusters(jnp.zeros((toy.max_clusters, z.shape[1])), stripes % k)
+
+    return toy._replace(cluster=cluster)
+
+
+@pytest.fixture(scope="module")
 def data(table, folds):
     for_judge = np.zeros(F, np.float32), np.zeros(1, np.int32)
     data = SweepData(KEYS, table[0].x, folds, np.full(F, 2, np.int32), *for_judge)
@@ -47,14 +62,14 @@ def data(table, folds):
 
 
 @pytest.fixture(scope="module")
-def until(sorting_toy, data, toy_hparams):
+def until(striped_toy, data, toy_hparams):
     """All candidates trained until an epoch, by one program for each."""
 
     @functools.cache
     def run(epochs):
         hparams = toy_hparams({"lr": LR})
         sweep = jax.jit(
-            lambda: cross_validate(sorting_toy, data, hparams, protocol_of(epochs, 1), len(LR))
+            lambda: cross_validate(striped_toy, data, hparams, protocol_of(epochs, 1), len(LR))
         )
         return jax.tree.map(np.asarray, sweep())
 
@@ -66,12 +81,13 @@ def worth(result):
 
 
 @pytest.mark.parametrize("lanes", few([40, 1], 40), ids=["side by side", "one by one"])
-def test_equals_trainings_that_stop_there(lanes, sorting_toy, data, toy_hparams, until, rtol):
+def test_equals_trainings_that_stop_there(lanes, striped_toy, data, toy_hparams, until, rtol):
     """Who goes on is chosen by hand here, from trainings of 2, 4 and 8 epochs of their own."""
     hparams = toy_hparams({"lr": LR})
-    climb = compile_rungs(sorting_toy, data, hparams, protocol_of(EPOCHS, 3, lanes), len(LR))
+    climb = compile_rungs(striped_toy, data, hparams, protocol_of(EPOCHS, 3, lanes), len(LR))
     result, epochs = climb(hparams, len(LR))
 
+    assert len(set(worth(until(2)))) == len(LR), "else it would not matter who goes on"
     left, expected = np.arange(len(LR)), np.zeros(len(LR), int)
     for end, n in ((2, 3), (4, 2), (8, 2)):
         expected[left] = end
@@ -87,10 +103,10 @@ def test_equals_trainings_that_stop_there(lanes, sorting_toy, data, toy_hparams,
         jax.tree.map(close, here, alone)
 
 
-def test_what_fills_up_a_batch_takes_no_place(sorting_toy, data, toy_hparams):
+def test_what_fills_up_a_batch_takes_no_place(striped_toy, data, toy_hparams):
     """Of the last batch of a search only the first candidates are asked."""
     hparams = toy_hparams({"lr": LR})
-    climb = compile_rungs(sorting_toy, data, hparams, protocol_of(EPOCHS, 3), len(LR))
+    climb = compile_rungs(striped_toy, data, hparams, protocol_of(EPOCHS, 3), len(LR))
     result, epochs = climb(hparams, 3)
     assert len(result.k) == 3
     assert sorted(epochs) == [2, 4, 8]
@@ -98,9 +114,9 @@ def test_what_fills_up_a_batch_takes_no_place(sorting_toy, data, toy_hparams):
     jax.tree.map(np.testing.assert_array_equal, climb(first, 3), Climb(result, epochs))
 
 
-def test_rungs_are_in_the_last_stage(sorting_toy, data, toy_hparams):
+def test_rungs_are_in_the_last_stage(striped_toy, data, toy_hparams):
     """Stages before it belong to everybody, and it is entered once."""
-    (last,) = sorting_toy.stages
+    (last,) = striped_toy.stages
     entered = last._replace(share=0.5, enter=lambda state: state._replace(opt=state.opt + 1000))
 
     def count(key, state, batch, hparams):
@@ -109,7 +125,7 @@ def test_rungs_are_in_the_last_stage(sorting_toy, data, toy_hparams):
     def tell(key, state, batch, hparams):
         return state._replace(opt=state.opt + 1), {"loss": state.opt * 1.0}
 
-    method = sorting_toy._replace(stages=(Stage(count, 0.5), entered._replace(step=tell)))
+    method = striped_toy._replace(stages=(Stage(count, 0.5), entered._replace(step=tell)))
     hparams = toy_hparams({"lr": LR})
     climb = compile_rungs(method, data, hparams, protocol_of(EPOCHS, 2), len(LR))
     result, epochs = climb(hparams, len(LR))
@@ -120,17 +136,17 @@ def test_rungs_are_in_the_last_stage(sorting_toy, data, toy_hparams):
         np.testing.assert_allclose(result.loss[a, :, :, :end], steps[:end] + np.zeros((F, S, end)))
 
 
-def test_what_runs_share_is_found(sorting_toy, data, toy_hparams):
+def test_what_runs_share_is_found(striped_toy, data, toy_hparams):
     """Of the toy's state only the count of steps; its scale begins alike and then differs."""
-    found = what_varies(sorting_toy, data, toy_hparams({"lr": LR}), protocol_of(EPOCHS, 3))
+    found = what_varies(striped_toy, data, toy_hparams({"lr": LR}), protocol_of(EPOCHS, 3))
     state, loss = jax.tree.unflatten(*found)
     assert state == (True, False)
     assert loss
 
 
-def test_who_diverges_does_not_go_on(sorting_toy, data, toy_hparams):
+def test_who_diverges_does_not_go_on(striped_toy, data, toy_hparams):
     hparams = toy_hparams({"lr": np.array([np.nan, 1e-3, 1e-2, np.inf, 1e-4])})
-    climb = compile_rungs(sorting_toy, data, hparams, protocol_of(EPOCHS, 3), 5)
+    climb = compile_rungs(striped_toy, data, hparams, protocol_of(EPOCHS, 3), 5)
     result, epochs = climb(hparams, 5)
     assert result.diverged[[0, 3]].all()
     assert not result.diverged[[1, 2, 4]].any()
