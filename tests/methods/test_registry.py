@@ -26,7 +26,7 @@ def make_data():
 
 DATA = make_data()
 NOVEL = np.flatnonzero(DATA.y == -1)
-GOAL = Goal(NOVEL, np.ones(len(NOVEL), bool), np.int32(K))
+GOAL = jax.device_put(Goal(NOVEL, np.ones(len(NOVEL), bool), np.int32(K)))
 
 
 def batch_of(data):
