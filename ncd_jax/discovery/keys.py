@@ -16,12 +16,18 @@ Purpose = Literal["search", "refit", "discover", "columns", "indices", "gate", "
 
 def purpose_key(config: RunConfig, purpose: Purpose) -> Array:
     """The random key of one purpose, all from the one seed."""
-    return _KEY(np.uint32(config.seed), _number(purpose))
+    return _of_no_device(_KEY(np.uint32(config.seed), _number(purpose)))
 
 
 def purpose_keys(config: RunConfig, purpose: Purpose, n: int) -> Array:
     """So many random keys `[n]` of one purpose."""
-    return _KEYS(np.uint32(config.seed), _number(purpose), n=n)
+    return _of_no_device(_KEYS(np.uint32(config.seed), _number(purpose), n=n))
+
+
+def _of_no_device(keys: Array) -> Array:
+    """What a kept program returns is bound to one device, and a search needs its keys on all."""
+    data = jax.device_put(np.asarray(jax.random.key_data(keys)))
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(keys))
 
 
 def _number(purpose: Purpose) -> np.int32:
