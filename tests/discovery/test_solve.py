@@ -393,8 +393,10 @@ def test_a_run_is_few_large_programs(gaussians, judged_config):
     defined = re.findall(r"def (\w+)\(", "".join(map(Path.read_text, PACKAGE.rglob("*.py"))))
     ours = {name: len(durations.get(f"jit({name})", ())) for name in set(defined)}
     assert ours["refit"] == ours["_see"] == 1
+    small = {"_key": 1, "_keys": 2}
+    assert all(ours.pop(name) <= most for name, most in small.items())
     assert max(ours.values()) == 1
-    assert "jit(<lambda>)" not in durations
+    assert sum(map(len, durations.values())) <= 9, f"single operations are programs: {durations}"
     assert {name for name, times in ours.items() if times} <= {
         *("refit", "cut_rows", "judge", "apply", "_see", "rows_at"),
     }

@@ -126,9 +126,10 @@ def test_a_process_that_is_killed_at_any_moment(name, stage, nursery, count):
 def test_a_signal_at_any_moment(number, stage, nursery, count):
     """One line, within two seconds, and then as after a kill."""
     mode, rng, counted = MODES["run, rca"], np.random.default_rng(1), count(number.name)
-    start, whole = time.monotonic(), stage.folder(mode)
-    assert nursery.wait(nursery.start(whole, mode.flags)) == 0, said(whole)
-    seconds = time.monotonic() - start
+    for _ in range(2):  # the first one compiles, the others take as long as the second
+        start, whole = time.monotonic(), stage.folder(mode)
+        assert nursery.wait(nursery.start(whole, mode.flags)) == 0, said(whole)
+        seconds = time.monotonic() - start
     for _ in range(20):
         folder = stage.folder(mode)
         pid = nursery.start(folder, mode.flags)
