@@ -3,7 +3,7 @@
 They are small enough to lie within one class, and large enough to have a shape.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -111,13 +111,17 @@ def n_micro_clusters(
         least: scalar, where more classes are asked for than there would be micro clusters.
     """
     fewest = jnp.clip(least, LEAST, max_micro)
-    n_clusters = jnp.clip(n_rows // rows_each(class_size), fewest, max_micro)
+    n_clusters = jnp.clip(n_rows // rows_each(jnp.asarray(class_size)), fewest, max_micro)
     return jnp.minimum(n_clusters, jnp.maximum(n_rows, 1)).astype(jnp.int32)
 
 
-def rows_each(class_size: Array | float) -> Array:
-    """Rows that a micro cluster is meant to have, a scalar; see `n_micro_clusters`."""
-    return jnp.clip(class_size / PARTS_OF_A_CLASS, *ROWS_EACH)
+def rows_each(class_size: Any) -> Any:
+    """Rows that a micro cluster is meant to have; see `n_micro_clusters`.
+
+    Args:
+        class_size: a scalar of the device or, outside a program, of NumPy: then there is none.
+    """
+    return (class_size / PARTS_OF_A_CLASS).clip(*ROWS_EACH)
 
 
 def class_scale(z: Array, y: Array, n_known: int) -> Array:

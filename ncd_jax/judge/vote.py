@@ -7,7 +7,7 @@ of that one.
 
 import numpy as np
 
-from ncd_jax.judge.micro import PARTS_OF_A_CLASS, ROWS_EACH
+from ncd_jax.judge.micro import rows_each
 from ncd_jax.judge.scene import NARROW, WIDEST
 
 __all__ = ["FEWEST_VOTERS", "VOTERS", "nearest_rows", "neighbour_vote", "voters"]
@@ -25,9 +25,7 @@ def voters(class_size: float) -> int:
     Args:
         class_size: rows that a class is expected to have; see `micro.n_micro_clusters`.
     """
-    # As `rows_each` has it, which outside a program would be one.
-    each = np.clip(np.float32(class_size) / PARTS_OF_A_CLASS, *ROWS_EACH)
-    return max(round(VOTERS * float(each)), FEWEST_VOTERS)
+    return max(round(VOTERS * float(rows_each(np.float32(class_size)))), FEWEST_VOTERS)
 
 
 def nearest_rows(z: np.ndarray, n_nearest: int) -> np.ndarray:
