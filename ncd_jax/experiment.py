@@ -202,7 +202,7 @@ def _save(workdir: Workdir, solution: Solution, table: Table, findings: "Finding
         labels=solution.found,
         classes=model.classes,
         mark=fingerprint(asked, rows),
-        cells=read_cells(workdir),
+        cells=read_cells(workdir, rows[asked.row]),
         copied=names,
     )
     return dataclasses.replace(findings, asking=first_story(questions, now, model.n_known))

@@ -105,8 +105,9 @@ def read_flags(argv: Sequence[str]) -> flags.FlagValues:
         if any("\ud800" <= sign <= "\udfff" for sign in arg):
             raise UserError(f"{arg!r} is not text in UTF-8; write it so, or rename the file")
         name, _, value = arg.partition("=")
-        if name in ("-flagfile", "--flagfile") and Path(value).is_char_device():
-            raise UserError(f"{value} is no file; check --flagfile")  # it may never end
+        is_flagfile = name in ("-flagfile", "--flagfile")
+        if is_flagfile and os.path.exists(value) and not os.path.isfile(value):
+            raise UserError(f"{value} is no file; check --flagfile")  # a device may never end
     # Plugins are first, as their hyperparameters are keys of a configuration; that is next,
     # wherever it stood, as its keys are flags only once it is read.
     names, rest = _taken_out("config", load_plugins(argv[1:]))

@@ -95,7 +95,9 @@ def resort(
     of_rows = cells.labels.copy()
     for row in state.written:
         of_rows[row] = state.labels[row]
-    labels, number = _numbered(base, asked, of_rows, kinds)
+    # The vote may leave no row of a code, be it the last one.
+    n_codes = int(max(codes.max(), of_rows.max())) + 1
+    labels, number = _numbered(base, asked, of_rows, n_codes, kinds)
     found = _Sorted(state, leaf, codes, cells, of_rows, number)
     return _answer(base, asked, found, labels, kinds)._replace(answers=answers)
 
@@ -164,7 +166,7 @@ def _code(state: State, leaf: int) -> int:
 
 
 def _numbered(
-    base: Model, asked: Asked, of_rows: np.ndarray, kinds: Mapping[int, int]
+    base: Model, asked: Asked, of_rows: np.ndarray, n_codes: int, kinds: Mapping[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Classes of all unlabelled rows, new ones by size, and the number of every code."""
     n_columns, n_known = asked.known.shape[1], base.n_known
@@ -177,7 +179,6 @@ def _numbered(
     for row, kind in kinds.items():
         labels[row] = kind if kind >= 0 else own[kind]
         is_code[row] = kind < 0
-    n_codes = int(of_rows.max()) + 1
     sizes = np.bincount(labels[is_code], minlength=n_codes)
     order = np.argsort(-sizes, kind="stable")
     number = np.full(n_codes, -1)

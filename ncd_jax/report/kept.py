@@ -106,8 +106,7 @@ def read_kept(workdir: Workdir) -> Kept:
     said, data = workdir.read_json(_FACTS, dict), workdir.read_bytes(_ARRAYS)
     try:
         arrays = stored_arrays(data)
-        if arrays["drawn"].dtype.kind not in "iu":
-            raise ValueError("points are rows")
+        _check(*(arrays[name] for name in ("row", "y", "z", "drawn", "xy")))
         curve, truth, reading = said["curve"], said["truth"], said["reading"]
         return Kept(
             frame=frame_of(arrays, said["columns"]),
@@ -130,6 +129,24 @@ def read_kept(workdir: Workdir) -> Kept:
         raise UserError(
             f"{workdir.path(_ARRAYS)} is damaged; run again in a new workdir"
         ) from error
+
+
+def _check(
+    row: np.ndarray, y: np.ndarray, z: np.ndarray, drawn: np.ndarray, xy: np.ndarray
+) -> None:
+    """Whether the arrays belong together.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if not (
+        all(each.dtype.kind in "iu" and each.ndim == 1 for each in (row, y, drawn))
+        and all(each.dtype.kind == "f" and each.ndim == 2 for each in (z, xy))
+        and len(row) == len(y) == len(z)
+        and xy.shape == (len(drawn), 2)
+        and ((drawn >= 0) & (drawn < len(row))).all()
+    ):
+        raise ValueError("arrays do not belong together")
 
 
 def _tuples(value: Any) -> Any:

@@ -49,6 +49,12 @@ MOST_COLUMNS = 200
 """Columns of the table that questions may show."""
 _ARRAYS, _CELLS = "model/asked.npz", "model/asked.csv"
 _SCALARS = ("shift", "n_novel", "n_voters", "view")
+_KINDS = dict.fromkeys(("micro", "row", "like", "at", "labels", "runner_up"), "i") | dict.fromkeys(
+    ("evidence", "z", "known", "p_known", "familiar", "confidence", "runner_up_confidence"), "f"
+)
+"""Numbers of NumPy's, whole ones and others."""
+_MOST_SHIFT = 100.0
+"""Evidence has two digits at most."""
 
 
 def fingerprint(asked: Asked, rows: np.ndarray) -> str:
@@ -103,8 +109,12 @@ def save_asked(
     return questions
 
 
-def read_cells(workdir: Workdir) -> pd.DataFrame:
+def read_cells(workdir: Workdir, rows: np.ndarray) -> pd.DataFrame:
     """The rows that questions may show, as people know them, under their numbers, as text.
+
+    Args:
+        workdir: of the run.
+        rows: `i[n]`, these numbers.
 
     Raises:
         UserError: they are missing or damaged.
@@ -115,7 +125,10 @@ def read_cells(workdir: Workdir) -> pd.DataFrame:
         if any(len(line) != len(header) for line in lines):
             raise ValueError
         frame = pd.DataFrame([line[1:] for line in lines], columns=header[1:], dtype=str)
-        return frame.set_axis([int(line[0]) for line in lines], axis=0)
+        frame = frame.set_axis([int(line[0]) for line in lines], axis=0)
+        if not np.array_equal(frame.index, rows):
+            raise ValueError
+        return frame
     except (ValueError, IndexError, csv.Error):
         raise UserError(f"{workdir.path(_CELLS)} is damaged; run again in a new workdir") from None
 
@@ -208,7 +221,10 @@ def _check(asked: Asked, rows: np.ndarray) -> None:
     if not (
         all(type(number) is int for number in (asked.n_voters, asked.n_novel, *asked.view))
         and isinstance(asked.shift, int | float)
+        and abs(asked.shift) <= _MOST_SHIFT
         and asked.n_voters > 0
+        and 0 <= asked.n_novel <= n
+        and all(getattr(asked, name).dtype.kind == kind for name, kind in _KINDS.items())
         and len(asked.view) == 2
         and 0 <= asked.view[0] < asked.view[1] <= asked.z.shape[-1]
         and asked.evidence.shape == (m, m)

@@ -171,7 +171,7 @@ class Asking:
 
     def cells(self) -> pd.DataFrame:
         """The rows that may be shown; see `read_cells`."""
-        return read_cells(self.workdir)
+        return read_cells(self.workdir, self.rows[self.asked.row])
 
     def following(self, said: Answers) -> tuple[State, list[Question]]:
         """What some answers say of the rows that are asked about, and the next question, if any.
