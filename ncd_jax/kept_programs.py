@@ -160,7 +160,7 @@ def kept_jit(
 
     Args:
         function: of arrays and trees of tuples, lists and dictionaries, without effects. It is not
-            called under a transformation.
+            called under a transformation. What a kept program returns is bound to its device.
         static_argnames: arguments that make the program.
         quickly: whether it runs so seldom that compiling it is most of it.
     """

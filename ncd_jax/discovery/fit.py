@@ -142,10 +142,10 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
         FloatingPointError: every refit diverged.
     """
     config, how = problem.config, k_search(problem)
-    goal = Goal(problem.target_rows, *jax.device_put((problem.target_mask, np.int32(0))))
     k, in_columns = problem.n_novel or config.k.max, None
     if how is not None and problem.info.needs_k:
-        in_columns = _estimate_in_columns(purpose_key(config, "columns"), problem.data, goal, how)
+        key = purpose_key(config, "columns")
+        in_columns = _estimate_in_columns(key, problem.data, problem.goal(0), how)
         k, how = int(in_columns.k), None
 
     stacked = {name: np.array([each[name] for each in hparams]) for name in hparams[0]}
@@ -158,7 +158,7 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
         ),
         purpose_keys(config, "refit", len(hparams)),
         problem.data,
-        goal._replace(k=jax.device_put(np.int32(min(k, len(problem.target_rows))))),
+        problem.goal(min(k, len(problem.target_rows))),
         make_hparams(config.method, stacked),
         problem.known_rows,
     )

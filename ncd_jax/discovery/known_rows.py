@@ -185,7 +185,7 @@ def _fit(
         problem.method,
         purpose_keys(config, "gate", len(hparams)),
         data._replace(y=jax.device_put(padded)),
-        Goal(problem.target_rows, *jax.device_put((problem.target_mask, np.int32(k)))),
+        problem.goal(k),
         make_hparams(config.method, stacked),
         pad_rows(rows.astype(np.int32), room),
         np.arange(room) < len(rows),

@@ -27,7 +27,7 @@ from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.judge.scene import MAX_MICRO
 from ncd_jax.methods import METHODS, MethodInfo, Spec
-from ncd_jax.types import UNLABELLED, Array, Interval, Method, NCDData, PyTree
+from ncd_jax.types import UNLABELLED, Array, Goal, Interval, Method, NCDData, PyTree
 
 __all__ = [
     "PARTS",
@@ -132,6 +132,10 @@ class Problem(NamedTuple):
         of_known = median_class_size(y) * drawn
         # Where nothing is new there is nothing that folds would have to be like.
         return min(of_known, self.n_asked / FEWEST_CLASSES) if self.n_asked else of_known
+
+    def goal(self, k: int) -> Goal:
+        """The rows in question, to be told apart as `k` classes, on the device."""
+        return Goal(self.target_rows, *jax.device_put((self.target_mask, np.int32(k))))
 
     def asking_for(self, rows: np.ndarray, y: np.ndarray | None = None) -> "Problem":
         """The problem in which only some of the unlabelled rows are to be told apart.

@@ -234,7 +234,6 @@ def repeating_columns(frame: pd.DataFrame, labels: np.ndarray, seed: int = 0) ->
         return ()
     best = columns[int(np.argmax(says))]
     repeating = [column for column in columns if column is best or _are_copies(column, best)]
-    # Another one that repeats them alone need not be asked together with the rest.
     others = [column for column in columns if column not in repeating]
     said_by_others = [say for column, say in zip(columns, says, strict=True) if column in others]
     # One that repeats the classes as well need not be asked together with the rest.

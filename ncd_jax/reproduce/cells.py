@@ -154,24 +154,22 @@ def _k_by_index(problem: Problem, models: list[Model]) -> dict[str, list[int]]:
 
     With the restarts and rows of the folds, which are fewer than those of an answer.
     """
-    goal = Goal(*jax.device_put((problem.target_rows, problem.target_mask, np.int32(0))))
     how = k_search(problem, problem.hidden_folds)
     assert how is not None
 
-    def own_state(model: Model) -> PyTree:
-        return jax.tree.map(lambda leaf: leaf[model.view], model.state)
+    keys, goal = purpose_keys(problem.config, "indices", len(models)), problem.goal(0)
 
-    keys = purpose_keys(problem.config, "indices", len(models))
-    found: dict[str, list[int]] = {}
-    for index in INDEX_SIGNS:
-        number = functools.partial(
-            _number, problem.method, how=dataclasses.replace(how, index=index)
-        )
-        found[index] = [
-            int(number(key, own_state(model), problem.data, goal))
+    def number(key: Array, model: Model, how: KSearch) -> int:
+        state = jax.tree.map(lambda leaf: leaf[model.view], model.state)
+        return int(_number(problem.method, key, state, problem.data, goal, how=how))
+
+    return {
+        index: [
+            number(key, model, dataclasses.replace(how, index=index))
             for key, model in zip(keys, models, strict=True)
         ]
-    return found
+        for index in INDEX_SIGNS
+    }
 
 
 @functools.partial(jax.jit, static_argnames=("method", "how"))
