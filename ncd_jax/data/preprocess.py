@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ncd_jax.data.scale import measure, rounded
+from ncd_jax.data.scale import measure, scaled
 from ncd_jax.data.table import Table
 
 __all__ = ["Standardiser"]
@@ -50,9 +50,7 @@ class Standardiser:
         out = np.empty(x.shape, np.float32)
         for start in range(0, len(x), _ROWS):
             rows = slice(start, start + _ROWS)
-            with np.errstate(over="ignore"):  # what is beyond all numbers is bounded next
-                scaled = (np.clip(x[rows], self.low, self.high) - self.mean) / self.scale
-            out[rows] = rounded(scaled)
+            out[rows] = scaled(x[rows], self.mean, self.scale, self.low, self.high)
         return out
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Scale", "measure", "rounded"]
+__all__ = ["Scale", "measure", "rounded", "scaled"]
 
 _REACH = 4.0
 """Bounds are so many times as far from the median as all but a few values."""
@@ -43,7 +43,7 @@ class Scale(NamedTuple):
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Values `f64[n]` on the scale, those beyond a bound at the bound."""
-        return rounded((np.clip(values, self.low, self.high) - self.mean) / self.scale)
+        return scaled(values, *self)
 
 
 def measure(values: np.ndarray, *, clip: bool = True) -> Scale:
@@ -68,6 +68,13 @@ def measure(values: np.ndarray, *, clip: bool = True) -> Scale:
     with np.errstate(over="ignore"):
         low, high = np.clip([low * unit, high * unit], -most, most)
     return Scale(float(mean * unit), float(scale * unit), float(low), float(high))
+
+
+def scaled(values: np.ndarray, mean: Any, scale: Any, low: Any, high: Any) -> np.ndarray:
+    """Values `f[..., d]` on the scales of their columns, `f[d]` or one for all; see `Scale`."""
+    with np.errstate(over="ignore"):  # what is beyond all numbers is bounded by `rounded`
+        on_scale = (np.clip(values, low, high) - mean) / scale
+    return np.asarray(rounded(on_scale))
 
 
 def rounded(values: Any, numpy: Any = np) -> Any:
