@@ -6,6 +6,7 @@ point or a code is in is seen from where the cells end. Where that says too litt
 there, patterns are matched with each cell.
 """
 
+import re
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -24,10 +25,13 @@ _WRITTEN = (
     r"[0-9]+(?:[eE][+-][0-9]{1,3})?)"
 )
 """Numbers as programs write them, which most tables are made of."""
+_IS_WRITTEN = re.compile(_WRITTEN).fullmatch
 _POINT = r"\.[0-9]{0,2}$|\.[0-9]{4,}|[0-9]{4}\.|^[+-]?0?\.|[eE]"
 """Where a point can be no mark of thousands."""
 _CODE = r"[+-]?0[0-9]+|[0-9]{16,}"
 """What is rather a name."""
+_FIRST = 50
+"""Cells that are looked at before the others."""
 _POINT_SIGN, _ZERO, _PLUS, _MINUS = b".0+-"
 
 
@@ -61,7 +65,7 @@ def plain_numbers(cells: pd.Series) -> PlainNumbers | None:
         return _by_bytes(cells)
     empty = is_empty(cells)
     filled = cells[~empty]
-    if not len(filled) or not filled.iloc[:50].str.fullmatch(_WRITTEN).all():
+    if not len(filled) or not _are_written(filled.iloc[:_FIRST]):
         return None
     if not filled.str.fullmatch(_WRITTEN).all() or filled.str.fullmatch(_CODE).any():
         return None
@@ -77,6 +81,11 @@ def plain_numbers(cells: pd.Series) -> PlainNumbers | None:
     longest = int(whole.str.len().max()) if len(whole) else 0
     said = Evidence(0, point, 0, 0, "", len(whole), len(filled), longest)
     return PlainNumbers(values, _spellings(cells[empty]), said)
+
+
+def _are_written(cells: pd.Series) -> bool:
+    """Whether a few cells are all plain numbers: pandas parses the pattern at every call."""
+    return all(map(_IS_WRITTEN, cells.tolist()))
 
 
 def _spellings(cells: pd.Series) -> dict[str, int]:
@@ -95,8 +104,8 @@ def _by_bytes(cells: pd.Series) -> PlainNumbers | None:
     found = bytes_of(text)
     empty, gaps, are_numeric = found.lengths == 0, dict[str, int](), found.are_numeric
     if not are_numeric:
-        first = cells.iloc[:50]
-        if not first[~is_empty(first)].str.fullmatch(_WRITTEN).all():
+        first = cells.iloc[:_FIRST]
+        if not _are_written(first[~is_empty(first)]):
             return None
         empty = is_empty(cells)
         gaps = _spellings(cells[empty])

@@ -11,14 +11,19 @@ __all__ = ["each_in_threads", "usable_cores"]
 
 A = TypeVar("A")
 B = TypeVar("B")
+_FEWEST = 4000
+"""Rows from which threads are worth it: of fewer, most of the work is the interpreter's own."""
 
 
-def each_in_threads(work: Callable[[A], B], items: Iterable[A]) -> tuple[list[B], list[UserError]]:
+def each_in_threads(
+    work: Callable[[A], B], items: Iterable[A], n_rows: int
+) -> tuple[list[B], list[UserError]]:
     """What comes of each, in their order, and the mistakes that were made of others.
 
     Args:
         work: called with each, several at a time.
         items: the columns, or what stands for them.
+        n_rows: cells of each.
     """
 
     def tried(item: A) -> tuple[list[B], list[UserError]]:
@@ -27,8 +32,11 @@ def each_in_threads(work: Callable[[A], B], items: Iterable[A]) -> tuple[list[B]
         except UserError as error:
             return [], [error]
 
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        done = list(pool.map(tried, items))
+    if n_rows < _FEWEST:
+        done = [tried(item) for item in items]
+    else:
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            done = list(pool.map(tried, items))
     return [each for found, _ in done for each in found], [e for _, wrong in done for e in wrong]
 
 
