@@ -102,13 +102,7 @@ class Results:
         gave some methods fewer folds, those were asked for fewer hidden classes: the scores do
         not compare, and the choice is among the methods with most folds.
         """
-        if setting.hyperparameters != "tuned":
-            return {}
-        cells = setting.of(self.cells)
-        asked = cells[cells.hidden_class_score.notna() & ~cells.method.str.contains("/")]
-        by_score = asked.sort_values(["n_folds", "hidden_class_score"], ascending=False)
-        best = by_score.drop_duplicates("dataset").sort_values("dataset")
-        return dict(zip(best.dataset, best.method, strict=True))
+        return dict(_chosen(self, setting))
 
     def with_auto(self, lines: pd.DataFrame, setting: Setting) -> pd.DataFrame:
         """Lines of cells of a setting, and again under `auto` those that it would have chosen."""
@@ -229,6 +223,18 @@ def grid(lines: pd.DataFrame, value: str, how: Any = "mean", **options: Any) -> 
     table = groups.agg(how, **options).unstack()
     # Names as they are: a column more has no place among categories.
     return table.set_axis(list(table), axis=1).set_axis(list(table.index))
+
+
+@functools.lru_cache(_MOST_TABLES)
+def _chosen(results: Results, setting: Setting) -> dict[str, str]:
+    """See `Results.chosen`, which every score of a setting asks."""
+    if setting.hyperparameters != "tuned":
+        return {}
+    cells = setting.of(results.cells)
+    asked = cells[cells.hidden_class_score.notna() & ~cells.method.str.contains("/")]
+    by_score = asked.sort_values(["n_folds", "hidden_class_score"], ascending=False)
+    best = by_score.drop_duplicates("dataset").sort_values("dataset")
+    return dict(zip(best.dataset, best.method, strict=True))
 
 
 @functools.lru_cache(_MOST_TABLES)
