@@ -92,14 +92,14 @@ def wanted_numbers(seeds, place):
     return read_table(pd.DataFrame({**columns, "other": OTHER, "y": LABELS}), "y")
 
 
-@pytest.mark.parametrize("gap", few(GAPS, *GAPS[::6]))
+@pytest.mark.parametrize("gap", few(GAPS, *GAPS[::12]))
 def test_numbers_with_a_point(tmp_path, gap):
     """Forms x gaps, in turns of places and files: 22 x 14 columns."""
     kinds = [*itertools.product(["utf-8", "utf-16"], [",", "\t", ";"])]
     check_numbers(tmp_path, GAPS.index(gap), NUMBERS.values(), gap, ".", kinds)
 
 
-@pytest.mark.parametrize("gap", few(GAPS, *GAPS[1::6]))
+@pytest.mark.parametrize("gap", few(GAPS, *GAPS[1::12]))
 def test_numbers_with_a_comma(tmp_path, gap):
     """Forms x gaps, in turns of places and files: 10 x 14 columns."""
     kinds = [*itertools.product(["utf-8-sig", "cp1252"], [";", "\t"])]
@@ -187,7 +187,7 @@ def wanted_dates(forms):
 
 
 @pytest.mark.parametrize("order", ["", "day first", "month first"])
-@pytest.mark.parametrize("gap", few(DATE_GAPS, "", "unknown", "0000-00-00"))
+@pytest.mark.parametrize("gap", few(DATE_GAPS, "", "0000-00-00"))
 def test_dates(tmp_path, order, gap):
     """Forms x gaps: 22 x 5 columns, those of a table with the same part first."""
     check_dates(tmp_path, [form for form in DATES if DATES[form][1] == order], gap)
@@ -236,7 +236,7 @@ PAIRS += [("oui", "non"), ("si", "no"), ("on", "off"), ("wahr", "falsch"), ("vra
 CASES = {"lower": str.lower, "upper": str.upper, "capital": str.capitalize}
 
 
-@pytest.mark.parametrize("gap", few(["", "unknown", "-", "n/a", "?"], "", "-"))
+@pytest.mark.parametrize("gap", few(["", "unknown", "-", "n/a", "?"], "-"))
 @pytest.mark.parametrize("case", [*CASES, "any"])
 def test_yes_and_no(tmp_path, case, gap):
     """Pairs x cases x gaps: 11 x 4 x 5 columns."""
@@ -272,7 +272,10 @@ def check_yes_and_no(folder, pairs, case, gap):
 SENTINELS = [-999, -99, -9999, 999, 9999, 99999, -888, 1e20]
 
 
-@pytest.mark.parametrize("places", [(4, 40), range(10, 16), range(0, N, 3)], ids=len)
+SENTINEL_PLACES = [(4, 40), range(10, 16), range(0, N, 3)]
+
+
+@pytest.mark.parametrize("places", few(SENTINEL_PLACES, *SENTINEL_PLACES[::2]), ids=len)
 @pytest.mark.parametrize("kind", ["text", "comma", "numbers", "whole"])
 def test_numbers_that_stand_for_a_gap(tmp_path, places, kind):
     """Sentinels x how they are stored x how many there are: 8 x 4 x 3 columns."""
