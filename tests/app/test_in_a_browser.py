@@ -247,6 +247,7 @@ def answer_two_questions(visit, run):
     page.locator("h1", has_text="2.").wait_for()
     page.get_by_role("button", name="Yes").click()
     page.locator("h1", has_text="3.").wait_for()
+    visit.looks_the_same_again()
     said = pd.read_csv(run / "answers.csv").set_index("question")["answer"]
     assert said[first] == "no"
     assert sorted(said) == ["no", "yes"]
