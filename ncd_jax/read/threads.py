@@ -11,8 +11,9 @@ __all__ = ["each_in_threads", "usable_cores"]
 
 A = TypeVar("A")
 B = TypeVar("B")
-_FEWEST = 4000
-"""Rows from which threads are worth it: of fewer, most of the work is the interpreter's own."""
+_FEWEST = 1000
+"""Rows from which threads may be worth it: of few, most of the work is the interpreter's own, which
+threads only hand to each other."""
 
 
 def each_in_threads(
