@@ -33,7 +33,7 @@ SMALL = (
     "--config.k.max=4",
     "--config.k.restarts=2",
 )
-TOLD = ("--config.k.n_novel=2", "--config.search.k_known=true")
+TOLD = ("--config.k.n_novel=2", "--config.search.k_known=true", "--config.search.rungs=1")
 BENCHMARK = """
 from ncd_jax.reproduce.plan import benchmark_config
 
