@@ -11,7 +11,7 @@ from ncd_jax.discovery.evaluate import accuracy_by_confidence
 from ncd_jax.profiles.classes import SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, Ranked, Shown
 from ncd_jax.report.how_many import KCurve
-from ncd_jax.report.latent_map import LatentMap, latent_map
+from ncd_jax.report.latent_map import LatentMap
 from ncd_jax.store.records import Assignments
 from ncd_jax.tuning.trials import Trial
 
@@ -56,7 +56,8 @@ def make_map(rng: np.random.Generator, classes: tuple[str, ...]) -> LatentMap:
         for f, t, n in zip(found, true, is_novel, strict=True)
     ]
     truth = [names[t] for t in true]
-    return latent_map(z, np.arange(300) * 2, labels, is_novel, truth, seed=0)
+    # Laid out by two coordinates: t-SNE takes longer than all that looks at it.
+    return LatentMap(z[:, :2], np.arange(300) * 2, tuple(labels), is_novel, tuple(truth))
 
 
 def make_findings(classes: tuple[str, ...] = ("0", "1", "2", "3", "4"), n_trials: int = 32):

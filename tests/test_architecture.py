@@ -102,8 +102,7 @@ def identifiers(tree):
                 yield value
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_imports_go_one_way(name):
+def imports_go_one_way(name):
     if not name:  # for type checkers alone; that importing it is cheap is tested elsewhere
         public = {"estimator.novel_class_discovery", "export", "methods.registry"}
         assert set(own_imports(name)) == public
@@ -112,6 +111,14 @@ def test_imports_go_one_way(name):
     for imported in own_imports(name):
         there = imported.partition(".")[0]
         assert here == there or LEVEL[there] < LEVEL[here], f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_keeps_to_the_rules(name):
+    imports_go_one_way(name)
+    has_few_powers(name)
+    says_what_is_public(name)
+    has_a_size(name)
 
 
 def test_no_imports_in_circles():
@@ -125,8 +132,7 @@ def test_nobody_imports_the_launcher():
         assert "launch" not in imports(tree)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_few_powers(name):
+def has_few_powers(name):
     imported = set(imports(TREES[name]))
     packages = {i.partition(".")[0] for i in imported}
     if not name.startswith("networks"):
@@ -145,8 +151,7 @@ def test_few_powers(name):
         assert "Truth" not in set(identifiers(TREES[name]))
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_public_names(name):
+def says_what_is_public(name):
     """They exist, are sorted by the linter, and functions and classes say what they are."""
     module = importlib.import_module(f"ncd_jax.{name}".rstrip("."))
     assert module.__doc__ or not name
@@ -160,8 +165,7 @@ def test_public_names(name):
             assert not value.__doc__.startswith(f"{public}("), f"{public} has a generated docstring"
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_files_and_functions_have_a_size(name):
+def has_a_size(name):
     """A file is as long as its idea; what needs more than this has two."""
     assert len(FILES[name].read_text().splitlines()) <= 500
     for node in nodes(TREES[name]):

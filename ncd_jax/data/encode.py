@@ -42,7 +42,7 @@ class Encoder:
         Columns go by their names, so that their order in the table plays no part.
         """
         columns = sorted(columns, key=lambda column: column.name)
-        codes, errors = each_in_threads(lambda c: _fit(c, frame[c.name]), columns)
+        codes, errors = each_in_threads(lambda c: _fit(c, frame[c.name]), columns, len(frame))
         if errors:
             raise errors[0]
         return cls(tuple(codes), tuple(copied))
@@ -88,7 +88,7 @@ class Encoder:
             code, start = self.codes[i], stops[i] - len(self.codes[i].names())
             code.apply(frame[code.column.name], x[:, start : stops[i]], where)
 
-        _, errors = each_in_threads(apply, range(len(stops)))
+        _, errors = each_in_threads(apply, range(len(stops)), len(frame))
         if errors:
             raise gathered(errors)
         if self.centres is not None:

@@ -39,6 +39,8 @@ ALL_SIDES = 0.95
 """AUC of a date against every class from which no row need look like a class."""
 DIFFERENT, ALONG = 0.9, 0.95
 """Share of different values of a running number, and its rank correlation with the rows."""
+NO_FRACTION = 2.0**53
+"""Floats from which all are whole, and so count nothing."""
 FEWEST_OF_LEVEL = 0.05
 """Share of unlabelled rows with a word that no labelled row has, from which it is said."""
 MOST_NAMED = 3
@@ -128,7 +130,8 @@ def _runs(values: np.ndarray) -> bool:
     if len(np.unique(filled)) < DIFFERENT * len(filled):
         return False
     along = np.corrcoef(pd.Series(filled).rank(), np.arange(len(filled)))[0, 1]
-    return bool((filled % 1 == 0).all() or abs(along) >= ALONG)
+    is_whole = (filled % 1 == 0).all() and np.abs(filled).max() < NO_FRACTION
+    return bool(is_whole or abs(along) >= ALONG)
 
 
 def _by_numbers(

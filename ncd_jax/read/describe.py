@@ -117,7 +117,10 @@ def describe(
     """
     options = options or ReadOptions()
     wanted = {*wanted, *(options.columns or ()), *options.wished}
-    seen, errors = each_in_threads(lambda name: _plain_or_words(name, raw, options), features)
+    n_rows = len(raw.frame)
+    seen, errors = each_in_threads(
+        lambda name: _plain_or_words(name, raw, options), features, n_rows
+    )
     if errors:
         raise gathered(errors)
     found = dict(zip(features, seen, strict=True))
@@ -144,7 +147,7 @@ def describe(
             return _left_out(reading, sight, reason), None, sight.cells
         return _used(reading, sight, raw.frame[name])
 
-    done, errors = each_in_threads(described, features)
+    done, errors = each_in_threads(described, features, n_rows)
     if errors:
         raise gathered(errors)
     readings = tuple(reading for reading, _, _ in done)

@@ -7,6 +7,7 @@ fills: by how many other cells would agree as well, chance is to do so less than
 thousand tables; less will do where the row calls itself `Total`.
 """
 
+import functools
 import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from ncd_jax.read.names import is_index_name, show
 from ncd_jax.read.number_words import evidence, numbers_of
 from ncd_jax.read.plain_numbers import plain_numbers
 from ncd_jax.read.raw import RawTable, is_empty
+from ncd_jax.read.shapes import shapes_of
 from ncd_jax.read.text_bytes import Unsure, are_numeric, arrow_of, bytes_of
 from ncd_jax.read.units import is_unit
 from ncd_jax.read.words import as_text, words_of
@@ -179,18 +181,21 @@ def _rows_with(raw: RawTable, column: str, word: str) -> np.ndarray:
 def _without_units(raw: RawTable, label: str) -> RawTable:
     """Without a first row that has words in the columns of numbers, one of them a unit at least."""
     frame = raw.frame
-    if len(frame) < 3 or not any(_is_text(frame[name]) for name in frame):
+    if len(frame) < 3:
+        return raw
+    first = {name: _word(frame[name].iloc[0]) for name in frame if _is_text(frame[name])}
+    plainly = {name: word.strip("[](){} ") for name, word in first.items() if name != label}
+    if not any(map(is_unit, plainly.values())):
         return raw
     words, is_known = [], False
     for name in frame:
-        if not _is_text(frame[name]):
+        if name not in first:
             if types.is_numeric_dtype(frame[name].dtype) and not pd.isna(frame[name].iloc[0]):
                 return raw
             continue
-        word = _word(frame[name].iloc[0])
-        plain = word.strip("[](){} ")
         if name == label or not _are_numbers(frame[name].iloc[1 : 1 + _SAMPLE]):
             continue
+        word, plain = first[name], plainly[name]
         if plain in MARKS or is_gap(plain) or plain == "1":
             continue
         if any(map(str.isdigit, plain)) and not is_unit(plain):
@@ -212,10 +217,11 @@ def _are_numbers(cells: pd.Series) -> bool:
         return False
     if types.is_numeric_dtype(cells.dtype) or plain_numbers(cells) is not None:
         return True
-    words = [as_text(cell) for cell in cells[~is_empty(cells)]]
+    words = [as_text(cell) for cell in cells[~is_empty(cells)].tolist()]
     words = [word for word in words if not is_gap(word)]
-    found = [np.isfinite(numbers_of(words, mark).values).sum() for mark in ".,"]
-    return bool(words) and max(found) >= 0.9 * len(words)
+    shapes = shapes_of(words)
+    n_numbers = (np.isfinite(numbers_of(shapes, mark).values).sum() for mark in ".,")
+    return bool(words) and any(n >= 0.9 * len(words) for n in n_numbers)
 
 
 def _without_summaries(raw: RawTable, label: str) -> RawTable:
@@ -344,10 +350,11 @@ def _silent_summaries(table: _Figures) -> dict[int, str]:
     """The last rows, or the first, where they sum up the others without saying so."""
     n = table.n
     blocks = [list(range(n - size, n)) for size in range(_TAIL, 0, -1)] + [[0]]
+    says_nothing_else = functools.cache(table.says_nothing_else)
     for block in blocks:
         base = ~np.isin(np.arange(n), block)
         found, together = {}, 1.0
-        for row in block if all(map(table.says_nothing_else, block)) else ():
+        for row in block if all(map(says_nothing_else, block)) else ():
             tried = [table.explained(row, base, [kind]) for kind in _KINDS[:_BY_THEMSELVES]]
             kind, chance = min(tried, key=lambda each: each[1])
             if not kind or chance > _CHANCE_BESIDE:
@@ -418,8 +425,7 @@ def _values_of(cells: pd.Series) -> tuple[np.ndarray, Callable[[int], float], fl
         values = np.append(numbers_of(words.shapes, mark).values, np.nan)[words.codes]
     values[np.isinf(values)] = np.nan
 
-    def digit(row: int) -> float:
-        cell = cells.iloc[row]
+    def digit(cell: Any) -> float:
         text = repr(float(cell)) if isinstance(cell, (float, np.floating)) else as_text(cell)
         found = _DIGITS[mark].search(text)
         if found is None:
@@ -429,7 +435,8 @@ def _values_of(cells: pd.Series) -> tuple[np.ndarray, Callable[[int], float], fl
 
     step = max(len(cells) // _SAMPLE, 1)
     filled = np.flatnonzero(~np.isnan(values))[::step].tolist()
-    return values, digit, min(map(digit, filled), default=1.0)
+    last = min(map(digit, cells.iloc[filled].tolist()), default=1.0)
+    return values, lambda row: digit(cells.iloc[row]), last
 
 
 _DIGITS = {mark: re.compile(rf"\d(?:\{mark}(\d+))?(?:[eE]([+-]?\d+))?(?![\d.,'])") for mark in ".,"}

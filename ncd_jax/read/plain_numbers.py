@@ -6,6 +6,7 @@ point or a code is in is seen from where the cells end. Where that says too litt
 there, patterns are matched with each cell.
 """
 
+import re
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -28,6 +29,11 @@ _POINT = r"\.[0-9]{0,2}$|\.[0-9]{4,}|[0-9]{4}\.|^[+-]?0?\.|[eE]"
 """Where a point can be no mark of thousands."""
 _CODE = r"[+-]?0[0-9]+|[0-9]{16,}"
 """What is rather a name."""
+_IS_WRITTEN, _IS_CODE = re.compile(_WRITTEN).fullmatch, re.compile(_CODE).fullmatch
+_HAS_POINT = re.compile(_POINT).search
+"""Asked of single words: pandas parses a pattern at every call."""
+_FIRST = 50
+"""Cells that are looked at before the others."""
 _POINT_SIGN, _ZERO, _PLUS, _MINUS = b".0+-"
 
 
@@ -60,21 +66,18 @@ def plain_numbers(cells: pd.Series) -> PlainNumbers | None:
     with suppress(Unsure):
         return _by_bytes(cells)
     empty = is_empty(cells)
-    filled = cells[~empty]
-    if not len(filled) or not filled.iloc[:50].str.fullmatch(_WRITTEN).all():
+    filled = cells[~empty].tolist()
+    if not filled or not all(map(_IS_WRITTEN, filled)) or any(map(_IS_CODE, filled)):
         return None
-    if not filled.str.fullmatch(_WRITTEN).all() or filled.str.fullmatch(_CODE).any():
-        return None
-    has_point = filled.str.contains(".", regex=False).to_numpy(bool)
-    point = int(filled[has_point].str.contains(_POINT).sum())
-    if has_point.any() and not point:
+    marked, whole = [w for w in filled if "." in w], [w for w in filled if "." not in w]
+    point = sum(_HAS_POINT(word) is not None for word in marked)
+    if marked and not point:
         return None
     values = np.full(len(cells), np.nan)
-    values[~empty] = filled.to_numpy(object).astype(np.float64)
+    values[~empty] = [*map(float, filled)]
     if np.isinf(values).any():
         return None
-    whole = filled[~has_point]
-    longest = int(whole.str.len().max()) if len(whole) else 0
+    longest = max(map(len, whole), default=0)
     said = Evidence(0, point, 0, 0, "", len(whole), len(filled), longest)
     return PlainNumbers(values, _spellings(cells[empty]), said)
 
@@ -95,8 +98,8 @@ def _by_bytes(cells: pd.Series) -> PlainNumbers | None:
     found = bytes_of(text)
     empty, gaps, are_numeric = found.lengths == 0, dict[str, int](), found.are_numeric
     if not are_numeric:
-        first = cells.iloc[:50]
-        if not first[~is_empty(first)].str.fullmatch(_WRITTEN).all():
+        first = cells.iloc[:_FIRST]
+        if not all(map(_IS_WRITTEN, first[~is_empty(first)].tolist())):
             return None
         empty = is_empty(cells)
         gaps = _spellings(cells[empty])
@@ -136,7 +139,7 @@ def _said_by(text: Any, found: Bytes) -> Evidence | None:
     has_exponent, has_point = np.zeros(n, bool), np.full(n, n_points > 0)
     if b"e" in written or b"E" in written:
         has_exponent = _match(text, "e", ignore_case=True)
-        if not pd.Series(text.filter(has_exponent).to_pylist()).str.fullmatch(_WRITTEN).all():
+        if not all(map(_IS_WRITTEN, text.filter(has_exponent).to_pylist())):
             return None
     if 0 < n_points < n:
         has_point = _match(text, ".")

@@ -86,7 +86,7 @@ def _may_hold_several(cells: pd.Series) -> bool:
 
 def _parts(cells: pd.Series) -> tuple[Mapping[str, Any], str]:
     """What the cells hold, by the ends of names of the new columns, and in words."""
-    sample = [cells.iloc[row] for row in _filled(cells.iloc[:_SAMPLE])]
+    sample = cells.iloc[_filled(cells.iloc[:_SAMPLE])].tolist()
     if not sample:
         return {}, ""
     if _nearly_all(map(_numbers_in, sample), len(sample)):

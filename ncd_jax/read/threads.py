@@ -11,14 +11,20 @@ __all__ = ["each_in_threads", "usable_cores"]
 
 A = TypeVar("A")
 B = TypeVar("B")
+_FEWEST = 1000
+"""Rows from which threads may be worth it: of few, most of the work is the interpreter's own, which
+threads only hand to each other."""
 
 
-def each_in_threads(work: Callable[[A], B], items: Iterable[A]) -> tuple[list[B], list[UserError]]:
+def each_in_threads(
+    work: Callable[[A], B], items: Iterable[A], n_rows: int
+) -> tuple[list[B], list[UserError]]:
     """What comes of each, in their order, and the mistakes that were made of others.
 
     Args:
         work: called with each, several at a time.
         items: the columns, or what stands for them.
+        n_rows: cells of each.
     """
 
     def tried(item: A) -> tuple[list[B], list[UserError]]:
@@ -27,8 +33,11 @@ def each_in_threads(work: Callable[[A], B], items: Iterable[A]) -> tuple[list[B]
         except UserError as error:
             return [], [error]
 
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        done = list(pool.map(tried, items))
+    if n_rows < _FEWEST:
+        done = [tried(item) for item in items]
+    else:
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            done = list(pool.map(tried, items))
     return [each for found, _ in done for each in found], [e for _, wrong in done for e in wrong]
 
 

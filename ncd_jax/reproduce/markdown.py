@@ -131,12 +131,16 @@ def _score_blocks(results: Results, setting: Setting, evaluation: str, title: _T
 
 
 def _score_lines(table: ScoreTable) -> pd.DataFrame:
-    text = table.summary.map(decimal)
-    if table.metric == "acc":
-        text[list(table.std)] += table.std.map(lambda std: f" ± {decimal(std)}").where(
-            table.std.notna(), ""
-        )
-    return text.mask(table.is_best, "**" + text + "**")
+    summary, n_spread = table.summary, table.std.shape[1] * (table.metric == "acc")
+    lines = []
+    for means, stds, best in zip(
+        summary.to_numpy(), table.std.to_numpy(), table.is_best.to_numpy(), strict=True
+    ):
+        texts = [*map(decimal, means)]
+        for i in range(n_spread):
+            texts[i] += "" if math.isnan(stds[i]) else f" ± {decimal(stds[i])}"
+        lines.append([f"**{text}**" if b else text for text, b in zip(texts, best, strict=True)])
+    return pd.DataFrame(lines, summary.index, summary.columns)
 
 
 def _hidden_class_blocks(results: Results, setting: Setting, title: _Titles) -> list[str]:

@@ -1,7 +1,10 @@
 """What a benchmark leaves in its folder: every score as CSV, tables in Markdown, a report."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import jinja2
 
 from ncd_jax.report.plot_style import Figure
 from ncd_jax.report.templating import environment, plotly_script
@@ -80,13 +83,6 @@ def render_benchmark(
     Returns:
         A whole HTML document with Plotly's script, all figures and styles inside.
     """
-    templates = environment("ncd_jax.reproduce").overlay()
-    templates.filters = templates.filters | {
-        "title": lambda method: titles.get(method, method),
-        "decimal": decimal,
-        "error": error_text,
-        "describe": describe,
-    }
     results = results or collect(records, titles)
     tables = [
         table
@@ -100,7 +96,8 @@ def render_benchmark(
     found = estimates(results, main.setting.hyperparameters) if main else None
     figures = _figures(results, compared, main, found, titles) if main and found else {}
     failed = [record for record in records if "rows" not in record]
-    return templates.get_template("benchmark.html.j2").render(
+    return _template().render(
+        called=lambda method: titles.get(method, method),
         tables=tables,
         main=main,
         truth=found.truth if found else {},
@@ -119,6 +116,14 @@ def render_benchmark(
         figures={name: figure.plain() for name, figure in figures.items()},
         plotly_js=plotly_script(),
     )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    templates = environment("ncd_jax.reproduce").overlay()
+    own = {"decimal": decimal, "error": error_text, "describe": describe}
+    templates.filters = templates.filters | own
+    return templates.get_template("benchmark.html.j2")
 
 
 def _importance(table: ScoreTable) -> tuple[Any, ...]:

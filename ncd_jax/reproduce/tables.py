@@ -5,11 +5,13 @@ holds its scores, one for each seed and evaluation. A record without `rows` fail
 """
 
 import functools
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 __all__ = [
@@ -102,13 +104,7 @@ class Results:
         gave some methods fewer folds, those were asked for fewer hidden classes: the scores do
         not compare, and the choice is among the methods with most folds.
         """
-        if setting.hyperparameters != "tuned":
-            return {}
-        cells = setting.of(self.cells)
-        asked = cells[cells.hidden_class_score.notna() & ~cells.method.str.contains("/")]
-        by_score = asked.sort_values(["n_folds", "hidden_class_score"], ascending=False)
-        best = by_score.drop_duplicates("dataset").sort_values("dataset")
-        return dict(zip(best.dataset, best.method, strict=True))
+        return dict(_chosen(self, setting))
 
     def with_auto(self, lines: pd.DataFrame, setting: Setting) -> pd.DataFrame:
         """Lines of cells of a setting, and again under `auto` those that it would have chosen."""
@@ -147,11 +143,14 @@ class ScoreTable:
         """
         complete = self.mean.dropna()
         ranks = complete.drop(AUTO, errors="ignore").rank(ascending=False)
+        ranks = ranks.reindex(self.mean.index)
         if AUTO in complete.index:
             # A dataset without a test split has no line here, though a method was chosen on it.
-            rivals = {d: complete[d].drop(self.chosen[d], errors="ignore") for d in complete}
-            ranks.loc[AUTO] = {d: rivals[d].rank(ascending=False)[AUTO] for d in complete}
-        return ranks.reindex(self.mean.index)
+            own, values = complete.loc[AUTO].to_numpy(), complete.to_numpy()
+            taken = [[name in (AUTO, self.chosen[d]) for d in complete] for name in complete.index]
+            better, equal = values > own, values == own
+            ranks.loc[AUTO] = 1 + ((better + equal / 2) * ~np.array(taken)).sum(axis=0)
+        return ranks
 
     @functools.cached_property
     def summary(self) -> pd.DataFrame:
@@ -216,19 +215,40 @@ def collect(records: Iterable[Record], titles: Iterable[str]) -> Results:
     )
 
 
-def grid(lines: pd.DataFrame, value: str, how: Any = "mean", **options: Any) -> pd.DataFrame:
+def grid(
+    lines: pd.DataFrame, value: str, how: Callable[[list[Any]], Any] = np.mean
+) -> pd.DataFrame:
     """A value by method and dataset, over lines that have both; what has none is left out.
 
     Args:
         lines: of `Results`.
         value: name of the column.
-        how: what is made of several lines: a function, or pandas' name of one.
-        options: of that one.
+        how: what is made of several lines.
     """
-    groups = lines.dropna(subset=value).groupby(["method", "dataset"], observed=True)[value]
-    table = groups.agg(how, **options).unstack()
-    # Names as they are: a column more has no place among categories.
-    return table.set_axis(list(table), axis=1).set_axis(list(table.index))
+    found: dict[str, dict[str, list[Any]]] = {}
+    for method, dataset, each in zip(lines.method, lines.dataset, lines[value], strict=True):
+        if each == each:
+            found.setdefault(dataset, {}).setdefault(method, []).append(each)
+    there = {method for cells in found.values() for method in cells}
+    index = [method for method in lines.method.cat.categories if method in there]
+    cells = {
+        dataset: [how(found[dataset][m]) if m in found[dataset] else math.nan for m in index]
+        for dataset in lines.dataset.cat.categories
+        if dataset in found
+    }
+    return pd.DataFrame(cells, index)
+
+
+@functools.lru_cache(_MOST_TABLES)
+def _chosen(results: Results, setting: Setting) -> dict[str, str]:
+    """See `Results.chosen`, which every score of a setting asks."""
+    if setting.hyperparameters != "tuned":
+        return {}
+    cells = setting.of(results.cells)
+    asked = cells[cells.hidden_class_score.notna() & ~cells.method.str.contains("/")]
+    by_score = asked.sort_values(["n_folds", "hidden_class_score"], ascending=False)
+    best = by_score.drop_duplicates("dataset").sort_values("dataset")
+    return dict(zip(best.dataset, best.method, strict=True))
 
 
 @functools.lru_cache(_MOST_TABLES)
@@ -247,7 +267,7 @@ def score_table(results: Results, setting: Setting, evaluation: str, metric: str
         evaluation=evaluation,
         metric=metric,
         mean=grid(rows, metric),
-        std=grid(rows, metric, "std", ddof=0),
+        std=grid(rows, metric, np.std),
         chosen=results.chosen(setting),
     )
 

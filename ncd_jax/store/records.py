@@ -6,6 +6,7 @@ after the model and the report, and a killed run never looks finished.
 
 import csv
 import dataclasses
+import functools
 import hashlib
 import io
 import math
@@ -166,13 +167,16 @@ def describe_run(config: RunConfig, table: Table) -> dict[str, Any]:
 
 def package_versions() -> dict[str, str]:
     """Versions of this package and of those whose numerics it rests on."""
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = distributions.version(name)
-        except distributions.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+    return {name: _version(name) for name in _PACKAGES}
+
+
+@functools.cache
+def _version(name: str) -> str:
+    """Of a package; to find it takes milliseconds, and each file that is kept says it."""
+    try:
+        return distributions.version(name)
+    except distributions.PackageNotFoundError:
+        return "not installed"
 
 
 def _fingerprint(table: Table) -> dict[str, Any]:

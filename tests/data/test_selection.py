@@ -109,12 +109,13 @@ def test_a_running_number_is_no_feature_and_a_measured_one_is_told():
     assert "'order' is left out, --use=order takes it back" in notes[0]
     assert "order" not in table.encoder.columns
 
-    weight = np.random.default_rng(3).normal(size=len(x)).round(1)
-    y = np.where((true < N_KNOWN) & (weight < 0), true, -1)
-    table, notes = notes_of(x, y, weight=weight)
-    assert "'weight'" in notes[0]
-    assert "--drop=weight" in notes[0]
-    assert "weight" in table.encoder.columns
+    normal = np.random.default_rng(3).normal(size=len(x))
+    for weight in (normal.round(1), 1e30 * normal):  # the latter are all whole, as floats go
+        y = np.where((true < N_KNOWN) & (weight < 0), true, -1)
+        table, notes = notes_of(x, y, weight=weight)
+        assert "'weight'" in notes[0]
+        assert "--drop=weight" in notes[0]
+        assert "weight" in table.encoder.columns
 
 
 def test_a_plate_without_labels_is_told_and_a_class_with_a_word_of_its_own_is_not():

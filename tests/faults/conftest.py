@@ -6,7 +6,8 @@ from pathlib import Path
 import jax
 import pytest
 from launching import call
-from modes import MODES, Mode, outcome, write_answers, write_inputs
+from modes import MODES, Mode, outcome, recorded, write_answers, write_inputs
+from moments import Moments
 
 from ncd_jax.methods import METHODS
 from ncd_jax.tuning import storage
@@ -31,7 +32,7 @@ class Stage:
 
     def __init__(self, root: Path):
         self._root, self._n = root, 0
-        self._runs: dict[str, Path] = {}
+        self._moments: dict[str, Moments] = {}
         self._outcomes: dict[str, dict] = {}
         (root / "inputs").mkdir()
         write_inputs(root / "inputs")
@@ -50,27 +51,21 @@ class Stage:
             (folder / "other").symlink_to(self.run("run, other"))
         return folder
 
+    def undisturbed(self, name: str) -> Moments:
+        """The moments of the command where nothing happens; it is given once."""
+        if name not in self._moments:
+            folder = self.folder(MODES[name])
+            self._moments[name] = recorded(MODES[name], folder)
+            self._outcomes[name] = outcome(folder / "work")
+        return self._moments[name]
+
     def run(self, name: str) -> Path:
         """The working directory of a finished run."""
-        if name not in self._runs:
-            folder = self.folder(MODES[name])
-            assert call(*MODES[name].flags, cwd=folder).returncode == 0
-            self.remember(name, folder)
-            self._runs[name] = folder / "work"
-        return self._runs[name]
-
-    def remember(self, name: str, folder: Path) -> None:
-        """What the command has come to in this folder is what the undisturbed one comes to."""
-        self._outcomes.setdefault(name, outcome(folder / "work"))
+        return self.undisturbed(name).root
 
     def outcome(self, name: str) -> dict:
         """What the undisturbed command comes to."""
-        if name not in self._outcomes:
-            folder = self.folder(MODES[name])
-            ended = call(*MODES[name].flags, cwd=folder)
-            assert ended.returncode == 0, ended.stderr
-            self.remember(name, folder)
-            shutil.rmtree(folder)
+        self.undisturbed(name)
         return self._outcomes[name]
 
     def difference(self, name: str, folder: Path) -> list[str]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from launching import call
+from moments import Moments
 
 from ncd_jax.reproduce.markdown import render_markdown
 from ncd_jax.reproduce.plan import titles
@@ -17,7 +19,8 @@ from ncd_jax.reproduce.report import render_benchmark
 SCALES = Path(__file__).with_name("scales.py")
 RUN = ("--table=table.csv", "--label=label", "--id=name", "--workdir=work")
 RCA = ("--config.search.folds=2", "--config.k.n_novel=2", "--config.setting=ncd")
-# Shapes of `test_experiment`, whose compiled programs serve here too.
+COLUMNS = [*"pqrstu"]
+"""As many as other small tables have, whose compiled programs serve here too."""
 SMALL = (
     "--config.setting=ncd",
     "--config.search.candidates=4",
@@ -30,7 +33,7 @@ SMALL = (
     "--config.k.max=4",
     "--config.k.restarts=2",
 )
-TOLD = ("--config.k.n_novel=2", "--config.search.k_known=true")
+TOLD = ("--config.k.n_novel=2", "--config.search.k_known=true", "--config.search.rungs=1")
 BENCHMARK = """
 from ncd_jax.reproduce.plan import benchmark_config
 
@@ -74,8 +77,8 @@ def write_inputs(folder: Path) -> None:
     """Tables of seven classes, the last three of them new, and a benchmark."""
     rng = np.random.default_rng(0)
     classes = rng.permutation(np.repeat(np.arange(7), 30))
-    x = (5 * rng.normal(size=(7, 4)))[classes] + rng.normal(size=(210, 4))
-    frame = pd.DataFrame(x.round(4), columns=list("pqrs"))
+    x = (5 * rng.normal(size=(7, len(COLUMNS))))[classes] + rng.normal(size=(210, len(COLUMNS)))
+    frame = pd.DataFrame(x.round(4), columns=COLUMNS)
     frame["name"] = [f"row {i}" for i in range(210)]
     frame["label"] = [f"class {c}" if c < 4 else "" for c in classes]
     frame.to_csv(folder / "table.csv", index=False)
@@ -90,6 +93,15 @@ def write_answers(folder: Path) -> None:
     said = dict(zip(names, ("no", "yes", "mixed"), strict=False))
     text = "".join(f"{name},{answer}\n" for name, answer in said.items())
     (folder / "said.csv").write_text(f"question,answer\n{text}")
+
+
+def recorded(mode: Mode, folder: Path) -> Moments:
+    """The moments of a command, which ends well."""
+    moments = Moments(folder / "work")
+    with moments.recorded():
+        ended = call(*mode.flags, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    return moments
 
 
 def outcome(folder: Path) -> dict[str, object]:

@@ -71,11 +71,13 @@ class Moments:
 
     Attributes:
         states: each with the call that was next; `torn` where a file is there in part.
+        calls: all that changed something, by their names, in the order in which they came.
     """
 
     def __init__(self, root: Path):
         self.root = root
         self.states: dict[State, str] = {}
+        self.calls: list[str] = []
         self._contents: dict[bytes, bytes] = {}
         self._last: State | None = None
         self._lock = threading.Lock()
@@ -84,7 +86,7 @@ class Moments:
     def recorded(self) -> Iterator[None]:
         """Records the states of the folder in this block, its last one too."""
         self._last = self._now()
-        with watched(self.root, self._look):
+        with watched(self.root, self._called):
             yield
         self._look("end")
 
@@ -96,6 +98,10 @@ class Moments:
                 path.mkdir(parents=True)
             else:
                 path.write_bytes(self._contents[digest])
+
+    def _called(self, event: str) -> None:
+        self.calls.append(event)
+        self._look(event)
 
     def _look(self, event: str) -> None:
         with self._lock:

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from launching import Nursery, call
-from modes import MODES, outcome
-from moments import Moments
+from launching import Nursery
+from modes import MODES, outcome, recorded
 
 pytestmark = [
     # Of ml_collections, where it reads a config file.
     pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small"),
 ]
-SHORT = {"run, rca": 2, "run, trained": 2, "assign": 4, "rename": 8, "ask": 3, "compare": 6}
+SHORT = {"run, rca": 2, "run, trained": 2, "assign": 4, "rename": 6, "ask": 3, "compare": 3}
 """Moments that every session tries; the others are of `make faults`."""
 AGAIN = {"run, rca": 10, "run, pbn": 30, "run, auto": 10, "rename": 400, "ask": 50, "benchmark": 5}
 """Moments of the command after the kill in which that is killed too, in `make faults`."""
@@ -29,15 +28,6 @@ RANDOM = {"run, rca": 12, "run, pbn": 12, "run, auto": 6, "ask": 12, "benchmark"
 def chosen(moments, n, rng):
     states = list(moments.states)
     return [states[i] for i in np.sort(rng.permutation(len(states))[:n])]
-
-
-def recorded(mode, folder):
-    """The moments of a command, which ends well."""
-    moments = Moments(folder / "work")
-    with moments.recorded():
-        ended = call(*mode.flags, cwd=folder)
-    assert ended.returncode == 0, ended.stderr
-    return moments
 
 
 @pytest.mark.parametrize("name", MODES)
@@ -63,9 +53,7 @@ def test_a_kill_at_a_write_changes_nothing(name, stage, is_long, count):
             wrong.append((how, moments.states[state], differ, [n for n, d in state if d]))
         shutil.rmtree(folder)
 
-    undisturbed = stage.folder(mode)
-    first = recorded(mode, undisturbed)
-    stage.remember(name, undisturbed)
+    first = stage.undisturbed(name)
     for state in chosen(first, len(first.states) if is_long else SHORT[name], rng):
         try_again(first, state, "once")
     n_again = AGAIN.get(name, 100) if is_long else 0

@@ -1,5 +1,6 @@
 """What once failed, and some inputs of every kind: `make fuzz` tries a hundred thousand."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_what_once_failed(path, check):
     assert not check(Input.read(path)).wrong
 
 
-@pytest.mark.parametrize("seed", few(range(1000, 1200), *range(1000, 1008)))
+@pytest.mark.parametrize("seed", few(range(1000, 1200), *range(1000, 1006)))
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_inputs(kind, seed, check):
     assert not check(draw(kind, seed)).wrong
@@ -44,7 +45,8 @@ def test_other_inputs(kind, seed, check):
 @pytest.mark.parametrize("kind", ["cells", "config"])
 def test_many_inputs_are_no_mistake_at_all(kind, check):
     """Those that are refused at the door try nothing of the house."""
-    assert sum(check(draw(kind, seed)).status == 0 for seed in range(30)) >= 2
+    at_once = (seed for seed in range(30) if check(draw(kind, seed)).status == 0)
+    assert len([*itertools.islice(at_once, 2)]) == 2
 
 
 def test_inputs_are_drawn_alike_and_come_back_from_files(tmp_path):

@@ -92,26 +92,29 @@ def wanted_numbers(seeds, place):
     return read_table(pd.DataFrame({**columns, "other": OTHER, "y": LABELS}), "y")
 
 
-@pytest.mark.parametrize("gap", few(GAPS, *GAPS[::6]))
+@pytest.mark.parametrize("gap", few(GAPS, *GAPS[::12]))
 def test_numbers_with_a_point(tmp_path, gap):
     """Forms x gaps, in turns of places and files: 22 x 14 columns."""
     kinds = [*itertools.product(["utf-8", "utf-16"], [",", "\t", ";"])]
     check_numbers(tmp_path, GAPS.index(gap), NUMBERS.values(), gap, ".", kinds)
 
 
-@pytest.mark.parametrize("gap", few(GAPS, *GAPS[1::6]))
+@pytest.mark.parametrize("gap", few(GAPS, *GAPS[1::12]))
 def test_numbers_with_a_comma(tmp_path, gap):
     """Forms x gaps, in turns of places and files: 10 x 14 columns."""
     kinds = [*itertools.product(["utf-8-sig", "cp1252"], [";", "\t"])]
     check_numbers(tmp_path, GAPS.index(gap), COMMA.values(), gap, ",", kinds)
 
 
-@pytest.mark.parametrize("form", {**NUMBERS, **COMMA})
+FORMS = NUMBERS | COMMA
+
+
+@pytest.mark.parametrize("form", few(FORMS, *[*FORMS][::2]))
 def test_a_column_of_numbers_alone(tmp_path, form):
     """Where no other column shows how numbers are written."""
-    turn = [*NUMBERS, *COMMA].index(form)
+    turn = [*FORMS].index(form)
     decimal, separator = ("," if form in COMMA else "."), ";\t"[turn % 2]
-    forms, gap = [(NUMBERS | COMMA)[form]], GAPS[turn % len(GAPS)]
+    forms, gap = [FORMS[form]], GAPS[turn % len(GAPS)]
     check_numbers(tmp_path, turn, forms, gap, decimal, [("utf-8", separator)])
 
 
@@ -187,13 +190,13 @@ def wanted_dates(forms):
 
 
 @pytest.mark.parametrize("order", ["", "day first", "month first"])
-@pytest.mark.parametrize("gap", few(DATE_GAPS, "", "unknown", "0000-00-00"))
+@pytest.mark.parametrize("gap", few(DATE_GAPS, "", "0000-00-00"))
 def test_dates(tmp_path, order, gap):
     """Forms x gaps: 22 x 5 columns, those of a table with the same part first."""
     check_dates(tmp_path, [form for form in DATES if DATES[form][1] == order], gap)
 
 
-@pytest.mark.parametrize("form", DATES)
+@pytest.mark.parametrize("form", few(DATES, *[*DATES][::2]))
 def test_a_column_of_dates_alone(tmp_path, form):
     check_dates(tmp_path, [form], "unknown")
 
@@ -236,14 +239,14 @@ PAIRS += [("oui", "non"), ("si", "no"), ("on", "off"), ("wahr", "falsch"), ("vra
 CASES = {"lower": str.lower, "upper": str.upper, "capital": str.capitalize}
 
 
-@pytest.mark.parametrize("gap", few(["", "unknown", "-", "n/a", "?"], "", "-"))
+@pytest.mark.parametrize("gap", few(["", "unknown", "-", "n/a", "?"], "-"))
 @pytest.mark.parametrize("case", [*CASES, "any"])
 def test_yes_and_no(tmp_path, case, gap):
     """Pairs x cases x gaps: 11 x 4 x 5 columns."""
     check_yes_and_no(tmp_path, PAIRS, case, gap)
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", few(PAIRS, *PAIRS[::3]))
 def test_a_column_of_yes_and_no_alone(tmp_path, pair):
     check_yes_and_no(tmp_path, [pair], "any", "unknown")
 
@@ -272,7 +275,10 @@ def check_yes_and_no(folder, pairs, case, gap):
 SENTINELS = [-999, -99, -9999, 999, 9999, 99999, -888, 1e20]
 
 
-@pytest.mark.parametrize("places", [(4, 40), range(10, 16), range(0, N, 3)], ids=len)
+SENTINEL_PLACES = [(4, 40), range(10, 16), range(0, N, 3)]
+
+
+@pytest.mark.parametrize("places", few(SENTINEL_PLACES, *SENTINEL_PLACES[::2]), ids=len)
 @pytest.mark.parametrize("kind", ["text", "comma", "numbers", "whole"])
 def test_numbers_that_stand_for_a_gap(tmp_path, places, kind):
     """Sentinels x how they are stored x how many there are: 8 x 4 x 3 columns."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from html_pages import HOSTILE, Page, squeeze
+from html_pages import HOSTILE, Page, squeeze, without_figures
 
 from ncd_jax.report import templating
 from ncd_jax.report.findings import Findings, Ranked, choose_shown
@@ -488,7 +488,7 @@ const tell = () => {
 };
 const wait = setInterval(() => {
   if (document.body.dataset.ready) { clearInterval(wait); tell(); }
-}, 50);
+}, 10);
 </script>
 </body>"""
 
@@ -496,9 +496,9 @@ const wait = setInterval(() => {
 @pytest.fixture(scope="module")
 def asked(findings: Findings, opened) -> dict:
     """What the page answered somebody who looked for rows and chose columns."""
-    html = render_report(findings).replace("</body>", ASK)
+    html = without_figures(render_report(findings)).replace("</body>", ASK)
     with opened(html, ready="body[data-found]") as seen:
-        is_drawn(seen)
+        assert seen.said == []
         return json.loads(seen.page.locator("body").get_attribute("data-found"))
 
 

@@ -59,6 +59,65 @@ def lines(log, word):
     ]
 
 
+def proposals_in(place, **changes):
+    storage = dataclasses.replace(open_shared(str(place), GRACE), **changes)
+    return Proposals(SPACE, {}, "tpe", 0, storage)
+
+
+def numbers(asked):
+    return [proposal.number for proposal in asked]
+
+
+def scored(proposal, score=0.5):
+    return Trial(proposal.number, proposal.hparams, score, (), (), 0)
+
+
+@pytest.mark.usefixtures("nursery")  # which imports meanwhile
+def test_a_living_worker_keeps_what_it_has(tmp_path):
+    """For longer than the grace, and whether it is watched or not."""
+    a, b = proposals_in(tmp_path / "j", grace=1.5), proposals_in(tmp_path / "j", grace=1.5)
+    with a.at_work(), b.at_work():
+        mine = a.ask(3, 5)
+        assert numbers(b.ask(3, 5)) == [3, 4]
+        for _ in range(4):
+            time.sleep(0.4)
+            assert b.ask(3, 5) == []
+        for proposal in mine:
+            a.tell(scored(proposal))
+        assert numbers(b.finished()) == [0, 1, 2]
+
+
+def test_who_leaves_gives_back_at_once(tmp_path):
+    """An error ends the block as well."""
+    a, b = proposals_in(tmp_path / "j", grace=1e6), proposals_in(tmp_path / "j", grace=1e6)
+    with b.at_work():
+        with suppress(KeyboardInterrupt), a.at_work():
+            left = a.ask(3, 3)
+            raise KeyboardInterrupt
+        assert b.ask(3, 3) == left
+
+
+def test_the_first_result_stays(tmp_path):
+    """Of a worker that was taken for dead, and the one that has its candidate now."""
+    a, b = proposals_in(tmp_path / "j"), proposals_in(tmp_path / "j")
+    (mine,) = a.ask(1, 1)  # and gives no sign of life
+    assert b.ask(1, 1) == [mine]
+    b.tell(scored(mine, 0.75))
+    a.tell(scored(mine, 0.25))
+    assert [trial.score for trial in a.finished()] == [0.75]
+
+
+def test_other_searches_in_one_place(tmp_path):
+    """They do not see each other; another release of the package is told so."""
+    a = proposals_in(tmp_path / "j", study="a")
+    a.tell(scored(*a.ask(1, 1)))
+    assert proposals_in(tmp_path / "j", study="b").finished() == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ncd_jax, "__version__", "0.0.1")
+        with pytest.raises(UserError, match="use one release on all machines"):
+            proposals_in(tmp_path / "j", study="a")
+
+
 @pytest.mark.parametrize("kinds", few(KINDS, KINDS[0]), ids=" and ".join)
 def test_a_killed_worker_loses_nothing(kinds, nursery, tmp_path, request):
     """What it had is evaluated by the others, everything once, and all see the same in the end.
@@ -118,64 +177,6 @@ def test_one_of_two_workers_is_killed_a_hundred_times(nursery, is_long, count, t
             ]
             counted["lost"] += not is_whole
     assert not counted["lost"]
-
-
-def proposals_in(place, **changes):
-    storage = dataclasses.replace(open_shared(str(place), GRACE), **changes)
-    return Proposals(SPACE, {}, "tpe", 0, storage)
-
-
-def numbers(asked):
-    return [proposal.number for proposal in asked]
-
-
-def scored(proposal, score=0.5):
-    return Trial(proposal.number, proposal.hparams, score, (), (), 0)
-
-
-def test_a_living_worker_keeps_what_it_has(tmp_path):
-    """For longer than the grace, and whether it is watched or not."""
-    a, b = proposals_in(tmp_path / "j", grace=2.0), proposals_in(tmp_path / "j", grace=2.0)
-    with a.at_work(), b.at_work():
-        mine = a.ask(3, 5)
-        assert numbers(b.ask(3, 5)) == [3, 4]
-        for _ in range(4):
-            time.sleep(0.6)
-            assert b.ask(3, 5) == []
-        for proposal in mine:
-            a.tell(scored(proposal))
-        assert numbers(b.finished()) == [0, 1, 2]
-
-
-def test_who_leaves_gives_back_at_once(tmp_path):
-    """An error ends the block as well."""
-    a, b = proposals_in(tmp_path / "j", grace=1e6), proposals_in(tmp_path / "j", grace=1e6)
-    with b.at_work():
-        with suppress(KeyboardInterrupt), a.at_work():
-            left = a.ask(3, 3)
-            raise KeyboardInterrupt
-        assert b.ask(3, 3) == left
-
-
-def test_the_first_result_stays(tmp_path):
-    """Of a worker that was taken for dead, and the one that has its candidate now."""
-    a, b = proposals_in(tmp_path / "j"), proposals_in(tmp_path / "j")
-    (mine,) = a.ask(1, 1)  # and gives no sign of life
-    assert b.ask(1, 1) == [mine]
-    b.tell(scored(mine, 0.75))
-    a.tell(scored(mine, 0.25))
-    assert [trial.score for trial in a.finished()] == [0.75]
-
-
-def test_other_searches_in_one_place(tmp_path):
-    """They do not see each other; another release of the package is told so."""
-    a = proposals_in(tmp_path / "j", study="a")
-    a.tell(scored(*a.ask(1, 1)))
-    assert proposals_in(tmp_path / "j", study="b").finished() == []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ncd_jax, "__version__", "0.0.1")
-        with pytest.raises(UserError, match="use one release on all machines"):
-            proposals_in(tmp_path / "j", study="a")
 
 
 @pytest.mark.parametrize(

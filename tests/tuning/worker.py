@@ -16,7 +16,7 @@ from ncd_jax.tuning.trials import Trial
 from ncd_jax.types import Interval
 
 SPACE = {"lr": Interval(1e-4, 1e-2, log=True), "w": Interval(0.0, 1.0)}
-GRACE = 3.0
+GRACE = 2.0
 
 
 def work(place, log, candidates, batch, seconds):

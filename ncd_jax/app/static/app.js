@@ -81,6 +81,6 @@ async function look() {
     if (state !== progress.dataset.word) return location.reload();
     if (text !== look.last) { progress.innerHTML = text; look.last = text; }
   } catch { /* the program has ended, or is busy: asked again */ }
-  setTimeout(look, 200);
+  setTimeout(look, 500);
 }
 if (moves()) look();
