@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.config import RunConfig, split_names
@@ -417,7 +418,7 @@ def _fit_alone(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refi
         return refit_all(problem, hparams)
     config, n = problem.config, len(problem.data.x)
     everybody = np.arange(n, dtype=np.int32), np.ones(n, bool)
-    state, loss, of_known = _TRAIN(
+    refits: Refits = _TRAIN(
         purpose_key(config, "refit"),
         problem.method,
         problem.data,
@@ -427,8 +428,7 @@ def _fit_alone(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refi
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
     )
-    known = np.asarray(of_known)
-    return Refits(state, loss, known[:, :0], known, None, np.ones(1, bool))
+    return refits
 
 
 def _train(
@@ -437,14 +437,14 @@ def _train(
     data: NCDData,
     goal: Goal,
     hparams: PyTree,
-    known: Array,
+    labelled: Array,
     *,
     epochs: int,
     batch_size: int,
-) -> tuple[PyTree, Array, Array]:
-    """The only refit: its state, losses, and the known rows as it represents them."""
+) -> Refits:
     state, info = train(key, method, data, goal, hparams, epochs=epochs, batch_size=batch_size)
-    refit = state, info["loss"], method.represent(state, data.x[known])
+    known = method.represent(state, data.x[labelled])
+    refit = Refits(state, info["loss"], known[:0], known, None, jnp.ones((), bool))
     return jax.tree.map(lambda leaf: leaf[None], refit)
 
 
