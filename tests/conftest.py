@@ -221,11 +221,11 @@ def blobs():
 
 @pytest.fixture(scope="session")
 def tiny(blobs):
-    """Four known classes and two novel ones, and half as many test rows of each.
+    """Four known classes and two novel ones, and about as many test rows of each.
 
     Of the shape of the table `overlapping`, with which it shares programs.
     """
-    x, classes = blobs([45] * 6, 6)
+    x, classes = blobs([50] * 4 + [90] * 2, 6)
     order = np.random.default_rng(0).permutation(len(x))
     train, test = order[:180], order[180:]
     y = np.where(classes < 4, classes, -1).astype(np.int32)

@@ -109,6 +109,7 @@ def test_files_and_metrics_keep_the_contract(problem, finished):
         "report.html",
         "model",
     }
+    assert not list((path / "model").glob("asked.*")), "nobody is asked without the judge"
     assignments = pd.read_csv(path / "assignments.csv")
     assert assignments["row"].tolist() == np.flatnonzero(table.y == UNLABELLED).tolist()
     sizes = assignments["label"].value_counts()

@@ -83,9 +83,9 @@ def _programs_are_kept_here(simple_maps):
 
 @pytest.fixture(scope="module")
 def table(blobs):
-    x, classes = blobs([24] * 6, 4)
+    x, classes = blobs([30] * 6, 6)  # the shape of `overlapping`, with which it shares programs
     y = np.where(classes < 4, classes, UNLABELLED).astype(np.int32)
-    return Table("blobs", x.astype(np.float64), y, tuple("abcd"), tuple("wxyz"), None, None)
+    return Table("blobs", x.astype(np.float64), y, tuple("abcdef"), tuple("wxyz"), None, None)
 
 
 def outcome(path):

@@ -24,11 +24,14 @@ from ncd_jax.judge.confidence import Partition, confidence_features, nested
 from ncd_jax.judge.number import number_probability
 from ncd_jax.judge.prior import read_prior
 from ncd_jax.judge.vote import nearest_rows
+from ncd_jax.kept_programs import kept_jit
 
 __all__ = ["Resorted", "remembered_as", "resort", "sight_of", "state_of"]
 
 STEP = 8
 """Places are filled up to a multiple of this: programs are shared."""
+
+_POSITION = kept_jit(position_of)
 
 
 class Resorted(NamedTuple):
@@ -198,7 +201,7 @@ def _answer(
     new = asked.like >= 0
     like = asked.like[new]
     # Of a row that the judge has not seen, what holds for the one that it does as.
-    place = position_of(model.places, asked.z, labels[asked.row] - n_known)
+    place = _POSITION(model.places, asked.z, labels[asked.row] - n_known)
     micro, position = (np.asarray(each) for each in place)
     right = model.places.most[micro] / (
         1 + np.exp(-(model.places.score[micro] + model.places.slope * position))

@@ -165,8 +165,8 @@ def best_number(values: Array, sign: int, tolerance: float) -> Array:
         sign: 1 where larger is better, -1 where smaller is.
         tolerance: share of the best value that a smaller number may be worse by.
     """
-    best = jnp.max(sign * values)
-    return jnp.argmax(sign * values >= best - tolerance * jnp.abs(best))
+    best = (sign * values).max()
+    return (sign * values >= best - tolerance * abs(best)).argmax()
 
 
 def _partitions(

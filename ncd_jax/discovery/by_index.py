@@ -98,7 +98,9 @@ def _number(problem: Problem, refits: Refits, votes: np.ndarray) -> int:
     sign = INDEX_SIGNS[how.index]
     values = np.ma.masked_invalid(refits.estimate.values)[votes].mean(axis=0)
     values = values.filled(-sign * np.inf)
-    return int(refits.estimate.ks[0][int(best_number(values, sign, how.tolerance))])
+    with np.errstate(invalid="ignore"):  # infinitely bad, and no tolerance
+        best = best_number(values, sign, how.tolerance)
+    return int(np.asarray(refits.estimate.ks)[0, best])
 
 
 @functools.partial(jax.jit, static_argnames="method")

@@ -202,8 +202,9 @@ def prepare(config: RunConfig, table: Table, n_novel: int | None) -> Problem:
     else:
         hidden = make_folds(table.y, search.folds, config.seed)
     tuning = known_fold(table.y) if info.tuned_on_known else hidden
-    slots = max(n_novel or config.k.max, most_hidden(hidden))
-    return _problem(config, table, n_novel, hidden, tuning, slots)
+    # Judged, rows are in no slot of the method: told the number or not, programs are the same.
+    most = config.k.max if judged(config) else n_novel or config.k.max
+    return _problem(config, table, n_novel, hidden, tuning, max(most, most_hidden(hidden)))
 
 
 def _check_size(table: Table) -> None:

@@ -51,7 +51,7 @@ from ncd_jax.read.threads import usable_cores
 from ncd_jax.tuning.storage import Storage
 from ncd_jax.tuning.train import train
 from ncd_jax.tuning.trials import SearchResult, Trial
-from ncd_jax.types import UNLABELLED, Goal
+from ncd_jax.types import UNLABELLED, Array, Goal, Method, NCDData, PyTree
 
 __all__ = [
     "answer_alone",
@@ -65,8 +65,6 @@ __all__ = [
 
 SMALL, FEWEST_ROWS = 0.25, (5, 40)
 """Part of a known class that a group has to be where the gate was in doubt, and its bounds."""
-
-_TRAIN = jax.jit(train, static_argnames=("method", "epochs", "batch_size"))
 
 
 def solve(config: RunConfig, table: Table, progress: Reporter | None = None) -> Solution:
@@ -418,17 +416,36 @@ def answer_alone(
 def _fit_alone(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refits:
     if problem.n_targets:
         return refit_all(problem, hparams)
-    config, x = problem.config, problem.data.x
-    goal = Goal(jnp.arange(len(x)), jnp.ones(len(x), bool), jnp.int32(problem.spec.n_known))
-    state, info = _TRAIN(
+    config, n = problem.config, len(problem.data.x)
+    everybody = np.arange(n, dtype=np.int32), np.ones(n, bool)
+    refits: Refits = _TRAIN(
         purpose_key(config, "refit"),
         problem.method,
         problem.data,
-        goal,
+        Goal(*jax.device_put((*everybody, np.int32(problem.spec.n_known)))),
         make_hparams(config.method, hparams[0]),
+        problem.known_rows,
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
     )
-    stacked = jax.tree.map(lambda leaf: leaf[None], state)
-    known = problem.method.represent(state, x[problem.known_rows])[None]
-    return Refits(stacked, info["loss"][None], known[:, :0], known, None, jnp.ones(1, bool))
+    return refits
+
+
+def _train(
+    key: Array,
+    method: Method,
+    data: NCDData,
+    goal: Goal,
+    hparams: PyTree,
+    labelled: Array,
+    *,
+    epochs: int,
+    batch_size: int,
+) -> Refits:
+    state, info = train(key, method, data, goal, hparams, epochs=epochs, batch_size=batch_size)
+    known = method.represent(state, data.x[labelled])
+    refit = Refits(state, info["loss"], known[:0], known, None, jnp.ones((), bool))
+    return jax.tree.map(lambda leaf: leaf[None], refit)
+
+
+_TRAIN = jax.jit(_train, static_argnames=("method", "epochs", "batch_size"))

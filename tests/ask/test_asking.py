@@ -159,10 +159,12 @@ def test_mistakes_are_one_line_and_change_nothing(run, made, tmp_path, capsys):
     assert contents(run, (*ANSWERED, *MODEL)) == before
 
 
-def test_a_run_without_the_judge_has_nothing_to_ask(overlapping, quick, tmp_path):
-    experiment.run(quick, overlapping, None, tmp_path / "run")
+def test_a_run_without_the_judge_has_nothing_to_ask(run, tmp_path):
+    """Of what such a run leaves `test_experiment` tells."""
+    for path in (run.path("questions.csv"), *run.root.glob("model/asked.*")):
+        path.unlink()
     with pytest.raises(UserError, match=r"^the run in \S+ has nothing to ask: .*$"):
-        Asking(Workdir(tmp_path / "run"))
+        Asking(run)
     with pytest.raises(UserError, match="not finished"):
         Asking(Workdir(tmp_path))
 
@@ -235,7 +237,7 @@ def test_columns_that_differ_most_come_first():
     assert differing(a, b) == ["far", "word", "id", "same"]
 
 
-def test_the_estimator_is_told(made, blobs):
+def test_the_estimator_is_told(made):
     path, classes = made
     table = pd.read_csv(path)
     X, y = table.drop(columns=["label", "name"]).replace("blue", "<b>\x1b"), table["label"]
@@ -277,10 +279,10 @@ def test_the_estimator_is_told(made, blobs):
     np.testing.assert_array_equal(ncd.confidence_, sure)
     again = clone(ncd).set_params(answers={question["question"]: "no"}).fit(X, y)
     assert again.n_novel_ == 3
-    other = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0)
-    x, true = blobs([20] * 5, 6)
+    with pytest.warns(UserWarning, match="no unlabelled row"):
+        other = NovelClassDiscovery(method="kmeans").fit(X, classes)
     with pytest.raises(ValueError, match="nothing to ask"):
-        other.fit(x, np.where(true < 3, true, -1)).tell({})
+        other.tell({})
 
 
 def test_the_report_of_a_fit_says_that_it_is_older():

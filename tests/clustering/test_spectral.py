@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons
 from sklearn.metrics import adjusted_rand_score
-from tiers import few
+from tiers import few, few_tuples
 
 from ncd_jax.clustering.eigenvectors import _orthonormal, leading_eigenpairs
 from ncd_jax.clustering.rows import unit_rows
@@ -135,10 +135,10 @@ def test_the_known_eigenvector_is_left_out(n):
 
 def test_says_when_it_did_not_converge():
     arguments = (symmetric(np.linspace(1, 0, 150))[0], np.zeros(150), WIDTH)
-    once = pairs_of(*arguments, width=WIDTH, most_columns=36, max_iter=1)
+    once = pairs_of(*arguments, **ITERATION | {"max_iter": 1})
     assert not once.converged
     assert once.n_iter == 1
-    often = pairs_of(*arguments, width=WIDTH, most_columns=36, max_iter=40)
+    often = pairs_of(*arguments, **ITERATION)
     assert often.converged
     assert often.n_iter > 1
     assert often.residuals.max() < 0.1 * once.residuals.max()
@@ -205,8 +205,10 @@ def check_embedding(x, result, expected, n_components):
     np.testing.assert_allclose(own.T @ own, np.eye(n_components), atol=1e-3)
 
 
-@pytest.mark.parametrize("min_dist", [0.1, 0.8])
-@pytest.mark.parametrize("n", [60, 460])
+@pytest.mark.parametrize(
+    ("n", "min_dist"),
+    few_tuples([(60, 0.1), (60, 0.8), (460, 0.1), (460, 0.8)], (60, 0.8), (460, 0.1)),
+)
 def test_training_rows_have_the_eigenvectors_of_the_definition(n, min_dist):
     """Small tables are decomposed exactly, large ones by iteration."""
     x = normal(n, 3) * np.array([[1, 2, 3]], np.float32)
@@ -222,8 +224,8 @@ def test_masked_rows_take_no_part():
     result = fit(rows, mask, 0.5, 3)
     expected = dense(rows[mask], 0.5, 3)
     np.testing.assert_allclose(result.pairs.values[:3], expected[0], atol=1e-5)
-    z, degrees = place(result.map, rows[mask])
-    own = np.asarray(z * np.sqrt(degrees)[:, None])[:, :3]
+    z, degrees = (placed[mask] for placed in place(result.map, rows))
+    own = (z * np.sqrt(degrees)[:, None])[:, :3]
     np.testing.assert_allclose(np.abs(np.sum(own * expected[1], axis=0)), 1, atol=2e-3)
     other = fit(np.where(mask[:, None], rows, -rows), mask, 0.5, 3)
     jax.tree.map(np.testing.assert_array_equal, other, result)
@@ -239,7 +241,7 @@ def test_the_longest_edge_has_the_affinity_asked_for(rtol):
 
 def test_groups_need_not_be_round():
     """Two interleaved half circles: the first eigenvector tells them apart by its sign."""
-    x, side = make_moons(150, noise=0.05, random_state=0)
+    x, side = make_moons(60, noise=0.05, random_state=0)
     x = np.pad(x, ((0, 0), (0, 1))).astype(np.float32)  # of the shape of other tables
     result = fit(x, everything(x), 0.01, 2)
     assert adjusted_rand_score(side, result.map.vectors[:, 0] > 0) > 0.95
@@ -249,8 +251,8 @@ def test_groups_need_not_be_round():
 
 def test_new_rows_lie_among_their_neighbours(blobs):
     """Rows that were not seen are placed as those of their class are."""
-    x, classes = blobs([60, 50, 40], 3, spread=0.8)
-    seen = np.arange(150) % 3 > 0
+    x, classes = blobs([24, 20, 16], 3, spread=0.5)
+    seen = np.arange(60) % 3 > 0
     result = fit(x, seen, 0.5, 2)
     z = np.asarray(place(result.map, x)[0])[:, :2]
     centres = np.stack([z[seen & (classes == c)].mean(axis=0) for c in range(3)])
@@ -290,16 +292,16 @@ def test_the_extension_does_not_jump(blobs):
 def test_far_away_rows_are_placed_with_the_nearest():
     x = normal(60, 3)
     result = fit(x, everything(x), 0.5, 2)
-    z, degrees = place(result.map, x[:1] * 1e4)
+    z, degrees = place(result.map, x * 1e4)
     assert np.isfinite(z).all()
-    assert degrees == 0
-    assert np.abs(z[:, :2]).max() > 0
+    assert (degrees == 0).all()
+    assert (np.abs(z[:, :2]).max(axis=1) > 0).all()
 
 
 def test_landmarks_tell_what_all_rows_tell(blobs):
-    x, classes = blobs([60, 50, 40], 3, spread=0.8)
-    result = fit(x, everything(x), 0.5, 2, max_landmarks=50)
-    assert result.map.landmarks.shape == (50, 3)
+    x, classes = blobs([24, 20, 16], 3, spread=0.5)
+    result = fit(x, everything(x), 0.5, 2, max_landmarks=40)
+    assert result.map.landmarks.shape == (40, 3)
     np.testing.assert_array_equal(result.map.landmarks, x[result.rows])
     z = np.asarray(place(result.map, x)[0])
     labels = KMeans(3, n_init=10, random_state=0).fit_predict(z)
@@ -309,7 +311,7 @@ def test_landmarks_tell_what_all_rows_tell(blobs):
 def test_chunks_do_not_matter():
     x = normal(60, 3)
     fitted = fit(x, everything(x), 0.5, 2).map
-    new = normal(23, 3, seed=1)
+    new = normal(60, 3, seed=1)
     a, b = place(fitted, new), place(fitted, new, chunk=7)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), a, b)
 
@@ -379,7 +381,10 @@ DEGENERATE = {
 }
 
 
-@pytest.mark.parametrize("case", few(DEGENERATE, *(c for c in DEGENERATE if c != "two rows")))
+OF_ONE_SHAPE = [case for case, (x, _) in DEGENERATE.items() if len(x) == 6]
+
+
+@pytest.mark.parametrize("case", few(DEGENERATE, *OF_ONE_SHAPE))
 def test_degenerate_tables_stay_finite(case):
     x, mask = DEGENERATE[case]
     x = x.astype(np.float32)
@@ -394,9 +399,9 @@ def test_degenerate_tables_stay_finite(case):
 def test_training_rows_are_where_they_were():
     x, mask = normal(60, 3), np.arange(60) % 4 > 0
     result = fit(x, mask, 0.5, WIDTH)
-    z, degrees = place(result.map, x[mask])
-    np.testing.assert_array_equal(z, result.map.vectors[mask])
-    np.testing.assert_array_equal(degrees, result.map.degrees[mask])
+    z, degrees = place(result.map, x)
+    np.testing.assert_array_equal(z[mask], result.map.vectors[mask])
+    np.testing.assert_array_equal(degrees[mask], result.map.degrees[mask])
 
 
 def test_equal_rows_are_placed_equally():

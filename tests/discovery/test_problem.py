@@ -83,11 +83,11 @@ def test_decided_folds_ask_for_rows_that_were_called_new(gaussians, quick):
     new = np.arange(26) != 0
     fold = FoldRows(None, y, rows, table.y[rows], np.arange(4) == 1)
     decided = Decided(fold, new, np.zeros(26), np.zeros(26, int), np.zeros(26))
-    [(fitted, _)] = fit_decided(problem, [decided], [{}])
+    [(fitted, _)] = fit_decided(problem, [decided], [{}] * 2)
     mask = fitted.problem.target_mask
     np.testing.assert_array_equal(np.asarray(fitted.problem.target_rows)[mask], rows[new])
     np.testing.assert_array_equal(fitted.problem.true_targets[mask], table.y[rows][new])
-    assert fit_decided(problem, [decided._replace(is_new=np.zeros(26, bool))], [{}]) == []
+    assert fit_decided(problem, [decided._replace(is_new=np.zeros(26, bool))], [{}] * 2) == []
 
 
 def test_rows_that_are_none_change_nothing(gaussians, judged_config):

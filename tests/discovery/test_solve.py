@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
+from tiers import few_tuples
 
 import ncd_jax
 from ncd_jax.data.folds import hold_out
@@ -179,13 +180,16 @@ def test_what_the_gate_missed_does_not_vouch_for_itself(run_of, monkeypatch):
     assert later.unfamiliar.all()
 
 
-@pytest.mark.parametrize(("n_classes", "n_novel"), [(20, 20), (3, 50)])
+@pytest.mark.parametrize(
+    ("n_classes", "n_novel"), few_tuples([(20, 20), (3, 26), (3, 50)], (20, 20), (3, 26))
+)
 def test_as_many_classes_as_were_told(n_classes, n_novel, gaussians, judged_config):
-    """Twenty small classes; and fifty of three, of 120 rows."""
+    """Twenty small classes; and many more than there are: fifty of 120 rows take other programs."""
     table, _ = gaussians([25] * 4, [120 // n_classes] * n_classes, apart=8.0)
     found = solve(given(judged_config, n_novel), table)
     assert found.answer.k == n_novel
     assert set(found.answer.labels) == set(range(n_novel))
+    assert found.winner.problem.max_micro == (80 if n_novel == 50 else 40)
 
 
 @pytest.mark.parametrize("n_novel", [None, 1])
@@ -210,7 +214,9 @@ def test_told_the_number_it_is_no_less_sure(run_of, judged_config):
     assert told.judged.partition.numbers.argmax() == free.judged.partition.numbers.argmax() == 2
 
 
+@pytest.mark.thorough
 def test_a_number_given_to_an_index_is_taken(solved, quick):
+    """As in `test_partition`, in a whole run."""
     found = solved("kmeans", k=given(quick, 3).k)
     assert found.answer.k == 3
     assert found.refits.estimate is None
@@ -218,8 +224,8 @@ def test_a_number_given_to_an_index_is_taken(solved, quick):
 
 def test_more_rows_than_the_judge_looks_at_join_what_it_has_seen(run_of, judged_config):
     table, classes, _ = run_of("judge", "ncd")
-    few = dataclasses.replace(judged_config.k, max_rows=80)
-    found = solve(dataclasses.replace(judged_config, k=few), table)
+    least = dataclasses.replace(judged_config.k, max_rows=80)
+    found = solve(dataclasses.replace(judged_config, k=least), table)
     assert found.winner.problem.n_targets == 80
     assert len(found.found) == 115
     new = classes[table.y == UNLABELLED] - N_KNOWN
@@ -336,14 +342,14 @@ def test_nothing_to_discover_is_the_users_mistake(overlapping, quick):
         solve(quick, labelled)
 
 
-@pytest.mark.parametrize("n_known", [1, 2, 6])
-def test_untuned_fits_of_any_number_of_known_classes(n_known, blobs, quick):
+@pytest.mark.parametrize(("n_known", "n_novel"), [(1, 4), (2, 4), (6, 0)])
+def test_untuned_fits_of_any_number_of_known_classes(n_known, n_novel, blobs, quick):
     """With fewer classes than could be hidden, and without an unlabelled row."""
-    x, classes = blobs([30] * 6, 4)
+    x, classes = blobs([30] * (n_known + n_novel), 6)
     y = np.where(classes < n_known, classes, UNLABELLED).astype(np.int32)
-    table = Table("blobs", x, y, tuple("abcd"), tuple("uvwxyz"[:n_known]))
-    found = fit_untuned(given(quick, 6 - n_known or None, method="kmeans"), table)
-    assert found.answer.k == 6 - n_known
+    table = Table("blobs", x, y, tuple("abcdef"), tuple("uvwxyz"[:n_known]))
+    found = fit_untuned(given(quick, n_novel or None, method="kmeans"), table)
+    assert found.answer.k == n_novel
     assert found.evaluation is None
     assert found.model.classes[:n_known] == table.classes
     assert adjusted_rand_score(assign(found.model, x).labels, classes) == 1

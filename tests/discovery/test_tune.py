@@ -65,7 +65,7 @@ def test_lanes_suit_the_device_where_they_are_not_given(
         assert fold_protocol(ready, ready.hidden_folds).lanes == expected
 
 
-def test_folds_and_novel_rows_have_the_same_index(monkeypatch, overlapping, config_of):
+def test_folds_and_novel_rows_have_the_same_index(monkeypatch, overlapping, config_of, toy_method):
     """Each program is traced as far as the estimate, which tells its index and stops."""
 
     class Told(BaseException):
@@ -74,7 +74,9 @@ def test_folds_and_novel_rows_have_the_same_index(monkeypatch, overlapping, conf
     def tell(key, x, mask, search):
         raise Told(search.index)
 
-    ready = prepare(config_of("dunn"), overlapping, None)
+    hparams = {"lr": 1e-3, "noise": 0.5}
+    config = dataclasses.replace(config_of("dunn"), method=toy_method, hparams=hparams)
+    ready = prepare(config, overlapping, None)
     monkeypatch.setattr(n_clusters, "estimate_by_validity", tell)
     with pytest.raises(Told, match="dunn"):
         tune(ready)

@@ -9,6 +9,8 @@ from fuzz_inputs import KINDS, Input, draw
 from fuzz_outcome import bounded_memory, finished_run, outcome, stubs
 from tiers import few
 
+from ncd_jax import cli
+
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
 
 
@@ -19,7 +21,10 @@ def check(tmp_path_factory):
 
     def tried(each):
         if each.changes and not runs:
-            runs.append(finished_run(tmp_path_factory.mktemp("finished")))
+            with pytest.MonkeyPatch.context() as patch:
+                # It would keep programs elsewhere, and traced forms, for all tests that follow.
+                patch.setattr(cli, "_start_jax", lambda given: None)
+                runs.append(finished_run(tmp_path_factory.mktemp("finished")))
         with stubs(), bounded_memory():
             return outcome(each, tmp_path_factory.mktemp("input"), *runs)
 

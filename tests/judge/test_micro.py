@@ -57,15 +57,14 @@ def test_rows_are_with_the_nearest_centroid(cut, blobs):
 
 
 def test_masked_equals_subset(cut, blobs):
-    z, classes = blobs([40, 25, 30], 3)
-    rows = np.concatenate([z, np.full((17, 3), 60, np.float32)])
+    """The classes of the subset are found, whatever the other rows are."""
+    z, classes = blobs([30, 20, 25], 3)
+    rows = np.concatenate([z, np.full((20, 3), 60, np.float32)])
     order = np.random.default_rng(1).permutation(len(rows))
     mask = (np.arange(len(rows)) < len(z))[order]
     masked = cut(rows[order], 3, mask)
-    subset = cut(z, 3, np.full(len(z), True))
     check_consistent(masked, mask)
     assert adjusted_rand_score(masked.labels[mask], classes[order[mask]]) == 1
-    assert adjusted_rand_score(subset.labels, classes) == 1
 
 
 def test_all_rows_count_by_default(monkeypatch):

@@ -40,6 +40,9 @@ def steps(variant="relaxed"):
     return [jax.jit(stage.step) for stage in method(variant).stages]
 
 
+ENTER = jax.jit(method().stages[1].enter)
+
+
 @functools.cache
 def compiled(name, variant="relaxed"):
     """One of the other functions of the method, whose results are taken to the host."""
@@ -89,7 +92,7 @@ def begun(problem):
     state = begin(data, goal, HPARAMS)
     for i in range(3):
         state, _ = steps()[0](jax.random.fold_in(KEY, i), state, whole(data, goal), HPARAMS)
-    return method().stages[1].enter(state)
+    return ENTER(state)
 
 
 def train(data, goal, hparams, variant="relaxed", n_steps=10):
@@ -97,7 +100,7 @@ def train(data, goal, hparams, variant="relaxed", n_steps=10):
     state, infos = begin(data, goal, hparams), []
     stages = zip(method().stages, (steps()[0], steps(variant)[1]), strict=True)
     for stage, step in stages:
-        state = stage.enter(state)
+        state = ENTER(state) if infos else state
         for i in range(round(stage.share * n_steps)):
             state, info = step(jax.random.fold_in(KEY, i), state, whole(data, goal), hparams)
         infos.append(info)

@@ -134,7 +134,7 @@ def test_plain_distances_choose_another_restart():
 
 @POWERS
 def test_masked_equals_subset(power, problem):
-    """Masked rows and absent classes change nothing, to the last bit."""
+    """Masked rows and absent classes change nothing, to the last bit, wherever they stand."""
     x, means, _ = problem
     mask = np.arange(len(x)) % 3 > 0
     present = np.array([True, False, True])
@@ -153,7 +153,7 @@ def test_masked_equals_subset(power, problem):
     np.testing.assert_array_equal(a.centroids, b.centroids)
     np.testing.assert_array_equal(a.inertia, b.inertia)
     np.testing.assert_array_equal(a.labels[mask], b.labels[mask])
-    subset = run(x[mask], 3, means[present], power=power)
+    subset = run_small(x[mask], 3, means[present], power=power)
     np.testing.assert_allclose(a.inertia, subset.inertia, rtol=1e-3)
     np.testing.assert_allclose(
         cdist(a.centroids[:3], subset.centroids[:3]).min(axis=0), 0, atol=0.1

@@ -28,8 +28,7 @@ def test_replaced_entries_come_from_the_same_column_of_another_row(view):
 
 def test_no_row_replaces_itself(view):
     for seed in range(10):
-        made = view(jax.random.key(seed), X[:2], 1.0, 0.0)
-        np.testing.assert_array_equal(made, X[1::-1])
+        assert (np.asarray(view(jax.random.key(seed), X, 1.0, 0.0)) != X).all()
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.6, 1.0])
@@ -81,8 +80,9 @@ def test_numbers_do_not_notice_that_others_are_categories():
 
 def test_noise_is_in_units_of_the_column(view):
     scale = np.array([1.0, 10.0, 0.1, 3.0, 0.0, 1.0], np.float32)
-    x = scale * np.random.default_rng(0).normal(size=(2000, D)).astype(np.float32)
-    noise = np.asarray(view(KEY, x, 0.0, 0.2)) - x
+    x = scale * np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
+    keys = map(jax.random.key, range(10))
+    noise = np.concatenate([np.asarray(view(key, x, 0.0, 0.2)) - x for key in keys])
     np.testing.assert_allclose(noise.std(axis=0), 0.2 * x.std(axis=0), rtol=0.1, atol=1e-7)
     np.testing.assert_allclose(noise.mean(axis=0), 0, atol=0.02 * scale.max())
     assert abs(np.corrcoef(noise[:, :4].T) - np.eye(4)).max() < 0.1

@@ -8,10 +8,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ncd_jax.discovery.solve import solve
+from ncd_jax.discovery.tune import Tuned
+from ncd_jax.methods import METHODS
 from ncd_jax.report import outcome as module
 from ncd_jax.report.latent_map import LatentMap
 from ncd_jax.report.outcome import find, measure
 from ncd_jax.report.page import render_report
+from ncd_jax.tuning.trials import SearchResult, Trial
 from ncd_jax.types import UNLABELLED
 
 
@@ -174,17 +177,24 @@ def test_the_truth_is_for_the_map_alone(rca, findings, overlapping, monkeypatch)
     assert repr(found.profiles) == repr(findings.profiles)
 
 
-def test_a_given_number_has_no_curve(solved, overlapping, quick):
-    found = solved("rca", k=dataclasses.replace(quick.k, n_novel=3))
+def test_a_given_number_has_no_curve(rca, overlapping):
+    """Nobody has looked for it then, as the refits of `test_fit` say."""
+    told = rca.winner._replace(problem=rca.winner.problem._replace(n_novel=3))
+    found = rca._replace(winner=told, refits=rca.refits._replace(estimate=None))
     assert find(found, overlapping, None, {}, measure(found, overlapping)).k_curve is None
 
 
-def test_methods_are_ranked(solved, overlapping):
-    found = solved("auto", methods="kmeans, rca")
+def test_methods_are_ranked(rca, overlapping):
+    """The other one is what no search has made: a score in every fold."""
+    config = dataclasses.replace(rca.winner.problem.config, method="kmeans")
+    trial = Trial(0, {}, 0.25, (0.2, 0.3), (2, 2), 0)
+    problem = rca.winner.problem._replace(config=config, info=METHODS["kmeans"])
+    other = Tuned(problem, SearchResult([trial], 1, 0.0), [trial], [trial])
+    found = rca._replace(tuned=[other, rca.winner])
     metrics = measure(found, overlapping)
     ranking = {each["method"]: each["hidden_class_score"] for each in metrics["ranking"]}
-    assert list(ranking) == sorted(ranking, key=ranking.__getitem__, reverse=True)
-    assert next(iter(ranking)) == metrics["method"] == found.winner.problem.config.method
+    assert list(ranking) == ["rca", "kmeans"]
+    assert ranking["kmeans"] == 0.25 < ranking["rca"]
     findings = find(found, overlapping, None, {}, metrics)
     assert [each.method for each in findings.ranking] == list(ranking)
 

@@ -71,7 +71,29 @@ def take(tree, *index):
     return jax.tree.map(lambda leaf: np.asarray(leaf)[index], tree)
 
 
-def test_equals_nested_loops(sweep, result, toy, rtol):
+@pytest.fixture(scope="module")
+def plain_sweep(sorting_toy, table, folds, toy_hparams):
+    """Of a method without k-means, and with the number that is given: of few operations."""
+    return functools.partial(Sweep, sorting_toy, table, folds, toy_hparams, True)
+
+
+@pytest.fixture(scope="module")
+def one_by_one(plain_sweep):
+    sweep = plain_sweep(lanes=1)
+    return sweep, sweep()
+
+
+@pytest.fixture(params=few(["plain", "k-means"], "plain"))
+def looped(request, one_by_one, sorting_toy, toy, table, folds, toy_hparams):
+    """A sweep, its result, and the method that is swept."""
+    if request.param == "plain":
+        return *one_by_one, sorting_toy
+    sweep = Sweep(toy, table, folds, toy_hparams, False, lanes=1)
+    return sweep, sweep(), toy
+
+
+def test_equals_nested_loops(looped, rtol):
+    sweep, result, toy = looped
     run = jax.jit(lambda data, hparams: one_run(toy, data, hparams, sweep.protocol))
     for a in range(A):
         hparams = sweep.make({"lr": LR[a]})
@@ -176,9 +198,9 @@ def test_finds_the_number_of_hidden_blobs(result):
     assert result.accuracy.mean() > 0.95
 
 
-def test_lanes_bound_memory_only(sweep, result, toy, table, folds, toy_hparams, rtol):
+def test_lanes_bound_memory_only(one_by_one, plain_sweep, rtol):
     """Two candidates side by side, and a remainder, give the same as one at a time."""
-    wide = Sweep(toy, table, folds, toy_hparams, False, lanes=2 * F * S)
+    wide, (_, result) = plain_sweep(lanes=2 * F * S), one_by_one
     lr = [*LR, *LR, LR[0]]
     jax.tree.map(
         functools.partial(np.testing.assert_allclose, rtol=100 * rtol, atol=1e-5),
