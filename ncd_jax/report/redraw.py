@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import jinja2
 import numpy as np
 import pandas as pd
 
 from ncd_jax.discovery.asked import Asked
+from ncd_jax.errors import UserError
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, choose_shown
 from ncd_jax.report.how_many import NumberStory
@@ -35,8 +37,12 @@ def apply(asking: Asking, said: Answers) -> Outcome:
     """
     outcome = asking.outcome(said)
     findings = _findings(asking, outcome, read_kept(asking.workdir))
-    names = asking.names(outcome.found)
-    asking.write(outcome, rename_page(render_report(findings), names))
+    try:
+        page = render_report(findings)
+    except jinja2.UndefinedError:
+        path = asking.workdir.path("metrics.json")
+        raise UserError(f"{path} lacks what a run writes; run again in a new workdir") from None
+    asking.write(outcome, rename_page(page, asking.names(outcome.found)))
     return outcome
 
 

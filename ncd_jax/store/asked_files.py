@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ import pandas as pd
 from ncd_jax.ask.choose import Question, plan_questions
 from ncd_jax.ask.resort import sight_of
 from ncd_jax.discovery.asked import OF_ROWS, Asked
-from ncd_jax.discovery.model import Model
+from ncd_jax.discovery.model import Model, Places
 from ncd_jax.errors import UserError
 from ncd_jax.read.words import as_text
 from ncd_jax.store.workdir import Workdir, as_it_was, stored_arrays
@@ -53,6 +53,8 @@ _KINDS = dict.fromkeys(("micro", "row", "like", "at", "labels", "runner_up"), "i
     ("evidence", "z", "known", "p_known", "familiar", "confidence", "runner_up_confidence"), "f"
 )
 """Numbers of NumPy's, whole ones and others."""
+_OF_MODEL = ("means", "rows", "limits", "y", *(f"places_{name}" for name in Places._fields))
+"""What answers change of the model, as it was before any."""
 _MOST_SHIFT = 100.0
 """Evidence has two digits at most."""
 
@@ -87,13 +89,9 @@ def save_asked(
         copied: columns of them that name the rows and are no features.
     """
     arrays = {name: value for name, value in asked._asdict().items() if name not in _SCALARS}
-    parts = {
-        "means": model.means,
-        "rows": model.rows,
-        "limits": model.reference.limits,
-        "y": model.reference.y,
-        **{f"places_{name}": value for name, value in model.places._asdict().items()},
-    }
+    of_places = [getattr(model.places, name) for name in Places._fields]
+    of_model = (model.means, model.rows, model.reference.limits, model.reference.y, *of_places)
+    parts = dict(zip(_OF_MODEL, of_model, strict=True))
     shown = cells[_telling(cells, asked.micro)]
     with workdir.together() as group:
         arrays |= {f"base_{name}": value for name, value in parts.items()} | {"number": rows}
@@ -188,27 +186,45 @@ def write_questions(workdir: Workdir, lines: Sequence[tuple[Any, ...]]) -> None:
     workdir.write_csv("questions.csv", QUESTION_COLUMNS, [list(map(cell, line)) for line in lines])
 
 
-def read_asked(workdir: Workdir) -> tuple[Asked, np.ndarray, dict[str, np.ndarray]]:
-    """What `save_asked` wrote: the record, row numbers, and parts of the model."""
+class StoredAsked(NamedTuple):
+    """What `save_asked` wrote.
+
+    Attributes:
+        asked: the record.
+        rows: `i[u]`, row numbers of the unlabelled rows.
+        parts: of the model before any answer.
+        copied: columns of the rows that name them and are no features.
+    """
+
+    asked: Asked
+    rows: np.ndarray
+    parts: dict[str, np.ndarray]
+    copied: list[str]
+
+
+def read_asked(workdir: Workdir) -> StoredAsked:
+    """What a run left for asking.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
     try:
         facts, data = workdir.read_json(FACTS, dict), workdir.read_bytes(_ARRAYS)
         arrays = stored_arrays(data, str(facts["sha256"]))
         rows = arrays.pop("number")
-        parts = {
-            name.removeprefix("base_"): arrays.pop(name)
-            for name in list(arrays)
-            if name.startswith("base_")
-        }
+        parts = {name: arrays.pop(f"base_{name}") for name in _OF_MODEL}
         scalars = {name: facts[name] for name in _SCALARS}
         asked = Asked(**arrays, **scalars)._replace(view=tuple(facts["view"]))
         _check(asked, rows)
+        if not isinstance(facts["copied"], list):
+            raise TypeError
+        return StoredAsked(asked, rows, parts, [str(name) for name in facts["copied"]])
     except UserError:
         raise
     except Exception as error:  # somebody else's data may be wrong in any way
         raise UserError(
             f"{workdir.path(_ARRAYS)} is damaged; run again in a new workdir"
         ) from error
-    return asked, rows, parts
 
 
 def _check(asked: Asked, rows: np.ndarray) -> None:

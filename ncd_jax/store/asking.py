@@ -149,8 +149,7 @@ class Asking:
             )
         self.workdir = workdir
         self._current = load_model(workdir)
-        self.asked, self.rows, parts = read_asked(workdir)
-        self.copied = [str(name) for name in workdir.read_json(FACTS, dict)["copied"]]
+        self.asked, self.rows, parts, self.copied = read_asked(workdir)
         self.base = _base(self._current, self.asked, parts)
         self.mark = fingerprint(self.asked, self.rows)
         self.sight: Sight = sight_of(self.asked)
@@ -236,14 +235,13 @@ class Asking:
         self, header: list[str], lines: list[list[str]], found: Resorted, called: list[str]
     ) -> None:
         """Puts the answer into lines of `assignments.csv`, in place."""
-        columns = ("row", *ANSWER_COLUMNS)
+        columns, path = ("row", *ANSWER_COLUMNS), self.workdir.path("assignments.csv")
+        if not set(columns) <= set(header):
+            raise UserError(f"{path} has other columns than a run's; run again in a new workdir")
         row, label, sure, second, second_sure = (header.index(name) for name in columns)
         place = {str(number): i for i, number in enumerate(self.rows.tolist())}
         if {line[row] for line in lines} != set(place):
-            raise UserError(
-                f"{self.workdir.path('assignments.csv')} has other rows than the run; run again in"
-                " a new workdir"
-            )
+            raise UserError(f"{path} has other rows than the run; run again in a new workdir")
         for line in lines:
             i = place[line[row]]
             line[label] = called[found.labels[i]]

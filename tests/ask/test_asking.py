@@ -1,5 +1,6 @@
 """Asking from end to end: a run in which two classes were merged, and one answer parts them."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -169,18 +170,26 @@ def test_a_run_without_the_judge_has_nothing_to_ask(run, tmp_path):
         Asking(Workdir(tmp_path))
 
 
-@pytest.mark.parametrize("change", ["cut", "other", "facts"])
+@pytest.mark.parametrize("change", ["cut", "other", "less", "facts", "copied"])
 def test_what_is_damaged_is_said(run, change):
     path = run.path("model/asked.npz")
     if change == "cut":
         path.write_bytes(path.read_bytes()[:-40])
-    elif change == "other":
+    elif change == "copied":
+        facts = run.read_json("model/asked.json") | {"copied": True}
+        run.path("model/asked.json").write_text(json.dumps(facts))
+    elif change == "facts":
+        run.path("model/asked.json").write_text("{}")
+    else:
         with np.load(path) as stored:
             arrays = dict(stored)
-        arrays["micro"] = arrays["micro"] + 1
+        arrays["micro"] = arrays["micro"] + (change == "other")
+        if change == "less":
+            del arrays["base_means"]
         np.savez(path, **arrays)
-    else:
-        run.path("model/asked.json").write_text("{}")
+        facts = run.read_json("model/asked.json")
+        facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        run.path("model/asked.json").write_text(json.dumps(facts))
     with pytest.raises(UserError, match=r"^\S+asked\.npz is damaged; .*$"):
         Asking(run)
 

@@ -1,5 +1,6 @@
 """The report asks, saves answers, and speaks of the answer after them."""
 
+import json
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ from asked_runs import lines, true_answers, write
 from html_pages import Page, squeeze, without_figures
 
 from ncd_jax import experiment
+from ncd_jax.errors import UserError
 from ncd_jax.report.questions import contradictions
 from ncd_jax.report.renaming import rename_classes
 from ncd_jax.store.answers import Answers, read_answers
@@ -117,15 +119,27 @@ def test_answers_that_do_not_hold_are_named_with_those_against_them(run, made, t
     assert f"The answer {sentence}." in said
 
 
-@pytest.mark.parametrize("damage", ["arrays", "facts"])
+def without(path, key):
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({name: whole[name] for name in whole if name != key}))
+
+
+DAMAGES = {
+    "arrays": lambda run: run.path("model/drawn.npz").write_bytes(b"PK"),
+    "facts": lambda run: run.path("model/drawn.json").write_text("{}"),
+    "figure": lambda run: without(run.path("metrics.json"), "diverged_runs"),
+    "columns": lambda run: run.path("assignments.csv").write_text("row,label\n0,novel_0\n"),
+}
+SAID = {"figure": r"metrics\.json lacks", "columns": r"assignments\.csv has other columns"}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_damaged_changes_nothing(run, made, tmp_path, damage):
-    before = run.path("assignments.csv").read_bytes()
-    if damage == "arrays":
-        run.path("model/drawn.npz").write_bytes(b"PK")
-    else:
-        run.path("model/drawn.json").write_text("{}")
     answers = write(tmp_path / "a.csv", ("question", "answer"), true_answers(run, made[1]))
-    with pytest.raises(Exception, match=r"^\S+drawn\.npz is damaged; .*$"):
+    DAMAGES[damage](run)
+    before = run.path("assignments.csv").read_bytes()
+    said = SAID.get(damage, r"drawn\.npz is damaged")
+    with pytest.raises(UserError, match=rf"^\S+{said}.*; run again in a new workdir$"):
         experiment.apply_answers(run, answers)
     assert run.path("assignments.csv").read_bytes() == before
     assert not run.has("answers.csv")
