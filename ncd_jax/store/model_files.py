@@ -127,7 +127,8 @@ def _check(model: Model) -> None:
     places, reference, old = model.places, model.reference, model.remembered
     n_new, n_means = len(places.groups), len(model.means)
     together = {
-        "classes": len(model.classes) == len(model.rows) == len(set(model.classes)) > 0,
+        "classes": len(model.classes) == len(model.rows) == len(set(model.classes)) > 0
+        and all(model.classes),  # no row is answered with nothing
         "names": all(isinstance(name, str) for name in (*model.classes, *model.columns)),
         "columns": len(model.columns) == n_columns == model.spec.n_features,
         "encoder": model.encoder is None or model.encoder.names == model.columns,

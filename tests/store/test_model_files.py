@@ -196,7 +196,10 @@ def test_facts_of_a_stranger_are_checked(saved, tmp_path: Path):
     wrong = [{k: v for k, v in facts.items() if k != key} for key in ("method", "spec", "classes")]
     for key in ("method", "spec", "classes", "columns", "encoder"):
         wrong += [facts | {key: value} for value in (7, "x", [1], {"a": 1}, [["x"]])]
-    wrong += [facts | {"classes": facts["classes"][:-1]}, facts | {"classes": ["x"] * 9}]
+    classes = facts["classes"]
+    wrong += [
+        facts | {"classes": other} for other in (classes[:-1], ["x"] * 9, [*classes[:-1], ""])
+    ]
     wrong += [facts | {"spec": facts["spec"] | {"n_features": 99}}]
     for each in wrong:
         write_model(Workdir(tmp_path), arrays, each)
