@@ -12,6 +12,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
+# Byte code is kept, whatever the machine says: a test starts dozens of processes, and each would
+# compile the whole package.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run test strict faults fuzz bench clean
 
 run: $(VENV)/ready
