@@ -245,6 +245,7 @@ def _check(asked: Asked, rows: np.ndarray) -> None:
         and 0 <= asked.view[0] < asked.view[1] <= asked.z.shape[-1]
         and asked.evidence.shape == (m, m)
         and np.isfinite(asked.evidence).all()
+        and asked.z.ndim == asked.known.ndim == 2
         and asked.z.shape[:1] == asked.known.shape[:1] == asked.row.shape == (n,)
         and np.isfinite(asked.z).all()
         and np.array_equal(np.unique(asked.micro), np.arange(m))

@@ -170,7 +170,7 @@ def test_a_run_without_the_judge_has_nothing_to_ask(run, tmp_path):
         Asking(Workdir(tmp_path))
 
 
-@pytest.mark.parametrize("change", ["cut", "other", "less", "facts", "copied"])
+@pytest.mark.parametrize("change", ["cut", "other", "less", "flat", "facts", "copied"])
 def test_what_is_damaged_is_said(run, change):
     path = run.path("model/asked.npz")
     if change == "cut":
@@ -186,6 +186,8 @@ def test_what_is_damaged_is_said(run, change):
         arrays["micro"] = arrays["micro"] + (change == "other")
         if change == "less":
             del arrays["base_means"]
+        elif change == "flat":
+            arrays["z"] = arrays["z"][:, 0]
         np.savez(path, **arrays)
         facts = run.read_json("model/asked.json")
         facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
