@@ -89,8 +89,8 @@ def save_asked(
         copied: columns of them that name the rows and are no features.
     """
     arrays = {name: value for name, value in asked._asdict().items() if name not in _SCALARS}
-    of_places = [getattr(model.places, name) for name in Places._fields]
-    of_model = (model.means, model.rows, model.reference.limits, model.reference.y, *of_places)
+    reference = model.reference
+    of_model = (model.means, model.rows, reference.limits, reference.y, *model.places)
     parts = dict(zip(_OF_MODEL, of_model, strict=True))
     shown = cells[_telling(cells, asked.micro)]
     with workdir.together() as group:
