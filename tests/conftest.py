@@ -90,6 +90,7 @@ def pytest_configure(config):
         suppress_health_check=[*HealthCheck],
     )
     settings.load_profile("here")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of NumPy in workers; see `ncd_jax.cli`
     if config.getoption("optimised"):
         return
     # Programs are small here and there are many: most of the time goes into compiling them.
@@ -133,9 +134,9 @@ def _small_chunks():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_openmp_thread():
+def _one_thread():
     """Scikit-learn's threads spin while they wait for JAX's: twenty times as slow on two cores."""
-    with threadpool_limits(1, user_api="openmp"):
+    with threadpool_limits(1):
         yield
 
 
