@@ -94,6 +94,11 @@ class Gated(NamedTuple):
         """`i[u]`, the known class of each row; `UNLABELLED` where it is new."""
         return np.where(self.is_new, UNLABELLED, self.likeliest)
 
+    def of_rows(self, rows: np.ndarray) -> "Gated":
+        """What is said of the unlabelled rows `i[v]`, in this order."""
+        fields = ("is_new", "likeliest", "p_known", "p_class")
+        return self._replace(**{name: getattr(self, name)[rows] for name in fields})
+
     def without_strays(self, groups: np.ndarray, fewest: float) -> "Gated":
         """New rows that make a small group, and may well be known, given to their known class.
 
