@@ -67,9 +67,9 @@ def _small_and_quick():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_openmp_thread():
+def _one_thread():
     """Scikit-learn's threads spin while they wait for JAX's: twenty times as slow on two cores."""
-    with threadpool_limits(1, user_api="openmp"):
+    with threadpool_limits(1):
         yield
 
 
