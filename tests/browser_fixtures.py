@@ -45,9 +45,7 @@ def opened(chromium, tmp_path_factory):
     def find(html, width=1280, ready="body[data-ready]"):
         path = tmp_path_factory.mktemp("opened") / "page.html"
         path.write_text(html, encoding="utf-8")
-        # Half as sharp it has a quarter of the points to draw.
-        size = {"width": width, "height": 900}
-        context = chromium.new_context(viewport=size, device_scale_factor=0.5)
+        context = chromium.new_context(viewport={"width": width, "height": 900})
         seen = Opened(context.new_page())
         seen.page.goto(path.as_uri())
         seen.page.wait_for_selector(ready, state="attached")

@@ -23,7 +23,6 @@ ROOT = Path(__file__).parent.parent.parent
 PENGUINS = ROOT / "tests" / "data" / "penguins.csv"
 NARROW, WIDE = {"width": 390, "height": 800}, {"width": 1280, "height": 800}
 PICTURE = {"width": 1280, "height": 1160}
-SLOWER = "{ const soon = setTimeout; setTimeout = (f, ms, ...rest) => soon(f, 3 * ms, ...rest); }"
 
 
 class Brought(NamedTuple):
@@ -138,14 +137,8 @@ class Visit:
 
 @pytest.fixture
 def visit(served, chromium):
-    """Who visits, while the program starts.
-
-    A page that is drawn anew twice a second, with bars that move, would take a quarter of a core.
-    """
-    sharp = 1 if "NCD_JAX_SCREENSHOTS" in os.environ else 0.5
-    settings = {"color_scheme": "light", "reduced_motion": "reduce", "device_scale_factor": sharp}
-    context = chromium.new_context(viewport=WIDE, **settings)
-    context.add_init_script(SLOWER)
+    """Who visits; the program starts meanwhile."""
+    context = chromium.new_context(viewport=WIDE, color_scheme="light")
     yield Visit(context.new_page())
     context.close()
 
