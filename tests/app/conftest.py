@@ -21,9 +21,9 @@ PENGUINS = Path(__file__).parent.parent / "data" / "penguins.csv"
 def made(tmp_path_factory):
     """A table of four known classes and three novel ones; names would break a careless page."""
     x, classes = three_are_new()
+    frame = pd.DataFrame(x, columns=["width", HOSTILE[1], "weight", "d", "e", "f"])
     # As in the tests of asking: tables of one shape share their programs.
-    frame = pd.DataFrame(x[:, :3], columns=["width", HOSTILE[1], "weight"])
-    frame["colour"] = np.array(["red", "blue", "red", "red", "blue", "blue", "=grey"])[classes]
+    frame["colour"] = np.array(["red", "blue", "green", "red", "blue", "blue", "=grey"])[classes]
     frame["name"] = [HOSTILE[i % len(HOSTILE)] if i < 9 else f"item {i}" for i in range(215)]
     known = np.array(["a", HOSTILE[0], "c", "d", "", "", ""])
     frame["label"] = known[classes]

@@ -14,9 +14,8 @@ from ncd_jax.store.workdir import Workdir
 def made(tmp_path_factory):
     """A table of four known classes and three novel ones, and the class of every row."""
     x, classes = three_are_new()
-    # Encoded it has six columns, as most tables of tests: they share their programs.
-    frame = pd.DataFrame(x[:, :3], columns=["width", "height", "weight"])
-    frame["colour"] = np.array(["red", "blue", "red", "red", "blue", "blue", "=grey"])[classes]
+    frame = pd.DataFrame(x, columns=["width", "height", "weight", "d", "e", "f"])
+    frame["colour"] = np.array(["red", "blue", "green", "red", "blue", "blue", "=grey"])[classes]
     frame["name"] = [f"item {i}" for i in range(215)]
     frame["label"] = np.where(classes < 4, np.array(list("abcdxyz"))[classes], "")
     path = tmp_path_factory.mktemp("table") / "made.csv"
