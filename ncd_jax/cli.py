@@ -5,6 +5,7 @@ and columns do not wait for it, and whoever stops the program before it has begu
 """
 
 import dataclasses
+import gc
 import io
 import logging
 import os
@@ -28,6 +29,8 @@ _KEPT = "what is finished is kept, the same command goes on"
 _OF_PRODUCTS = ("OPENBLAS", "MKL")
 """What NumPy has for products. Products of a run are small or JAX's, and threads that wait for the
 next one spin: measured a tenth to a sixth of a run's time on two cores. Read when NumPy starts."""
+_GARBAGE = (50_000, 20, 20)
+"""When garbage is looked for. What is imported and traced lives on: a tenth of a first run."""
 _INTERRUPTED = f"interrupted; {_KEPT}"
 
 
@@ -170,6 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     program = _program(argv)
     for library in _OF_PRODUCTS:
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    gc.set_threshold(*_GARBAGE)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console without the sign is no reason to fail
             stream.reconfigure(errors="backslashreplace")
