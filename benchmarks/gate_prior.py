@@ -1,6 +1,6 @@
 """What the gate between known and new starts from, learned on development tables, and its worth.
 
-python -m benchmarks.gate_prior       # needs NCD_JAX_DATA; some half an hour on two cores
+python -m benchmarks.gate_prior       # needs NCD_JAX_DATA; an hour on two cores
 
 Every table is cut into known and novel classes in three ways, and half of the known rows lose their
 label. Folds of the labelled rows teach the weights; each table weighs the same. The prior of the
