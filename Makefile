@@ -24,10 +24,9 @@ run: $(VENV)/ready
 test: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@$(BIN)/mypy & types=$$!; \
-	$(BIN)/pytest -n auto --dist worksteal; tests=$$?; \
-	wait $$types && exit $$tests
-	$(BIN)/pytest -n auto --dist worksteal --optimised -m optimised tests/test_every_method.py
+	$(BIN)/pyrefly check --python-interpreter-path=$(BIN)/python
+	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest --optimised -m optimised tests/test_every_method.py
 
 strict: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'

@@ -13,7 +13,7 @@ person labelled, drawn at random or those that lie between two clusters.
 """
 
 import functools
-import importlib
+import importlib.util
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence

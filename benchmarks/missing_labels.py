@@ -191,8 +191,8 @@ def main(_: list[str]) -> None:
             for kind in _KINDS.value:
                 missing = take_labels(x, true, n_known, kind, zlib.crc32(f"{name} {i}".encode()))
                 notes = warned(missing)
-                row = {"table": name, "split": i, "kind": kind, "warned": bool(notes)}
-                row["notes"] = notes[:2]
+                row: dict[str, Any] = {"table": name, "split": i, "kind": kind}
+                row |= {"warned": bool(notes), "notes": notes[:2]}
                 if _GATE.value:
                     row |= gate_of(missing, name)
                 found.append(row)

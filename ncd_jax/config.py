@@ -188,7 +188,7 @@ _AT_MOST = {
 
 def default_config() -> ml_collections.ConfigDict:
     """The default `RunConfig` in the form that config files edit and flags override."""
-    raw = dataclasses.asdict(RunConfig())
+    raw: dict[str, Any] = dataclasses.asdict(RunConfig())
     raw["k"]["n_novel"] = config_dict.placeholder(int)
     raw["hparams"] = {name: config_dict.placeholder(kind) for name, kind in _hparams().items()}
     return ml_collections.ConfigDict(raw)

@@ -145,7 +145,7 @@ class KeptJit(Generic[R]):
         """
         exported = export.deserialize(bytearray(data))
 
-        def program(*leaves: Any) -> list[Any]:
+        def program(*leaves: Any) -> Any:
             return exported.call(*leaves)
 
         program.__name__ = name

@@ -12,10 +12,6 @@ RESULTS = ROOT / "benchmarks/results/faults.json"
 _FIGURES: dict[str, Counter] = {}
 
 
-def pytest_addoption(parser):
-    parser.addoption("--faults", action="store_true", help="every fault; see `tests/faults`")
-
-
 def pytest_runtest_teardown(item):
     """Writes down what has been counted so far, beside what earlier calls did."""
     if item.config.getoption("--faults") and _FIGURES:

@@ -26,7 +26,7 @@ def test_programs_are_optimised():
     assert "fusion" in program.as_text()
 
 
-@pytest.mark.parametrize("method", few(METHODS, "pbn", "rca"))
+@pytest.mark.parametrize("method", few(METHODS, "rca"))
 def test_every_method_gives_a_whole_run_and_a_model_for_new_rows(method, tiny, quick, tmp_path):
     table, _ = tiny
     search = dataclasses.replace(quick.search, candidates=1, batch=1)

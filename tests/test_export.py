@@ -69,13 +69,18 @@ def untrained(name, spec):
     return METHODS[name].make(spec)._replace(stages=())
 
 
+@functools.cache
+def exported(name):
+    return export_program(make_model(name)[0])
+
+
 @pytest.mark.parametrize("name", few(METHODS, "baseline", "rca"))
 def test_the_same_answers_as_the_model(name):
     model, x = make_model(name)
     told = assign(model, x)
     assert 0 < told.unfamiliar.mean() < 1
     assert len(set(told.labels)) > 2
-    program = jax.export.deserialize(bytearray(export_program(model)))
+    program = jax.export.deserialize(bytearray(exported(name)))
     found, found_sure = program.call(x)
     # Where distances are alike their rounding is seen.
     assert np.mean(np.asarray(found) == told.labels) > 0.995
@@ -92,7 +97,7 @@ def test_the_same_answers_as_the_model(name):
 def test_a_process_with_jax_alone(name, tmp_path):
     model, x = make_model(name)
     x = x[:9]
-    (tmp_path / "model.bin").write_bytes(export_program(model, platforms=["cpu"]))
+    (tmp_path / "model.bin").write_bytes(exported(name))
     np.savez(tmp_path / "rows.npz", all=x, one=x[4:5])
     subprocess.run([sys.executable, "-c", READER, tmp_path], check=True)
     for file, rows in (("all", x), ("one", x[4:5])):
@@ -128,11 +133,16 @@ def fitted():
     return ncd.fit(frame, np.where(true < 2, true, -1)), frame
 
 
-def test_columns_in_classes_out_without_flax(fitted, tmp_path):
+@pytest.fixture(scope="module")
+def on_cpus(fitted):
+    return fitted[0].export(platforms=("cpu",))
+
+
+def test_columns_in_classes_out_without_flax(fitted, on_cpus, tmp_path):
     ncd, frame = fitted
     new = frame.iloc[::5].assign(colour="mauve")
     new.iloc[0] = None
-    (tmp_path / "model.ncd").write_bytes(ncd.export(platforms=("cpu",)))
+    (tmp_path / "model.ncd").write_bytes(on_cpus)
     new.to_csv(tmp_path / "rows.csv", index=False)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     subprocess.run([sys.executable, "-c", LIGHT], check=True, cwd=tmp_path, env=environment)
@@ -144,8 +154,8 @@ def test_columns_in_classes_out_without_flax(fitted, tmp_path):
     assert found["sure"][0] == 0, "a row without a cell"
 
 
-def test_arrays_and_mistakes(fitted, blobs):
-    model = load_exported(fitted[0].export(platforms=("cpu",)))
+def test_arrays_and_mistakes(fitted, on_cpus, blobs):
+    model = load_exported(on_cpus)
     assert model.columns == ("a", "b", "c", "d", "colour", "day")
     with pytest.raises(UserError, match=r"shape \(2, 3\); give 6 columns"):
         model(np.zeros((2, 3)))

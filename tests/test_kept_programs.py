@@ -30,7 +30,7 @@ def make(factor=2, module="ncd_jax.made_up", quickly=False):
 
     def program(key, data, shift, *, power):
         TRACED.append(power)
-        noise = jax.random.normal(key, (3,))
+        noise = jax.random.key_data(key)[1].astype(jnp.float32)
         return Clusters(inner(data["x"]) ** power + noise, None), {"a": [shift + 1.0]}
 
     for each in (inner, program):

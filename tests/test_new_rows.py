@@ -22,6 +22,8 @@ from ncd_jax.store.workdir import Workdir
 parquet = pytest.importorskip("pyarrow.parquet")
 PAGE = (Path(__file__).parents[1] / "docs" / "clusters.md").read_text()
 SAMPLE, EXPORT, POLARS, DASK, SPARK = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+# As in `test_export`, with which programs are shared.
+ALONE = {"method": "kmeans", "n_candidates": 0, "n_refits": 2, "random_state": 0}
 
 
 def made(n, seed):
@@ -40,7 +42,7 @@ def folder(tmp_path_factory):
     """A model, files of new rows and what `assign` says of these."""
     path = tmp_path_factory.mktemp("clusters")
     frame, true = made(120, 0)
-    ncd = NovelClassDiscovery(method="kmeans", n_candidates=0, n_novel=2, random_state=0)
+    ncd = NovelClassDiscovery(n_novel=2, **ALONE)
     ncd.fit(frame, np.where(true < 2, np.char.add("kind ", true.astype(str)), None))
     save_model(Workdir(path / "runs/customers"), ncd._model)
     new, _ = made(90, 1)

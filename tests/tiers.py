@@ -1,17 +1,11 @@
 """What every session tests, and what `make strict` tests besides: the same of further cases."""
 
-import pytest
+__all__ = ["few"]
 
-__all__ = ["few", "few_tuples"]
-
-THOROUGH = pytest.mark.thorough
+is_thorough = False
+"""Set by `conftest.py` before tests are collected: what is not run is not even made."""
 
 
 def few(cases, *kept):
     """Cases to parametrise with, of which all but those kept are for `pytest --thorough` alone."""
-    return [case if case in kept else pytest.param(case, marks=THOROUGH) for case in cases]
-
-
-def few_tuples(cases, *kept):
-    """The same where each case is several arguments."""
-    return [case if case in kept else pytest.param(*case, marks=THOROUGH) for case in cases]
+    return [case for case in cases if is_thorough or case in kept]

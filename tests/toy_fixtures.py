@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ncd_jax.data.folds import make_folds
-from ncd_jax.discovery.problem import make_method
 from ncd_jax.methods import METHODS, MethodInfo, Spec, register
 from ncd_jax.methods.parts import assign_to_nearest, cluster_by_kmeans
 from ncd_jax.types import Clusters, Goal, Interval, Method, NCDData, Stage
@@ -88,7 +87,6 @@ def toy_method():
     register(INFO, "toy")
     yield "toy"
     METHODS._others.pop("toy", None)
-    make_method.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -128,8 +128,8 @@ class _Key:
 
 
 @functools.lru_cache(4)
-def _file(path: Path, _: int, options: tuple[tuple[str, str], ...]) -> _File:
-    frame = read_raw(path, options=ReadOptions(**dict(options))).frame  # type: ignore[arg-type]
+def _file(path: Path, _: int, options: tuple[tuple[str, Any], ...]) -> _File:
+    frame = read_raw(path, options=ReadOptions(**dict(options))).frame
     head = frame.head(200)
     examples = {str(name): _examples(head[name]) for name in frame}
     score = {str(name): _like_a_label(frame[name]) for name in frame}

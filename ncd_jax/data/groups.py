@@ -92,9 +92,9 @@ class GroupCentres:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "GroupCentres":
         """Undoes `dataclasses.asdict`, by way of JSON."""
-        lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-        lists["offsets"] = tuple(map(tuple, facts["offsets"]))
-        return cls(**{**facts, **lists})
+        tuples = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+        given: dict[str, Any] = {**facts, **tuples, "offsets": tuple(map(tuple, facts["offsets"]))}
+        return cls(**given)
 
 
 def centring(

@@ -390,6 +390,7 @@ def look_like_known(space: Rounded, rows: np.ndarray, columns: np.ndarray) -> bo
     _, own = space.look_alikes(aside, LOOSE)
     near = np.quantile(own[labelled], LOOSE)
     moved = z[rows].mean(axis=0) - z[labelled].mean(axis=0)
+    like = np.zeros(len(rows), int)
     for _ in range(ALIGNING):
         squared = ((z[rows, None] - moved - means[None]) ** 2).sum(axis=2)
         like, own = squared.argmin(axis=1), squared.min(axis=1)

@@ -16,6 +16,7 @@ from ncd_jax.discovery.keys import purpose_keys
 from ncd_jax.discovery.problem import (
     Problem,
     filled_chunks,
+    fingerprints,
     make_hparams,
     most_hidden,
     padded_size,
@@ -41,7 +42,7 @@ _MOST_LABELLED = 1024
 
 
 def pass_gate(problem: Problem, table: Table, best: Sequence[Trial] = ()) -> Gated:
-    """Asks of every unlabelled row whether it is of a known class.
+    """Asks of every unlabelled row whether it is of a known class; equal rows get one answer.
 
     Args:
         problem: what is solved.
@@ -55,7 +56,11 @@ def pass_gate(problem: Problem, table: Table, best: Sequence[Trial] = ()) -> Gat
     if problem.candidates is not None:
         hparams = views_of(problem.candidates)
     seen = observe(problem, table, hparams)
-    return decide(seen, read_gate_prior(), problem.config.setting, problem.n_novel)
+    gated = decide(seen, read_gate_prior(), problem.config.setting, problem.n_novel)
+    # Of a sample that has some of them, they are at different distances from others.
+    keys = fingerprints(problem.scaler.apply(table.x[table.y == UNLABELLED]))
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return gated.of_rows(first[which])
 
 
 def views_of(candidates: list[dict[str, float]]) -> list[dict[str, float]]:

@@ -411,7 +411,7 @@ def free_space(config: RunConfig, n_features: int) -> dict[str, Interval]:
 
 def middle(space: Mapping[str, Interval]) -> dict[str, float]:
     """The middle of every range; that of the logarithms where the search is uniform on them."""
-    values = {}
+    values: dict[str, float] = {}
     for name, range_ in space.items():
         low, high = range_.low, range_.high
         value = float(np.sqrt(low * high)) if range_.log else (low + high) / 2

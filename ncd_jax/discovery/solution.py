@@ -126,9 +126,7 @@ def as_they_stood(solution: Solution, y: np.ndarray, order: np.ndarray) -> Solut
     moved: dict[str, Any] = {name: getattr(solution, name)[of_rows] for name in fields}
     n_known, gate = solution.model.n_known, solution.gate
     labels = moved["found"][moved["found"] >= n_known] - n_known
-    if gate is not None:
-        rows = ("is_new", "likeliest", "p_known", "p_class")
-        gate = gate._replace(**{name: getattr(gate, name)[of_rows] for name in rows})
+    gate = gate and gate.of_rows(of_rows)
     answer = solution.answer._replace(labels=labels)
     asked = solution.asked and solution.asked.reordered(of_rows)
     evaluation = solution.evaluation

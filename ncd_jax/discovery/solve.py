@@ -203,10 +203,11 @@ def _tuned(problem: Problem, storage: Callable[[str], Storage] | None, progress:
     n_candidates = config.search.candidates if problem.space else 1
     if problem.candidates is not None:
         n_candidates, storage = len(problem.candidates), None  # nothing is searched for
+    kept = storage(config.method) if storage else None
     detail = f"{n_candidates} candidates x {len(folds.y)} folds x {config.search.seeds} seeds"
     with progress.phase("tune", f"{problem.info.title}: {detail}", n_candidates) as phase:
         phase.note("compiling, then the first batch")
-        return tune(problem, storage and storage(config.method), _tell(phase), progress.say)
+        return tune(problem, kept, _tell(phase), progress.say)
 
 
 def _tell(phase: Phase) -> Callable[[list[Trial]], None]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
+from threadpoolctl import ThreadpoolController
 
 from ncd_jax.config import RunConfig, default_config, parse
 from ncd_jax.data.table import Table
@@ -105,7 +106,8 @@ def in_python(said: str) -> str:
 def on_device(function: Callable[P, R]) -> Callable[P, R]:
     """The function, in single precision, and an error where it would wait for ever.
 
-    A forked process has none of the threads that JAX has started in the one it comes from.
+    A forked process has none of the threads that JAX has started in the one it comes from. NumPy
+    has one for its products, as in a run; see `ncd_jax.cli`.
     """
     single = in_single_precision(function)
 
@@ -119,9 +121,16 @@ def on_device(function: Callable[P, R]) -> Callable[P, R]:
                 " multiprocessing.get_context('spawn'), or with joblib's loky"
             )
         _user = os.getpid()
-        return single(*args, **kwargs)
+        with _libraries().limit(limits=1, user_api="blas"):
+            return single(*args, **kwargs)
 
     return guarded
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """Those that have threads of their own; to look for them takes 20 ms."""
+    return ThreadpoolController()
 
 
 class Page:

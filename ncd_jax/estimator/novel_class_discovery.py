@@ -378,7 +378,8 @@ class NovelClassDiscovery(
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         said = getattr(self, "_headline", "")
-        return f"{super().__repr__(N_CHAR_MAX)}{said and f'  # {said}'}"
+        shown = super().__repr__(N_CHAR_MAX)  # pyrefly: ignore[bad-argument-count]
+        return f"{shown}  # {said}" if said else shown
 
     def _repr_html_inner(self) -> str:
         page = str(super()._repr_html_inner())

@@ -118,7 +118,7 @@ def own_weights(
         strength: of the pull to the prior.
         most: `f[n]`, the largest probability that each row can have.
     """
-    inputs = np.column_stack([features, np.ones(len(features))])
+    inputs, most = np.column_stack([features, np.ones(len(features))]), np.asarray(most)
 
     def look(weights: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """The loss, and what it is made of."""

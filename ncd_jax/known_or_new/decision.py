@@ -94,6 +94,11 @@ class Gated(NamedTuple):
         """`i[u]`, the known class of each row; `UNLABELLED` where it is new."""
         return np.where(self.is_new, UNLABELLED, self.likeliest)
 
+    def of_rows(self, rows: np.ndarray) -> "Gated":
+        """What is said of the unlabelled rows `i[v]`, in this order."""
+        fields = ("is_new", "likeliest", "p_known", "p_class")
+        return self._replace(**{name: getattr(self, name)[rows] for name in fields})
+
     def without_strays(self, groups: np.ndarray, fewest: float) -> "Gated":
         """New rows that make a small group, and may well be known, given to their known class.
 
@@ -247,8 +252,13 @@ def _trust(folds: Sequence[Decided]) -> GateTrust:
     true = np.concatenate([each.fold.observed.truth for each in folds])
     of_known = true >= 0
     return GateTrust(
-        precision=float(np.mean(of_known[said])) if said.any() else float("nan"),
-        recall=float(np.mean(said[of_known])),
-        class_accuracy=float(np.mean((said & (label == true))[of_known])),
-        missed=float(np.mean(said[~of_known])),
+        precision=_share(of_known[said]),
+        recall=_share(said[of_known]),
+        class_accuracy=_share((said & (label == true))[of_known]),
+        missed=_share(said[~of_known]),
     )
+
+
+def _share(of_rows: np.ndarray) -> float:
+    """Mean of `bool[n]`; NaN of none."""
+    return float(of_rows.mean()) if len(of_rows) else float("nan")

@@ -48,8 +48,9 @@ class Column:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Column":
         """From what `dataclasses.asdict` makes of one, by way of JSON."""
-        lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-        return cls(**{**facts, **lists})
+        tuples = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+        given: dict[str, Any] = {**facts, **tuples}
+        return cls(**given)
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,7 @@ __all__ = ["Evidence", "Numbers", "evidence", "numbers_of"]
 
 _LIMITS = "<>≤≥≈~"
 _EXPONENT = r"(?:[eE](?P<exponent>[+-]?\d{1,3}))?"
-_SPACES = str.maketrans(
-    dict.fromkeys("\xa0\u202f\u2009\u2007", " ") | {"\u2212": "-", "\u2019": "'"}
-)
+_SPACES = str.maketrans("\xa0\u202f\u2009\u2007\u2212\u2019", "    -'")
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.A)
 _NONE = re.compile(r"\d[-:]\d", re.A)
 """Dates, times and the like: in no number are these signs between digits."""

@@ -96,7 +96,7 @@ class ReadOptions:
     @property
     def copied(self) -> list[str]:
         """Columns that are copied to the answer."""
-        return list(dict.fromkeys(filter(None, [self.id, *self.keep])))
+        return list(dict.fromkeys(name for name in (self.id, *self.keep) if name))
 
     def features(self, names: Sequence[str], label: str = "") -> list[str]:
         """The columns that are features, in their order.

@@ -219,8 +219,9 @@ def find(
         scored=tuple(on_hidden),
         ranking=_ranking(solution.tuned),
         assignments=assignments,
-        confidence_curve=evaluation
-        and accuracy_by_confidence(evaluation.confidence, evaluation.right),
+        confidence_curve=None
+        if evaluation is None
+        else accuracy_by_confidence(evaluation.confidence, evaluation.right),
         profiles=profiles,
         k_curve=_k_curve(problem, solution.refits, answer),
         number=number_story(solution),

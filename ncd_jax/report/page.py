@@ -88,11 +88,11 @@ def _figures(findings: Findings) -> dict[str, Figure]:
         "map": map_plot(findings.latent_map),
         "k": k_plot(findings.k_curve) if findings.k_curve else None,
         "profiles": draw.profile_plot(findings.profiles.grid),
-        "confidence": curve and draw.confidence_plot(curve),
+        "confidence": draw.confidence_plot(curve) if curve else None,
         "number": number_plot(number) if number and not number.is_given else None,
         "ranking": draw.ranking_plot(ranking) if len(ranking) > 1 else None,
         "search": draw.search_plot(trials, best) if len(trials) > 1 else None,
-        "folds": curve and draw.fold_plot(scored, findings.scored_best, findings.hidden),
+        "folds": draw.fold_plot(scored, findings.scored_best, findings.hidden) if curve else None,
         "hparams": draw.hparam_plot(trials, best),
         "loss": draw.loss_plot(findings.loss) if len(findings.loss) else None,
     }

@@ -246,8 +246,11 @@ def differing(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     """The columns, those first in which rows `a` and `b` differ most.
 
     Numbers: how seldom a number of the one is on the same side of one of the other; words: half
-    the sum of the differences of their shares. Both are between 0 and 1.
+    the sum of the differences of their shares. Both are between 0 and 1. In their own order where
+    there are no rows to differ from.
     """
+    if a.empty or b.empty:
+        return list(a)
     n, both, score = len(a), pd.concat([a, b[a.columns]]), {}
     for name, column in both.items():
         cells = column.to_numpy(object)

@@ -82,8 +82,8 @@ def environment(*packages: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {
-        "percent": lambda value: "-" if _is_gap(value) else f"{value:.1%}",
-        "decimals": lambda value: "-" if _is_gap(value) else f"{value:.2f}",
+        "percent": functools.partial(_figure, "{:.1%}"),
+        "decimals": functools.partial(_figure, "{:.2f}"),
         "significant": "{:.4g}".format,
         "count": "{:,}".format,
         "plural": lambda n, word, words: f"{n:,} {word if n == 1 else words}",
@@ -93,8 +93,8 @@ def environment(*packages: str) -> jinja2.Environment:
     return templates
 
 
-def _is_gap(value: float | None) -> bool:
-    return value is None or math.isnan(value)
+def _figure(form: str, value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else form.format(value)
 
 
 def _class_name(name: str) -> str:

@@ -5,6 +5,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -110,17 +111,15 @@ than others are not asked: their scores are of fewer hidden classes."""
 
 
 def _score_blocks(results: Results, setting: Setting, evaluation: str, title: _Titles) -> list[str]:
-    blocks = []
-    for metric in METRICS:
-        table = score_table(results, setting, evaluation, metric)
-        if not table.mean.empty:
-            blocks += [
-                f"### {_NAMES[metric]}",
-                _table("method", _score_lines(table), title, _escape),
-            ]
-    if not blocks:
+    tables = [score_table(results, setting, evaluation, metric) for metric in METRICS]
+    shown = [table for table in tables if not table.mean.empty]
+    if not shown:
         return []
-    notes = []
+    blocks = []
+    for table in shown:
+        lines = _table("method", _score_lines(table), title, _escape)
+        blocks += [f"### {_NAMES[table.metric]}", lines]
+    notes, table = [], shown[-1]
     if table.chosen:
         chosen = (f"{_escape(d)}: {title(m)}" for d, m in table.chosen.items())
         notes.append(f"`auto` chose, by dataset: {'; '.join(chosen)}.")
@@ -218,7 +217,7 @@ def _table(corner: str, text: pd.DataFrame, index: _Titles, columns: _Titles) ->
     return "\n".join(f"| {' | '.join(line)} |" for line in (*header, *lines))
 
 
-def _escape(text: str) -> str:
+def _escape(text: Any) -> str:
     """Text that Markdown shows as it is written; underscores inside words do no harm."""
     text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`*\[\]|~#]|(?<!\w)_|_(?!\w))", r"\\\1", text)

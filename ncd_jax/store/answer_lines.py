@@ -34,9 +34,9 @@ class Assignments(NamedTuple):
     """
 
     rows: np.ndarray
-    labels: Sequence[str]
+    labels: Sequence[str] | np.ndarray
     confidence: np.ndarray
-    runners_up: Sequence[str]
+    runners_up: Sequence[str] | np.ndarray
     runner_up_confidence: np.ndarray
     copied: pd.DataFrame | None = None
 
@@ -63,7 +63,7 @@ def lines_of(assignments: Assignments) -> bytes:
     return joined.buffers()[2].to_pybytes() if len(joined) else b""
 
 
-def _texts(cells: Sequence[str]) -> Any:
+def _texts(cells: Sequence[str] | np.ndarray) -> Any:
     """Cells as a file has them, an array of Arrow's."""
     codes, levels = pd.factorize(np.asarray(cells, object))
     arrow, texts = extra("pyarrow"), [_encoded(as_cell(level)).decode() for level in levels]

@@ -84,7 +84,7 @@ class Workdir:
             workdir._tidy()
             if not workdir.is_complete:
                 workdir.write_json(_CONFIG, config)
-        except (OSError, Timeout) as error:
+        except OSError as error:
             workdir._refuse(error)
         return workdir
 
@@ -99,7 +99,7 @@ class Workdir:
         """
         try:
             lock = _locked(self.path(_LOCK), _WAIT)
-        except (OSError, Timeout) as error:
+        except OSError as error:
             self._refuse(error)
         try:
             self._tidy()
@@ -281,7 +281,7 @@ class Workdir:
             for left in [*self.root.glob(f".*{end}"), *self.root.glob(f"*/.*{end}")]:
                 left.unlink(missing_ok=True)
 
-    def _refuse(self, error: OSError | Timeout) -> NoReturn:
+    def _refuse(self, error: OSError) -> NoReturn:
         if isinstance(error, FileExistsError | NotADirectoryError):
             reason, remedy = "is not a folder", "choose another --workdir"
         elif isinstance(error, Timeout):

@@ -217,7 +217,8 @@ class LockstepProposals:
 def trial_from(record: Mapping[str, Any]) -> Trial:
     """A trial from what `dataclasses.asdict` made of it, and JSON of that."""
     folds = {name: tuple(record[name]) for name in ("fold_scores", "fold_k")}
-    return Trial(**{**record, **folds})
+    given: dict[str, Any] = {**record, **folds}
+    return Trial(**given)
 
 
 def _batch_of(left: FrozenTrial, trials: Sequence[FrozenTrial], batch: int) -> list[FrozenTrial]:

@@ -246,6 +246,7 @@ def test_columns_that_differ_most_come_first():
     a = pd.DataFrame({"id": ["i", "j"], "same": ["1", "2"], "far": ["9", "8"], "word": ["x", "y"]})
     b = pd.DataFrame({"id": ["k", "l"], "same": ["2", "1"], "far": ["1", ""], "word": ["x", "x"]})
     assert differing(a, b) == ["far", "word", "id", "same"]
+    assert differing(a, b[:0]) == list(a)
 
 
 def test_the_estimator_is_told(made):

@@ -105,6 +105,7 @@ def test_an_absent_class_and_masked_rows_do_not_count(estimate):
     np.testing.assert_array_equal(estimate(junk, hidden, mask).values, result.values)
 
 
+@pytest.mark.thorough
 def test_vmap_over_labels_and_masks_equals_a_loop(counted, estimate):
     """Folds side by side; the rows are shared."""
     x, y = pairs(2)

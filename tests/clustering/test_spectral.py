@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons
 from sklearn.metrics import adjusted_rand_score
-from tiers import few, few_tuples
+from tiers import few
 
 from ncd_jax.clustering.eigenvectors import _orthonormal, leading_eigenpairs
 from ncd_jax.clustering.rows import unit_rows
@@ -207,7 +207,7 @@ def check_embedding(x, result, expected, n_components):
 
 @pytest.mark.parametrize(
     ("n", "min_dist"),
-    few_tuples([(60, 0.1), (60, 0.8), (460, 0.1), (460, 0.8)], (60, 0.8), (460, 0.1)),
+    few([(60, 0.1), (60, 0.8), (460, 0.1), (460, 0.8)], (60, 0.8), (460, 0.1)),
 )
 def test_training_rows_have_the_eigenvectors_of_the_definition(n, min_dist):
     """Small tables are decomposed exactly, large ones by iteration."""

@@ -12,8 +12,8 @@ from ncd_jax.discovery import known_rows
 from ncd_jax.discovery.known_rows import observe, pass_gate
 from ncd_jax.discovery.problem import middle, prepare
 from ncd_jax.known_or_new import decision
-from ncd_jax.known_or_new.decision import Gated, Observations, decide
-from ncd_jax.known_or_new.gate_weights import read_gate_prior
+from ncd_jax.known_or_new.decision import FoldRows, Gated, Observations, decide
+from ncd_jax.known_or_new.gate_weights import Observed, read_gate_prior
 from ncd_jax.types import UNLABELLED
 
 N_KNOWN = 4
@@ -140,6 +140,35 @@ def test_rows_beyond_the_sample_do_as_their_neighbours(gate_of, monkeypatch):
     assert len(found.known) == len(true) == 120
     said = np.where(found.is_new, N_KNOWN, found.known)
     assert np.mean(said == np.minimum(true, N_KNOWN)) > 0.95
+
+
+def test_equal_rows_get_one_answer(gaussians, judged_config, monkeypatch):
+    """Half of the rows stand there twice; what is seen of a row is taken to hang on its place."""
+
+    def decided(seen, *_):
+        n = len(seen.like)
+        said = np.arange(n, dtype=float)
+        return Gated(True, said % 2 == 0, said.astype(int) % N_KNOWN, said, said, None)
+
+    table, _ = gaussians([25] * N_KNOWN, [30, 30], spare=12)
+    x, (rows,) = table.x.copy(), np.nonzero(table.y == UNLABELLED)
+    x[rows[1::2]] = x[rows[::2]]
+    table = dataclasses.replace(table, x=x)
+    monkeypatch.setattr(known_rows, "decide", decided)
+    found = pass_gate(prepare(judged_config, table, None), table)
+    for said in (found.is_new, found.likeliest, found.p_known, found.p_class):
+        np.testing.assert_array_equal(said[::2], said[1::2])
+    assert len(np.unique(found.p_known)) == len(rows) / 2
+
+
+def test_folds_without_a_known_row_say_nothing_of_them():
+    """Every row of theirs is of a class that was hidden."""
+    new = np.full(3, UNLABELLED)
+    observed = Observed(*[np.zeros((3, 1))] * 4, np.arange(3), "many", new)
+    fold = FoldRows(observed, new, np.arange(3), np.zeros(3, int), np.array([True]))
+    trust = decision._trust([decision.Decided(fold, new < 0, new + 1.0, new + 1, new + 1.0)])
+    assert np.isnan([trust.precision, trust.recall, trust.class_accuracy]).all()
+    assert trust.missed == 0
 
 
 def test_one_known_class_is_enough(gaussians, judged_config):

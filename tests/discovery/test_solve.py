@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
-from tiers import few_tuples
+from tiers import few
 
 import ncd_jax
 from ncd_jax.data.folds import hold_out
@@ -181,7 +181,7 @@ def test_what_the_gate_missed_does_not_vouch_for_itself(run_of, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("n_classes", "n_novel"), few_tuples([(20, 20), (3, 26), (3, 50)], (20, 20), (3, 26))
+    ("n_classes", "n_novel"), few([(20, 20), (3, 26), (3, 50)], (20, 20), (3, 26))
 )
 def test_as_many_classes_as_were_told(n_classes, n_novel, gaussians, judged_config):
     """Twenty small classes; and many more than there are: fifty of 120 rows take other programs."""

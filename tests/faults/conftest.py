@@ -3,21 +3,23 @@
 import shutil
 from pathlib import Path
 
-import jax
 import pytest
 from launching import call
 from modes import MODES, Mode, outcome, recorded, write_answers, write_inputs
 from moments import Moments
 
 from ncd_jax.methods import METHODS
+from ncd_jax.report import page
+from ncd_jax.report.templating import pack
 from ncd_jax.tuning import storage
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _in_a_moment(simple_maps):
-    """What takes time and touches no file: t-SNE, forgetting programs, waiting for dead locks."""
+    """What takes time and is no state of a folder: t-SNE, dead locks, Plotly's script."""
+    nothing = pack("")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax, "clear_caches", lambda: None)
+        patch.setattr(page, "packed_plotly", lambda: nothing)
         patch.setattr(storage, "GRACE", 0.05)
         patch.setattr(METHODS, "_others", {})  # what a plugin adds is forgotten again
         yield

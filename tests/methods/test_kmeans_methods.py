@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from tiers import few, few_tuples
+from tiers import few
 
 from ncd_jax.clustering.kmeans import kmeans
 from ncd_jax.methods import kmeans as plain
@@ -63,7 +63,7 @@ def program(name, variant):
     return jax.jit(functools.partial(discover, make(name, variant)))
 
 
-@pytest.mark.parametrize(("name", "variant"), few_tuples(NAMES, NAMES[0], NAMES[-1]))
+@pytest.mark.parametrize(("name", "variant"), few(NAMES, NAMES[0], NAMES[-1]))
 def test_clusters_are_those_of_the_algorithm(name, variant, table):
     """With the means of the classes that are labelled in this fold."""
     x, classes = table

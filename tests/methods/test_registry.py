@@ -125,7 +125,7 @@ OTHER_VARIANTS = [(name, other) for name, info in METHODS.items() for other in i
 @pytest.fixture(
     scope="module",
     params=few(CASES, *(case for case in CASES if case[0] in KEPT)),
-    ids=list(map("-".join, CASES)),
+    ids="-".join,
 )
 def case(request, count_traces):
     return Case(*request.param, count_traces)

@@ -119,6 +119,7 @@ def test_sc_keeps_the_restart_with_the_lowest_sum_of_distances():
     assert adjusted_rand_score(groups, clusters.labels[:400]) > 0.9
 
 
+@pytest.mark.thorough
 def test_vmap_over_candidates_equals_loop():
     run = RUN["ncd_sc"]
     many = ncd_sc.HParams(np.float32([0.2, 0.5, 0.8]), np.int32([2, 5, 3]))

@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import few, few_tuples
+from tiers import few
 
 from ncd_jax.methods.parts import variables_of
 from ncd_jax.methods.spec import Spec
@@ -121,7 +121,7 @@ CASES = [
 
 @pytest.mark.parametrize(
     ("variant", "top_k", "n_nearest"),
-    few_tuples(CASES, *(case for case in CASES if case[0] != "percent")),
+    few(CASES, *(case for case in CASES if case[0] != "percent")),
 )
 def test_loss_is_its_definition(variant, top_k, n_nearest, state, rtol):
     """Of eight rows three and a half are taken as three, a hundredth as none, a third as one."""

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from jinja2 import StrictUndefined
 from sklearn.datasets import load_wine
+from sklearn.ensemble import RandomForestClassifier
 from tiers import few
 
+from ncd_jax.profiles import contrasts
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.profiles.coded_columns import code_columns
 from ncd_jax.profiles.contrasts import contrast_classes, draw_sample, repeating_columns
@@ -289,12 +291,18 @@ def rows_of_places(rng, kind, n_classes, others):
     return frame, np.array([f"novel_{c}" for c in classes])
 
 
+@pytest.fixture
+def whole_forests(monkeypatch):
+    monkeypatch.setattr(contrasts, "RandomForestClassifier", RandomForestClassifier)
+
+
 KINDS = ["words", "flag", "numbers", "dates", "many words"]
 
 
 @pytest.mark.parametrize("kind", few(KINDS, "words", "numbers"))
 @pytest.mark.parametrize("others", ["noise", "telling"])
 @pytest.mark.parametrize("seed", few(range(3), 1))
+@pytest.mark.usefixtures("whole_forests")
 def test_a_column_that_alone_repeats_the_classes(kind, others, seed):
     rng = np.random.default_rng(seed)
     frame, labels = rows_of_places(rng, kind, 2 if kind == "flag" else 2 + seed, others)

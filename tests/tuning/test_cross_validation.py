@@ -52,10 +52,10 @@ class Sweep:
         return jax.tree.map(np.asarray, found)
 
 
-@pytest.fixture(scope="module", params=few([True, False], False), ids=["k known", "k unknown"])
+@pytest.fixture(scope="module", params=few(["k known", "k unknown"], "k unknown"))
 def sweep(request, toy, table, folds, toy_hparams):
     """Three candidates on two devices, one at a time on each."""
-    return Sweep(toy, table, folds, toy_hparams, request.param, lanes=1)
+    return Sweep(toy, table, folds, toy_hparams, request.param == "k known", lanes=1)
 
 
 @pytest.fixture(scope="module")

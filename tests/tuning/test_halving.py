@@ -80,7 +80,7 @@ def worth(result):
     return result.accuracy.mean((1, 2), np.float64)
 
 
-@pytest.mark.parametrize("lanes", few([40, 1], 40), ids=["side by side", "one by one"])
+@pytest.mark.parametrize("lanes", few([40, 1], 40))
 def test_equals_trainings_that_stop_there(lanes, striped_toy, data, toy_hparams, until, rtol):
     """Who goes on is chosen by hand here, from trainings of 2, 4 and 8 epochs of their own."""
     hparams = toy_hparams({"lr": LR})
