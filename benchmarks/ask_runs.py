@@ -1,12 +1,13 @@
 """Whole runs that a simulated person is asked about: all rows right, and how sure it says it is.
 
-python -m benchmarks.ask_runs    # results/ask_runs.json; needs NCD_JAX_DATA, six minutes of a core
+python -m benchmarks.ask_runs    # results/ask_runs.json; needs NCD_JAX_DATA, ten minutes of a core
 
 Splits of development tables as in `benchmarks.missing_labels`, each by a run with the defaults:
 once no unlabelled row is of a known class (`ncd`), once half of the rows of known classes have lost
-their label (`random`). A person who is always right answers one question after the other, and the
-rows are sorted again. Every unlabelled row counts: one of a known class is right if it got that
-one, others if their new class stands for theirs.
+their label (`random`). And benchmark tables with the paper's known classes, none of which lacks a
+label (`paper`). A person who is always right answers one question after the other, and the rows are
+sorted again. Every unlabelled row counts: one of a known class is right if it got that one, others
+if their new class stands for theirs.
 """
 
 import time
@@ -19,13 +20,15 @@ import numpy as np
 import pandas as pd
 from absl import app, flags
 
-from benchmarks.missing_labels import Missing, class_splits, table_of, take_labels
+from benchmarks.missing_labels import class_splits, table_of, take_labels
 from benchmarks.timing import write_results
 from ncd_jax.ask.choose import next_questions
 from ncd_jax.ask.person import Person
 from ncd_jax.ask.resort import resort, sight_of, state_of
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.config import RunConfig
+from ncd_jax.data.datasets import load_dataset
+from ncd_jax.data.table import Table
 from ncd_jax.discovery.solution import Solution
 from ncd_jax.discovery.solve import solve
 from ncd_jax.progress import Reporter
@@ -34,8 +37,10 @@ from ncd_jax.types import UNLABELLED
 
 AFTER = (0, 3, 10, 20)
 SMALL = ["glass", "yeast", "led7"]
+PAPER = ["mfeat", "optdigits", "pendigits", "letter"]
 
 _TABLES = flags.DEFINE_list("asked", SMALL, "Tables that are asked about.")
+_PAPER = flags.DEFINE_list("paper", PAPER, "Benchmark tables that are asked about.")
 _EACH = flags.DEFINE_integer("each", 2, "Splits of each of them.")
 
 
@@ -47,9 +52,17 @@ def main(_: list[str]) -> None:
         for i, (x, true, n_known) in enumerate(class_splits(name, _EACH.value)):
             for kind in ("ncd", "random"):
                 missing = take_labels(x, true, n_known, kind, zlib.crc32(f"{name} {i}".encode()))
-                rows.append({"table": name, "split": i, "labels": kind, **_measure(name, missing)})
+                setting = "ncd" if kind == "ncd" else "gcd"
+                figures = _measure(table_of(missing, name), missing.true, setting)
+                rows.append({"table": name, "split": i, "labels": kind, **figures})
                 print(rows[-1], flush=True)
             jax.clear_caches()
+    for name in _PAPER.value:
+        table, truth = load_dataset(name)
+        true = np.where(table.y == UNLABELLED, truth.y + len(table.classes), table.y)
+        rows.append({"table": name, "split": 0, "labels": "paper", **_measure(table, true, "ncd")})
+        print(rows[-1], flush=True)
+        jax.clear_caches()
     write_results("ask_runs", rows + list(_means(rows)))
 
 
@@ -62,17 +75,14 @@ def _means(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield {"table": f"mean of {len(every)}", "labels": labels, **means}
 
 
-def _measure(name: str, missing: Missing) -> dict[str, float]:
+def _measure(table: Table, true: np.ndarray, setting: str) -> dict[str, float]:
     """Rows right and mean confidence, in percent, after some answers; seconds for a question.
 
     `beyond` are rows that the run took for known ones and are not of that class: nobody is asked
     about these.
     """
-    n_known = int(missing.y.max()) + 1
-    table = table_of(missing, name)
-    setting = "gcd" if (missing.true[missing.y == UNLABELLED] < n_known).any() else "ncd"
     solution = solve(RunConfig(setting=setting), table, Reporter())
-    return _ask(solution, missing.true[missing.y == UNLABELLED])
+    return _ask(solution, true[table.y == UNLABELLED])
 
 
 def _ask(solution: Solution, true: np.ndarray) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """What the gate between known and new starts from, learned on development tables, and its worth.
 
-python -m benchmarks.gate_prior       # needs NCD_JAX_DATA; some half an hour on two cores
+python -m benchmarks.gate_prior       # needs NCD_JAX_DATA; an hour on two cores
 
 Every table is cut into known and novel classes in three ways, and half of the known rows lose their
 label. Folds of the labelled rows teach the weights; each table weighs the same. The prior of the
@@ -110,14 +110,18 @@ def gate_splits(name: str, n: int = 3) -> Iterator[dict[str, GateSplit]]:
 
 
 def look_at(splits: dict[str, GateSplit]) -> dict[str, tuple[GateSplit, Observations]]:
-    """What the gate sees of a split in every setting; the folds, of labelled rows, are shared."""
+    """What the gate sees of a split in every setting.
+
+    The folds are shared: they are of labelled rows, which stand in front in all settings.
+    """
     folds, seen = None, {}
     for setting, split in splits.items():
         problem = prepare(RunConfig(method="rca", setting="gcd"), split.table, None)
         assert problem.candidates is not None
         hparams = views_of(problem.candidates)
         folds = folds or observe_folds(problem, split.table, hparams)
-        seen[setting] = (split, observe_table(problem, split.table, hparams, folds))
+        own = [fold._replace(y=fold.y[: len(split.table.y)]) for fold in folds]
+        seen[setting] = (split, observe_table(problem, split.table, hparams, own))
     return seen
 
 
