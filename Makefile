@@ -25,8 +25,9 @@ test: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyrefly check --python-interpreter-path=$(BIN)/python
-	$(BIN)/pytest -n auto --dist worksteal
-	$(BIN)/pytest --optimised -m optimised tests/test_every_method.py
+	@$(BIN)/pytest --optimised -m optimised tests/test_every_method.py & optimised=$$!; \
+	$(BIN)/pytest -n auto --dist worksteal; tests=$$?; \
+	wait $$optimised && exit $$tests
 
 strict: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'

@@ -59,7 +59,11 @@ def module_name(path):
 
 
 FILES = {module_name(path): path for path in sorted((ROOT / "ncd_jax").rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+
+@functools.cache
+def tree_of(name):
+    return ast.parse(FILES[name].read_text())
 
 
 @functools.cache
@@ -83,7 +87,7 @@ def imports(tree):
 
 def own_imports(name):
     """Modules of the package that a module imports."""
-    for imported in imports(TREES[name]):
+    for imported in imports(tree_of(name)):
         if imported.startswith("ncd_jax."):
             inner = imported.removeprefix("ncd_jax.")
             yield inner if inner in FILES else inner.rpartition(".")[0]
@@ -128,19 +132,19 @@ def test_no_imports_in_circles():
 
 def test_nobody_imports_the_launcher():
     configs = [ast.parse(path.read_text()) for path in (ROOT / "configs").glob("*.py")]
-    for tree in [*TREES.values(), *configs]:
+    for tree in [*map(tree_of, FILES), *configs]:
         assert "launch" not in imports(tree)
 
 
 def has_few_powers(name):
-    imported = set(imports(TREES[name]))
+    imported = set(imports(tree_of(name)))
     packages = {i.partition(".")[0] for i in imported}
     if not name.startswith("networks"):
         assert "flax" not in packages, "only networks know Flax"
     assert not packages & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
     assert "jax.config" not in imported
-    asks = [n.value for n in nodes(TREES[name]) if getattr(n, "attr", "") == "read"]
-    for node in nodes(TREES[name]):
+    asks = [n.value for n in nodes(tree_of(name)) if getattr(n, "attr", "") == "read"]
+    for node in nodes(tree_of(name)):
         if isinstance(node, ast.Attribute) and node.attr == "config" and node not in asks:
             owner = node.value.id if isinstance(node.value, ast.Name) else ""
             assert owner != "jax" or name == "startup", "a library leaves jax.config alone"
@@ -148,14 +152,14 @@ def has_few_powers(name):
             assert isinstance(node.value, ast.Constant)
             assert node.value.value is False
     if name not in MAY_SEE_THE_TRUTH:
-        assert "Truth" not in set(identifiers(TREES[name]))
+        assert "Truth" not in set(identifiers(tree_of(name)))
 
 
 def says_what_is_public(name):
     """They exist, are sorted by the linter, and functions and classes say what they are."""
     module = importlib.import_module(f"ncd_jax.{name}".rstrip("."))
     assert module.__doc__ or not name
-    if FILES[name].name == "__init__.py" and len(TREES[name].body) <= 1:
+    if FILES[name].name == "__init__.py" and len(tree_of(name).body) <= 1:
         return
     assert module.__all__
     for public in module.__all__:
@@ -168,7 +172,7 @@ def says_what_is_public(name):
 def has_a_size(name):
     """A file is as long as its idea; what needs more than this has two."""
     assert len(FILES[name].read_text().splitlines()) <= 500
-    for node in nodes(TREES[name]):
+    for node in nodes(tree_of(name)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < 80, f"{node.name} wants to be two"
 
@@ -184,7 +188,7 @@ def test_what_is_imported_is_declared():
     extras = core.union(*map(declared, project["optional-dependencies"].values()))
     launched = [ROOT / "launch.py", *(ROOT / "configs").glob("*.py")]
     app = core | declared(project["optional-dependencies"]["app"])
-    for name, tree in TREES.items():
+    for name, tree in zip(FILES, map(tree_of, FILES), strict=True):
         is_page = name.partition(".")[0] == "app"
         missing = external_packages(tree) - (app if is_page else core)
         assert not missing, f"{name} imports {missing}"
