@@ -13,8 +13,6 @@ Ramaswamy, Rastogi, Shim, "Efficient algorithms for mining outliers from large d
 "Conformal prediction for distribution-independent anomaly detection", 2010.
 """
 
-import itertools
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
@@ -36,7 +34,6 @@ from ncd_jax.discovery.problem import filled_chunks, fingerprints, make_method
 from ncd_jax.judge.scene import side_by_side
 from ncd_jax.kept_programs import kept_jit
 from ncd_jax.methods import Spec
-from ncd_jax.read.threads import usable_cores
 from ncd_jax.types import Array, Method, PyTree
 
 __all__ = [
@@ -360,20 +357,14 @@ def apply_model(model: Model, x: np.ndarray, told: Told | None = None) -> Applie
     arrays = jax.device_put(arrays_of(model))
     told = told or nothing_told(len(x))
     nothing = nothing_told(_CHUNK)
-
-    def of_chunk(start: int, chunk: tuple[np.ndarray, int]) -> Applied[Array]:
-        rows, n = chunk
-        here = slice(start * _CHUNK, start * _CHUNK + n)
+    parts = []
+    # Nobody waits for a chunk: the next one is made ready meanwhile.
+    for start, (rows, n) in enumerate(filled_chunks(model.scaler.apply(x), _CHUNK)):
+        of_chunk = slice(start * _CHUNK, start * _CHUNK + n)
         of_rows = Told(
-            *(np.concatenate([a[here], b[n:]]) for a, b in zip(told, nothing, strict=True))
+            *(np.concatenate([a[of_chunk], b[n:]]) for a, b in zip(told, nothing, strict=True))
         )
-        return _APPLY(method, model.judged, arrays, rows, of_rows)
-
-    chunks = filled_chunks(model.scaler.apply(x), _CHUNK)
-    parts = [of_chunk(0, next(chunks))]
-    # A device does what one thread asks of it one after the other, most of it on one core.
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        parts += pool.map(of_chunk, itertools.count(1), chunks)
+        parts.append(_APPLY(method, model.judged, arrays, rows, of_rows))
     applied: Applied[np.ndarray] = Applied(
         *(
             np.concatenate([np.asarray(part) for part in of_field])[: len(x)]
