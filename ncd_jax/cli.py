@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _KEPT = "what is finished is kept, the same command goes on"
+_INTERRUPTED = f"interrupted; {_KEPT}"
 _OF_PRODUCTS = ("OPENBLAS", "MKL")
 """What NumPy has for products. Products of a run are small or JAX's, and threads that wait for the
 next one spin: measured a tenth to a sixth of a run's time on two cores. Read when NumPy starts."""
 _GARBAGE = (50_000, 20, 20)
 """When garbage is looked for. What is imported and traced lives on: a tenth of a first run."""
-_INTERRUPTED = f"interrupted; {_KEPT}"
 
 
 def discover(given: "FlagValues") -> None:

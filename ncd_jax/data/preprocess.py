@@ -1,4 +1,4 @@
-"""Columns on a common scale, and the record of how, for rows that come later."""
+"""Columns on a common scale, and the record of how, for rows that come later; which are equal."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 from ncd_jax.data.scale import measure, scaled
 from ncd_jax.data.table import Table
 
-__all__ = ["Standardiser"]
+__all__ = ["Standardiser", "fingerprints", "first_of_equals"]
 
 _ROWS = 4096
 """Rows that are scaled at once, so that in float64 a table is never there a second time."""
@@ -61,3 +61,30 @@ class Standardiser:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Standardiser":
         """Undoes `to_arrays`; models of before 0.3 had no bounds."""
         return cls(**{name: np.asarray(array) for name, array in arrays.items()})
+
+
+def fingerprints(x: np.ndarray) -> np.ndarray:
+    """A number `u64[n]` of every scaled row `f32[n, d]`: equal rows have equal ones.
+
+    Multiplied and shifted as in SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+    """
+    bits = np.ascontiguousarray(x + np.float32(0), np.float32).view(np.uint32)  # -0 is 0
+    key = np.full(len(x), 0x9E3779B97F4A7C15, np.uint64)
+    for column in bits.T:
+        key = (key ^ column) * np.uint64(0xBF58476D1CE4E5B9)
+        key ^= key >> np.uint64(29)
+    return key
+
+
+def first_of_equals(keys: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
+    """For every row the one that answers for all that are equal to it, `i[n]`: an unlabelled one.
+
+    Args:
+        keys: `u64[n]`, fingerprints of the rows.
+        unlabelled: `bool[n]`.
+    """
+    order = np.argsort(~unlabelled, kind="stable")
+    _, at, which = np.unique(keys[order], return_index=True, return_inverse=True)
+    first = np.empty(len(keys), int)
+    first[order] = order[at[which]]
+    return first

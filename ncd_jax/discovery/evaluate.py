@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.data.folds import hold_out
+from ncd_jax.data.preprocess import fingerprints
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.fit import cut, refit_all
 from ncd_jax.discovery.model import (
@@ -30,7 +31,7 @@ from ncd_jax.discovery.model import (
     nothing_told,
 )
 from ncd_jax.discovery.partition import NEARER, Fitted, Found, Partitioner, model_of
-from ncd_jax.discovery.problem import Problem, fingerprints
+from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.confidence import confidence, own_weights
 from ncd_jax.known_or_new.decision import Decided
 from ncd_jax.types import UNLABELLED

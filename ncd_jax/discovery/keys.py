@@ -17,23 +17,23 @@ Purpose = Literal["search", "refit", "discover", "columns", "indices", "gate", "
 
 def purpose_key(config: RunConfig, purpose: Purpose) -> Array:
     """The random key of one purpose, all from the one seed."""
-    return _first(config.seed, purpose)
+    return _key_of(config.seed, purpose)
 
 
 def purpose_keys(config: RunConfig, purpose: Purpose, n: int) -> Array:
     """So many random keys `[n]` of one purpose."""
-    return _first_of(config.seed, purpose, n)
+    return _keys_of(config.seed, purpose, n)
 
 
 # Kept: each fold asks for the same ones, and would wait until the device has done what was asked
 # of it before.
 @functools.lru_cache(64)
-def _first(seed: int, purpose: Purpose) -> Array:
+def _key_of(seed: int, purpose: Purpose) -> Array:
     return _of_no_device(_KEY(np.uint32(seed), _number(purpose)))
 
 
 @functools.lru_cache(64)
-def _first_of(seed: int, purpose: Purpose, n: int) -> Array:
+def _keys_of(seed: int, purpose: Purpose, n: int) -> Array:
     return _of_no_device(_KEYS(np.uint32(seed), _number(purpose), n=n))
 
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.gate_folds import make_gate_folds
+from ncd_jax.data.preprocess import fingerprints, first_of_equals
 from ncd_jax.data.selection import direction_of_missing
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.keys import purpose_keys
 from ncd_jax.discovery.problem import (
     Problem,
     filled_chunks,
-    fingerprints,
     make_hparams,
     most_hidden,
     padded_size,
@@ -59,8 +59,7 @@ def pass_gate(problem: Problem, table: Table, best: Sequence[Trial] = ()) -> Gat
     gated = decide(seen, read_gate_prior(), problem.config.setting, problem.n_novel)
     # Of a sample that has some of them, they are at different distances from others.
     keys = fingerprints(problem.scaler.apply(table.x[table.y == UNLABELLED]))
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    return gated.of_rows(first[which])
+    return gated.of_rows(first_of_equals(keys, np.ones(len(keys), bool)))
 
 
 def views_of(candidates: list[dict[str, float]]) -> list[dict[str, float]]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from ncd_jax.clustering.rows import squared_distances
 from ncd_jax.data.encode import Encoder
-from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.data.preprocess import Standardiser, fingerprints
 from ncd_jax.discovery.around import (
     TINY,
     OfKind,
@@ -30,7 +30,7 @@ from ncd_jax.discovery.around import (
     rows_by_kind,
     third_in_columns,
 )
-from ncd_jax.discovery.problem import filled_chunks, fingerprints, make_method
+from ncd_jax.discovery.problem import filled_chunks, make_method
 from ncd_jax.judge.scene import side_by_side
 from ncd_jax.kept_programs import kept_jit
 from ncd_jax.methods import Spec

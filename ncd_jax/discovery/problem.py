@@ -22,7 +22,7 @@ from ncd_jax.data.folds import (
     pad_rows,
     sample_hidden,
 )
-from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.data.preprocess import Standardiser, fingerprints
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
 from ncd_jax.judge.scene import MAX_MICRO
@@ -33,7 +33,6 @@ __all__ = [
     "PARTS",
     "Problem",
     "filled_chunks",
-    "fingerprints",
     "free_space",
     "judged",
     "make_hparams",
@@ -363,19 +362,6 @@ def ordered(table: Table) -> tuple[Table, np.ndarray]:
         group=None if table.group is None else table.group[order],
     )
     return inner, order
-
-
-def fingerprints(x: np.ndarray) -> np.ndarray:
-    """A number `u64[n]` of every scaled row `f32[n, d]`: equal rows have equal ones.
-
-    Multiplied and shifted as in SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-    """
-    bits = np.ascontiguousarray(x + np.float32(0), np.float32).view(np.uint32)  # -0 is 0
-    key = np.full(len(x), 0x9E3779B97F4A7C15, np.uint64)
-    for column in bits.T:
-        key = (key ^ column) * np.uint64(0xBF58476D1CE4E5B9)
-        key ^= key >> np.uint64(29)
-    return key
 
 
 def judged(config: RunConfig) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ncd_jax.data.preprocess import fingerprints, first_of_equals
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.asked import Asked, asked_of
 from ncd_jax.discovery.by_judge import Judged
@@ -19,7 +20,6 @@ from ncd_jax.discovery.model import (
     shares,
 )
 from ncd_jax.discovery.partition import Found
-from ncd_jax.discovery.problem import fingerprints
 from ncd_jax.discovery.tune import Tuned
 from ncd_jax.known_or_new.decision import Gated
 from ncd_jax.types import UNLABELLED
@@ -155,7 +155,7 @@ def answered(
     n_known, unlabelled = model.n_known, table.y == UNLABELLED
     applied = apply_model(model, table.x, _told(table, gate))
     keys = fingerprints(model.scaler.apply(table.x))
-    first = _first_of_equals(keys, unlabelled)
+    first = first_of_equals(keys, unlabelled)
     applied = Applied(*(each[first] for each in applied))
     model, order = _numbered(model, applied.labels[unlabelled])
     codes = table.y.astype(int)
@@ -252,20 +252,6 @@ def _numbered(model: Model, labels: np.ndarray) -> tuple[Model, np.ndarray]:
         reference=model.reference._replace(limits=limits),
     )
     return numbered, np.concatenate([np.arange(n_known), n_known + number])
-
-
-def _first_of_equals(keys: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
-    """For every row the one that answers for all that are equal to it, `i[n]`: an unlabelled one.
-
-    Args:
-        keys: `u64[n]`, fingerprints of the rows.
-        unlabelled: `bool[n]`.
-    """
-    order = np.argsort(~unlabelled, kind="stable")
-    _, at, which = np.unique(keys[order], return_index=True, return_inverse=True)
-    first = np.empty(len(keys), int)
-    first[order] = order[at[which]]
-    return first
 
 
 def _remembered(

@@ -7,11 +7,12 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.special import expit, softmax
 
+from ncd_jax.data.preprocess import fingerprints
 from ncd_jax.discovery.around import Reference, rows_by_kind
 from ncd_jax.discovery.evaluate import all_new
 from ncd_jax.discovery.model import Arrays, Places, apply, nothing_told, shares
 from ncd_jax.discovery.partition import limits_of
-from ncd_jax.discovery.problem import fingerprints, make_method
+from ncd_jax.discovery.problem import make_method
 from ncd_jax.discovery.solution import second_of
 from ncd_jax.methods import Spec
 
