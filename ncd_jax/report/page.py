@@ -13,7 +13,7 @@ from ncd_jax.read.words import as_text
 from ncd_jax.report import figures as draw
 from ncd_jax.report.by_group import classes_in_groups
 from ncd_jax.report.findings import Findings
-from ncd_jax.report.headline import headline
+from ncd_jax.report.headline import class_order, headline
 from ncd_jax.report.how_many import k_plot, number_plot
 from ncd_jax.report.latent_map import map_plot
 from ncd_jax.report.plot_style import Figure, new_figure
@@ -129,7 +129,7 @@ def _packed_rows(findings: Findings) -> Packed:
     """The rows that are listed, and columns of the points of the map, for `rows.js`."""
     rows, labels, sure, seconds, second_sure, _ = findings.assignments
     shown = findings.shown
-    classes = sorted({*labels, *seconds} - {""}, key=_class_order)
+    classes = sorted({*labels, *seconds} - {""}, key=class_order)
     index = {name: i for i, name in enumerate(classes)}
     columns = [_column(shown.listed_values.iloc[:, i]) for i in range(shown.listed_values.shape[1])]
     return pack_json(
@@ -147,12 +147,6 @@ def _packed_rows(findings: Findings) -> Packed:
             "layout": new_figure("", "").plain()["layout"],
         }
     )
-
-
-def _class_order(name: str) -> tuple[bool, int, str]:
-    """Novel classes by number, then known ones by name."""
-    novel = name.startswith("novel_") and name[6:].isdigit()
-    return not novel, int(name[6:]) if novel else 0, name
 
 
 def _column(cells: pd.Series) -> dict[str, Any]:

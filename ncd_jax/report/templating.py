@@ -15,6 +15,7 @@ import jinja2
 from jinja2.filters import do_mark_safe
 
 from ncd_jax.kept_programs import kept
+from ncd_jax.report.headline import is_novel_name
 
 __all__ = ["Packed", "environment", "pack", "pack_json", "packed_plotly", "plotly_script"]
 
@@ -99,7 +100,7 @@ def _figure(form: str, value: float | None) -> str:
 
 def _class_name(name: str) -> str:
     """The name of a class, marked where it is one that people may give another."""
-    if re.fullmatch(r"novel_\d+", name):
+    if is_novel_name(name):
         return do_mark_safe(f'<span data-class="{name}">{name}</span>')
     return name
 
