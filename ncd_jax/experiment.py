@@ -179,8 +179,8 @@ def _save(workdir: Workdir, solution: Solution, table: Table, findings: "Finding
 
     Questions show the new rows with the columns that are copied.
     """
-    from ncd_jax.report.kept import keep
     from ncd_jax.report.questions import Sorted, first_story
+    from ncd_jax.report.redraw import keep
 
     save_model(workdir, solution.model)
     asked, model = solution.asked, solution.model

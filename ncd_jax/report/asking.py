@@ -120,11 +120,7 @@ def _known(classes: Sequence[str], console: Console, read_key: Callable[[], str]
 
 
 def question_table(question: ShownQuestion) -> Table:
-    """Rows of both groups side by side: a line for each column, as many as there is room for.
-
-    Args:
-        question: what is asked.
-    """
+    """Rows of both groups side by side: a line for each column, as many as there is room for."""
     room = max(shutil.get_terminal_size().columns - 24, 20)
     most = max(room // 9 // (2 if question.rows_b else 1), 2)
     table = Table(show_edge=False, pad_edge=False)

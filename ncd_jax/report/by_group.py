@@ -1,5 +1,6 @@
 """How the answer differs between groups of rows, such as plates: whether a class is but a group."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,11 +76,11 @@ def _hidden(evaluation: Evaluation | None, own: np.ndarray) -> tuple[float | Non
 
 def classes_in_groups(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     """The classes that groups of `compare_groups` hold, the largest first."""
-    sizes: dict[str, float] = {}
+    sizes = Counter[str]()
     for each in groups:
         for name, share in each["shares"].items():
-            sizes[name] = sizes.get(name, 0.0) + share * each["n_rows"]
-    return sorted(sizes, key=lambda name: -sizes[name])[:MOST_CLASSES]
+            sizes[name] += share * each["n_rows"]
+    return [name for name, _ in sizes.most_common(MOST_CLASSES)]
 
 
 def one_group_warnings(column: str, groups: Sequence[Mapping[str, Any]], k: int) -> list[str]:
@@ -88,7 +89,7 @@ def one_group_warnings(column: str, groups: Sequence[Mapping[str, Any]], k: int)
     Args:
         column: where groups were read from.
         groups: of `compare_groups`.
-        k: new classes.
+        k: number of new classes.
     """
     said, unlabelled = [], sum(each["n_unlabelled"] for each in groups)
     for name in (f"novel_{i}" for i in range(k)):

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ncd_jax.ask.resort import Resorted
 from ncd_jax.discovery.evaluate import ConfidenceCurve
+from ncd_jax.discovery.solution import Solution
 from ncd_jax.profiles.classes import Profiles
 from ncd_jax.read.columns import TableReading
 from ncd_jax.report.how_many import KCurve, NumberStory
@@ -15,7 +17,7 @@ from ncd_jax.report.questions import AskingStory
 from ncd_jax.store.records import Assignments
 from ncd_jax.tuning.trials import Trial
 
-__all__ = ["Findings", "Ranked", "Shown", "choose_shown"]
+__all__ = ["Findings", "Ranked", "Shown", "assignments_of", "choose_shown"]
 
 _MOST_TELLING = 5
 _MOST_DRAWN = 64
@@ -150,3 +152,25 @@ def choose_shown(
         values = pd.concat([copied, values], axis=1)
     drawn = frame.iloc[points, places].reset_index(drop=True)
     return Shown(tuple(telling[:_MOST_TELLING]), drawn, listed, values)
+
+
+def assignments_of(
+    answer: Solution | Resorted, labels: np.ndarray, rows: np.ndarray, copied: pd.DataFrame | None
+) -> Assignments:
+    """The class of every unlabelled row, by its name.
+
+    Args:
+        answer: of a run, or after answers.
+        labels: `i[u]`, its classes, of all that the model has.
+        rows: `i[u]`, row numbers in the table.
+        copied: columns of these rows that are copied from the table.
+    """
+    classes = (*answer.model.classes, "")  # nothing is the runner-up of a row that has none, -1
+    return Assignments(
+        rows=rows,
+        labels=tuple(classes[label] for label in labels.tolist()),
+        confidence=answer.confidence,
+        runners_up=tuple(classes[label] for label in answer.runner_up.tolist()),
+        runner_up_confidence=answer.runner_up_confidence,
+        copied=copied,
+    )

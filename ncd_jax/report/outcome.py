@@ -24,11 +24,10 @@ from ncd_jax.judge.number import FEWEST_ROWS
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.profiles.contrasts import repeating_columns
 from ncd_jax.report.by_group import compare_groups, one_group_warnings
-from ncd_jax.report.findings import Findings, Ranked, choose_shown
+from ncd_jax.report.findings import Findings, Ranked, assignments_of, choose_shown
 from ncd_jax.report.headline import are, are_unlike, plural
 from ncd_jax.report.how_many import KCurve, number_story
 from ncd_jax.report.latent_map import LatentMap, latent_map
-from ncd_jax.store.records import Assignments
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["find", "measure"]
@@ -37,7 +36,7 @@ __all__ = ["find", "measure"]
 def measure(solution: Solution, table: Table) -> dict[str, Any]:
     """The content of `metrics.json`, but for times and what the truth says."""
     problem, found, best, on_hidden, _ = solution.winner
-    answer, trials = solution.answer, found.trials
+    answer, gate, trials = solution.answer, solution.gate, found.trials
     scored = on_hidden[0] if problem.info.tuned_on_known else best[0]
     groups = compare_groups(table, _names(table, solution), solution.evaluation)
     of_groups = one_group_warnings(table.group_column, groups, answer.k)
@@ -46,7 +45,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "warnings": [*_warnings(solution, table), *of_groups],
         "n_answers": 0,
         "setting": solution.setting,
-        "setting_in_doubt": solution.gate is not None and solution.gate.in_doubt,
+        "setting_in_doubt": gate is not None and gate.in_doubt,
         "n_rows": len(table.y),
         "n_unlabelled": len(solution.confidence),
         "n_rows_known": int((~solution.is_new).sum()),
@@ -62,7 +61,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "known_accuracy_by_chance": float(_shares(table).max()),
         "stability": answer.stability,
         "mean_confidence": float(np.mean(solution.confidence)),
-        "gate": _gate(solution),
+        "gate": gate.trust._asdict() if gate is not None and gate.trust is not None else None,
         "groups": groups,
         **_evaluated(solution.evaluation),
         "diverged_runs": sum(t.diverged for t in trials),
@@ -163,18 +162,9 @@ def _evaluated(evaluation: Evaluation | None) -> dict[str, Any]:
 
 def _known_sizes(solution: Solution, table: Table) -> dict[str, int]:
     """Unlabelled rows that were given to each known class, of those that got any."""
-    if solution.gate is None:
-        return {}
-    given = solution.gate.known[~solution.is_new]
+    given = solution.found[~solution.is_new]
     sizes = np.bincount(given, minlength=len(table.classes)).tolist()
     return {name: size for name, size in zip(table.classes, sizes, strict=True) if size}
-
-
-def _gate(solution: Solution) -> dict[str, float] | None:
-    """What telling known from new was worth where it is known."""
-    if solution.gate is None or solution.gate.trust is None:
-        return None
-    return solution.gate.trust._asdict()
 
 
 def _shares(table: Table) -> np.ndarray:
@@ -204,7 +194,10 @@ def find(
     names, frame = _names(table, solution), table.original()
     unlabelled = np.flatnonzero(table.y == UNLABELLED)
     drawn, profiles = _described(solution, table, names, true_names)
-    assignments = _assignments(solution, table, names, unlabelled)
+    points = np.searchsorted(table.row_numbers, drawn.row)
+    rows, copied = table.row_numbers[unlabelled], table.copied
+    copied = None if copied is None else copied.iloc[unlabelled]
+    assignments = assignments_of(solution, solution.found, rows, copied)
     return Findings(
         config=recorded,
         metrics=metrics,
@@ -226,13 +219,7 @@ def find(
         k_curve=_k_curve(problem, solution.refits, answer),
         number=number_story(solution),
         latent_map=drawn,
-        shown=choose_shown(
-            frame,
-            profiles,
-            np.searchsorted(table.row_numbers, drawn.row),
-            unlabelled,
-            assignments,
-        ),
+        shown=choose_shown(frame, profiles, points, unlabelled, assignments),
         loss=(
             np.asarray(solution.refits.loss[answer.refit]) if problem.method.stages else np.zeros(0)
         ),
@@ -255,30 +242,12 @@ def _described(
         return drawing.result(), profiles
 
 
-def _assignments(
-    solution: Solution, table: Table, names: list[str], unlabelled: np.ndarray
-) -> Assignments:
-    classes = (*solution.model.classes, "")
-    return Assignments(
-        rows=table.row_numbers[unlabelled],
-        labels=tuple(names[row] for row in unlabelled.tolist()),
-        confidence=solution.confidence,
-        runners_up=tuple(classes[label] for label in solution.runner_up.tolist()),
-        runner_up_confidence=solution.runner_up_confidence,
-        copied=None if table.copied is None else table.copied.iloc[unlabelled],
-    )
-
-
 def _ranking(tuned: list[Tuned]) -> tuple[Ranked, ...]:
     """The methods by hidden-class score, the best first."""
-    ranked = [
-        Ranked(
-            each.problem.config.method,
-            each.problem.info.title,
-            unselected_scores(each.on_hidden),
-        )
-        for each in tuned
-    ]
+    ranked = []
+    for problem, _, _, on_hidden, _ in tuned:
+        scores = unselected_scores(on_hidden)
+        ranked.append(Ranked(problem.config.method, problem.info.title, scores))
     return tuple(sorted(ranked, key=lambda each: -each.score))
 
 

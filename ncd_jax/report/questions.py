@@ -141,30 +141,13 @@ class Sorted(NamedTuple):
 
 
 def unsorted(asking: Asking, cells: pd.DataFrame) -> Sorted:
-    """The rows of a run before anybody has looked at their classes.
-
-    Args:
-        asking: the run.
-        cells: of it; see `Asking.cells`.
-    """
-    return Sorted(
-        asked=asking.asked,
-        rows=asking.rows,
-        labels=None,
-        classes=asking.base.classes,
-        mark=asking.mark,
-        cells=cells,
-        copied=asking.copied,
-    )
+    """The rows of a run before anybody has looked at their classes; see `Asking.cells`."""
+    classes, mark = asking.base.classes, asking.mark
+    return Sorted(asking.asked, asking.rows, None, classes, mark, cells, asking.copied)
 
 
 def show_question(question: Question, now: Sorted) -> ShownQuestion:
-    """A question with its rows.
-
-    Args:
-        question: what is asked.
-        now: the rows that it is about.
-    """
+    """A question with the rows that it is about."""
     number = now.rows[now.asked.row]
     shown = [number[rows] for rows in (question.rows_a, question.rows_b)]
     of_a, of_b = number[question.all_a], number[question.all_b]
@@ -193,13 +176,7 @@ def show_question(question: Question, now: Sorted) -> ShownQuestion:
 
 
 def first_story(questions: Sequence[Question], now: Sorted, n_known: int) -> AskingStory:
-    """What the report of a run says of its questions.
-
-    Args:
-        questions: the most useful first.
-        now: the rows that they are about.
-        n_known: number of known classes.
-    """
+    """What the report of a run says of its questions, the most useful first."""
     n_new, n_asked = int((now.asked.like >= 0).sum()), len(now.asked.row)
     shown = tuple(show_question(question, now) for question in questions)
     return AskingStory(shown, outlook(questions, n_asked, n_new), tuple(now.classes[:n_known]))
