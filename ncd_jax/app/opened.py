@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import zlib
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -21,6 +21,7 @@ import pandas as pd
 
 from ncd_jax.app.folder import Run
 from ncd_jax.app.placing import with_all_rows
+from ncd_jax.ask.state import State
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
@@ -135,6 +136,51 @@ class Opened:
         """From the name of each new class to the one that the run gave it, by number."""
         k = self.metrics["n_novel_estimated"]
         return {self.names.get(f"novel_{i}", f"novel_{i}"): f"novel_{i}" for i in range(k)}
+
+    def labels_at_once(self, state: State) -> dict[int, str]:
+        """From row to class, as the groups of some answers have it.
+
+        New classes keep the name that most of their rows have; other ones get the next free number.
+
+        Rows that are asked about are grouped again in a few milliseconds, also of a large table;
+        the vote of neighbours, confidence and files take up to a second, and come behind.
+        """
+        asking = self.asking
+        asked = asking.asked
+        before = {row.row: row.label for row in self.rows}
+        codes = np.where(asked.like >= 0, state.labels[asked.like], -1)
+        n_columns, rows = asked.known.shape[1], asking.rows.tolist()
+        called: dict[int, str] = dict(enumerate(self.known[:n_columns]))
+        novel, taken = self.novel(), set[str]()
+        sizes = Counter(codes[codes >= n_columns].tolist())
+        for code, _ in sizes.most_common():
+            old = Counter(before[rows[i]] for i in np.flatnonzero(codes == code).tolist())
+            free = [name for name, _ in old.most_common() if name in novel and name not in taken]
+            number = len(novel)
+            while not free:
+                free = [f"novel_{number}"] if f"novel_{number}" not in taken else []
+                number += 1
+            called[code] = free[0]
+            taken.add(free[0])
+        return {
+            row: called[code] if code >= 0 else before[row]
+            for row, code in zip(rows, codes.tolist(), strict=True)
+        }
+
+    def classes_at_once(self, labels: dict[int, str]) -> list[ClassLine]:
+        """Classes and how many rows they have, without a confidence, those of before first."""
+        sizes = Counter(labels.values())
+        old = [line.name for line in self.classes()]
+        known = set(self.known)
+        order = [name for name in old if name in sizes] + sorted(set(sizes) - set(old))
+        order.sort(key=lambda name: name in known)
+        n = max(len(labels), 1)
+        return [
+            ClassLine(
+                name, "" if name in known else name, sizes[name], sizes[name] / n, float("nan")
+            )
+            for name in order
+        ]
 
     @property
     def known(self) -> tuple[str, ...]:

@@ -27,10 +27,9 @@ from ncd_jax.app import (
     screen_start,
     screen_table,
 )
-from ncd_jax.app.desk import Desk, NoSuchRunError
-from ncd_jax.app.folder import Folder, Run
+from ncd_jax.app.desk import Desk, NoSuchRunError, desk_of, show
+from ncd_jax.app.folder import Folder
 from ncd_jax.app.guard import Guard
-from ncd_jax.app.rendering import show
 from ncd_jax.errors import UserError
 from ncd_jax.report.templating import plotly_script
 
@@ -99,21 +98,16 @@ def _asset(name: str) -> bytes | None:
 
 def _mistake(request: Request, error: Exception) -> Response:
     """What the command line would say in one line, on a page of its own."""
-    status = 404 if isinstance(error, NoSuchRunError) else 422
-    run = None if isinstance(error, NoSuchRunError) else _run_or_none(request)
-    return show(request, "mistake", run, status, screen="", error=str(error))
-
-
-def _run_or_none(request: Request) -> Run | None:
-    desk: Desk = request.app.state.desk
-    return desk.folder.find(request.path_params.get("name", ""))
+    if isinstance(error, NoSuchRunError):
+        return show(request, "mistake", None, 404, screen="", error=str(error))
+    run = desk_of(request).folder.find(request.path_params.get("name", ""))
+    return show(request, "mistake", run, 422, screen="", error=str(error))
 
 
 def _no_page(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return show(
-        request, "mistake", None, error.status_code, screen="", error="there is no such page"
-    )
+    status, said = error.status_code, "there is no such page"
+    return show(request, "mistake", None, status, screen="", error=said)
 
 
 def _fault(request: Request, error: Exception) -> Response:

@@ -21,9 +21,9 @@ from absl import logging as absl_logging
 from html_pages import HOSTILE, Page, squeeze
 
 from ncd_jax import cli, startup
+from ncd_jax.app.folder import Plan
 from ncd_jax.app.jobs import Jobs, complaint, steps
 from ncd_jax.app.opened import MOST_OPEN, OpenedRuns
-from ncd_jax.app.plan import Plan
 from ncd_jax.app.screen_keep import as_excel
 from ncd_jax.cli import main
 from ncd_jax.config import parse
@@ -82,7 +82,7 @@ def test_a_table_is_read_and_corrected_and_its_plan_kept(client, folder):
     text = squeeze(Page(page.text).text)
     assert "categories (6 levels)" in text, "3 means an empty cell"
     assert "circular, period 11" in text
-    plan = Plan.from_json(json.loads((folder / ".app" / "T_ä_b_" / "plan.json").read_text()))
+    plan = Plan(**json.loads((folder / ".app" / "T_ä_b_" / "plan.json").read_text()))
     assert plan.reading == {
         "missing": ["3", "x"],
         "categories": ["p"],
