@@ -17,7 +17,7 @@ from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.state import State, Told, answer_all, expects
 from ncd_jax.ask.subject import SHOWN, Subject, same_subject, shown_rows
 
-__all__ = ["LITTLE", "Question", "next_questions", "one_class_probability", "plan_questions"]
+__all__ = ["Question", "next_questions", "one_class_probability", "plan_questions"]
 
 SLOPE, INTERCEPT = 0.6, -0.7
 """Of the logistic curve from linkage to the share of pairs of groups that were one class."""
@@ -59,20 +59,8 @@ class Question(NamedTuple):
     assumed: bool
     gain: float
 
-    def points(self, n_rows: int) -> float:
-        """The gain in points of accuracy.
-
-        Args:
-            n_rows: all rows that are asked about.
-        """
-        return 100 * self.gain / n_rows
-
     def is_worth_asking(self, n_rows: int) -> bool:
-        """Whether the gain is more than `LITTLE`; where it is not of the first, one may stop.
-
-        Args:
-            n_rows: all rows that are asked about.
-        """
+        """Whether so many of all rows gain by it; where it is not of the first, one may stop."""
         return self.gain > LITTLE * n_rows
 
 
@@ -242,9 +230,7 @@ def _merges(state: State) -> Iterator[_Candidate]:
 def _leaves(state: State) -> Iterator[_Candidate]:
     """Every leaf and the rest of its group; every leaf and the nearest other group."""
     sizes, groups = state.leaves.sizes, state.groups
-    of = np.empty(len(sizes), np.intp)
-    for k, group in enumerate(groups):
-        of[group] = k
+    of = state.group_of
     member = (of[:, None] == np.arange(len(groups))) * sizes[:, None]
     rows = member.sum(axis=0) - member
     mean = state.evidence @ member / np.maximum(rows, 1)

@@ -89,10 +89,7 @@ def resort(
     if not answers and not kinds:
         own = asked.labels, asked.confidence, asked.runner_up, asked.runner_up_confidence
         return Resorted(state, base, *own, None, answers)
-    leaf = np.empty(len(asked.micro), np.intp)
-    for u, rows in enumerate(state.leaves.rows):
-        leaf[rows] = u
-    codes = np.array([_code(state, u) for u in range(len(state.leaves.nodes))])
+    leaf, codes = state.leaves.of_row, state.codes
     voters = nearest_rows(asked.z, asked.n_voters)
     cells = cells_after_vote(codes, leaf, asked.z, voters, keep_all=bool(asked.n_novel))
     of_rows = cells.labels.copy()
@@ -156,16 +153,6 @@ def _kinds(base: Model, asked: Asked, written: Mapping[int, str]) -> dict[int, i
         if name not in of_new:
             raise ValueError(f"{name!r} is written for rows of known classes alone")
     return {row: kinds[name] for row, name in sorted(written.items())}
-
-
-def _code(state: State, leaf: int) -> int:
-    """The label that rows of a leaf have in the state: that of its group."""
-    number = state.known.shape[1]
-    for group, is_known in zip(state.groups, state.is_known.tolist(), strict=True):
-        if leaf in group:
-            return int(is_known if is_known >= 0 else number)
-        number += is_known < 0
-    raise AssertionError("every leaf is in a group")
 
 
 def _numbered(

@@ -279,7 +279,7 @@ def _effect(question: Question, now: Sorted, n_rows: int) -> tuple[str, ...]:
 
 def _gain(question: Question, n_asked: int, n_new: int) -> str:
     rows = max(round(question.gain * n_new / n_asked), 1)
-    points = question.points(n_asked)
+    points = 100 * question.gain / n_asked
     return f"{rows:,} {plural('row', rows)} right ({points:.1f} points)"
 
 
