@@ -46,13 +46,7 @@ class NoSuchRunError(UserError):
 
 @dataclass(frozen=True)
 class Desk:
-    """One for the whole program.
-
-    Attributes:
-        folder: of the runs.
-        jobs: those that are running or wait.
-        opened: finished runs in memory.
-    """
+    """The folder, runs that are on their way, and finished ones in memory: of the whole program."""
 
     folder: Folder
     jobs: Jobs = field(default_factory=Jobs)
@@ -139,9 +133,7 @@ def templates() -> jinja2.Environment:
 def said_here(message: str, run: Run | None) -> str:
     """A message of the command line as HTML: its flags lead to the fields that are the same here.
 
-    Args:
-        message: plain text.
-        run: whose files it may name by their path, which nobody has to see.
+    It may name files of the run by their path, which nobody has to see.
     """
     if run is not None:
         for path in (run.own, run.root):
@@ -165,15 +157,7 @@ def said_here(message: str, run: Run | None) -> str:
 def show(
     request: Request, template: str, run: Run | None = None, status: int = 200, **values: Any
 ) -> Response:
-    """A page.
-
-    Args:
-        request: that it answers.
-        template: its name without the ending.
-        run: that the screen is about.
-        status: of the answer.
-        values: what the template needs beside these.
-    """
+    """A page about a run: a template, and what it needs beside what all of them do."""
     job = desk_of(request).jobs.state(run.name) if run is not None else ""
     shared = {"screens": SCREENS, "screen": template, "run": run, "job": job, "error": ""}
     page = templates().get_template(f"{template}.html.j2").render(**{**shared, **values})

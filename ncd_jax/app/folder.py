@@ -67,12 +67,7 @@ class Plan:
         return ReadOptions(**{name: self.reading[name] for name in self.reading if name in _FIELDS})
 
     def flags(self, table: Path, workdir: Path) -> list[str]:
-        """The flags of the command that does it.
-
-        Args:
-            table: the file.
-            workdir: of the run.
-        """
+        """The flags of the command that does it."""
         said = [f"--table={table}", f"--label={self.label}"]
         if self.unlabelled is not None:
             said.append(f"--unlabelled={self.unlabelled}")
@@ -98,13 +93,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Run:
-    """A run, or the plan of one.
-
-    Attributes:
-        name: of its folder.
-        root: its working directory.
-        own: what the page keeps of it.
-    """
+    """A run, or the plan of one: its working directory, and what is the page's own of it."""
 
     name: str
     root: Path
@@ -193,11 +182,7 @@ class Run:
 
 
 class Folder:
-    """Runs side by side.
-
-    Attributes:
-        root: the folder.
-    """
+    """Runs side by side in `root`."""
 
     def __init__(self, root: Path) -> None:
         """Makes it where it does not exist.

@@ -53,13 +53,7 @@ class Guard:
     """Refuses all that is not from here, before any other code sees it."""
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:
-        """Sets it up.
-
-        Args:
-            app: what it guards.
-            token: that the first address must hold.
-            port: where it is served.
-        """
+        """Guards what is served at a port; the first address must hold the token."""
         self._app, self._token, self._port = app, token, port
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
         self._origins = {f"http://{host}" for host in self._hosts}

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.spatial import cKDTree
 
 from ncd_jax.app.folder import Run
-from ncd_jax.app.placing import with_all_rows
 from ncd_jax.ask.state import State
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
@@ -34,6 +34,9 @@ from ncd_jax.store.records import ANSWER_COLUMNS, read_assignments, read_metrics
 __all__ = ["ClassLine", "Opened", "OpenedRuns", "RowLine"]
 
 MOST_OPEN = 3
+_NEIGHBOURS = 3
+_JITTER = 0.004
+"""Of the width of the map: rows that are alike do not hide each other."""
 _SIGNS = str.maketrans(",.:", "<>&")
 _OWN = ("row", *ANSWER_COLUMNS)
 _STAMPS = ("metrics.json", "assignments.csv", "names.json", "answers.csv", "labels.csv")
@@ -45,9 +48,7 @@ class RowLine(NamedTuple):
     Attributes:
         row: its number in the table.
         label: its class.
-        confidence: of that.
         runner_up: the second likeliest class, or nothing.
-        runner_up_confidence: of that; none where there is none.
         copied: cells that are copied to the answer.
     """
 
@@ -96,7 +97,7 @@ class Opened:
         """
         if not run.is_done:
             raise UserError(f"{run.name} is not finished; let it run to its end first")
-        self.run, self._stamp = run, stamp(run)
+        self.run, self._stamp = run, _stamp(run)
         self.metrics = read_metrics(run.workdir)
         self.names = names_of(run.workdir)
         header, lines = read_assignments(run.workdir)
@@ -113,7 +114,7 @@ class Opened:
     @property
     def is_fresh(self) -> bool:
         """Whether the files are still those that were read."""
-        return self._stamp == stamp(self.run)
+        return self._stamp == _stamp(self.run)
 
     def classes(self) -> list[ClassLine]:
         """All classes with unlabelled rows: new ones by number, then known ones by size."""
@@ -224,11 +225,11 @@ class Opened:
         """
         page = self.run.workdir.read_text("report.html")
         try:
-            figures, rows = unpacked(page, "packed-figures"), unpacked(page, "packed-rows")
-            points = points_of(figures["map"]["data"], rows)
+            figures, rows = _unpacked(page, "packed-figures"), _unpacked(page, "packed-rows")
+            points = _points_of(figures["map"]["data"], rows)
         except (KeyError, ValueError, TypeError, IndexError, zlib.error):
             raise UserError(f"report.html of {self.run.name} is of another release") from None
-        return points if self.why_not_asked else with_all_rows(points, self.asking, self.cells)
+        return points if self.why_not_asked else _with_all_rows(points, self.asking, self.cells)
 
     @in_single_precision
     def profiles(self) -> Profiles:
@@ -242,7 +243,7 @@ class Opened:
         is_novel = np.array([line.label in novel for line in lines])
         frame = self.cells.loc[number].reset_index(drop=True)
         frame = frame.drop(columns=[name for name in self.asking.copied if name in frame])
-        typed = pd.DataFrame({name: typed_cells(frame[name]) for name in frame})
+        typed = pd.DataFrame({name: _typed_cells(frame[name]) for name in frame})
         sure = np.array([line.confidence for line in lines])[is_novel]
         view = asked.z[:, slice(*asked.view)]
         rows = SortedRows(typed, labels, is_novel, view, sure, number)
@@ -260,11 +261,7 @@ class OpenedRuns:
         self._promised: dict[str, tuple[Answers, Future[None]]] = {}
 
     def get(self, run: Run, *, as_promised: bool = True) -> Opened:
-        """The run, read unless it was already.
-
-        Args:
-            run: which.
-            as_promised: whether what was promised for it has to be done first.
+        """The run, read unless it was already; what was promised for it is done first.
 
         Raises:
             UserError: it is not finished, or damaged.
@@ -348,13 +345,13 @@ def _row_line(line: Sequence[str], place: Sequence[int], others: Sequence[int]) 
     )
 
 
-def stamp(run: Run) -> tuple[Any, ...]:
+def _stamp(run: Run) -> tuple[Any, ...]:
     """Changes whenever an answer or a name does."""
     paths = [run.root / name for name in _STAMPS]
     return tuple((p.stat().st_mtime_ns, p.stat().st_size) if p.exists() else None for p in paths)
 
 
-def unpacked(page: str, name: str) -> Any:
+def _unpacked(page: str, name: str) -> Any:
     """What `report.templating.pack_json` has put into an element of a page."""
     found = re.search(rf'id="{name}" data-bytes="(\d+)">([^<]*)<', page)
     if found is None:
@@ -363,7 +360,7 @@ def unpacked(page: str, name: str) -> Any:
     return json.loads(zlib.decompress(data))
 
 
-def points_of(traces: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> dict[str, Any]:
+def _points_of(traces: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> dict[str, Any]:
     """Points of the map in order of row: place, row number, class at the time, and cells."""
     points = []
     for trace in traces:
@@ -391,8 +388,56 @@ def points_of(traces: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> d
     }
 
 
-def typed_cells(cells: pd.Series) -> pd.Series:
+def _typed_cells(cells: pd.Series) -> pd.Series:
     """Cells of text as numbers where all of them are, empty ones as missing."""
     cells = cells.mask(cells == "")
     numbers = pd.to_numeric(cells, errors="coerce")
     return numbers if numbers.notna().sum() == cells.notna().sum() else cells
+
+
+def _with_all_rows(drawn: dict[str, Any], asking: Asking, cells: pd.DataFrame) -> dict[str, Any]:
+    """The points of the map and, behind them, all unlabelled rows that are not among these.
+
+    A row that is asked about lies between its nearest neighbours that are drawn; any other one
+    at the row that it does as. A place says of which rows it is a neighbour, and no more than that.
+    """
+    asked, rows = asking.asked, asking.rows
+    place = {row: i for i, row in enumerate(drawn["row"])}
+    number = rows[asked.row]
+    at = np.array([place.get(row, -1) for row in number.tolist()])
+    missing = [i for i, row in enumerate(rows.tolist()) if row not in place and asked.like[i] >= 0]
+    if not missing or not (at >= 0).any():
+        return drawn
+    view = asked.z[:, slice(*asked.view)]
+    points = np.stack([drawn["x"], drawn["y"]], axis=1)
+    k = min(_NEIGHBOURS, int((at >= 0).sum()))
+    _, near = cKDTree(view[at >= 0]).query(view, k=k)
+    xy = points[at[at >= 0]][near.reshape(len(view), k)].mean(axis=1)
+    xy[at >= 0] = points[at[at >= 0]]
+    new = xy[asked.like[missing]]
+    new = new + _JITTER * np.ptp(points) * np.random.default_rng(0).normal(size=new.shape)
+    new_rows = rows[missing].tolist()
+    columns = [
+        {**column, "values": [*column["values"], *_cells(column, cells, new_rows)]}
+        for column in drawn["columns"]
+    ]
+    return {
+        **drawn,
+        "row": [*drawn["row"], *new_rows],
+        "x": [*drawn["x"], *np.round(new[:, 0], 3).tolist()],
+        "y": [*drawn["y"], *np.round(new[:, 1], 3).tolist()],
+        "label": [*drawn["label"], *[""] * len(new_rows)],
+        "columns": columns,
+        "n_placed": len(new_rows),
+    }
+
+
+def _cells(column: dict[str, Any], cells: pd.DataFrame, rows: list[int]) -> list[Any]:
+    """The cells of some rows in a column of the map, as JSON can say them."""
+    if column["name"] not in cells:
+        return [None] * len(rows)
+    found = cells[column["name"]].reindex(rows)
+    if column["kind"] == "linear":
+        numbers = pd.to_numeric(found, errors="coerce")
+        return [None if np.isnan(number) else float(number) for number in numbers.tolist()]
+    return [None if pd.isna(cell) or cell == "" else cell for cell in found.tolist()]

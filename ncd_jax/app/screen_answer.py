@@ -25,9 +25,7 @@ _MOST_TO_CHECK = 20
 def map_of(opened: Opened, now: Mapping[int, str] | None = None) -> dict[str, Any]:
     """The map as the browser draws it: points with their class, and how classes look.
 
-    Args:
-        opened: the run.
-        now: from row to class, where that is another one than was read.
+    Classes that are not those that were read stand in `now`, by row.
     """
     drawn, of_row = opened.drawn, {row.row: row for row in opened.rows}
     classes = {line.name: None for line in opened.classes()} | dict.fromkeys((now or {}).values())

@@ -1,7 +1,6 @@
 """One question at a time: two groups side by side, an answer, and what it changes at once."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,9 +8,7 @@ from starlette.routing import Route
 
 from ncd_jax.app.desk import desk_of, posted, run_of, show
 from ncd_jax.app.guard import Form
-from ncd_jax.app.opened import Opened
 from ncd_jax.app.screen_answer import map_of
-from ncd_jax.ask.choose import Question
 from ncd_jax.errors import UserError
 from ncd_jax.report.headline import headline, plural
 from ncd_jax.report.questions import outlook, show_question, unsorted
@@ -20,42 +17,6 @@ from ncd_jax.store.answers import KNOWN, Answers, is_answer
 __all__ = ["ROUTES"]
 
 _MOST_COLUMNS = 60
-
-
-class Asked(NamedTuple):
-    """A question as the screen shows it.
-
-    Attributes:
-        name: that the answer goes by.
-        words: the question.
-        columns: of the table, those first in which the groups differ most.
-        sides: of each group its letter and the rows that are shown, each with its cells.
-        outlook: what the answer may bring.
-    """
-
-    name: str
-    words: str
-    columns: list[str]
-    sides: list[tuple[str, list[tuple[int, list[str]]]]]
-    outlook: str
-
-
-def asked_now(opened: Opened, questions: Sequence[Question]) -> Asked | None:
-    """The next question; none where nothing is left."""
-    asking = opened.asking
-    if not questions:
-        return None
-    shown = show_question(questions[0], unsorted(asking, opened.cells))
-    lines = shown.lines[:_MOST_COLUMNS]
-    rows_a = [(row, [line.a[i] for line in lines]) for i, row in enumerate(shown.rows_a)]
-    rows_b = [(row, [line.b[i] for line in lines]) for i, row in enumerate(shown.rows_b)]
-    return Asked(
-        name=shown.name,
-        words=shown.asks,
-        columns=[line.name for line in lines],
-        sides=[(letter, rows) for letter, rows in (("A", rows_a), ("B", rows_b)) if rows],
-        outlook=outlook(questions, asking.n_asked, asking.n_new),
-    )
 
 
 def page(
@@ -77,7 +38,9 @@ def page(
     if not opened.why_not_asked:
         said = desk.opened.said(run)
         state, questions = opened.asking.following(said)
-        asked = asked_now(opened, questions)
+        asking = opened.asking
+        asked = show_question(questions[0], unsorted(asking, opened.cells)) if questions else None
+        sides = [("A", asked.rows_a), ("B", asked.rows_b)] if asked else []
         now = opened.labels_at_once(state) if at_once else None
         if now is not None:
             k = state.n_novel
@@ -86,8 +49,10 @@ def page(
         moving = map_of(opened, now)
         values |= {
             "asked": asked,
+            "outlook": outlook(questions, asking.n_asked, asking.n_new),
+            "lines": asked.lines[:_MOST_COLUMNS] if asked else [],
             "known": opened.known,
-            "marked": [(a, [r for r, _ in rows]) for a, rows in asked.sides] if asked else [],
+            "marked": [side for side in sides if side[1]],
             "n_said": len(said),
             "can_take_back": bool(said.answers),
             "moving": {k: moving[k] for k in ("label", "confidence", "runner_up", "classes")},

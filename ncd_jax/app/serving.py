@@ -48,13 +48,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 
 def make_app(desk: Desk, token: str, port: int) -> ASGIApp:
-    """All screens behind the guard.
-
-    Args:
-        desk: what they work with.
-        token: that the first address must hold.
-        port: where they are served.
-    """
+    """All screens behind the guard."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -119,10 +113,7 @@ def _fault(request: Request, error: Exception) -> Response:
 def serve(root: Path, port: int, browser: bool) -> None:
     """Serves until it is interrupted; the first line that it prints is its address.
 
-    Args:
-        root: the folder of the runs.
-        port: where; 0 for one that is free.
-        browser: whether one is opened.
+    A port of 0 is one that is free.
 
     Raises:
         UserError: the folder cannot be written, or the port is taken.

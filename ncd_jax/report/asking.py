@@ -57,10 +57,8 @@ def converse(
 ) -> None:
     """Asks until somebody says `q`, nothing is left, or the input ends; then all is written.
 
-    Args:
-        workdir: of a finished run.
-        console: where to write; the terminal by default.
-        read_key: gives one key at a time, none at the end of the input; the keyboard by default.
+    What is written to is the terminal by default; `read_key`, by default the keyboard, gives one
+    key at a time and none at the end of the input.
 
     Raises:
         UserError: the run cannot be asked about, or nobody is there to answer.

@@ -25,12 +25,9 @@ _Names = dict[str, str]
 
 
 class Match(NamedTuple):
-    """A class of the run A with its counterpart in B; no name where a run has none of it.
+    """A class of the run A with its counterpart in B, and the rows of each and of both.
 
-    Attributes:
-        size: its rows in A.
-        other_size: its rows in B.
-        shared: rows that are in both.
+    No name where a run has none of it.
     """
 
     name: str | None
@@ -41,12 +38,9 @@ class Match(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A row that is in another class in B than in A.
+    """A row, by its number in the table, that is in another class in B than in A.
 
-    Attributes:
-        row: number in the table.
-        from_class: its class in A.
-        to_class: its class in B, under A's name for it; `B:` and B's name where A has none.
+    Classes go by A's names; `B:` and B's name where A has none.
     """
 
     row: int
@@ -59,8 +53,7 @@ class Comparison:
     """Run A against run B, on the unlabelled rows of their table.
 
     Attributes:
-        a: folder of A.
-        b: folder of B.
+        a: folder of A; likewise `b`.
         n_rows: rows that both have a class for.
         agreement: adjusted Rand index of the two partitions: 1 is identical, 0 is chance.
         matches: A's classes in order, those that only B has last.

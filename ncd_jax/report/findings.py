@@ -85,8 +85,7 @@ class Ranked:
     """A method and what its best candidate scored where known classes were hidden.
 
     Attributes:
-        method: its name in the registry.
-        title: its name for people.
+        method: its name in the registry; `title` is that for people.
         fold_scores: share of hidden rows sorted right, for each fold.
     """
 
@@ -157,13 +156,9 @@ def choose_shown(
 def assignments_of(
     answer: Solution | Resorted, labels: np.ndarray, rows: np.ndarray, copied: pd.DataFrame | None
 ) -> Assignments:
-    """The class of every unlabelled row, by its name.
+    """The class of every unlabelled row by its name, of a run or after answers.
 
-    Args:
-        answer: of a run, or after answers.
-        labels: `i[u]`, its classes, of all that the model has.
-        rows: `i[u]`, row numbers in the table.
-        copied: columns of these rows that are copied from the table.
+    `labels` `i[u]` are of all classes that the model has, `rows` `i[u]` numbers in the table.
     """
     classes = (*answer.model.classes, "")  # nothing is the runner-up of a row that has none, -1
     return Assignments(

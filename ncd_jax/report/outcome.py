@@ -3,6 +3,7 @@
 No truth here: scores are added by whoever has it.
 """
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,7 @@ from ncd_jax.discovery.evaluate import (
     Evaluation,
     accuracy_by_confidence,
     calibration_error,
+    is_right,
     ranking_quality,
 )
 from ncd_jax.discovery.fit import Refits, k_search
@@ -23,14 +25,21 @@ from ncd_jax.discovery.tune import Tuned, unselected_scores
 from ncd_jax.judge.number import FEWEST_ROWS
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.profiles.contrasts import repeating_columns
-from ncd_jax.report.by_group import compare_groups, one_group_warnings
+from ncd_jax.read.names import show
 from ncd_jax.report.findings import Findings, Ranked, assignments_of, choose_shown
 from ncd_jax.report.headline import are, are_unlike, plural
 from ncd_jax.report.how_many import KCurve, number_story
 from ncd_jax.report.latent_map import LatentMap, latent_map
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["find", "measure"]
+__all__ = ["compare_groups", "find", "measure", "one_group_warnings"]
+
+MOST_GROUPS = 20
+"""Groups that are told of, the largest ones."""
+NEARLY_ALL, MOST_EXPECTED = 0.9, 0.7
+"""Share of a new class in one group, and of all unlabelled rows, from which it may be the group."""
+FEWEST = 10
+"""Rows of such a class."""
 
 
 def measure(solution: Solution, table: Table) -> dict[str, Any]:
@@ -173,6 +182,73 @@ def _shares(table: Table) -> np.ndarray:
     return np.asarray(sizes / sizes.sum())
 
 
+def compare_groups(
+    table: Table, names: Sequence[str], evaluation: Evaluation | None
+) -> list[dict[str, Any]]:
+    """What each group holds, and how well hidden classes were found in it.
+
+    Names are those of the class of every row, as it is labelled or was answered.
+
+    Returns:
+        A record a group, the largest first; none where there are no groups. `shares` are those of
+        classes among all its rows. `hidden_class_accuracy` goes by classes matched across all
+        groups, `hidden_class_accuracy_alone` by classes matched within this one: where it is much
+        higher, the group is told apart and not its classes. None where no row of it was hidden.
+    """
+    if table.group is None:
+        return []
+    classes, codes = np.unique(np.asarray(names, str), return_inverse=True)
+    sizes = np.bincount(table.group, minlength=len(table.group_names))
+    records = []
+    for g in np.argsort(-sizes, kind="stable")[:MOST_GROUPS].tolist():
+        own = table.group == g
+        shares = np.bincount(codes[own], minlength=len(classes)) / max(sizes[g], 1)
+        together, alone = _hidden(evaluation, own)
+        records.append(
+            {
+                "group": table.group_names[g],
+                "n_rows": int(sizes[g]),
+                "n_unlabelled": int((table.y[own] == UNLABELLED).sum()),
+                "shares": {
+                    name: round(share, 4)
+                    for name, share in zip(classes.tolist(), shares.tolist(), strict=True)
+                    if share
+                },
+                "hidden_class_accuracy": together,
+                "hidden_class_accuracy_alone": alone,
+            }
+        )
+    return records
+
+
+def _hidden(evaluation: Evaluation | None, own: np.ndarray) -> tuple[float | None, float | None]:
+    """Share of the rows of hidden classes in a group that were sorted right, matched both ways."""
+    if evaluation is None or not (here := own[evaluation.rows]).any():
+        return None, None
+    right = 0
+    for fold in np.unique(evaluation.fold[here]):
+        rows = here & (evaluation.fold == fold) & (evaluation.found >= 0)
+        right += int(is_right(evaluation.found[rows], evaluation.y[rows]).sum())
+    return float(evaluation.right[here].mean()), right / int(here.sum())
+
+
+def one_group_warnings(column: str, groups: Sequence[Mapping[str, Any]], k: int) -> list[str]:
+    """New classes that lie in one group nearly wholly, as a group that differs would."""
+    said, unlabelled = [], sum(each["n_unlabelled"] for each in groups)
+    for name in (f"novel_{i}" for i in range(k)):
+        sizes = [each["shares"].get(name, 0.0) * each["n_rows"] for each in groups]
+        most = int(np.argmax(sizes)) if sizes else 0
+        if sum(sizes) < FEWEST or sizes[most] < NEARLY_ALL * sum(sizes):
+            continue
+        if (expected := groups[most]["n_unlabelled"] / unlabelled) <= MOST_EXPECTED:
+            said.append(
+                f"{sizes[most] / sum(sizes):.0%} of {name} lie in {show(groups[most]['group'])} of"
+                f" {show(column)}, which holds {expected:.0%} of the unlabelled rows: it may be how"
+                " that group differs, and no class"
+            )
+    return said
+
+
 def find(
     solution: Solution,
     table: Table,
@@ -182,12 +258,8 @@ def find(
 ) -> Findings:
     """Gathers what the records and the report are made from.
 
-    Args:
-        solution: of the run.
-        table: its table.
-        true_names: of every row's class where they are known, for eyes only.
-        recorded: the content of `config.json`.
-        metrics: the content of `metrics.json`.
+    True names are of every row's class where they are known, for eyes only; what is `recorded` is
+    the content of `config.json`.
     """
     problem, found, best, on_hidden, _ = solution.winner
     answer, evaluation = solution.answer, solution.evaluation

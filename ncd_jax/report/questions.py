@@ -33,13 +33,9 @@ MOST_LINES = 14
 
 
 class Line(NamedTuple):
-    """A column of the table, in the rows of a question.
+    """A column of the table: cells of both groups of a question, as text.
 
-    Attributes:
-        name: of the column.
-        is_copied: whether it names rows and is no feature.
-        a: cells of the one group, as text.
-        b: of the other.
+    One that is copied names rows and is no feature.
     """
 
     name: str
@@ -185,10 +181,7 @@ def first_story(questions: Sequence[Question], now: Sorted, n_known: int) -> Ask
 def outlook(questions: Sequence[Question], n_asked: int, n_new: int) -> str:
     """What the next question is expected to bring.
 
-    Args:
-        questions: the next ones, the most useful first.
-        n_asked: rows that they are about.
-        n_new: rows that were new before any answer, whose sample these are.
+    It is about `n_asked` rows, a sample of the `n_new` that were new before any answer.
     """
     if not questions:
         return "there is nothing left to ask"
@@ -201,12 +194,7 @@ def outlook(questions: Sequence[Question], n_asked: int, n_new: int) -> str:
 def contradictions(
     against: Mapping[str, Sequence[str]], answers: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Answers that do not hold, each with those that speak against it, in words.
-
-    Args:
-        against: names of the one, and of the others.
-        answers: that were given.
-    """
+    """Answers that do not hold, each with those that speak against it, in words."""
     said, told = list[str](), set[frozenset[str]]()
     for name, others in against.items():
         fresh = [other for other in others if frozenset((name, other)) not in told]

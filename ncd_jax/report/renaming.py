@@ -22,15 +22,12 @@ def rename_classes(workdir: Workdir, wanted: Sequence[str]) -> dict[str, str]:
     """Gives novel classes of a finished run names, from now on.
 
     They are kept in `names.json` and with the model, and stand in `assignments.csv`, `metrics.json`
-    and the report instead of `novel_0`, `novel_1`, ...
+    and the report instead of `novel_0`, `novel_1`, ... Gives all, from class to name.
 
     Args:
         workdir: of the run.
         wanted: `CLASS=NAME` each, where the class goes by the name that it got from the run or has
             by now. The name that it got from the run takes the other one away.
-
-    Returns:
-        From class to name, of all that have one.
 
     Raises:
         UserError: the run is not finished or there is no such class; a name is empty, too long,
@@ -59,13 +56,10 @@ def rename_classes(workdir: Workdir, wanted: Sequence[str]) -> dict[str, str]:
 
 
 def rename_page(page: str, names: Mapping[str, str]) -> str:
-    """The report with other names of classes in its text, and for its script.
+    """The report, renamed or not, with other names of classes in its text, and for its script.
 
-    Nothing else can look like the two places: what comes from a table is escaped.
-
-    Args:
-        page: as `render_report` made it, renamed or not.
-        names: from `novel_i` to name; of those that have none it takes the name away.
+    Nothing else can look like the two places: what comes from a table is escaped. A class of which
+    there is no name loses its own.
     """
 
     def text(found: re.Match[str]) -> str:
