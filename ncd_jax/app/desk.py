@@ -158,7 +158,6 @@ def show(
     request: Request, template: str, run: Run | None = None, status: int = 200, **values: Any
 ) -> Response:
     """A page about a run: a template, and what it needs beside what all of them do."""
-    job = desk_of(request).jobs.state(run.name) if run is not None else ""
-    shared = {"screens": SCREENS, "screen": template, "run": run, "job": job, "error": ""}
+    shared = {"screens": SCREENS, "screen": template, "run": run, "error": ""}
     page = templates().get_template(f"{template}.html.j2").render(**{**shared, **values})
     return HTMLResponse(page, status)

@@ -6,6 +6,7 @@ out of the report. A run is read again once its files are no longer those that w
 
 import base64
 import html
+import itertools
 import json
 import re
 import threading
@@ -43,14 +44,7 @@ _STAMPS = ("metrics.json", "assignments.csv", "names.json", "answers.csv", "labe
 
 
 class RowLine(NamedTuple):
-    """An unlabelled row.
-
-    Attributes:
-        row: its number in the table.
-        label: its class.
-        runner_up: the second likeliest class, or nothing.
-        copied: cells that are copied to the answer.
-    """
+    """An unlabelled row: class and second likeliest class, if any; cells copied to the answer."""
 
     row: int
     label: str
@@ -61,20 +55,16 @@ class RowLine(NamedTuple):
 
 
 class ClassLine(NamedTuple):
-    """A class with rows that had no label.
+    """A class with rows that had no label, and the mean of their confidence.
 
     Attributes:
         name: as people call it.
         novel: `novel_i`, the name that the run gave it; empty of a known class.
-        size: its rows.
-        share: of all unlabelled rows.
-        confidence: their mean.
     """
 
     name: str
     novel: str
     size: int
-    share: float
     confidence: float
 
 
@@ -86,7 +76,7 @@ class Opened:
         metrics: the content of `metrics.json`.
         names: from `novel_i` to the name that people gave it.
         copied: columns that are copied to the answer.
-        rows: all unlabelled rows.
+        rows: all unlabelled rows, by their number in the table.
     """
 
     def __init__(self, run: Run) -> None:
@@ -105,7 +95,12 @@ class Opened:
         self.copied = [header[i] for i in others]
         try:
             place = [header.index(name) for name in _OWN]
-            self.rows = [_row_line(line, place, others) for line in lines]
+            self.rows = {}
+            for line in lines:
+                row, label, sure, second, second_sure = (line[i] for i in place)
+                chances = float(sure or "nan"), second, float(second_sure) if second_sure else None
+                copied = tuple(line[i] for i in others)
+                self.rows[int(row)] = RowLine(int(row), label, *chances, copied)
         except ValueError:
             raise UserError(
                 f"assignments.csv of {run.name} is of another release; run again in a new workdir"
@@ -119,17 +114,13 @@ class Opened:
     def classes(self) -> list[ClassLine]:
         """All classes with unlabelled rows: new ones by number, then known ones by size."""
         sure = defaultdict[str, list[float]](list)
-        for row in self.rows:
+        for row in self.rows.values():
             sure[row.label].append(row.confidence)
-        sizes = {name: len(each) for name, each in sure.items()}
         novel = self.novel()
         order = {name: i for i, name in enumerate(novel)}
-        named = sorted(sizes, key=lambda name: (order.get(name, len(order)), -sizes[name], name))
-        n = max(len(self.rows), 1)
+        named = sorted(sure, key=lambda n: (order.get(n, len(order)), -len(sure[n]), n))
         return [
-            ClassLine(
-                name, novel.get(name, ""), sizes[name], sizes[name] / n, float(np.mean(sure[name]))
-            )
+            ClassLine(name, novel.get(name, ""), len(sure[name]), float(np.mean(sure[name])))
             for name in named
         ]
 
@@ -137,6 +128,10 @@ class Opened:
         """From the name of each new class to the one that the run gave it, by number."""
         k = self.metrics["n_novel_estimated"]
         return {self.names.get(f"novel_{i}", f"novel_{i}"): f"novel_{i}" for i in range(k)}
+
+    def labels(self) -> dict[int, str]:
+        """From row to class."""
+        return {row: line.label for row, line in self.rows.items()}
 
     def labels_at_once(self, state: State) -> dict[int, str]:
         """From row to class, as the groups of some answers have it.
@@ -148,7 +143,7 @@ class Opened:
         """
         asking = self.asking
         asked = asking.asked
-        before = {row.row: row.label for row in self.rows}
+        before = self.labels()
         codes = np.where(asked.like >= 0, state.labels[asked.like], -1)
         n_columns, rows = asked.known.shape[1], asking.rows.tolist()
         called: dict[int, str] = dict(enumerate(self.known[:n_columns]))
@@ -156,13 +151,10 @@ class Opened:
         sizes = Counter(codes[codes >= n_columns].tolist())
         for code, _ in sizes.most_common():
             old = Counter(before[rows[i]] for i in np.flatnonzero(codes == code).tolist())
-            free = [name for name, _ in old.most_common() if name in novel and name not in taken]
-            number = len(novel)
-            while not free:
-                free = [f"novel_{number}"] if f"novel_{number}" not in taken else []
-                number += 1
-            called[code] = free[0]
-            taken.add(free[0])
+            fresh = (f"novel_{number}" for number in itertools.count(len(novel)))
+            names = itertools.chain((name for name, _ in old.most_common() if name in novel), fresh)
+            called[code] = next(name for name in names if name not in taken)
+            taken.add(called[code])
         return {
             row: called[code] if code >= 0 else before[row]
             for row, code in zip(rows, codes.tolist(), strict=True)
@@ -171,17 +163,11 @@ class Opened:
     def classes_at_once(self, labels: dict[int, str]) -> list[ClassLine]:
         """Classes and how many rows they have, without a confidence, those of before first."""
         sizes = Counter(labels.values())
-        old = [line.name for line in self.classes()]
+        place = {line.name: i for i, line in enumerate(self.classes())}
         known = set(self.known)
-        order = [name for name in old if name in sizes] + sorted(set(sizes) - set(old))
-        order.sort(key=lambda name: name in known)
-        n = max(len(labels), 1)
-        return [
-            ClassLine(
-                name, "" if name in known else name, sizes[name], sizes[name] / n, float("nan")
-            )
-            for name in order
-        ]
+        order = sorted(sizes, key=lambda name: (name in known, place.get(name, len(place)), name))
+        novel = {name: "" if name in known else name for name in order}
+        return [ClassLine(name, novel[name], sizes[name], float("nan")) for name in order]
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -192,7 +178,7 @@ class Opened:
 
     def least_sure(self, n: int) -> list[RowLine]:
         """The rows whose class is least sure."""
-        return sorted(self.rows, key=lambda row: (np.nan_to_num(row.confidence), row.row))[:n]
+        return sorted(self.rows.values(), key=lambda r: (np.nan_to_num(r.confidence), r.row))[:n]
 
     @cached_property
     def asking(self) -> Asking:
@@ -236,9 +222,8 @@ class Opened:
         """What the new classes are now, by the rows that are asked about."""
         asked, base = self.asking.asked, self.asking.base
         number = self.asking.rows[asked.row]
-        of_row = {row.row: row for row in self.rows}
         novel = self.novel()
-        lines = [of_row[i] for i in number.tolist()]
+        lines = [self.rows[i] for i in number.tolist()]
         labels = [novel.get(line.label, line.label) for line in lines]
         is_novel = np.array([line.label in novel for line in lines])
         frame = self.cells.loc[number].reset_index(drop=True)
@@ -331,18 +316,6 @@ class OpenedRuns:
         self._open.move_to_end(name)
         while len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)
-
-
-def _row_line(line: Sequence[str], place: Sequence[int], others: Sequence[int]) -> RowLine:
-    row, label, sure, second, second_sure = (line[i] for i in place)
-    return RowLine(
-        int(row),
-        label,
-        float(sure or "nan"),
-        second,
-        float(second_sure) if second_sure else None,
-        tuple(line[i] for i in others),
-    )
 
 
 def _stamp(run: Run) -> tuple[Any, ...]:

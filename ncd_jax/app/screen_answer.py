@@ -27,9 +27,9 @@ def map_of(opened: Opened, now: Mapping[int, str] | None = None) -> dict[str, An
 
     Classes that are not those that were read stand in `now`, by row.
     """
-    drawn, of_row = opened.drawn, {row.row: row for row in opened.rows}
+    drawn, of_row = opened.drawn, opened.rows
     classes = {line.name: None for line in opened.classes()} | dict.fromkeys((now or {}).values())
-    label = now or {row: line.label for row, line in of_row.items()}
+    label = now or opened.labels()
     novel = [name for name in classes if name not in opened.known]
     sure = [of_row[i].confidence if i in of_row else np.nan for i in drawn["row"]]
     return {

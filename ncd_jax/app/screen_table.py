@@ -77,21 +77,18 @@ class Look(NamedTuple):
 
 def look_at(run: Run, plan: Plan) -> Look:
     """Reads the table of a run as its plan says."""
-    path = run.own / plan.file
+    path, look = run.own / plan.file, Look()
     try:
         plan.options()
         raw = {k: plan.reading[k] for k in ("encoding", "sheet", "decimal") if k in plan.reading}
         look = _file(path, _changed(path), tuple(raw.items()))
-    except UserError as error:
-        return Look(error=str(error))
-    if not plan.label:
-        return look
-    said = json.dumps([plan.label, plan.unlabelled, plan.reading])
-    try:
-        reading, classes, n_blank = _read(path, _changed(path), said)
+        if plan.label:
+            said = json.dumps([plan.label, plan.unlabelled, plan.reading])
+            reading, classes, n_blank = _read(path, _changed(path), said)
+            look = look._replace(reading=reading, classes=classes, n_blank=n_blank)
     except UserError as error:
         return look._replace(error=str(error))
-    return look._replace(reading=reading, classes=classes, n_blank=n_blank)
+    return look
 
 
 def first_plan(run: Run, file: str) -> Plan:
@@ -216,6 +213,7 @@ def page(request: Request, error: str = "", form: Form | None = None) -> Respons
         run,
         422 if error else 200,
         plan=plan,
+        job=desk_of(request).jobs.state(run.name),
         look=look,
         error=error or look.error,
         readings={each.name: each for each in look.reading.columns} if look.reading else {},

@@ -25,7 +25,7 @@ def label_rows(runs: OpenedRuns, run: Run, rows: Collection[int], name: str) -> 
         UserError: a row is not unlabelled, or the name cannot be one.
     """
     opened = runs.get(run)
-    now = {line.row: line.label for line in opened.rows}
+    now = opened.labels()
     if unknown := sorted(set(rows) - set(now)):
         raise UserError(f"row {unknown[0]} has a label of its own; choose rows without one")
     said = opened.asking.said
@@ -48,7 +48,7 @@ def merge_classes(runs: OpenedRuns, run: Run, one: str, other: str) -> None:
         UserError: there are no two such classes, or none of them is new.
     """
     opened = runs.get(run)
-    now, novel = {line.row: line.label for line in opened.rows}, opened.novel()
+    now, novel = opened.labels(), opened.novel()
     if one == other or one not in novel or other not in {*novel, *opened.known}:
         raise UserError("choose a new class, and another one that it goes to")
     both = {one, other} if other in novel else {one}
@@ -94,7 +94,7 @@ def _tell(runs: OpenedRuns, run: Run, labels: dict[int, str], name: str) -> None
     """Tells labels, and calls a class by the name that was written for most of its rows."""
     runs.tell(run, Answers(runs.get(run).asking.said.answers, labels))
     opened = runs.get(run)
-    novel, of_row = opened.novel(), {line.row: line.label for line in opened.rows}
+    novel, of_row = opened.novel(), opened.labels()
     written = [of_row[row] for row, said in labels.items() if said == name]
     most = max(set(written), key=written.count)
     if most in novel and name not in novel and name not in opened.known:

@@ -9,7 +9,7 @@ import re
 import zlib
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 from jinja2.filters import do_mark_safe
@@ -23,22 +23,18 @@ _MARKUP = str.maketrans("<>&", ",.:")
 """Signs of Python's alphabet that mean something in HTML, and others for them."""
 
 
-class Packed(str):
-    """Deflated bytes in base 85, which `report.js` unpacks.
+class Packed(NamedTuple):
+    """Deflated bytes in base 85, which `report.js` unpacks, and how many there are."""
 
-    Attributes:
-        n_bytes: how many there are.
-    """
-
+    text: str
     n_bytes: int
 
 
 def pack(text: str) -> Packed:
     """Packs text for a script element: nothing in it ends one or is read as markup."""
     data = zlib.compress(text.encode(), 9)
-    packed = Packed(base64.b85encode(data, pad=True).decode("ascii").translate(_MARKUP))
-    packed.n_bytes = len(data)
-    return packed
+    packed = base64.b85encode(data, pad=True).decode("ascii").translate(_MARKUP)
+    return Packed(packed, len(data))
 
 
 def pack_json(value: Any) -> Packed:
@@ -61,12 +57,10 @@ def packed_plotly() -> Packed:
 
     def make() -> tuple[int, bytes]:
         packed = pack(plotly_script())
-        return packed.n_bytes, packed.encode()
+        return packed.n_bytes, packed.text.encode()
 
     n_bytes, text = kept(f"plotly-{metadata.version('plotly')}", make)
-    packed = Packed(text.decode())
-    packed.n_bytes = n_bytes
-    return packed
+    return Packed(text.decode(), n_bytes)
 
 
 @functools.cache
