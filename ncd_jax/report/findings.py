@@ -31,10 +31,8 @@ class Findings:
     """Everything the records and the report are made from.
 
     Attributes:
-        config: the resolved configuration as written to `config.json`.
-        metrics: the content of `metrics.json`.
+        config: the content of `config.json`, as `metrics` is that of `metrics.json`.
         classes: names of the known classes.
-        n_columns: columns of the table.
         hidden: names of the classes that each fold hid.
         trials: every candidate, in order of number.
         best: number of the trial that was taken; others may have a better score by luck.
@@ -43,10 +41,8 @@ class Findings:
         ranking: the methods that were compared, the best first; one where none was.
         assignments: the class of every unlabelled row, as it is recorded.
         confidence_curve: accuracy on hidden classes by confidence; none where no class was hidden.
-        profiles: what the novel classes are.
         k_curve: none where no validity index chose the number of novel classes.
         number: what the judge says of the number; none where an index chose it.
-        latent_map: the picture.
         shown: rows with their values, for the page.
         loss: `f[epochs]`, training loss of the refit that gave the answer; empty where nothing is
             trained.

@@ -22,9 +22,7 @@ class RunnerUp:
     """The best number of novel classes beside the chosen one.
 
     Attributes:
-        k: the number.
-        index: its validity index, mean over refits.
-        chosen_index: that of the chosen number.
+        index: its validity index, mean over refits; `chosen_index` is that of the chosen number.
         behind: how far it is behind the chosen number, as a share of the range of the index
             over all numbers; negative where its index is the better one.
         noise: standard deviation of the difference between the two from one refit to another,

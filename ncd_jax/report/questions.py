@@ -49,13 +49,11 @@ class ShownQuestion(NamedTuple):
 
     Attributes:
         name: with the fingerprint of the run.
-        asks: the question.
         effect: what another answer than the assumed one would do, in pieces, of which some are
             names of classes.
         chance_yes: how likely the answer is yes.
         gain: what the answer is expected to bring.
-        rows_a: numbers of the rows that are shown of the one group.
-        rows_b: of the other.
+        rows_a: numbers of the rows that are shown of the one group; likewise `rows_b`.
         lines: the columns: those that name rows, then those that differ most.
     """
 
@@ -98,7 +96,6 @@ class AskingStory(NamedTuple):
         outlook: what the first one is expected to bring.
         known: names of the known classes.
         mark: of the answers that the report speaks of.
-        n_answers: given so far.
         n_moved: rows that were in another class before any answer.
         contradicted: answers that do not hold, in words.
         n_drawn: rows that the report was drawn from again; none where these are all of them.
