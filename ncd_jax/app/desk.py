@@ -91,7 +91,9 @@ def posted(
             except UserError as error:
                 if page is None:
                     raise
-                return page(request, str(error), form)
+                refused = page(request, str(error), form)
+                refused.status_code = 422
+                return refused
             return RedirectResponse(there, 303) if isinstance(there, str) else there
 
         return await run_in_threadpool(work)

@@ -21,7 +21,6 @@ import ml_collections
 from ncd_jax.config import parse
 from ncd_jax.errors import UserError
 from ncd_jax.flags import read_flags
-from ncd_jax.read.options import ReadOptions
 from ncd_jax.report.headline import headline
 from ncd_jax.store.records import read_metrics
 from ncd_jax.store.workdir import Workdir
@@ -35,9 +34,6 @@ def safe_name(name: str) -> str:
     """The last part of a path, as any file system takes it: letters, digits, `.`, `-`, `_`."""
     last = re.sub(r"[^\w.-]+", "_", re.split(r"[\\/]", name)[-1]).lstrip(".-")
     return last[-80:] or "table"
-
-
-_FIELDS = {each.name for each in dataclasses.fields(ReadOptions)}
 
 
 @dataclass(frozen=True)
@@ -58,14 +54,6 @@ class Plan:
     reading: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def options(self) -> ReadOptions:
-        """How the table is to be read.
-
-        Raises:
-            UserError: a wish makes no sense.
-        """
-        return ReadOptions(**{name: self.reading[name] for name in self.reading if name in _FIELDS})
-
     def flags(self, table: Path, workdir: Path) -> list[str]:
         """The flags of the command that does it."""
         said = [f"--table={table}", f"--label={self.label}"]
@@ -82,9 +70,6 @@ class Plan:
         Raises:
             UserError: there is no such key, or it cannot have this value.
         """
-        for key in self.settings:
-            if not key or "=" in key:
-                raise UserError(f"--config.{key}= is no setting; write --config.KEY=VALUE")
         flags = [f"--config.{key}={value}" for key, value in self.settings.items()]
         config = read_flags(["ncd-jax", *flags]).config
         parse(config)

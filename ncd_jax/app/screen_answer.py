@@ -53,7 +53,6 @@ def page(request: Request, error: str = "", _: Form | None = None) -> Response:
         request,
         "answer",
         run,
-        422 if error else 200,
         metrics=opened.metrics,
         headline=headline(opened.metrics),
         opened=opened,

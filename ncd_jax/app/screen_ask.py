@@ -57,7 +57,7 @@ def page(
             "can_take_back": bool(said.answers),
             "moving": {k: moving[k] for k in ("label", "confidence", "runner_up", "classes")},
         }
-    return show(request, "question" if part else "ask", run, 422 if error else 200, **values)
+    return show(request, "question" if part else "ask", run, **values)
 
 
 def answered(request: Request, form: Form) -> str | Response:

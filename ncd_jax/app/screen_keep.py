@@ -138,7 +138,6 @@ def page(request: Request, error: str = "", form: Form | None = None) -> Respons
         request,
         "keep",
         run,
-        422 if error else 200,
         classes=opened.classes(),
         known=opened.known,
         why_not=opened.why_not_asked,

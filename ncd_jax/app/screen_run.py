@@ -114,7 +114,6 @@ def page(request: Request, error: str = "", _: Form | None = None) -> Response:
         request,
         "progress" if request.query_params.get("part") else "run",
         run,
-        422 if error else 200,
         screen="run",
         plan=plan,
         word=word,

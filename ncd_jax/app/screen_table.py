@@ -79,7 +79,7 @@ def look_at(run: Run, plan: Plan) -> Look:
     """Reads the table of a run as its plan says."""
     path, look = run.own / plan.file, Look()
     try:
-        plan.options()
+        ReadOptions(**plan.reading)  # says what is wrong with it
         raw = {k: plan.reading[k] for k in ("encoding", "sheet", "decimal") if k in plan.reading}
         look = _file(path, _changed(path), tuple(raw.items()))
         if plan.label:
@@ -117,8 +117,7 @@ def _file(path: Path, _: int, options: tuple[tuple[str, Any], ...]) -> Look:
 @functools.lru_cache(8)
 def _read(path: Path, _: int, said: str) -> tuple[TableReading | None, dict[str, int], int]:
     label, unlabelled, reading = json.loads(said)
-    options = Plan(path.name, reading=reading).options()
-    table = read_table(path, label, unlabelled=unlabelled, options=options)
+    table = read_table(path, label, unlabelled=unlabelled, options=ReadOptions(**reading))
     sizes = pd.Series(table.y).value_counts()
     classes = {name: int(sizes.get(i, 0)) for i, name in enumerate(table.classes)}
     return table.reading, classes, int(sizes.get(UNLABELLED, 0))
@@ -201,8 +200,7 @@ def page(request: Request, error: str = "", form: Form | None = None) -> Respons
     if plan is None:  # made on the command line: what it says of its columns is all there is
         there = run.workdir.has("columns.json")
         stored = run.workdir.read_json("columns.json", dict) if there else {}
-        status = 422 if error else 200
-        return show(request, "read", run, status, stored=stored, screen="table", error=error)
+        return show(request, "read", run, stored=stored, screen="table", error=error)
     if form is not None:
         with suppress(UserError):
             plan = _plan_of_form(plan, form, look_at(run, plan).names)
@@ -211,7 +209,6 @@ def page(request: Request, error: str = "", form: Form | None = None) -> Respons
         request,
         "table",
         run,
-        422 if error else 200,
         plan=plan,
         job=desk_of(request).jobs.state(run.name),
         look=look,
@@ -230,7 +227,7 @@ def change(request: Request, form: Form) -> str:
     if plan is None:
         raise UserError(f"{run.name} was made on the command line; bring its table for another run")
     changed = _plan_of_form(plan, form, look_at(run, plan).names)
-    changed.options()
+    ReadOptions(**changed.reading)  # says what is wrong with it
     if changed != plan:
         if run.is_begun or desk.jobs.state(run.name):
             run = desk.folder.sibling(run)
