@@ -14,7 +14,7 @@ from ncd_jax.data.gate_folds import make_gate_folds
 from ncd_jax.data.preprocess import fingerprints, first_of_equals
 from ncd_jax.data.selection import direction_of_missing
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.keys import purpose_keys
+from ncd_jax.discovery.fit import purpose_keys
 from ncd_jax.discovery.problem import (
     Problem,
     filled_chunks,
