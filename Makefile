@@ -12,6 +12,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+OPTIMISED := tests/test_every_method.py tests/test_readme.py
 LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && \
   $(BIN)/pyrefly check --python-interpreter-path=$(BIN)/python
 
@@ -26,7 +27,7 @@ run: $(VENV)/ready
 
 test: $(VENV)/ready-test
 	@{ $(LINT); } & lint=$$!; \
-	$(BIN)/pytest --optimised -m optimised tests/test_every_method.py & optimised=$$!; \
+	$(BIN)/pytest --optimised -m optimised $(OPTIMISED) & optimised=$$!; \
 	$(BIN)/pytest -n auto --dist worksteal; tests=$$?; \
 	wait $$lint && wait $$optimised && exit $$tests
 
@@ -35,7 +36,7 @@ lint: $(VENV)/ready-test
 
 strict: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'
-	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised tests/test_every_method.py
+	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised $(OPTIMISED)
 
 fuzz: $(VENV)/ready-test
 	$(BIN)/python tests/fuzz/fuzz.py --processes=2 $(ARGS)

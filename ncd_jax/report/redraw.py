@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.evaluate import ConfidenceCurve
+from ncd_jax.discovery.solution import Asked
 from ncd_jax.errors import UserError
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.read.columns import OddCell, Reading, TableReading
