@@ -1,12 +1,11 @@
 """A run once more from its `config.json`, and what differs: versions, device, table, answer."""
 
 import json
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ncd_jax.errors import UserError
 from ncd_jax.flags import OF_THE_TABLE
-from ncd_jax.store.workdir import Workdir
+from ncd_jax.store.workdir import Workdir, changes
 
 __all__ = ["differences", "flags_of_run"]
 
@@ -39,7 +38,12 @@ def differences(there: Workdir, here: Workdir) -> list[str]:
     old, new = (each.read_json("config.json", dict) for each in (there, here))
     for config in (old, new):
         config["environment"].pop("flags", None)
-    lines = [f"{key}: {a} there, {b} here" for key, a, b in _changes(old, new)]
+    lines = [
+        f"{key.partition('.')[2]}: {a} there, {b} here"
+        for key, *values in changes(old, new)
+        for a, b in [map(_in_json, values)]
+        if a != b and not key.endswith("storage")
+    ]
     if not there.is_complete:
         return [*lines, f"the run in {there.root} is not finished; nothing to compare with"]
     if there.has("answers.csv") or there.has("labels.csv"):
@@ -52,10 +56,5 @@ def differences(there: Workdir, here: Workdir) -> list[str]:
     return [*lines, f"{moved} rows moved" if moved else "every row is in the same class"]
 
 
-def _changes(there: Any, here: Any, keys: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
-    if isinstance(there, dict) and isinstance(here, dict):
-        for name in {**there, **here}:
-            yield from _changes(there.get(name), here.get(name), [*keys, name])
-    elif there != here and keys[-1] != "storage":
-        a, b = (json.dumps(each, ensure_ascii=False) for each in (there, here))
-        yield ".".join(keys[1:]), a, b
+def _in_json(value: Any) -> str:
+    return json.dumps(None if value is ... else value, ensure_ascii=False)
