@@ -1,5 +1,6 @@
 """How a benchmark reads: its settings, figures and errors in words, its tables in Markdown."""
 
+import itertools
 import math
 import re
 import textwrap
@@ -11,7 +12,6 @@ import pandas as pd
 
 from ncd_jax.reproduce.baselines import BASELINES
 from ncd_jax.reproduce.tables import (
-    METRICS,
     NO_VALUE,
     Record,
     Results,
@@ -21,7 +21,6 @@ from ncd_jax.reproduce.tables import (
     estimates,
     grid,
     index_errors,
-    score_table,
 )
 
 __all__ = [
@@ -79,8 +78,9 @@ def render_markdown(
         more = caveats(results.cells.method)
         blocks += [_READING, *(textwrap.fill(_escape(text), 99) for text in more)]
     for setting in results.settings:
-        for evaluation in results.evaluations:
-            blocks += _score_blocks(results, setting, evaluation, title)
+        of_it = [table for table in results.tables if table.setting == setting]
+        for _, tables in itertools.groupby(of_it, lambda table: table.evaluation):
+            blocks += _score_blocks(list(tables), title)
         blocks += _hidden_class_blocks(results, setting, title)
     for setting in results.settings:
         if not setting.k_known:
@@ -110,23 +110,20 @@ enters; it has the scores of that method, and its place in the ranks. Methods wi
 than others are not asked: their scores are of fewer hidden classes."""
 
 
-def _score_blocks(results: Results, setting: Setting, evaluation: str, title: _Titles) -> list[str]:
-    tables = [score_table(results, setting, evaluation, metric) for metric in METRICS]
-    shown = [table for table in tables if not table.mean.empty]
-    if not shown:
-        return []
+def _score_blocks(tables: Sequence[ScoreTable], title: _Titles) -> list[str]:
+    """The scores of one setting and evaluation."""
     blocks = []
-    for table in shown:
+    for table in tables:
         lines = _table("method", _score_lines(table), title, _escape)
         blocks += [f"### {_NAMES[table.metric]}", lines]
-    notes, table = [], shown[-1]
+    notes, table = [], tables[-1]
     if table.chosen:
         chosen = (f"{_escape(d)}: {title(m)}" for d, m in table.chosen.items())
         notes.append(f"`auto` chose, by dataset: {'; '.join(chosen)}.")
     missing = map(title, table.mean.index[table.mean.isna().any(axis=1)])
     if text := ", ".join(missing):
         notes.append(f"Without average and rank, for a dataset is missing: {text}.")
-    return [f"## {describe(setting, evaluation)}", *blocks[:2], *notes, *blocks[2:]]
+    return [f"## {describe(table.setting, table.evaluation)}", *blocks[:2], *notes, *blocks[2:]]
 
 
 def _score_lines(table: ScoreTable) -> pd.DataFrame:

@@ -19,7 +19,6 @@ from ncd_jax.reproduce.markdown import (
 from ncd_jax.reproduce.plots import accuracy_plot, found_k_plot, rank_plot, seconds_plot
 from ncd_jax.reproduce.tables import (
     AUTO,
-    METRICS,
     Estimates,
     Record,
     Results,
@@ -28,7 +27,6 @@ from ncd_jax.reproduce.tables import (
     collect,
     estimates,
     grid,
-    score_table,
 )
 from ncd_jax.store.workdir import Workdir
 
@@ -84,13 +82,7 @@ def render_benchmark(
         A whole HTML document with Plotly's script, all figures and styles inside.
     """
     results = results or collect(records, titles)
-    tables = [
-        table
-        for setting in results.settings
-        for evaluation in results.evaluations
-        for metric in METRICS
-        if not (table := score_table(results, setting, evaluation, metric)).mean.empty
-    ]
+    tables = results.tables
     main = max((t for t in tables if t.metric == "acc"), key=_importance, default=None)
     compared = [table for table in tables if main and _is_comparable(table, main)]
     found = estimates(results, main.setting.hyperparameters) if main else None

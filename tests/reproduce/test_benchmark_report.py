@@ -21,7 +21,6 @@ from ncd_jax.reproduce.tables import (
     collect,
     estimates,
     index_errors,
-    score_table,
 )
 from ncd_jax.store.workdir import Workdir
 
@@ -119,7 +118,9 @@ def frame(records):
 
 
 def accuracy(records, setting=UNKNOWN, evaluation="transductive", metric="acc"):
-    return score_table(collect(records, TITLES), setting, evaluation, metric)
+    wanted = setting, evaluation, metric
+    tables = collect(records, TITLES).tables
+    return next(t for t in tables if (t.setting, t.evaluation, t.metric) == wanted)
 
 
 def chosen(records, setting=UNKNOWN):
