@@ -13,8 +13,7 @@ from ncd_jax.methods import METHODS
 from ncd_jax.report.templating import plotly_script
 from ncd_jax.reproduce import report
 from ncd_jax.reproduce.baselines import BASELINES
-from ncd_jax.reproduce.markdown import render_markdown
-from ncd_jax.reproduce.report import render_benchmark, write_benchmark
+from ncd_jax.reproduce.report import render_benchmark, render_markdown, write_benchmark
 from ncd_jax.reproduce.tables import (
     AUTO,
     Setting,
