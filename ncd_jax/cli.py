@@ -313,12 +313,8 @@ def _table(given: "FlagValues", dataset: str) -> tuple[Any, Any]:
         raise UserError("--table and --label belong together; give both")
     from ncd_jax.data.own_table import read_table
 
-    table = read_table(
-        Path(given.table),
-        given.label,
-        unlabelled=given.unlabelled,
-        options=_read_options(given),
-    )
+    options = _read_options(given)
+    table = read_table(Path(given.table), given.label, unlabelled=given.unlabelled, options=options)
     return table, None
 
 
@@ -326,23 +322,8 @@ def _read_options(given: "FlagValues") -> Any:
     """How the table is to be read."""
     from ncd_jax.read.options import ReadOptions
 
-    return ReadOptions(
-        columns=given.columns,
-        drop=given.drop or (),
-        numbers=given.numbers or (),
-        dates=given.dates or (),
-        categories=given.categories or (),
-        circular=given.circular or (),
-        missing=given.missing or (),
-        encoding=given.encoding or "",
-        decimal=given.decimal or "",
-        max_gb=given.max_gb,
-        sheet=given.sheet or "",
-        id=given.id or "",
-        keep=given.keep or (),
-        use=given.use or (),
-        group=given.group or "",
-    )
+    said = {name: given[name].value for name in ReadOptions.__dataclass_fields__}
+    return ReadOptions(**{name: value for name, value in said.items() if value is not None})
 
 
 def _print_all(text: str) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
@@ -256,17 +255,9 @@ def _keys_of(path: str) -> list[str]:
     try:
         values = define_flags(argv)
         values(argv)
-        return list(_keys(values.config))
+        return [key for key, _ in _leaves(values.config.to_dict())]
     except OSError:
         return []
-
-
-def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> Iterator[str]:
-    for name, value in config.items():
-        if isinstance(value, ml_collections.ConfigDict):
-            yield from _keys(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name
 
 
 def _no_such_key(path: str, argv: Sequence[str], error: Exception) -> str:

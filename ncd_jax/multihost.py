@@ -34,11 +34,8 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     missing = [flag for flag, value in told.items() if value is None]
     if len(missing) == len(told):
         return
-    if missing:
+    if coordinator is None or processes is None or process is None:
         raise UserError(f"{', '.join(told)} belong together; give {' and '.join(missing)} too")
-    assert coordinator is not None
-    assert processes is not None
-    assert process is not None
     host, colon, port = coordinator.rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
         raise UserError(f"--coordinator={coordinator} is no address; give HOST:PORT of process 0")
