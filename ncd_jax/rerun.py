@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from ncd_jax.errors import UserError
 from ncd_jax.flags import OF_THE_TABLE
 from ncd_jax.store.workdir import Workdir, changes
 
 __all__ = ["differences", "flags_of_run"]
+
+_CONFIG = "config.json"
 
 
 def flags_of_run(there: Workdir) -> list[str]:
@@ -16,16 +17,13 @@ def flags_of_run(there: Workdir) -> list[str]:
     Raises:
         UserError: there is no run, or one on no table.
     """
-    config = there.read_json("config.json", dict)
-    path, of_table = there.path("config.json"), tuple(f"--{name}=" for name in OF_THE_TABLE)
-    try:
+    config, of_table = there.read_json(_CONFIG, dict), tuple(f"--{name}=" for name in OF_THE_TABLE)
+    with there.reading(_CONFIG, "is of no run on a table; give --rerun=WORKDIR of one"):
         kept = config["environment"].get("flags", [])
         is_of_a_table = "dataset" in config["run"]["config"] and config["run"]["table"].keys()
         if not is_of_a_table or not all(flag.startswith(of_table) for flag in kept):
-            raise ValueError
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise UserError(f"{path} is of no run on a table; give --rerun=WORKDIR of one") from None
-    return [f"--config={path}", "--config.search.storage=", *kept]
+            raise ValueError("these are other flags")
+    return [f"--config={there.path(_CONFIG)}", "--config.search.storage=", *kept]
 
 
 def differences(there: Workdir, here: Workdir) -> list[str]:
@@ -35,7 +33,7 @@ def differences(there: Workdir, here: Workdir) -> list[str]:
         there: the run that was repeated.
         here: its repetition, finished.
     """
-    old, new = (each.read_json("config.json", dict) for each in (there, here))
+    old, new = (each.read_json(_CONFIG, dict) for each in (there, here))
     for config in (old, new):
         config["environment"].pop("flags", None)
     lines = [

@@ -73,10 +73,7 @@ def render_markdown(
 ) -> str:
     """All tables of a benchmark in Markdown, of the kind that GitHub shows.
 
-    Args:
-        records: one for each cell.
-        titles: names of the methods for people.
-        results: what `collect` makes of them, where it is there.
+    Arguments are those of `render_benchmark`.
     """
     results = results or collect(records, titles)
     hidden, seconds = {}, {}

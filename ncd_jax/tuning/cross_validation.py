@@ -82,13 +82,7 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
     """Trains on one fold from one seed, finds its hidden classes, and scores what was found.
 
     A run whose loss or latents are not finite has diverged: it scores 0, less than any
-    clustering can, and its NaNs go no further.
-
-    Args:
-        method: the method.
-        sweep: of one key, one fold, one number.
-        hparams: of one candidate.
-        protocol: static facts.
+    clustering can, and its NaNs go no further. The sweep is of one key, one fold, one number.
     """
     state, info = train(**task_of(method, sweep, hparams, protocol)._asdict())
     return measure(method, sweep, state, info["loss"], protocol)
@@ -110,14 +104,9 @@ def _given(sweep: SweepData) -> tuple[NCDData, Goal]:
 def measure(
     method: Method, sweep: SweepData, state: PyTree, loss: Array, protocol: Protocol
 ) -> RunResult:
-    """Finds the hidden classes of one fold in a trained state, and scores what was found.
+    """Finds the hidden classes of one fold in a state, and scores what was found: see `one_run`.
 
-    Args:
-        method: the method.
-        sweep: of one key, one fold, one number.
-        state: after training, or in the middle of it.
-        loss: `f32[epochs]`, zeros for epochs to come.
-        protocol: static facts.
+    The state may be from the middle of a training: losses `f32[epochs]` to come are zeros.
     """
     key, x, fold, k, class_size, known_rows = sweep
     _, key_index, key_cluster = jax.random.split(jax.random.clone(key), 3)  # one was to train

@@ -203,13 +203,7 @@ class _Slots(NamedTuple):
 
 
 def _make_slots(n_runs: int, on_last: int, lanes: int) -> _Slots:
-    """Slots for all runs, as many side by side as the last rung has for each device.
-
-    Args:
-        n_runs: all of them.
-        on_last: those on the last rung.
-        lanes: most side by side.
-    """
+    """Slots for all runs, as many side by side as the last rung has for each device, or fewer."""
     devices = len(devices_for(n_runs))
     lanes = min(-(-on_last // devices), lanes)
     return _Slots(devices, lanes, -(-n_runs // (devices * lanes)))
@@ -280,16 +274,10 @@ def _climb(
     plan: tuple[Array, Array, Array],
     how: _Static,
 ) -> tuple[_Begun, RunResult]:
-    """More epochs of the pairs, and what they find then.
+    """More epochs of the pairs `i32[n, 2]`, and what they find then.
 
-    Args:
-        data: what the candidates share.
-        hparams: of all candidates.
-        pairs: `i32[n, 2]`, candidate and fold of every slot.
-        begun: their trainings so far.
-        plan: the first of these epochs, the first that is none of them, and how many rounds of
-            slots take part.
-        how: static facts.
+    The plan is the first of these epochs, the first that is none of them, and how many rounds of
+    slots take part.
     """
     *span, rounds = plan
 

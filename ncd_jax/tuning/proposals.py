@@ -3,8 +3,8 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -24,8 +24,7 @@ _OWNER = "worker"
 _RELEASE = "ncd_jax"
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(NamedTuple):
     """A candidate that waits for its score."""
 
     number: int
@@ -156,18 +155,16 @@ class Proposals:
 
     def _propose(self, number: int) -> Proposal:
         """The next candidate, stored in one transaction with its owner."""
-        drawn = self._sampler.draw(number)
-        owner = {_OWNER: self._workers.me}
-        self._study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING,
-                params=drawn.params,
-                distributions=self._space,
-                user_attrs=owner,
-                system_attrs=drawn.attributes,
-            )
+        params, attributes = self._sampler.draw(number)
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions=self._space,
+            user_attrs={_OWNER: self._workers.me},
+            system_attrs=attributes,
         )
-        return Proposal(number, self._complete(drawn.params))
+        self._study.add_trial(trial)
+        return Proposal(number, self._complete(params))
 
     def _id_of(self, number: int) -> int:
         return self._storage.optuna.get_trial_id_from_study_id_trial_number(self._study_id, number)
@@ -194,7 +191,7 @@ class LockstepProposals:
     def ask(self, batch: int, wanted: int) -> list[Proposal]:
         """See `Proposals`."""
         asked = self._own.ask(batch, wanted) if self._own else []
-        return [Proposal(**each) for each in share([asdict(proposal) for proposal in asked])]
+        return [Proposal(*each) for each in share(asked)]
 
     def tell(self, trial: Trial) -> None:
         """See `Proposals`; all processes have the same result."""
@@ -216,8 +213,7 @@ class LockstepProposals:
 
 def trial_from(record: Mapping[str, Any]) -> Trial:
     """A trial from what `dataclasses.asdict` made of it, and JSON of that."""
-    folds = {name: tuple(record[name]) for name in ("fold_scores", "fold_k")}
-    given: dict[str, Any] = {**record, **folds}
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
     return Trial(**given)
 
 
