@@ -22,10 +22,7 @@ _PATIENCE = 300
 def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """Makes this process number `process` of `processes`, if it is told to be one of several.
 
-    Args:
-        coordinator: `host:port` at which process 0 listens.
-        processes: how many there are.
-        process: which this one is, from 0.
+    They count from 0; the coordinator is `host:port` at which the first one listens.
 
     Raises:
         UserError: what is told does not fit together, or nobody listens there.
@@ -77,12 +74,10 @@ def leads() -> bool:
 
 
 def leave(status: int, in_step: bool) -> None:
-    """Ends with the other processes; does nothing where there are none.
+    """Ends with the other processes, which are told the status; nothing where there are none.
 
-    Args:
-        status: the exit status, which the others are told.
-        in_step: whether the others still listen, or have said themselves that they end. Where
-            they do not, they notice that this process is gone.
+    Where they are not in step, so that nobody listens or has said that he ends, they notice that
+    this process is gone.
     """
     if not _are_several():
         return

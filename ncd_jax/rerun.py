@@ -27,12 +27,7 @@ def flags_of_run(there: Workdir) -> list[str]:
 
 
 def differences(there: Workdir, here: Workdir) -> list[str]:
-    """A line for everything in which a run differs from the one that it repeats, and the answer.
-
-    Args:
-        there: the run that was repeated.
-        here: its repetition, finished.
-    """
+    """A line for everything in which a finished run here differs from the one that it repeats."""
     old, new = (each.read_json(_CONFIG, dict) for each in (there, here))
     for config in (old, new):
         config["environment"].pop("flags", None)

@@ -35,14 +35,9 @@ UNLABELLED_SHARE = 0.5
 def run_cell(
     config: BenchmarkConfig, cell: Cell, table: Table, truth: Truth, journal: Path
 ) -> dict[str, Any]:
-    """Measures one cell.
+    """Measures one cell of a benchmark; its search goes on after a kill.
 
-    Args:
-        config: the benchmark.
-        cell: which one.
-        table: its table.
-        truth: the novel labels, for the scores and, where k is known, its number.
-        journal: where the search is kept, so that it goes on after a kill.
+    The truth is for the scores and, where k is known, its number.
 
     Returns:
         `rows`: one for each seed and evaluation, `acc`, `nmi`, `ari` and `known_accuracy` in
@@ -84,16 +79,15 @@ def _run_method(
     rows, models = [], []
     for seed in range(n_seeds):
         solution = answer_alone(_seeded(problem, seed), table, turns)
-        answer = solution.answer
+        k = solution.answer.k
         models.append(solution.model)
         if table.x_test is None:
-            found = score(answer.labels, truth.y[table.y == UNLABELLED])
-            rows.append(_row(seed, answer.k, "transductive", found))
+            found = score(solution.answer.labels, truth.y[table.y == UNLABELLED])
+            rows.append(_row(seed, k, "transductive", found))
             continue
         test = score_test_split(solution, table, truth)
-        for evaluation in ("inductive", "transductive"):
-            found, known = test[evaluation], test["known_accuracy"]
-            rows.append(_row(seed, answer.k, evaluation, found, known))
+        known = test.pop("known_accuracy")
+        rows += [_row(seed, k, evaluation, found, known) for evaluation, found in test.items()]
     if problem.n_novel is None and not problem.info.needs_k:
         result["k_by_index"] = _k_by_index(problem, models)
     return {**result, "hparams": hparams[0], "refit_hparams": hparams, "rows": rows}

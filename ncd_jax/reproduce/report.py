@@ -112,7 +112,8 @@ def render_benchmark(
     """
     results = results or collect(records, titles)
     main = max((t for t in results.tables if t.metric == "acc"), key=_importance, default=None)
-    compared = [table for table in results.tables if main and _is_comparable(table, main)]
+    # The same where k was known, or not known.
+    compared = [table for table in results.tables if main and _what(table) == _what(main)]
     found = estimates(results, main.setting.hyperparameters) if main else None
     figures = _figures(results, compared, main, found, titles) if main and found else {}
     return _template("benchmark.html.j2").render(
@@ -165,11 +166,8 @@ def _importance(table: ScoreTable) -> tuple[Any, ...]:
     return not setting.k_known, setting.hyperparameters == "tuned", table.mean.count().sum()
 
 
-def _is_comparable(table: ScoreTable, main: ScoreTable) -> bool:
-    """Whether it differs from the main table, if at all, in whether k was known."""
-    return table.setting.hyperparameters == main.setting.hyperparameters and (
-        (table.evaluation, table.metric) == (main.evaluation, main.metric)
-    )
+def _what(table: ScoreTable) -> tuple[str, str, str]:
+    return table.setting.hyperparameters, table.evaluation, table.metric
 
 
 def _datasets(tables: Sequence[ScoreTable]) -> list[str]:

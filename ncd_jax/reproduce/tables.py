@@ -189,12 +189,7 @@ class ScoreTable:
 
 
 def collect(records: Iterable[Record], titles: Iterable[str]) -> Results:
-    """Gathers the finished cells of a benchmark.
-
-    Args:
-        records: one for each cell.
-        titles: methods in the order of tables; others come last.
-    """
+    """Gathers the finished cells of a benchmark; of methods those without a title come last."""
     done = [record for record in records if "rows" in record]
     more = ["n_novel_true", "seconds", "hidden_class_score", "n_folds", "k_by_index"]
     cells = [
@@ -226,13 +221,7 @@ def collect(records: Iterable[Record], titles: Iterable[str]) -> Results:
 def grid(
     lines: pd.DataFrame, value: str, how: Callable[[np.ndarray], Any] = np.mean
 ) -> pd.DataFrame:
-    """A value by method and dataset, over lines that have both; what has none is left out.
-
-    Args:
-        lines: of `Results`.
-        value: name of the column.
-        how: what is made of several lines.
-    """
+    """A column of lines by method and dataset; what has no value is left out."""
     there = lines.dropna(subset=value).groupby(["method", "dataset"], observed=True)[value]
     table = there.agg(lambda each: how(each.to_numpy())).unstack()
     return pd.DataFrame(table.to_numpy(), list(table.index), list(table.columns))

@@ -59,12 +59,7 @@ _MOST_SHIFT = 100.0
 
 
 def fingerprint(asked: Asked, rows: np.ndarray) -> str:
-    """Eight signs that stand for what is asked about.
-
-    Args:
-        asked: of a run.
-        rows: `i[u]`, row numbers of the unlabelled rows.
-    """
+    """Eight signs that stand for what is asked about; of row numbers `i[u]` of unlabelled rows."""
     said = np.stack([rows[asked.row].astype("<i8"), asked.micro.astype("<i8")])
     return hashlib.sha256(said.tobytes()).hexdigest()[:8]
 
@@ -107,11 +102,7 @@ def save_asked(
 
 
 def read_cells(workdir: Workdir, rows: np.ndarray) -> pd.DataFrame:
-    """The rows that questions may show, as people know them, under their numbers, as text.
-
-    Args:
-        workdir: of the run.
-        rows: `i[n]`, these numbers.
+    """The rows that questions may show, as people know them, as text under their numbers `i[n]`.
 
     Raises:
         UserError: they are missing or damaged.
@@ -141,11 +132,7 @@ def question_lines(
 ) -> list[tuple[Any, ...]]:
     """Questions as lines of a table with `QUESTION_COLUMNS`; rows are arrays of their numbers.
 
-    Args:
-        questions: these.
-        asked: what they are about.
-        rows: `i[u]`, row numbers of the unlabelled rows.
-        model: whose known classes they may be about.
+    Of the unlabelled rows these are `i[u]`, and known classes are those of the model.
     """
     mark, number = fingerprint(asked, rows), rows[asked.row]
     share = float((asked.like >= 0).sum() / len(asked.row))

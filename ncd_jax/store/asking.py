@@ -36,13 +36,8 @@ __all__ = ["Asking", "Outcome", "as_user_errors", "in_resort"]
 _ANSWERS, _LABELS = "answers.csv", "labels.csv"
 _SCORES = ("novel_acc", "novel_nmi", "novel_ari")
 _BEFORE = (
-    "n_rows_known",
-    "known_sizes",
-    "n_novel_estimated",
-    "n_novel_probability",
-    "novel_sizes",
-    "mean_confidence",
-    *_SCORES,
+    *("n_rows_known", "known_sizes", "n_novel_estimated", "n_novel_probability", "novel_sizes"),
+    *("mean_confidence", *_SCORES),
 )
 """Of the metrics, what answers change."""
 
@@ -80,11 +75,7 @@ def in_resort(
 ) -> tuple[dict[str, str], dict[int, str]]:
     """Answers as `resort` takes them: questions without their mark, rows by their place.
 
-    Args:
-        said: the answers.
-        asked: what the run left.
-        rows: `i[u]`, row numbers of the unlabelled rows.
-        classes: names of the known classes.
+    Those are among row numbers `i[u]` of unlabelled rows, and names those of known classes.
 
     Raises:
         UserError: one is of another run, for a row that is not unlabelled, or of a known class that
@@ -198,9 +189,7 @@ class Asking:
     def write(self, outcome: Outcome, page: str | None = None) -> None:
         """Writes all that follows from some answers, which are all that there are from now on.
 
-        Args:
-            outcome: of these.
-            page: the report that speaks of it; the old one stays where there is none.
+        The page is the report that speaks of it; the old one stays where there is none.
 
         Raises:
             UserError: the folder is in use, cannot be written, or has other rows than the run.

@@ -11,28 +11,14 @@ import numpy as np
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.around import Reference
-from ncd_jax.discovery.model import (
-    Model,
-    Places,
-    Remembered,
-    apply,
-    arrays_of,
-    nothing_told,
-)
+from ncd_jax.discovery.model import Model, Places, Remembered, apply, arrays_of, nothing_told
 from ncd_jax.discovery.problem import make_method
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.store.records import package_versions
 from ncd_jax.store.workdir import Workdir, check_arrays, stored_arrays
 
-__all__ = [
-    "load_model",
-    "names_of",
-    "read_model",
-    "save_model",
-    "save_names",
-    "write_model",
-]
+__all__ = ["load_model", "names_of", "read_model", "save_model", "save_names", "write_model"]
 
 _FORMAT_VERSION = 5
 _NAMES, _DESCRIPTION, _ARRAYS = "names.json", "model/model.json", "model/arrays.npz"
@@ -49,13 +35,7 @@ _APPLY = jax.jit(apply, static_argnames=["method", "judged"])  # models of one f
 
 
 def save_model(workdir: Workdir, model: Model, names: Mapping[str, str] | None = None) -> None:
-    """Writes the model into the folder `model/` of a run.
-
-    Args:
-        workdir: of the run.
-        model: the model.
-        names: that people gave its novel classes, from `novel_i` to name, where they did.
-    """
+    """Writes the model of a run, with the names that people gave its novel classes, if they did."""
     state = {name: leaf for name, leaf in model.state._asdict().items() if name != "opt"}
     arrays = {
         "state": state,
@@ -154,12 +134,9 @@ def _check(model: Model) -> None:
 
 
 def write_model(workdir: Workdir, arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-    """Writes a model into the folder `model/`: both files or none.
+    """Writes a model into the folder `model/`, as JSON and nested arrays: both files or none.
 
-    Args:
-        workdir: where to.
-        arrays: nested dicts of arrays. Names may not hold `/`; empty dicts are not kept.
-        metadata: anything that JSON can say.
+    Names of arrays may not hold `/`; empty dicts are not kept.
     """
     flat = _flatten(arrays)
     with workdir.together() as group:
@@ -225,11 +202,9 @@ def names_of(workdir: Workdir) -> dict[str, str]:
 
 
 def save_names(workdir: Workdir, names: Mapping[str, str]) -> None:
-    """Writes these names, and puts them into the model, which may be sent alone.
+    """Writes names by `novel_i`, and puts them into the model, which may be sent alone.
 
-    Args:
-        workdir: of a run, in a block that keeps its files together.
-        names: from `novel_i` to name.
+    Within a block that keeps files together.
     """
     description = workdir.read_json(_DESCRIPTION, dict)
     description["metadata"]["names"] = dict(names)
@@ -242,10 +217,8 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in tree.items():
         if "/" in name:
             raise ValueError(f"array name {name!r} holds '/', which separates levels")
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}/")
-        else:
-            flat[prefix + name] = value
+        is_leaf, key = not isinstance(value, Mapping), prefix + name
+        flat |= {key: value} if is_leaf else _flatten(value, f"{key}/")
     return flat
 
 

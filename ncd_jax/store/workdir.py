@@ -215,11 +215,7 @@ class Workdir:
             return header, lines
 
     def read_json(self, name: str, kind: type | None = None) -> Any:
-        """Reads a JSON file.
-
-        Args:
-            name: of the file.
-            kind: what its value must be, where that matters: `dict` or `list`.
+        """Reads a JSON file, whose value must be of a kind, `dict` or `list`, where one is given.
 
         Raises:
             UserError: it is missing, not JSON, or another kind of it.

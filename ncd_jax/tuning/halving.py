@@ -59,11 +59,7 @@ class Climb(NamedTuple):
 def plan_rungs(candidates: int, first: int, epochs: int, rungs: int) -> list[Rung]:
     """Half as many candidates on each rung, until twice as far into the last stage of a training.
 
-    Args:
-        candidates: how many begin.
-        first: the epoch with which the last stage begins.
-        epochs: the end.
-        rungs: most of them; fewer where there is nothing to halve.
+    That begins with epoch `first`. There are fewer rungs where there is nothing to halve.
     """
     plan: list[Rung] = []
     for i in range(rungs):
@@ -81,17 +77,10 @@ def compile_rungs(
 ) -> Callable[[PyTree, int], Climb]:
     """The function from hyperparameters `[A]`, and how many of them count, to what they come to.
 
-    The same programs serve all rungs and all batches: runs go side by side as many at a time as
-    the last rung has for each device, and how many times is traced. Which candidates go on is
-    decided on the host while no device is at work: one that is done need not wait for others
-    inside a program.
-
-    Args:
-        method: one that is trained.
-        data: what the candidates share.
-        hparams: of any candidates, stacked on a leading axis `[A]`.
-        protocol: static facts.
-        n_candidates: static length `A`.
+    The method is one that is trained, other arguments are those of `cross_validate`. The same
+    programs serve all rungs and all batches: runs go side by side as many at a time as the last
+    rung has for each device, and how many times is traced. Which candidates go on is decided on the
+    host while no device is at work: one that is done need not wait for others inside a program.
     """
     n_folds, first = len(data.ks), last_stage(method, protocol.epochs)
     on_last = plan_rungs(n_candidates, first, protocol.epochs, protocol.rungs)[-1].candidates
