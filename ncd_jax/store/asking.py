@@ -165,9 +165,8 @@ class Asking:
         Raises:
             UserError: an answer is of another run, to no question, or for a row that is labelled.
         """
-        told = self._told(said)
         with as_user_errors():
-            state = state_of(self.base, self.asked, self.sight, *told)
+            state = state_of(self.base, self.asked, self.sight, *self._told(said))
         return state, next_questions(self.sight, state, 1)
 
     def outcome(self, said: Answers) -> Outcome:

@@ -154,7 +154,7 @@ class Proposals:
         if self._storage.shared:
             trial_id = self._id_of(trial.number)
             self._storage.optuna.set_trial_user_attr(trial_id, _OWNER, self._workers.me)
-        return Proposal(trial.number, self._complete(trial.params))
+        return Proposal(trial.number, self._fixed | trial.params)
 
     def _propose(self, number: int) -> Proposal:
         """The next candidate, stored in one transaction with its owner."""
@@ -167,13 +167,10 @@ class Proposals:
             system_attrs=attributes,
         )
         self._study.add_trial(trial)
-        return Proposal(number, self._complete(params))
+        return Proposal(number, self._fixed | params)
 
     def _id_of(self, number: int) -> int:
         return self._storage.optuna.get_trial_id_from_study_id_trial_number(self._study_id, number)
-
-    def _complete(self, params: Mapping[str, float]) -> dict[str, float]:
-        return {**self._fixed, **params}
 
 
 class Workers:
@@ -215,9 +212,10 @@ class Workers:
 
     def alive(self) -> set[str]:
         """Those that have given a sign of life within the grace, or that nobody has watched yet."""
-        counts, now = self._counts(), time.monotonic()
-        for worker, count in counts.items():
-            if self._seen.get(worker, (_GONE, now))[0] != count:
+        now = time.monotonic()
+        for key, count in self._study.user_attrs.items():
+            _, is_worker, worker = key.partition("worker ")
+            if is_worker and self._seen.get(worker, (_GONE, now))[0] != count:
                 self._seen[worker] = (count, now)
         return {
             worker
@@ -236,14 +234,6 @@ class Workers:
     def _say(self, count: int) -> None:
         with self._storage.in_reach():
             self._study.set_user_attr(f"worker {self.me}", count)
-
-    def _counts(self) -> Mapping[str, int]:
-        attributes = self._study.user_attrs
-        return {
-            key.removeprefix("worker "): count
-            for key, count in attributes.items()
-            if key.startswith("worker ")
-        }
 
 
 class LockstepProposals:
