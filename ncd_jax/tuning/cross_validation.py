@@ -23,10 +23,10 @@ from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult
 __all__ = [
     "Protocol",
     "SweepData",
-    "alone",
     "by_candidate",
     "cross_validate",
     "measure",
+    "of_pair",
     "one_run",
     "run_pairs",
     "task_of",
@@ -166,12 +166,13 @@ def by_candidate(pairs: RunResult, n_candidates: int, n_folds: int) -> RunResult
     return jax.tree.map(lambda a: a[:n].reshape(n_candidates, n_folds, *a.shape[1:]), pairs)
 
 
-def alone(data: SweepData, key: Array, f: Array) -> SweepData:
-    """The sweep of one key and fold number `f`."""
+def of_pair(data: SweepData, hparams: PyTree, pair: Array, key: Array) -> tuple[SweepData, PyTree]:
+    """The sweep of one key and one fold, and a candidate; a pair `i32[2]` is candidate, fold."""
     shared = data.folds, data.ks, data.class_sizes
-    fold, k, size = jax.tree.map(lambda leaf: leaf[f], shared)
+    fold, k, size = jax.tree.map(lambda leaf: leaf[pair[1]], shared)
     key = jax.random.clone(key)  # all pairs share it, on purpose
-    return SweepData(key, data.x, fold, k, size, data.known_rows)
+    run = SweepData(key, data.x, fold, k, size, data.known_rows)
+    return run, jax.tree.map(lambda leaf: leaf[pair[0]], hparams)
 
 
 def run_pairs(
@@ -191,8 +192,7 @@ def run_pairs(
 
         def one_seed(key: Array) -> RunResult:
             def run(pair: Array) -> RunResult:
-                candidate = jax.tree.map(lambda leaf: leaf[pair[0]], hparams)
-                return one_run(method, alone(data, key, pair[1]), candidate, protocol)
+                return one_run(method, *of_pair(data, hparams, pair, key), protocol)
 
             return jax.lax.map(run, pairs, batch_size=side_by_side)
 

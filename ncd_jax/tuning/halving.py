@@ -23,9 +23,9 @@ import numpy as np
 from ncd_jax.tuning.cross_validation import (
     Protocol,
     SweepData,
-    alone,
     by_candidate,
     measure,
+    of_pair,
     task_of,
 )
 from ncd_jax.tuning.devices import devices_for, in_shares, on_devices, permute
@@ -146,7 +146,7 @@ def what_varies(
 
     def trained(data: SweepData, hparams: PyTree, pairs: Array) -> list[Array]:
         def one(pair: Array) -> list[Array]:
-            run, candidate = _of_pair(data, hparams, pair, data.keys[0])
+            run, candidate = of_pair(data, hparams, pair, data.keys[0])
             task = task_of(method, run, candidate, protocol)
             span = last_stage(method, protocol.epochs), protocol.epochs
             leaves, tree = jax.tree.flatten(go_on(task, begin(task), span))
@@ -223,7 +223,7 @@ class _Static(NamedTuple):
         self, data: SweepData, hparams: PyTree, pair: Array, key: Array
     ) -> tuple[SweepData, Task]:
         """That of a candidate and a fold, `i32[2]`, from one seed, and the sweep of it alone."""
-        run, candidate = _of_pair(data, hparams, pair, key)
+        run, candidate = of_pair(data, hparams, pair, key)
         return run, task_of(self.method, run, candidate, self.protocol)
 
 
@@ -313,10 +313,6 @@ def _climb(
 def _regroup(begun: _Begun, order: Array, how: _Static) -> _Begun:
     """Other slots for some of the runs: slot `i` gets what was in slot `order[i]`."""
     return begun._replace(own=permute(begun.own, order, devices_for(how.slots.devices)))
-
-
-def _of_pair(data: SweepData, hparams: PyTree, pair: Array, key: Array) -> tuple[SweepData, PyTree]:
-    return alone(data, key, pair[1]), jax.tree.map(lambda leaf: leaf[pair[0]], hparams)
 
 
 def _seeds_second(tree: PyTree) -> PyTree:
