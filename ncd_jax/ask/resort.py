@@ -15,11 +15,10 @@ import scipy
 from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.state import State, answer_all, merge_all
 from ncd_jax.discovery.around import Reference
-from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.by_judge import Cells, cells_after_vote
 from ncd_jax.discovery.model import Model, Places, Remembered, position_of, shares
 from ncd_jax.discovery.partition import limits_of, means_of
-from ncd_jax.discovery.solution import second_of
+from ncd_jax.discovery.solution import Asked, second_of
 from ncd_jax.judge.confidence import Partition, confidence_features, nested
 from ncd_jax.judge.number import number_probability
 from ncd_jax.judge.prior import read_prior

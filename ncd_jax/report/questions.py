@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.ask.choose import Question
-from ncd_jax.discovery.asked import Asked
+from ncd_jax.discovery.solution import Asked
 from ncd_jax.errors import printable
 from ncd_jax.report.headline import plural
 from ncd_jax.store.answers import Answers

@@ -6,7 +6,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from ncd_jax.discovery.asked import Asked
+from ncd_jax.discovery.solution import Asked
 from ncd_jax.errors import UserError
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.report.findings import Findings, choose_shown

@@ -15,8 +15,8 @@ import pandas as pd
 
 from ncd_jax.ask.choose import Question, plan_questions
 from ncd_jax.ask.resort import remembered_as, sight_of
-from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.model import Model, Places
+from ncd_jax.discovery.solution import Asked
 from ncd_jax.store.answer_lines import as_written
 from ncd_jax.store.workdir import Workdir, check_arrays, stored_arrays
 

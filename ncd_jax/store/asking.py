@@ -15,8 +15,8 @@ from ncd_jax.ask.choose import Question, next_questions, plan_questions
 from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.resort import Resorted, resort, sight_of, state_of
 from ncd_jax.ask.state import State
-from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.evaluate import is_right
+from ncd_jax.discovery.solution import Asked
 from ncd_jax.errors import UserError
 from ncd_jax.store.answers import KNOWN, Answers, read_answers
 from ncd_jax.store.asked_files import (
