@@ -23,6 +23,8 @@ from ncd_jax.signals import Interrupted, ended_by_signals
 if TYPE_CHECKING:
     from absl.flags import FlagValues
 
+    from ncd_jax.store.workdir import Workdir
+
 __all__ = ["main"]
 
 _KEPT = "what is finished is kept, the same command goes on"
@@ -42,10 +44,8 @@ def discover(given: "FlagValues") -> None:
     table, truth = _table(given, config.dataset)
     if given.table:
         config = dataclasses.replace(config, dataset="")
-    from ncd_jax.store.workdir import Workdir
-
     workdir = Path(given.workdir or f"runs/{table.name}")
-    there_already = Workdir(workdir).is_complete
+    there_already = _run_in(workdir).is_complete
     if not given.coordinator:
         _start_jax(given)
     from ncd_jax.experiment import run
@@ -57,7 +57,7 @@ def discover(given: "FlagValues") -> None:
     if given.rerun:
         from ncd_jax.rerun import differences
 
-        for line in differences(Workdir(Path(given.rerun)), Workdir(workdir)):
+        for line in differences(_run_in(given.rerun), _run_in(workdir)):
             print(printable(line))
 
 
@@ -80,9 +80,8 @@ def assign(given: "FlagValues") -> None:
         raise UserError(f"--mode=assign reads columns as the run did; leave --{said[0]} out")
     _start_jax(given)
     from ncd_jax.new_rows import assign_rows
-    from ncd_jax.store.workdir import Workdir
 
-    new = assign_rows(Workdir(Path(given.workdir)), Path(given.table), _read_options(given))
+    new = assign_rows(_run_in(given.workdir), Path(given.table), _read_options(given))
     print(new.text)
 
 
@@ -92,9 +91,8 @@ def ask(given: "FlagValues") -> None:
         raise UserError("--mode=ask asks about a run; give --workdir")
     _start_jax(given)
     from ncd_jax.report.asking import answers_in_words, converse
-    from ncd_jax.store.workdir import Workdir
 
-    workdir = Workdir(Path(given.workdir))
+    workdir = _run_in(given.workdir)
     if given.answers:
         from ncd_jax.experiment import apply_answers
 
@@ -108,9 +106,8 @@ def rename(given: "FlagValues") -> None:
     if not (given.workdir and given.names):
         raise UserError("--mode=rename needs a run and names; give --workdir and --names")
     from ncd_jax.report.renaming import rename_classes
-    from ncd_jax.store.workdir import Workdir
 
-    names = rename_classes(Workdir(Path(given.workdir)), given.names)
+    names = rename_classes(_run_in(given.workdir), given.names)
     said = ", ".join(f"{novel} is {name}" for novel, name in names.items())
     print(printable(f"{given.workdir}: {said or 'novel classes go by their numbers'}"))
 
@@ -274,9 +271,8 @@ def _as_before(argv: Sequence[str], given: "FlagValues") -> "FlagValues":
         raise UserError("--rerun repeats a run in another folder; give a new --workdir")
     from ncd_jax.flags import read_flags
     from ncd_jax.rerun import flags_of_run
-    from ncd_jax.store.workdir import Workdir
 
-    given = read_flags([argv[0], *flags_of_run(Workdir(Path(given.rerun))), *argv[1:]])
+    given = read_flags([argv[0], *flags_of_run(_run_in(given.rerun)), *argv[1:]])
     if not (given.table or given.config.dataset):
         raise UserError(
             f"{given.rerun} does not say which table it was on; give --table and --label as then"
@@ -313,12 +309,8 @@ def _table(given: "FlagValues", dataset: str) -> tuple[Any, Any]:
         raise UserError("--table and --label belong together; give both")
     from ncd_jax.data.own_table import read_table
 
-    table = read_table(
-        Path(given.table),
-        given.label,
-        unlabelled=given.unlabelled,
-        options=_read_options(given),
-    )
+    options = _read_options(given)
+    table = read_table(Path(given.table), given.label, unlabelled=given.unlabelled, options=options)
     return table, None
 
 
@@ -326,23 +318,14 @@ def _read_options(given: "FlagValues") -> Any:
     """How the table is to be read."""
     from ncd_jax.read.options import ReadOptions
 
-    return ReadOptions(
-        columns=given.columns,
-        drop=given.drop or (),
-        numbers=given.numbers or (),
-        dates=given.dates or (),
-        categories=given.categories or (),
-        circular=given.circular or (),
-        missing=given.missing or (),
-        encoding=given.encoding or "",
-        decimal=given.decimal or "",
-        max_gb=given.max_gb,
-        sheet=given.sheet or "",
-        id=given.id or "",
-        keep=given.keep or (),
-        use=given.use or (),
-        group=given.group or "",
-    )
+    said = {name: given[name].value for name in ReadOptions.__dataclass_fields__}
+    return ReadOptions(**{name: value for name, value in said.items() if value is not None})
+
+
+def _run_in(folder: str | Path) -> "Workdir":
+    from ncd_jax.store.workdir import Workdir
+
+    return Workdir(Path(folder))
 
 
 def _print_all(text: str) -> None:

@@ -9,6 +9,7 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import ml_collections
@@ -152,37 +153,27 @@ _CHOICES = {
     # Those of `clustering.n_clusters`, which mistakes do not wait for: it takes JAX.
     "k.index": (JUDGE, "silhouette", "davies_bouldin", "calinski_harabasz", "dunn", "km_acc"),
 }
-_AT_LEAST = {
-    "seed": 0,
-    "search.candidates": 1,
-    "search.batch": 1,
-    "search.folds": 1,
-    "search.seeds": 1,
-    "search.winners": 1,
-    "search.restarts": 1,
-    "search.held_out": 0,
-    "search.lanes": 0,
-    "search.rungs": 0,
-    "search.grace": 1,
-    "train.epochs": 1,
-    "train.batch_size": 2,
-    "train.refits": 1,
-    "k.n_novel": 1,
-    "k.max": 2,
-    "k.restarts": 1,
-    "k.max_rows": 10,
-    "k.fold_restarts": 1,
-    "k.fold_max_rows": 10,
-}
-_AT_MOST = {
-    "seed": 2**32 - 1,
-    "search.candidates": 100_000,
-    "search.folds": 1000,
-    "search.rungs": 10,
-    "search.held_out": 0.9,
-    "train.refits": 1000,
-    "k.max": 1000,
-    "k.n_novel": 1000,
+_RANGES = {
+    "seed": (0, 2**32 - 1),
+    "search.candidates": (1, 100_000),
+    "search.batch": (1, math.inf),
+    "search.folds": (1, 1000),
+    "search.seeds": (1, math.inf),
+    "search.winners": (1, math.inf),
+    "search.restarts": (1, math.inf),
+    "search.held_out": (0, 0.9),
+    "search.lanes": (0, math.inf),
+    "search.rungs": (0, 10),
+    "search.grace": (1, math.inf),
+    "train.epochs": (1, math.inf),
+    "train.batch_size": (2, math.inf),
+    "train.refits": (1, 1000),
+    "k.n_novel": (1, 1000),
+    "k.max": (2, 1000),
+    "k.restarts": (1, math.inf),
+    "k.max_rows": (10, math.inf),
+    "k.fold_restarts": (1, math.inf),
+    "k.fold_max_rows": (10, math.inf),
 }
 
 
@@ -208,14 +199,12 @@ def parse(config: ml_collections.ConfigDict) -> RunConfig:
     if parsed.method not in (*METHODS, "auto"):
         raise UserError(f"config.method={parsed.method!r} {METHODS.unknown(parsed.method)}")
     for key, choices in _CHOICES.items():
-        if (value := _get(parsed, key)) not in choices:
+        if (value := attrgetter(key)(parsed)) not in choices:
             raise UserError(f"config.{key}={value!r} is unknown; choose {' or '.join(choices)}")
-    for key, least in _AT_LEAST.items():
-        value = _get(parsed, key)
+    for key, (least, most) in _RANGES.items():
+        value = attrgetter(key)(parsed)
         if value is not None and value < least:
             raise UserError(f"config.{key}={value} is too small; give at least {least}")
-    for key, most in _AT_MOST.items():
-        value = _get(parsed, key)
         if value is not None and value > most:
             raise UserError(f"config.{key}={value} is too large; give at most {most}")
     return parsed
@@ -281,10 +270,3 @@ def _check_keys(raw: dict[str, Any], known: list[str], prefix: str) -> None:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {prefix}{close[0]}?" if close else f"keys: {', '.join(known)}"
             raise UserError(f"config.{prefix}{name} is not a config key; {hint}")
-
-
-def _get(config: RunConfig, key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value

@@ -26,11 +26,7 @@ from ncd_jax.store.answers import Answers, read_answers
 from ncd_jax.store.asked_files import fingerprint, read_cells, save_asked
 from ncd_jax.store.asking import Asking, Outcome
 from ncd_jax.store.model_files import save_model
-from ncd_jax.store.records import (
-    describe_run,
-    read_metrics,
-    write_records,
-)
+from ncd_jax.store.records import describe_run, read_metrics, write_records
 from ncd_jax.store.workdir import Workdir, digest_of
 from ncd_jax.tuning.processes import is_leader, share
 from ncd_jax.tuning.storage import Storage, own_journal
@@ -130,12 +126,8 @@ def apply_answers(workdir: Workdir, path: Path) -> Outcome:
     """Sorts the rows of a finished run again, by the answers in a file and those given before.
 
     Writes `answers.csv`, `labels.csv` if there is one, `questions.csv`, `assignments.csv`,
-    `metrics.json`, the report and the model, all or none.
-
-    Args:
-        workdir: of the run.
-        path: answers as `question,answer`, or labels as `row,label`. The run's own file is taken as
-            it is; what another one says is added to it.
+    `metrics.json`, the report and the model, all or none. Lines of the file, `question,answer` or
+    `row,label`, are added to what was said before.
 
     Raises:
         UserError: the run cannot be asked about, the file cannot be used, or is of another run.

@@ -128,12 +128,7 @@ def load_exported(data: bytes) -> Exported:
 
 
 def export_program(model: Any, platforms: Sequence[str] = ("cpu", "cuda")) -> bytes:
-    """The program alone, from encoded rows to classes and confidence: see the module.
-
-    Args:
-        model: a `ncd_jax.discovery.model.Model`.
-        platforms: where it may run, in the names of JAX.
-    """
+    """The program alone, from encoded rows to classes and confidence: see the module."""
     # Here, as they need Flax, and who reads a model does not.
     from ncd_jax.discovery.model import apply, arrays_of, nothing_told
     from ncd_jax.discovery.problem import make_method

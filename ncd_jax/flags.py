@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
@@ -48,7 +47,7 @@ def define_flags(argv: Sequence[str] = ()) -> flags.FlagValues:
     config_flags.DEFINE_config_file(
         "config",
         None,
-        f"Configuration: {', '.join(_config_names())}, or the path of a file of your own: Python,"
+        f"Configuration: {', '.join(_configs())}, or the path of a file of your own: Python,"
         " which is run, or JSON, which is data alone.",
         flag_values=values,
         sys_argv=list(argv),
@@ -162,16 +161,11 @@ def load_plugins(args: Sequence[str]) -> list[str]:
     return others
 
 
-def _config_names() -> list[str]:
-    """Names of the configurations that come with the package."""
-    return sorted(path.stem for path in _config_folder().glob("[!_]*.py"))
-
-
-def _config_folder() -> Path:
-    """Inside the package where it is installed, beside it in a checkout."""
+def _configs() -> dict[str, Path]:
+    """Those of the package: inside it where it is installed, beside it in a checkout."""
     package = Path(__file__).parent
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
+    folders = (package / "configs", package.parent / "configs")
+    return {path.stem: path for path in sorted(next(filter(Path.is_dir, folders)).glob("[!_]*.py"))}
 
 
 def _taken_out(name: str, args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -197,12 +191,12 @@ def _config_path(name: str) -> str:
         if os.path.exists(name) and not os.path.isfile(name):  # a device has no end
             raise UserError(f"{name} is no file; check --config")
         return name
-    if name not in _config_names():
+    configs = _configs()
+    if name not in configs:
         raise UserError(
-            f"there is no config {name!r}; give one of {', '.join(_config_names())}, or the path"
-            " of a file"
+            f"there is no config {name!r}; give one of {', '.join(configs)}, or the path of a file"
         )
-    return str(_config_folder() / f"{name}.py")
+    return str(configs[name])
 
 
 def _flags_in(file: Path, keys: Sequence[str]) -> list[str]:
@@ -256,17 +250,9 @@ def _keys_of(path: str) -> list[str]:
     try:
         values = define_flags(argv)
         values(argv)
-        return list(_keys(values.config))
+        return [key for key, _ in _leaves(values.config.to_dict())]
     except OSError:
         return []
-
-
-def _keys(config: ml_collections.ConfigDict, prefix: str = "") -> Iterator[str]:
-    for name, value in config.items():
-        if isinstance(value, ml_collections.ConfigDict):
-            yield from _keys(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name
 
 
 def _no_such_key(path: str, argv: Sequence[str], error: Exception) -> str:

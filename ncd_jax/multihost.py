@@ -22,10 +22,7 @@ _PATIENCE = 300
 def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """Makes this process number `process` of `processes`, if it is told to be one of several.
 
-    Args:
-        coordinator: `host:port` at which process 0 listens.
-        processes: how many there are.
-        process: which this one is, from 0.
+    They count from 0; the coordinator is `host:port` at which the first one listens.
 
     Raises:
         UserError: what is told does not fit together, or nobody listens there.
@@ -34,11 +31,8 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     missing = [flag for flag, value in told.items() if value is None]
     if len(missing) == len(told):
         return
-    if missing:
+    if coordinator is None or processes is None or process is None:
         raise UserError(f"{', '.join(told)} belong together; give {' and '.join(missing)} too")
-    assert coordinator is not None
-    assert processes is not None
-    assert process is not None
     host, colon, port = coordinator.rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
         raise UserError(f"--coordinator={coordinator} is no address; give HOST:PORT of process 0")
@@ -80,12 +74,10 @@ def leads() -> bool:
 
 
 def leave(status: int, in_step: bool) -> None:
-    """Ends with the other processes; does nothing where there are none.
+    """Ends with the other processes, which are told the status; nothing where there are none.
 
-    Args:
-        status: the exit status, which the others are told.
-        in_step: whether the others still listen, or have said themselves that they end. Where
-            they do not, they notice that this process is gone.
+    Where they are not in step, so that nobody listens or has said that he ends, they notice that
+    this process is gone.
     """
     if not _are_several():
         return

@@ -1,14 +1,14 @@
 """A run once more from its `config.json`, and what differs: versions, device, table, answer."""
 
 import json
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ncd_jax.errors import UserError
 from ncd_jax.flags import OF_THE_TABLE
-from ncd_jax.store.workdir import Workdir
+from ncd_jax.store.workdir import Workdir, changes
 
 __all__ = ["differences", "flags_of_run"]
+
+_CONFIG = "config.json"
 
 
 def flags_of_run(there: Workdir) -> list[str]:
@@ -17,29 +17,26 @@ def flags_of_run(there: Workdir) -> list[str]:
     Raises:
         UserError: there is no run, or one on no table.
     """
-    config = there.read_json("config.json", dict)
-    path, of_table = there.path("config.json"), tuple(f"--{name}=" for name in OF_THE_TABLE)
-    try:
+    config, of_table = there.read_json(_CONFIG, dict), tuple(f"--{name}=" for name in OF_THE_TABLE)
+    with there.reading(_CONFIG, "is of no run on a table; give --rerun=WORKDIR of one"):
         kept = config["environment"].get("flags", [])
         is_of_a_table = "dataset" in config["run"]["config"] and config["run"]["table"].keys()
         if not is_of_a_table or not all(flag.startswith(of_table) for flag in kept):
-            raise ValueError
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise UserError(f"{path} is of no run on a table; give --rerun=WORKDIR of one") from None
-    return [f"--config={path}", "--config.search.storage=", *kept]
+            raise ValueError("these are other flags")
+    return [f"--config={there.path(_CONFIG)}", "--config.search.storage=", *kept]
 
 
 def differences(there: Workdir, here: Workdir) -> list[str]:
-    """A line for everything in which a run differs from the one that it repeats, and the answer.
-
-    Args:
-        there: the run that was repeated.
-        here: its repetition, finished.
-    """
-    old, new = (each.read_json("config.json", dict) for each in (there, here))
+    """A line for everything in which a finished run here differs from the one that it repeats."""
+    old, new = (each.read_json(_CONFIG, dict) for each in (there, here))
     for config in (old, new):
         config["environment"].pop("flags", None)
-    lines = [f"{key}: {a} there, {b} here" for key, a, b in _changes(old, new)]
+    lines = [
+        f"{key.partition('.')[2]}: {a} there, {b} here"
+        for key, *values in changes(old, new)
+        for a, b in [map(_in_json, values)]
+        if a != b and not key.endswith("storage")
+    ]
     if not there.is_complete:
         return [*lines, f"the run in {there.root} is not finished; nothing to compare with"]
     if there.has("answers.csv") or there.has("labels.csv"):
@@ -52,10 +49,5 @@ def differences(there: Workdir, here: Workdir) -> list[str]:
     return [*lines, f"{moved} rows moved" if moved else "every row is in the same class"]
 
 
-def _changes(there: Any, here: Any, keys: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
-    if isinstance(there, dict) and isinstance(here, dict):
-        for name in {**there, **here}:
-            yield from _changes(there.get(name), here.get(name), [*keys, name])
-    elif there != here and keys[-1] != "storage":
-        a, b = (json.dumps(each, ensure_ascii=False) for each in (there, here))
-        yield ".".join(keys[1:]), a, b
+def _in_json(value: Any) -> str:
+    return json.dumps(None if value is ... else value, ensure_ascii=False)

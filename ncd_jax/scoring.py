@@ -40,12 +40,9 @@ def score_all(labels: np.ndarray, truth: np.ndarray, n_known: int) -> dict[str, 
     Found and true classes are matched one to one, once for all rows: a known class that is found
     under another name is as good. NaN where no row is of such a class.
 
-    Source: Vaze, Han, Vedaldi, Zisserman, "Generalized category discovery", CVPR 2022.
+    Classes, found and true, are `i[u]`: a known one, or `n_known` and a novel one.
 
-    Args:
-        labels: `i[u]`, found: a known class, or `n_known` and a novel one.
-        truth: `i[u]`, in the same way.
-        n_known: number of known classes.
+    Source: Vaze, Han, Vedaldi, Zisserman, "Generalized category discovery", CVPR 2022.
     """
     right, old = is_right(labels, truth), truth < n_known
     parts = {"all": right, "old": right[old], "new": right[~old]}
@@ -60,11 +57,6 @@ def score_test_split(solution: Solution, table: Table, truth: Truth | None) -> d
     is fitted to them and the known training rows. A method that makes its clusters in training has
     nothing to fit anew: both are the same. With the judge only the first is scored here: the other
     is a run of its own.
-
-    Args:
-        solution: of the run.
-        table: its table.
-        truth: the novel labels.
     """
     assert table.x_test is not None
     assert table.y_test is not None

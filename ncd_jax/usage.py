@@ -32,12 +32,7 @@ _EXAMPLES = """\
 
 
 def usage(program: str, modes: Mapping[str, str]) -> str:
-    """What the program can be told.
-
-    Args:
-        program: the name it was called by.
-        modes: what each mode does, in a few words.
-    """
+    """What the program can be told, by the name it was called by; modes with what they do."""
     defaults = run_config.default_config()
     methods = {name: _first_line(name) for name in METHODS}
     methods |= {name: METHODS.unknown(name) for name in METHODS.failures}

@@ -21,13 +21,7 @@ from ncd_jax.store.asked_files import QUESTION_COLUMNS, fingerprint, question_li
 from ncd_jax.store.asking import as_user_errors, in_resort
 from ncd_jax.types import UNLABELLED
 
-__all__ = [
-    "FitRows",
-    "question_frame",
-    "question_shown",
-    "resorted",
-    "shown_cells",
-]
+__all__ = ["FitRows", "question_frame", "question_shown", "resorted", "shown_cells"]
 
 Said = tuple[Mapping[str, Any], Mapping[int, Any]]
 """Answers to questions by their name, and classes of rows by their place."""
@@ -56,10 +50,7 @@ class FitRows(NamedTuple):
 def shown_cells(asked: Asked | None, table: Table, found: np.ndarray) -> pd.DataFrame | None:
     """The rows that questions may show, as text, by their place; none where nothing is asked.
 
-    Args:
-        asked: what the fit left.
-        table: that was fitted.
-        found: `i[u]`, places of the unlabelled rows.
+    Unlabelled rows are at the places `i[u]`.
     """
     if asked is None:
         return None
@@ -69,12 +60,7 @@ def shown_cells(asked: Asked | None, table: Table, found: np.ndarray) -> pd.Data
 
 
 def resorted(fitted: Fit, rows: FitRows, told: Said) -> Resorted:
-    """What follows from what a person said.
-
-    Args:
-        fitted: what fitting ended with.
-        rows: of the fit.
-        told: by a person.
+    """What follows from what a person said of a fit.
 
     Raises:
         ValueError: there is nothing to ask, or no such question, answer, or unlabelled row.
@@ -117,13 +103,7 @@ def question_frame(fitted: Fit, rows: FitRows, told: Said) -> pd.DataFrame:
 def question_shown(
     fitted: Fit, rows: FitRows, told: Said, name: str | None = None
 ) -> ShownQuestion:
-    """One of the next ten questions with its rows; see `resorted`.
-
-    Args:
-        fitted: what fitting ended with.
-        rows: of the fit.
-        told: by a person.
-        name: of the question; the first one by default.
+    """One of the next ten questions with its rows, the first by default; see `resorted`.
 
     Raises:
         ValueError: there is nothing to ask, or no such question.

@@ -55,10 +55,7 @@ _user: int | None = None
 
 
 def to_config(params: Mapping[str, Any]) -> RunConfig:
-    """The configuration, checked.
-
-    Args:
-        params: of the estimator, by name.
+    """The configuration, checked, from the estimator's parameters by name.
 
     Raises:
         UserError: a value is of the wrong type or out of range.
@@ -193,11 +190,8 @@ class Fit(NamedTuple):
     ) -> pd.DataFrame:
         """The class of every row and the second likeliest one, each with its confidence.
 
-        Args:
-            rows: `i[u]`, the unlabelled rows that the fit had.
-            labels: `[n]`, the class of every row.
-            confidence: `f64[n]`, how sure that is.
-            classes: `[m]`, all classes.
+        Labels `[n]` and confidence `f64[n]` are of every row, `i[u]` are the unlabelled ones that
+        the fit had, and `[m]` all classes.
         """
         second, sure = np.full(len(labels), -1), np.full(len(labels), math.nan)
         second[rows], sure[rows] = self.runners_up, self.runner_up_confidence
@@ -209,14 +203,9 @@ class Fit(NamedTuple):
 def fit(
     config: RunConfig, table: Table, progress: Reporter, index: "pd.Index[Any]", *, tuned: bool
 ) -> Fit:
-    """Does what a run does, in memory, or fits a method as it is.
+    """Does what a run does, in memory, or fits a method as it is, where it is not tuned.
 
-    Args:
-        config: the configuration.
-        table: the table.
-        progress: told of the phases.
-        index: what the report calls the rows that the table was made of.
-        tuned: whether known classes are hidden to tune on.
+    By the index the report calls the rows that the table was made of.
 
     Raises:
         UserError: the table or the configuration cannot be used.

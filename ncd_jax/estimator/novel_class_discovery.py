@@ -35,7 +35,7 @@ from ncd_jax.estimator.asking import (
     shown_cells,
 )
 from ncd_jax.estimator.fitting import Fit, as_value_errors, fit, in_python, on_device, to_config
-from ncd_jax.estimator.rows import check_order, is_pandas, reading_of, rows_of
+from ncd_jax.estimator.rows import check_order, reading_of, rows_of
 from ncd_jax.export import export_model
 from ncd_jax.methods import METHODS
 from ncd_jax.progress import Reporter
@@ -192,7 +192,8 @@ class NovelClassDiscovery(
         check_consistent_length(frame, targets.codes)
         with as_value_errors():
             config = to_config(self.get_params(deep=False))
-            options = reading_of(self.get_params(deep=False), frame, chosen=not is_pandas(X))
+            chosen = not isinstance(X, pd.DataFrame)
+            options = reading_of(self.get_params(deep=False), frame, chosen=chosen)
             table = make_table(frame, targets, options)
             fitted = self._fitted(config, table, targets, frame.index)
         self._page = fitted.page
@@ -407,7 +408,7 @@ class NovelClassDiscovery(
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """The rows as a DataFrame whose columns are named as in `fit`."""
-        if is_pandas(X):
+        if isinstance(X, pd.DataFrame):
             frame = validate_data(self, X, reset=reset, skip_check_array=True)
             if len(frame) < 1 + reset:
                 raise ValueError(f"Found {len(frame)} sample(s) while {1 + reset} are required.")

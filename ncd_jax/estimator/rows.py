@@ -11,7 +11,7 @@ from ncd_jax.estimator.fitting import as_value_errors
 from ncd_jax.read.dtypes import is_frame, to_frame
 from ncd_jax.read.options import ReadOptions
 
-__all__ = ["check_order", "is_pandas", "reading_of", "rows_of"]
+__all__ = ["check_order", "reading_of", "rows_of"]
 
 
 def rows_of(X: Any) -> Any:
@@ -26,7 +26,7 @@ def rows_of(X: Any) -> Any:
 
 def check_order(X: Any, y: Any, stacklevel: int) -> None:
     """Warns where labels seem to be meant for other rows than those they stand beside."""
-    if not (is_pandas(X) and isinstance(y, pd.Series | pd.DataFrame)):
+    if not (isinstance(X, pd.DataFrame) and isinstance(y, pd.Series | pd.DataFrame)):
         return
     a, b = X.index, y.index
     if len(a) == len(b) and not a.equals(b) and a.is_unique and a.difference(b).empty:
@@ -65,8 +65,3 @@ def _named(given: Any) -> list[str]:
     if given is None:
         return []
     return [str(given)] if np.isscalar(given) else list(map(str, given))
-
-
-def is_pandas(X: Any) -> bool:
-    """Whether rows are a DataFrame of pandas."""
-    return isinstance(X, pd.DataFrame)

@@ -5,14 +5,21 @@ classes too. Not to be confused with `ncd_jax.methods.baseline`, which is a meth
 hence their titles say whose they are.
 """
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.cluster import KMeans, SpectralClustering, kmeans_plusplus
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import (
+    pairwise_distances_argmin,
+    pairwise_distances_argmin_min,
+    silhouette_score,
+)
+from sklearn.neighbors import NearestCentroid
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from ncd_jax.types import UNLABELLED
@@ -34,20 +41,29 @@ _MOST_STEPS = 100
 
 
 class Baseline(NamedTuple):
-    """A way of clustering novel rows that is not of this package.
+    """A way of clustering novel rows that is not of this package, of scikit-learn's estimators.
 
     Attributes:
         title: its name in tables.
-        represent: `(x_known, y_known) -> (x -> z)`, where rows are clustered.
-        fit: `(z, k, seed) -> (labels, predict)`; `predict` is none where it has no way to
-            assign rows it has not seen.
+        represent: a transformer, fitted to known rows, in whose space rows are clustered.
+        cluster: of `(k, random_state)`; some have no way to assign rows they have not seen.
     """
 
     title: str
-    represent: Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
-    fit: Callable[
-        [np.ndarray, int, int], tuple[np.ndarray, Callable[[np.ndarray], np.ndarray] | None]
-    ]
+    represent: Callable[[], Any]
+    cluster: Callable[..., Any]
+
+
+_KMEANS = functools.partial(KMeans, n_init=10)
+BASELINES: dict[str, Baseline] = {
+    "sklearn_kmeans": Baseline("scikit-learn: k-means", FunctionTransformer, _KMEANS),
+    "sklearn_spectral": Baseline(
+        "scikit-learn: spectral clustering",
+        FunctionTransformer,
+        functools.partial(SpectralClustering, affinity="nearest_neighbors"),
+    ),
+    "lda_kmeans": Baseline("scikit-learn: LDA + k-means", LinearDiscriminantAnalysis, _KMEANS),
+}
 
 
 def estimate_k(z: np.ndarray, k_max: int, max_rows: int, seed: int) -> int:
@@ -59,35 +75,6 @@ def estimate_k(z: np.ndarray, k_max: int, max_rows: int, seed: int) -> int:
         silhouette_score(z, KMeans(k, n_init=3, random_state=seed).fit_predict(z)) for k in ks
     ]
     return ks[int(np.argmax(values))]
-
-
-def _columns(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    del x, y
-    return lambda rows: rows
-
-
-def _discriminants(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    project: Callable[[np.ndarray], np.ndarray] = LinearDiscriminantAnalysis().fit(x, y).transform
-    return project
-
-
-def _kmeans(
-    z: np.ndarray, k: int, seed: int
-) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    model = KMeans(k, n_init=10, random_state=seed).fit(z)
-    return model.labels_, model.predict
-
-
-def _spectral(z: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, None]:
-    model = SpectralClustering(k, affinity="nearest_neighbors", random_state=seed)
-    return model.fit_predict(z), None
-
-
-BASELINES: dict[str, Baseline] = {
-    "sklearn_kmeans": Baseline("scikit-learn: k-means", _columns, _kmeans),
-    "sklearn_spectral": Baseline("scikit-learn: spectral clustering", _columns, _spectral),
-    "lda_kmeans": Baseline("scikit-learn: LDA + k-means", _discriminants, _kmeans),
-}
 
 
 class PartlyLabelled(NamedTuple):
@@ -141,7 +128,7 @@ def _kmeans_of_all(rows: PartlyLabelled) -> np.ndarray:
     """All unlabelled rows at once; which cluster is a known class the scores find out."""
     x = rows.unlabelled
     k = rows.n_known + rows.k if rows.k is not None else rows.n_novel(x)
-    return np.asarray(KMeans(k, n_init=10, random_state=rows.seed).fit_predict(x))
+    return np.asarray(_KMEANS(k, random_state=rows.seed).fit_predict(x))
 
 
 def _seeded_kmeans(rows: PartlyLabelled) -> np.ndarray:
@@ -153,12 +140,11 @@ def _seeded_kmeans(rows: PartlyLabelled) -> np.ndarray:
     """
     x, y, n_known = rows.x, rows.y, rows.n_known
     k = rows.k or max(rows.n_novel(rows.unlabelled) - n_known, 1)
-    means = np.stack([x[y == c].mean(axis=0) for c in range(n_known)])
+    means = NearestCentroid().fit(x[y != UNLABELLED], y[y != UNLABELLED]).centroids_
     others, _ = kmeans_plusplus(rows.unlabelled, k, random_state=rows.seed)
     centres, labels = np.concatenate([means, others]), y
     for _ in range(_MOST_STEPS):
-        squared = (centres**2).sum(axis=1) - 2 * x @ centres.T
-        found = np.where(y == UNLABELLED, squared.argmin(axis=1), y)
+        found = np.where(y == UNLABELLED, pairwise_distances_argmin(x, centres), y)
         if (found == labels).all():
             break
         labels = found
@@ -169,13 +155,11 @@ def _seeded_kmeans(rows: PartlyLabelled) -> np.ndarray:
 
 def _nearest_class(rows: PartlyLabelled) -> np.ndarray:
     """The nearest mean of a known class, within a distance that most labelled rows keep."""
-    x, y = rows.unlabelled, rows.y
-    means = np.stack([rows.x[y == c].mean(axis=0) for c in range(rows.n_known)])
-    labelled = y != UNLABELLED
-    own = np.linalg.norm(rows.x[labelled] - means[y[labelled]], axis=1)
-    squared = (means**2).sum(axis=1) - 2 * x @ means.T
-    nearest = squared.argmin(axis=1)
-    distance = np.linalg.norm(x - means[nearest], axis=1)
+    labelled = rows.y != UNLABELLED
+    x, y = rows.x[labelled], rows.y[labelled]
+    means = NearestCentroid().fit(x, y).centroids_
+    own = np.linalg.norm(x - means[y], axis=1)
+    nearest, distance = pairwise_distances_argmin_min(rows.unlabelled, means)
     return _cluster_the_rest(rows, nearest, distance > np.quantile(own, _KEPT))
 
 
@@ -190,8 +174,7 @@ def _cluster_the_rest(rows: PartlyLabelled, known: np.ndarray, is_new: np.ndarra
     labels, x = known.copy(), rows.unlabelled[is_new]
     if len(x):
         k = min(max(rows.n_novel(x), 1), len(x))
-        found = KMeans(k, n_init=10, random_state=rows.seed).fit_predict(x)
-        labels[is_new] = rows.n_known + found
+        labels[is_new] = rows.n_known + _KMEANS(k, random_state=rows.seed).fit_predict(x)
     return np.asarray(labels)
 
 

@@ -17,7 +17,7 @@ from ncd_jax.discovery.fit import k_search, purpose_keys
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.problem import Problem, judged, prepare
 from ncd_jax.discovery.solve import answer_alone, prepare_methods, solve_problems
-from ncd_jax.discovery.tune import tune, unselected_scores
+from ncd_jax.discovery.tune import Tuned, tune, unselected_scores
 from ncd_jax.reproduce.baselines import BASELINES, GCD_BASELINES, PartlyLabelled
 from ncd_jax.reproduce.baselines import estimate_k as estimate_with_sklearn
 from ncd_jax.reproduce.plan import BenchmarkConfig, Cell, cell_config
@@ -34,14 +34,9 @@ UNLABELLED_SHARE = 0.5
 def run_cell(
     config: BenchmarkConfig, cell: Cell, table: Table, truth: Truth, journal: Path
 ) -> dict[str, Any]:
-    """Measures one cell.
+    """Measures one cell of a benchmark; its search goes on after a kill.
 
-    Args:
-        config: the benchmark.
-        cell: which one.
-        table: its table.
-        truth: the novel labels, for the scores and, where k is known, its number.
-        journal: where the search is kept, so that it goes on after a kill.
+    The truth is for the scores and, where k is known, its number.
 
     Returns:
         `rows`: one for each seed and evaluation, `acc`, `nmi`, `ari` and `known_accuracy` in
@@ -59,8 +54,11 @@ def run_cell(
         result = _run_baseline(config, cell, table, truth, n_novel)
     else:
         problem = prepare(cell_config(config, cell), table, n_novel)
-        run = _run_judged if judged(problem.config) else _run_method
-        result = run(config, cell, problem, table, truth, journal)
+        if judged(problem.config):
+            result = _run_judged(config.seeds, problem, table, truth)
+        else:
+            tuned = tune(problem, own_journal(journal)) if cell.hyperparameters == "tuned" else None
+            result = _run_method(config.seeds, problem, tuned, table, truth)
     seconds = round(time.perf_counter() - start, 1)
     shared = dataclasses.asdict(cell)
     rows = [{**shared, **row, "seconds": seconds} for row in result.pop("rows")]
@@ -68,54 +66,37 @@ def run_cell(
 
 
 def _run_method(
-    config: BenchmarkConfig,
-    cell: Cell,
-    problem: Problem,
-    table: Table,
-    truth: Truth,
-    journal: Path,
+    n_seeds: int, problem: Problem, tuned: Tuned | None, table: Table, truth: Truth
 ) -> dict[str, Any]:
-    """Tuned once, and answered from every seed."""
-    result: dict[str, Any] = {}
-    n_refits, hparams = problem.config.train.refits, [problem.config.hparams]
-    if cell.hyperparameters == "tuned":
-        tuned = tune(problem, own_journal(journal))
-        hparams = [trial.hparams for trial in tuned.best]
-        result = _hidden([unselected_scores(tuned.on_hidden)])
+    """Tuned once, or not at all, and answered from every seed."""
+    n_refits = problem.config.train.refits
+    hparams = [trial.hparams for trial in tuned.best] if tuned else [problem.config.hparams]
+    result = _hidden([unselected_scores(tuned.on_hidden)]) if tuned else {}
     if not problem.method.stages:
         n_refits = len(hparams)  # only candidates differ, and each is fitted once
     turns = [hparams[i % len(hparams)] for i in range(n_refits)]
     rows, models = [], []
-    for seed in range(config.seeds):
+    for seed in range(n_seeds):
         solution = answer_alone(_seeded(problem, seed), table, turns)
-        answer = solution.answer
+        k = solution.answer.k
         models.append(solution.model)
         if table.x_test is None:
-            found = score(answer.labels, truth.y[table.y == UNLABELLED])
-            rows.append(_row(seed, answer.k, "transductive", found))
+            found = score(solution.answer.labels, truth.y[table.y == UNLABELLED])
+            rows.append(_row(seed, k, "transductive", found))
             continue
         test = score_test_split(solution, table, truth)
-        for evaluation in ("inductive", "transductive"):
-            found, known = test[evaluation], test["known_accuracy"]
-            rows.append(_row(seed, answer.k, evaluation, found, known))
+        known = test.pop("known_accuracy")
+        rows += [_row(seed, k, evaluation, found, known) for evaluation, found in test.items()]
     if problem.n_novel is None and not problem.info.needs_k:
         result["k_by_index"] = _k_by_index(problem, models)
     return {**result, "hparams": hparams[0], "refit_hparams": hparams, "rows": rows}
 
 
-def _run_judged(
-    config: BenchmarkConfig,
-    cell: Cell,
-    problem: Problem,
-    table: Table,
-    truth: Truth,
-    journal: Path,
-) -> dict[str, Any]:
+def _run_judged(n_seeds: int, problem: Problem, table: Table, truth: Truth) -> dict[str, Any]:
     """The whole procedure from every seed: folds, samples and micro clusters are drawn anew."""
-    del cell, journal  # nothing is searched for
     rows, scores, n_novel = [], [], problem.n_novel
     novel = table.y == UNLABELLED
-    for seed in range(config.seeds):
+    for seed in range(n_seeds):
         run = _seeded(problem, seed).config
         solution = solve_problems([prepare(run, table, n_novel)], table)
         scores.append(unselected_scores(solution.winner.on_hidden))
@@ -192,23 +173,22 @@ def _run_baseline(
     config: BenchmarkConfig, cell: Cell, table: Table, truth: Truth, n_novel: int | None
 ) -> dict[str, Any]:
     baseline, scaler = BASELINES[cell.method], Standardiser.fit(table)
-    novel = table.y == UNLABELLED
-    x = scaler.apply(table.x)
-    project = baseline.represent(x[~novel], table.y[~novel])
-    z, classes, z_test = project(x[novel]), truth.y[novel], None
+    novel, x = table.y == UNLABELLED, scaler.apply(table.x)
+    space = baseline.represent().fit(x[~novel], table.y[~novel])
+    z, classes, z_test = space.transform(x[novel]), truth.y[novel], None
     if table.x_test is not None and table.y_test is not None and truth.y_test is not None:
         novel_test = table.y_test == UNLABELLED
-        z_test = project(scaler.apply(table.x_test[novel_test]))
+        z_test = space.transform(scaler.apply(table.x_test[novel_test]))
         classes = truth.y_test[novel_test]
     rows, k_config = [], config.run.k
     for seed in range(config.seeds):
         k = n_novel or estimate_with_sklearn(z, k_config.max, k_config.max_rows, seed)
-        labels, predict = baseline.fit(z, k, seed)
+        model = baseline.cluster(k, random_state=seed).fit(z)
         if z_test is not None:
-            if predict is not None:
-                rows.append(_row(seed, k, "inductive", score(predict(z_test), classes)))
-            labels, _ = baseline.fit(z_test, k, seed)
-        rows.append(_row(seed, k, "transductive", score(labels, classes)))
+            if hasattr(model, "predict"):
+                rows.append(_row(seed, k, "inductive", score(model.predict(z_test), classes)))
+            model = model.fit(z_test)
+        rows.append(_row(seed, k, "transductive", score(model.labels_, classes)))
     return {"hparams": {}, "rows": rows}
 
 

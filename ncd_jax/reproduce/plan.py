@@ -106,10 +106,8 @@ def parse_benchmark(config: ml_collections.ConfigDict) -> BenchmarkConfig:
         UserError: an unknown key or name, or a value out of range.
     """
     raw = config.to_dict()
-    missing = {"datasets", "methods", "k_settings", "hyperparameters", "seeds", "budgets"} - set(
-        raw
-    )
-    if missing:
+    own = ("datasets", "methods", "k_settings", "hyperparameters", "seeds", "budgets")
+    if not raw.keys() >= set(own):
         raise UserError("this is no configuration of a benchmark; give --config=benchmark")
     source, seeds, budgets = (raw.pop(key) for key in ("hyperparameters", "seeds", "budgets"))
     if source not in _SOURCES:
@@ -120,11 +118,11 @@ def parse_benchmark(config: ml_collections.ConfigDict) -> BenchmarkConfig:
         raise UserError(f"config.seeds={seeds} must lie in 1..1000")
     for name in budgets:
         split_names(name, (*DATASETS, *METHODS), "budgets")
+    default = (*METHODS, *BASELINES)
+    methods = (*default, *(name for name in titles() if "/" in name), *GCD_BASELINES)
     result = BenchmarkConfig(
         datasets=split_names(raw.pop("datasets"), tuple(DATASETS), "datasets"),
-        methods=split_names(
-            raw.pop("methods"), _all_methods(), "methods", default=_default_methods()
-        ),
+        methods=split_names(raw.pop("methods"), methods, "methods", default),
         k=split_names(raw.pop("k_settings"), _SETTINGS, "k_settings"),
         hyperparameters=source,
         seeds=seeds,
@@ -132,8 +130,11 @@ def parse_benchmark(config: ml_collections.ConfigDict) -> BenchmarkConfig:
         budgets=budgets,
     )
     _check_setting(result)
-    for budget in budgets.values():
-        parse(ml_collections.ConfigDict(_merged(raw, budget)))
+    for budget in budgets.values():  # each is checked as a whole
+        if not all(isinstance(keys, dict) for keys in budget.values()):
+            raise UserError("config.budgets are groups of keys, such as {'train': {'epochs': 100}}")
+        changed = {group: raw.get(group, {}) | keys for group, keys in budget.items()}
+        parse(ml_collections.ConfigDict(raw | changed))
     return result
 
 
@@ -212,17 +213,10 @@ def titles() -> dict[str, str]:
     """Names for people of all that a benchmark can measure, in the order of tables."""
     named = {name: info.title for name, info in METHODS.items()}
     for name, info in METHODS.items():
-        named |= {f"{name}/{variant}": f"{info.title}, {variant}" for variant in info.variants}
+        named |= {f"{name}/{each}": f"{info.title}, {each}" for each in info.variants if each}
     for baselines in (BASELINES, GCD_BASELINES):
         named |= {name: baseline.title for name, baseline in baselines.items()}
     return named
-
-
-def _merged(raw: dict[str, Any], budget: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The configuration with what a budget changes, to be checked as a whole."""
-    if not all(isinstance(keys, dict) for keys in budget.values()):
-        raise UserError("config.budgets are groups of keys, such as {'train': {'epochs': 100}}")
-    return raw | {group: raw.get(group, {}) | keys for group, keys in budget.items()}
 
 
 def _has_published(cell: Cell) -> bool:
@@ -230,20 +224,6 @@ def _has_published(cell: Cell) -> bool:
     if method in (*BASELINES, *GCD_BASELINES) or not METHODS[method].space(1):
         return True
     return bool(published(method, cell.dataset, k_known=cell.k_known))
-
-
-def _default_methods() -> tuple[str, ...]:
-    return (*METHODS, *BASELINES)
-
-
-def _all_methods() -> tuple[str, ...]:
-    variants = [
-        f"{name}/{variant}"
-        for name, info in METHODS.items()
-        for variant in info.variants
-        if variant
-    ]
-    return (*_default_methods(), *variants, *GCD_BASELINES)
 
 
 @functools.cache

@@ -1,7 +1,9 @@
 """Figures of a benchmark.
 
 Methods are lines and every dataset has a figure of its own, so that a page can put figures
-beside or under each other as there is room.
+beside or under each other as there is room. Each takes `methods` from top to bottom, of which those
+without a value on any dataset are left out, and `titles`, their names for people; `tables` are for
+k unknown, k known, or both.
 """
 
 import math
@@ -38,14 +40,7 @@ _NARROWEST = 10.0
 def accuracy_plot(
     tables: Sequence[ScoreTable], dataset: str, methods: Sequence[str], titles: Mapping[str, str]
 ) -> Figure:
-    """Score of every method on one dataset with its standard deviation over seeds.
-
-    Args:
-        tables: k unknown, k known, or both.
-        dataset: which one.
-        methods: from top to bottom; those without a score on any dataset are left out.
-        titles: names of the methods for people.
-    """
+    """Score of every method on one dataset with its standard deviation over seeds."""
     methods = [m for m in methods if m != AUTO and any(m in table.mean.index for table in tables)]
     figure = _lines("ACC in percent", methods, titles)
     ends: list[float] = []
@@ -87,13 +82,7 @@ def accuracy_plot(
 def rank_plot(
     tables: Sequence[ScoreTable], methods: Sequence[str], titles: Mapping[str, str]
 ) -> Figure:
-    """Average rank of every method over datasets, and its rank on each; 1 is best.
-
-    Args:
-        tables: k unknown, k known, or both.
-        methods: from top to bottom, `auto` among them; those without ranks are left out.
-        titles: names of the methods for people.
-    """
+    """Average rank of every method over datasets, `auto` among them, and its rank on each."""
     ranked = [table.ranks.reindex(methods).dropna() for table in tables]
     methods = [m for m in methods if any(m in ranks.index for ranks in ranked)]
     figure = _lines("rank by ACC, 1 is best", methods, titles)
@@ -127,14 +116,7 @@ def rank_plot(
 def found_k_plot(
     found: Estimates, dataset: str, methods: Sequence[str], titles: Mapping[str, str]
 ) -> Figure:
-    """Numbers of novel classes that every method found on one dataset, over the true number.
-
-    Args:
-        found: the estimates.
-        dataset: which one.
-        methods: from top to bottom; those without an estimate on any dataset are left out.
-        titles: names of the methods for people.
-    """
+    """Numbers of novel classes that every method found on one dataset, over the true number."""
     there = set(found.lines.method) - {AUTO}
     methods, truth = [m for m in methods if m in there], found.truth[dataset]
     here = found.lines[found.lines.dataset == dataset]
@@ -179,13 +161,7 @@ def found_k_plot(
 def seconds_plot(
     seconds: pd.DataFrame, methods: Sequence[str], titles: Mapping[str, str]
 ) -> Figure:
-    """Seconds of every cell on a logarithmic scale, with the median of each method.
-
-    Args:
-        seconds: by method and dataset.
-        methods: from top to bottom; those without a cell are left out.
-        titles: names of the methods for people.
-    """
+    """Seconds of every cell, by method and dataset, on a logarithmic scale, and their median."""
     shown = [m for m in methods if m in seconds.index]
     figure = _lines("seconds", shown, titles)
     # Times are kept to a tenth of a second, and zero has no logarithm.

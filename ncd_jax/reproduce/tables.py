@@ -5,7 +5,6 @@ holds its scores, one for each seed and evaluation. A record without `rows` fail
 """
 
 import functools
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ __all__ = [
     "estimates",
     "grid",
     "index_errors",
-    "score_table",
 ]
 
 Record = Mapping[str, Any]
@@ -42,9 +40,8 @@ NO_VALUE = "-"
 METRICS = ("acc", "nmi", "ari")
 EVALUATIONS = ("transductive", "inductive", "all", "old", "new")
 
-_MOST_TABLES = 200
-"""Tables that are kept: each stands on the page and in the text, and bold or not."""
 _SOURCES = ("tuned", "published")
+_CELL = ["dataset", "method", "k_known", "hyperparameters"]
 _ROW = ("seed", "evaluation", *METRICS, "n_novel_estimated")
 
 
@@ -89,11 +86,19 @@ class Results:
         found = [Setting(str(source), bool(known)) for source, known in pairs]
         return sorted(found, key=lambda s: (_SOURCES.index(s.hyperparameters), s.k_known))
 
-    @property
-    def evaluations(self) -> list[str]:
-        """Those that have rows."""
-        there = set(self.rows.evaluation)
-        return [evaluation for evaluation in EVALUATIONS if evaluation in there]
+    @functools.cached_property
+    def tables(self) -> list["ScoreTable"]:
+        """Every score that was measured, by setting, evaluation and metric."""
+        found = []
+        for setting in self.settings:
+            chosen, rows = self.chosen(setting), self.with_auto(self.rows, setting)
+            for evaluation in EVALUATIONS:
+                of_it = rows[rows.evaluation == evaluation]
+                for metric in METRICS:
+                    mean, std = grid(of_it, metric), grid(of_it, metric, np.std)
+                    if not mean.empty:
+                        found.append(ScoreTable(setting, evaluation, metric, mean, std, chosen))
+        return found
 
     def chosen(self, setting: Setting) -> dict[str, str]:
         """The method with the best hidden-class score on each dataset; of equals the first.
@@ -104,10 +109,17 @@ class Results:
         gave some methods fewer folds, those were asked for fewer hidden classes: the scores do
         not compare, and the choice is among the methods with most folds.
         """
-        return dict(_chosen(self, setting))
+        if setting.hyperparameters != "tuned":
+            return {}
+        cells = setting.of(self.cells)
+        asked = cells[cells.hidden_class_score.notna() & ~cells.method.str.contains("/")]
+        by_score = asked.sort_values(["n_folds", "hidden_class_score"], ascending=False)
+        best = by_score.drop_duplicates("dataset").sort_values("dataset")
+        return dict(zip(best.dataset, best.method, strict=True))
 
     def with_auto(self, lines: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-        """Lines of cells of a setting, and again under `auto` those that it would have chosen."""
+        """Those of a setting, and again under `auto` those that it would have chosen."""
+        lines = setting.of(lines)
         is_chosen = lines.method == lines.dataset.astype(object).map(self.chosen(setting))
         both = pd.concat([lines[is_chosen].assign(method=AUTO), lines])
         return both.astype({"method": lines.method.dtype})
@@ -177,19 +189,13 @@ class ScoreTable:
 
 
 def collect(records: Iterable[Record], titles: Iterable[str]) -> Results:
-    """Gathers the finished cells of a benchmark.
-
-    Args:
-        records: one for each cell.
-        titles: methods in the order of tables; others come last.
-    """
+    """Gathers the finished cells of a benchmark; of methods those without a title come last."""
     done = [record for record in records if "rows" in record]
+    more = ["n_novel_true", "seconds", "hidden_class_score", "n_folds", "k_by_index"]
     cells = [
         {
             **record["cell"],
-            "n_novel_true": record["n_novel_true"],
-            "seconds": record["seconds"],
-            "hidden_class_score": record.get("hidden_class_score"),
+            **{name: record.get(name) for name in more},
             "n_folds": len(record.get("fold_scores") or ()),
             "k_by_index": record.get("k_by_index", {}),
         }
@@ -200,76 +206,25 @@ def collect(records: Iterable[Record], titles: Iterable[str]) -> Results:
         for record in done
         for row in record["rows"]
     ]
-    names = ["dataset", "method", "k_known", "hyperparameters"]
-    more = ["n_novel_true", "seconds", "hidden_class_score", "n_folds", "k_by_index"]
-    frames = pd.DataFrame(cells, columns=names + more), pd.DataFrame(rows, columns=[*names, *_ROW])
-    order = dict.fromkeys([AUTO, *titles, *frames[0].method])
+    frames = pd.DataFrame(cells, columns=_CELL + more), pd.DataFrame(rows, columns=[*_CELL, *_ROW])
+    order = list(dict.fromkeys([AUTO, *titles, *frames[0].method]))
     types = {
         "dataset": pd.CategoricalDtype(frames[0].dataset.unique()),
-        "method": pd.CategoricalDtype(list(order)),
+        "method": pd.CategoricalDtype(order),
     }
-    numbers = dict.fromkeys(METRICS, float)
     return Results(
         frames[0].astype(types | {"hidden_class_score": float}).sort_values(["dataset", "method"]),
-        frames[1].astype(types | numbers),
+        frames[1].astype(types | dict.fromkeys(METRICS, float)),
     )
 
 
 def grid(
-    lines: pd.DataFrame, value: str, how: Callable[[list[Any]], Any] = np.mean
+    lines: pd.DataFrame, value: str, how: Callable[[np.ndarray], Any] = np.mean
 ) -> pd.DataFrame:
-    """A value by method and dataset, over lines that have both; what has none is left out.
-
-    Args:
-        lines: of `Results`.
-        value: name of the column.
-        how: what is made of several lines.
-    """
-    found: dict[str, dict[str, list[Any]]] = {}
-    for method, dataset, each in zip(lines.method, lines.dataset, lines[value], strict=True):
-        if each == each:
-            found.setdefault(dataset, {}).setdefault(method, []).append(each)
-    there = {method for cells in found.values() for method in cells}
-    index = [method for method in lines.method.cat.categories if method in there]
-    cells = {
-        dataset: [how(found[dataset][m]) if m in found[dataset] else math.nan for m in index]
-        for dataset in lines.dataset.cat.categories
-        if dataset in found
-    }
-    return pd.DataFrame(cells, index)
-
-
-@functools.lru_cache(_MOST_TABLES)
-def _chosen(results: Results, setting: Setting) -> dict[str, str]:
-    """See `Results.chosen`, which every score of a setting asks."""
-    if setting.hyperparameters != "tuned":
-        return {}
-    cells = setting.of(results.cells)
-    asked = cells[cells.hidden_class_score.notna() & ~cells.method.str.contains("/")]
-    by_score = asked.sort_values(["n_folds", "hidden_class_score"], ascending=False)
-    best = by_score.drop_duplicates("dataset").sort_values("dataset")
-    return dict(zip(best.dataset, best.method, strict=True))
-
-
-@functools.lru_cache(_MOST_TABLES)
-def _rows_of(results: Results, setting: Setting, evaluation: str) -> pd.DataFrame:
-    """The lines of all scores, those of `auto` among them."""
-    rows = setting.of(results.rows)
-    return results.with_auto(rows[rows.evaluation == evaluation], setting)
-
-
-@functools.lru_cache(_MOST_TABLES)
-def score_table(results: Results, setting: Setting, evaluation: str, metric: str) -> ScoreTable:
-    """Collects one score; the table is empty where nothing was measured."""
-    rows = _rows_of(results, setting, evaluation)
-    return ScoreTable(
-        setting=setting,
-        evaluation=evaluation,
-        metric=metric,
-        mean=grid(rows, metric),
-        std=grid(rows, metric, np.std),
-        chosen=results.chosen(setting),
-    )
+    """A column of lines by method and dataset; what has no value is left out."""
+    there = lines.dropna(subset=value).groupby(["method", "dataset"], observed=True)[value]
+    table = there.agg(lambda each: how(each.to_numpy())).unstack()
+    return pd.DataFrame(table.to_numpy(), list(table.index), list(table.columns))
 
 
 @dataclass(frozen=True)
@@ -277,12 +232,10 @@ class Estimates:
     """Estimated numbers of novel classes where they were not given.
 
     Attributes:
-        hyperparameters: `tuned` or `published`.
         lines: one for each seed: `dataset`, `method`, `n_novel_estimated`, `n_novel_true`;
             those of `auto`, where there is one, come first.
     """
 
-    hyperparameters: str
     lines: pd.DataFrame
 
     @property
@@ -313,7 +266,7 @@ def estimates(results: Results, hyperparameters: str) -> Estimates:
     rows = setting.of(results.rows).drop_duplicates(["dataset", "method", "seed"])
     cells = setting.of(results.cells)[["dataset", "method", "n_novel_true"]]
     lines = rows.merge(cells, on=["dataset", "method"])
-    return Estimates(hyperparameters, results.with_auto(lines, setting))
+    return Estimates(results.with_auto(lines, setting))
 
 
 def index_errors(results: Results, hyperparameters: str) -> pd.DataFrame:
@@ -338,6 +291,6 @@ def index_errors(results: Results, hyperparameters: str) -> pd.DataFrame:
     return errors.dropna(axis=1)
 
 
-def _counts_text(ks: Iterable[int]) -> str:
-    counts = Counter(sorted(ks)).most_common()
+def _counts_text(ks: np.ndarray) -> str:
+    counts = Counter(np.sort(ks).tolist()).most_common()
     return ", ".join(f"{k} ({n}x)" for k, n in counts) if len(counts) > 1 else str(counts[0][0])

@@ -11,7 +11,7 @@ from ncd_jax.read.dtypes import extra
 from ncd_jax.read.words import as_text
 from ncd_jax.store.workdir import as_cell
 
-__all__ = ["ANSWER_COLUMNS", "Assignments", "header_of", "lines_of"]
+__all__ = ["ANSWER_COLUMNS", "Assignments", "as_written", "header_of", "lines_of"]
 
 ANSWER_COLUMNS = ("label", "confidence", "runner_up", "runner_up_confidence")
 """What `assignments.csv` says of a row, behind its number and what is copied."""
@@ -54,7 +54,7 @@ def lines_of(assignments: Assignments) -> bytes:
     rows, labels, sure, seconds, second_sure, copied = assignments
     order = np.argsort(rows)
     columns = [arrow.array(np.asarray(rows)).cast(arrow.large_string())]
-    columns += [] if copied is None else [_texts(_as_written(copied[name])) for name in copied]
+    columns += [] if copied is None else [_texts(as_written(copied[name])) for name in copied]
     columns += [_texts(labels), _chances(sure), _texts(seconds)]
     there = np.asarray(seconds, object) != ""
     columns.append(_chances(second_sure, there, end="\n"))
@@ -90,7 +90,8 @@ def _every_chance(end: str) -> Any:
     return arrow.array(texts, arrow.large_string())
 
 
-def _as_written(cells: pd.Series) -> list[str]:
+def as_written(cells: pd.Series) -> list[str]:
+    """Cells as text, gaps as nothing."""
     return ["" if e else as_text(v) for v, e in zip(cells, cells.isna(), strict=True)]
 
 

@@ -6,22 +6,19 @@ questions end in `@` and a fingerprint of what the run asks about, so that answe
 are refused.
 """
 
-import csv
 import hashlib
-import io
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ncd_jax.ask.choose import Question, plan_questions
-from ncd_jax.ask.resort import sight_of
+from ncd_jax.ask.resort import remembered_as, sight_of
 from ncd_jax.discovery.model import Model, Places
-from ncd_jax.discovery.solution import OF_ROWS, Asked
-from ncd_jax.errors import UserError
-from ncd_jax.read.words import as_text
-from ncd_jax.store.workdir import Workdir, as_it_was, stored_arrays
+from ncd_jax.discovery.solution import Asked
+from ncd_jax.store.answer_lines import as_written
+from ncd_jax.store.workdir import Workdir, check_arrays, stored_arrays
 
 __all__ = [
     "FACTS",
@@ -49,10 +46,12 @@ MOST_COLUMNS = 200
 """Columns of the table that questions may show."""
 _ARRAYS, _CELLS = "model/asked.npz", "model/asked.csv"
 _SCALARS = ("shift", "n_novel", "n_voters", "view")
-_KINDS = dict.fromkeys(("micro", "row", "like", "at", "labels", "runner_up"), "i") | dict.fromkeys(
-    ("evidence", "z", "known", "p_known", "familiar", "confidence", "runner_up_confidence"), "f"
-)
-"""Numbers of NumPy's, whole ones and others."""
+_FORMS = """
+evidence f[m,m]  micro i[n]  z f[n,w]  known f[n,c]  row i[n]  number i[u]  like i[u]  at i[u]
+labels i[u]  confidence f[u]  runner_up i[u]  runner_up_confidence f[u]  p_known f[u]
+familiar f[u]
+"""
+"""Of the arrays, as `check_arrays` has them."""
 _OF_MODEL = ("means", "rows", "limits", "y", *(f"places_{name}" for name in Places._fields))
 """What answers change of the model, as it was before any."""
 _MOST_SHIFT = 100.0
@@ -60,12 +59,7 @@ _MOST_SHIFT = 100.0
 
 
 def fingerprint(asked: Asked, rows: np.ndarray) -> str:
-    """Eight signs that stand for what is asked about.
-
-    Args:
-        asked: of a run.
-        rows: `i[u]`, row numbers of the unlabelled rows.
-    """
+    """Eight signs that stand for what is asked about; of row numbers `i[u]` of unlabelled rows."""
     said = np.stack([rows[asked.row].astype("<i8"), asked.micro.astype("<i8")])
     return hashlib.sha256(said.tobytes()).hexdigest()[:8]
 
@@ -99,44 +93,27 @@ def save_asked(
         facts["copied"] = [name for name in shown.columns if name in copied]
         facts["sha256"] = group.write_arrays(_ARRAYS, arrays)
         group.write_json(FACTS, facts)
-        lines = ([int(rows[i]), *map(as_text, line)] for i, line in _lines(shown, asked.row))
+        columns = (as_written(shown[name]) for name in shown)
+        lines = zip(rows[asked.row].tolist(), *columns, strict=True)
         group.write_csv(_CELLS, ["row", *shown.columns], lines)
-        sight = sight_of(asked)
-        questions = plan_questions(sight, {}, {})
+        questions = plan_questions(sight_of(asked), {}, {})
         write_questions(group, question_lines(questions, asked, rows, model))
     return questions
 
 
 def read_cells(workdir: Workdir, rows: np.ndarray) -> pd.DataFrame:
-    """The rows that questions may show, as people know them, under their numbers, as text.
-
-    Args:
-        workdir: of the run.
-        rows: `i[n]`, these numbers.
+    """The rows that questions may show, as people know them, as text under their numbers `i[n]`.
 
     Raises:
         UserError: they are missing or damaged.
     """
-    text = io.StringIO(workdir.read_text(_CELLS), newline="")
-    try:
-        header, *lines = ([as_it_was(cell) for cell in line] for line in csv.reader(text))
-        if any(len(line) != len(header) for line in lines):
-            raise ValueError
+    header, lines = workdir.read_csv(_CELLS)
+    with workdir.reading(_CELLS):
         frame = pd.DataFrame([line[1:] for line in lines], columns=header[1:], dtype=str)
         frame = frame.set_axis([int(line[0]) for line in lines], axis=0)
         if not np.array_equal(frame.index, rows):
-            raise ValueError
+            raise ValueError("these are other rows")
         return frame
-    except (ValueError, IndexError, csv.Error):
-        raise UserError(f"{workdir.path(_CELLS)} is damaged; run again in a new workdir") from None
-
-
-def _lines(frame: pd.DataFrame, row: np.ndarray) -> list[tuple[int, list[Any]]]:
-    empty = frame.isna().to_numpy()
-    return [
-        (int(i), ["" if none else cell for cell, none in zip(line, of_line, strict=True)])
-        for i, line, of_line in zip(row, frame.itertuples(index=False), empty, strict=True)
-    ]
 
 
 def _telling(frame: pd.DataFrame, micro: np.ndarray) -> list[str]:
@@ -155,11 +132,7 @@ def question_lines(
 ) -> list[tuple[Any, ...]]:
     """Questions as lines of a table with `QUESTION_COLUMNS`; rows are arrays of their numbers.
 
-    Args:
-        questions: these.
-        asked: what they are about.
-        rows: `i[u]`, row numbers of the unlabelled rows.
-        model: whose known classes they may be about.
+    Of the unlabelled rows these are `i[u]`, and known classes are those of the model.
     """
     mark, number = fingerprint(asked, rows), rows[asked.row]
     share = float((asked.like >= 0).sum() / len(asked.row))
@@ -179,78 +152,70 @@ def question_lines(
 
 def write_questions(workdir: Workdir, lines: Sequence[tuple[Any, ...]]) -> None:
     """Writes `questions.csv` from lines of `question_lines`."""
-
-    def cell(value: Any) -> Any:
-        return " ".join(map(str, value)) if isinstance(value, np.ndarray) else value
-
-    workdir.write_csv("questions.csv", QUESTION_COLUMNS, [list(map(cell, line)) for line in lines])
-
-
-class StoredAsked(NamedTuple):
-    """What `save_asked` wrote.
-
-    Attributes:
-        asked: the record.
-        rows: `i[u]`, row numbers of the unlabelled rows.
-        parts: of the model before any answer.
-        copied: columns of the rows that name them and are no features.
-    """
-
-    asked: Asked
-    rows: np.ndarray
-    parts: dict[str, np.ndarray]
-    copied: list[str]
+    cells = (
+        [" ".join(map(str, cell)) if isinstance(cell, np.ndarray) else cell for cell in line]
+        for line in lines
+    )
+    workdir.write_csv("questions.csv", QUESTION_COLUMNS, cells)
 
 
-def read_asked(workdir: Workdir) -> StoredAsked:
+def read_asked(workdir: Workdir, model: Model) -> tuple[Asked, np.ndarray, Model, list[str]]:
     """What a run left for asking.
+
+    Args:
+        workdir: of the run.
+        model: as it is now.
+
+    Returns:
+        The record, row numbers `i[u]` of the unlabelled rows, the model before any answer, and
+        columns of the rows that name them and are no features.
 
     Raises:
         UserError: it is missing or damaged.
     """
-    try:
+    with workdir.reading(_ARRAYS):
         facts, data = workdir.read_json(FACTS, dict), workdir.read_bytes(_ARRAYS)
         arrays = stored_arrays(data, str(facts["sha256"]))
+        check_arrays(arrays, _FORMS)
         rows = arrays.pop("number")
         parts = {name: arrays.pop(f"base_{name}") for name in _OF_MODEL}
         scalars = {name: facts[name] for name in _SCALARS}
         asked = Asked(**arrays, **scalars)._replace(view=tuple(facts["view"]))
-        _check(asked, rows)
+        _check(asked)
         if not isinstance(facts["copied"], list):
-            raise TypeError
-        return StoredAsked(asked, rows, parts, [str(name) for name in facts["copied"]])
-    except UserError:
-        raise
-    except Exception as error:  # somebody else's data may be wrong in any way
-        raise UserError(
-            f"{workdir.path(_ARRAYS)} is damaged; run again in a new workdir"
-        ) from error
+            raise TypeError("copied")
+        return asked, rows, _base(model, asked, parts), [str(name) for name in facts["copied"]]
 
 
-def _check(asked: Asked, rows: np.ndarray) -> None:
-    """Whether the arrays belong together.
+def _base(model: Model, asked: Asked, parts: Mapping[str, np.ndarray]) -> Model:
+    """The model before any answer."""
+    n_known, n_new = model.n_known, len(parts["rows"]) - model.n_known
+    base = model._replace(
+        classes=(*model.classes[:n_known], *(f"novel_{i}" for i in range(n_new))),
+        means=parts["means"],
+        rows=parts["rows"],
+        places=Places(**{name: parts[f"places_{name}"] for name in Places._fields}),
+        reference=model.reference._replace(limits=parts["limits"], y=parts["y"]),
+    )
+    remembered = remembered_as(base, asked, asked.labels, asked.confidence, asked.p_known)
+    return base._replace(remembered=remembered)
 
-    Raises:
-        ValueError: they do not.
-    """
-    n, m, u = len(asked.micro), len(asked.evidence), len(rows)
+
+def _check(asked: Asked) -> None:
+    """Fails where numbers do not belong together."""
+    n, u = len(asked.micro), len(asked.like)
     if not (
         all(type(number) is int for number in (asked.n_voters, asked.n_novel, *asked.view))
         and isinstance(asked.shift, int | float)
         and abs(asked.shift) <= _MOST_SHIFT
         and asked.n_voters > 0
         and 0 <= asked.n_novel <= n
-        and all(getattr(asked, name).dtype.kind == kind for name, kind in _KINDS.items())
         and len(asked.view) == 2
         and 0 <= asked.view[0] < asked.view[1] <= asked.z.shape[-1]
-        and asked.evidence.shape == (m, m)
         and np.isfinite(asked.evidence).all()
-        and asked.z.ndim == asked.known.ndim == 2
-        and asked.z.shape[:1] == asked.known.shape[:1] == asked.row.shape == (n,)
         and np.isfinite(asked.z).all()
-        and np.array_equal(np.unique(asked.micro), np.arange(m))
-        and all(len(getattr(asked, name)) == u for name in OF_ROWS)
+        and np.array_equal(np.unique(asked.micro), np.arange(len(asked.evidence)))
         and ((asked.row >= 0) & (asked.row < u)).all()
         and ((asked.like >= -1) & (asked.like < n)).all()
     ):
-        raise ValueError("arrays do not belong together")
+        raise ValueError("they do not belong together")

@@ -4,7 +4,7 @@ What the run has left is never rewritten, so every answer can be taken back. `an
 `labels.csv` in the folder of the run are all that is remembered of a person: the rest follows.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -13,10 +13,9 @@ import pandas as pd
 
 from ncd_jax.ask.choose import Question, next_questions, plan_questions
 from ncd_jax.ask.parts import Sight
-from ncd_jax.ask.resort import Resorted, remembered_as, resort, sight_of, state_of
+from ncd_jax.ask.resort import Resorted, resort, sight_of, state_of
 from ncd_jax.ask.state import State
-from ncd_jax.clustering.matching import count_pairs, match_clusters
-from ncd_jax.discovery.model import Model, Places
+from ncd_jax.discovery.evaluate import is_right
 from ncd_jax.discovery.solution import Asked
 from ncd_jax.errors import UserError
 from ncd_jax.store.answers import KNOWN, Answers, read_answers
@@ -37,13 +36,8 @@ __all__ = ["Asking", "Outcome", "as_user_errors", "in_resort"]
 _ANSWERS, _LABELS = "answers.csv", "labels.csv"
 _SCORES = ("novel_acc", "novel_nmi", "novel_ari")
 _BEFORE = (
-    "n_rows_known",
-    "known_sizes",
-    "n_novel_estimated",
-    "n_novel_probability",
-    "novel_sizes",
-    "mean_confidence",
-    *_SCORES,
+    *("n_rows_known", "known_sizes", "n_novel_estimated", "n_novel_probability", "novel_sizes"),
+    *("mean_confidence", *_SCORES),
 )
 """Of the metrics, what answers change."""
 
@@ -81,11 +75,7 @@ def in_resort(
 ) -> tuple[dict[str, str], dict[int, str]]:
     """Answers as `resort` takes them: questions without their mark, rows by their place.
 
-    Args:
-        said: the answers.
-        asked: what the run left.
-        rows: `i[u]`, row numbers of the unlabelled rows.
-        classes: names of the known classes.
+    Those are among row numbers `i[u]` of unlabelled rows, and names those of known classes.
 
     Raises:
         UserError: one is of another run, for a row that is not unlabelled, or of a known class that
@@ -123,7 +113,6 @@ class Asking:
     """A finished run that a person is asked about.
 
     Attributes:
-        workdir: of the run.
         asked: what it left.
         rows: `i[u]`, row numbers of its unlabelled rows.
         base: the model before any answer.
@@ -147,10 +136,8 @@ class Asking:
                 f"the run in {workdir.root} has nothing to ask: it found nothing new, or was"
                 " without the judge; run again with --config.method=rca in a new workdir"
             )
-        self.workdir = workdir
-        self._current = load_model(workdir)
-        self.asked, self.rows, parts, self.copied = read_asked(workdir)
-        self.base = _base(self._current, self.asked, parts)
+        self.workdir, self._current = workdir, load_model(workdir)
+        self.asked, self.rows, self.base, self.copied = read_asked(workdir, self._current)
         self.mark = fingerprint(self.asked, self.rows)
         self.sight: Sight = sight_of(self.asked)
         self.said = Answers(
@@ -178,9 +165,8 @@ class Asking:
         Raises:
             UserError: an answer is of another run, to no question, or for a row that is labelled.
         """
-        told = self._told(said)
         with as_user_errors():
-            state = state_of(self.base, self.asked, self.sight, *told)
+            state = state_of(self.base, self.asked, self.sight, *self._told(said))
         return state, next_questions(self.sight, state, 1)
 
     def outcome(self, said: Answers) -> Outcome:
@@ -202,9 +188,7 @@ class Asking:
     def write(self, outcome: Outcome, page: str | None = None) -> None:
         """Writes all that follows from some answers, which are all that there are from now on.
 
-        Args:
-            outcome: of these.
-            page: the report that speaks of it; the old one stays where there is none.
+        The page is the report that speaks of it; the old one stays where there is none.
 
         Raises:
             UserError: the folder is in use, cannot be written, or has other rows than the run.
@@ -269,13 +253,8 @@ class Asking:
 def _moved(before: np.ndarray, after: np.ndarray, n_known: int) -> int:
     """Rows in another class than before; new classes are matched one to one."""
     new = (before >= n_known) & (after >= n_known)
-    a, b = before[new] - n_known, after[new] - n_known
-    stay = int((before == after)[before < n_known].sum())
-    if len(a):
-        pairs = count_pairs(a, b, int(a.max()) + 1, int(b.max()) + 1)
-        match = match_clusters(pairs)
-        stay += int(pairs[match >= 0, match[match >= 0]].sum())
-    return len(before) - stay
+    stay = is_right(before[new] - n_known, after[new] - n_known).sum()
+    return len(before) - int(stay + (before == after)[before < n_known].sum())
 
 
 def _metrics(
@@ -302,20 +281,3 @@ def _metrics(
         "mean_confidence": float(np.mean(found.confidence)),
     }
     return {**rest, **now, "before_answers": before, **named}
-
-
-def _base(model: Model, asked: Asked, parts: Mapping[str, np.ndarray]) -> Model:
-    """The model before any answer."""
-    n_known = model.n_known
-    known = model.classes[:n_known]
-    n_new = len(parts["rows"]) - n_known
-    base = model._replace(
-        classes=(*known, *(f"novel_{i}" for i in range(n_new))),
-        means=parts["means"],
-        rows=parts["rows"],
-        places=Places(**{name: parts[f"places_{name}"] for name in Places._fields}),
-        reference=model.reference._replace(limits=parts["limits"], y=parts["y"]),
-    )
-    p_known = asked.p_known
-    remembered = remembered_as(base, asked, asked.labels, asked.confidence, p_known)
-    return base._replace(remembered=remembered)

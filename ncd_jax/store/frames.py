@@ -16,12 +16,7 @@ __all__ = ["frame_of", "frame_parts"]
 
 
 def frame_parts(frame: pd.DataFrame) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Arrays by name, and a fact for each column.
-
-    Args:
-        frame: columns of any kind that tables have; what is neither a number nor a time comes back
-            as text.
-    """
+    """Arrays by name, and a fact for each column; no number and no time comes back as text."""
     arrays, facts = dict[str, np.ndarray](), list[dict[str, Any]]()
     for i, name in enumerate(frame.columns):
         cells, fact = frame.iloc[:, i], dict[str, Any](name=str(name))
@@ -42,10 +37,6 @@ def frame_parts(frame: pd.DataFrame) -> tuple[dict[str, np.ndarray], list[dict[s
 
 def frame_of(arrays: Mapping[str, np.ndarray], facts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The frame that `frame_parts` took apart.
-
-    Args:
-        arrays: by name.
-        facts: of its columns.
 
     Raises:
         LookupError, ValueError: they do not belong together.

@@ -23,13 +23,7 @@ class Growing:
     """
 
     def __init__(self, workdir: Workdir, name: str, key: str) -> None:
-        """Begins, or goes on.
-
-        Args:
-            workdir: the folder.
-            name: of the file.
-            key: what makes it this file and no other, such as a digest of its sources.
-        """
+        """Begins, or goes on; by its key it is this file and no other."""
         folder, _, last = name.rpartition("/")
         self._workdir, self._key = workdir, key
         self._record = f"{folder}/.{last}.part.json"

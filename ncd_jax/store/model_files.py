@@ -11,44 +11,31 @@ import numpy as np
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.discovery.around import Reference
-from ncd_jax.discovery.model import (
-    Model,
-    Places,
-    Remembered,
-    apply,
-    arrays_of,
-    nothing_told,
-)
+from ncd_jax.discovery.model import Model, Places, Remembered, apply, arrays_of, nothing_told
 from ncd_jax.discovery.problem import make_method
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS, Spec
 from ncd_jax.store.records import package_versions
-from ncd_jax.store.workdir import Workdir, stored_arrays
+from ncd_jax.store.workdir import Workdir, check_arrays, stored_arrays
 
-__all__ = [
-    "load_model",
-    "names_of",
-    "read_model",
-    "save_model",
-    "save_names",
-    "write_model",
-]
+__all__ = ["load_model", "names_of", "read_model", "save_model", "save_names", "write_model"]
 
 _FORMAT_VERSION = 5
 _NAMES, _DESCRIPTION, _ARRAYS = "names.json", "model/model.json", "model/arrays.npz"
 _MAY_LACK = ("reference/usual", "scaler/low", "scaler/high")
 """Arrays in which a number that is not finite says that there is none."""
+_FORMS = """
+means f[g,w]  rows i[k]  mean f[d]  scale f[d]  x f[r,d]  z f[r,l]  y i[r]  limits f[2,g]
+nearer f[2]  votes f[4]  log_share f[c]  apart f[]  usual f[]  cells f[s,w]  owners i[s]
+micro f[m,w]  groups i[m]  score f[m]  slope f[]  most f[m]
+"""
+"""Of all arrays but those of the state, as `check_arrays` has them."""
+_REMEMBERED = " keys i[n]  labels i[n]  confidence f[n]  p_known f[n]"
 _APPLY = jax.jit(apply, static_argnames=["method", "judged"])  # models of one form are traced once
 
 
 def save_model(workdir: Workdir, model: Model, names: Mapping[str, str] | None = None) -> None:
-    """Writes the model into the folder `model/` of a run.
-
-    Args:
-        workdir: of the run.
-        model: the model.
-        names: that people gave its novel classes, from `novel_i` to name, where they did.
-    """
+    """Writes the model of a run, with the names that people gave its novel classes, if they did."""
     state = {name: leaf for name, leaf in model.state._asdict().items() if name != "opt"}
     arrays = {
         "state": state,
@@ -70,12 +57,10 @@ def save_model(workdir: Workdir, model: Model, names: Mapping[str, str] | None =
         "columns": model.columns,
         "classes": model.classes,
     }
-    if names is None:
-        write_model(workdir, arrays, facts)
-        return
     with workdir.together() as group:
-        write_model(group, arrays, facts | {"names": dict(names)})
-        group.write_json(_NAMES, names)
+        write_model(group, arrays, facts if names is None else facts | {"names": names})
+        if names is not None:
+            group.write_json(_NAMES, names)
 
 
 def load_model(workdir: Workdir) -> Model:
@@ -90,7 +75,7 @@ def load_model(workdir: Workdir) -> Model:
             f"the model in {workdir.path('model')} is of a method {method!r} that is not here;"
             " give --plugin=FILE with the file that has it, as the run was given"
         )
-    try:
+    with workdir.reading("model"):
         names = names_of(workdir) if workdir.has(_NAMES) else facts.get("names", {})
         model = Model(
             method=facts["method"],
@@ -110,104 +95,48 @@ def load_model(workdir: Workdir) -> Model:
             remembered=Remembered(**arrays["remembered"]) if "remembered" in arrays else None,
         )
         _check(model)
-    except UserError:
-        raise
-    except Exception as error:  # somebody else's data may be wrong in any way
-        raise _damaged(workdir) from error
-    return model
+        return model
 
 
 def _check(model: Model) -> None:
-    """Whether the parts of a model belong together.
-
-    Raises:
-        ValueError, TypeError: they do not.
-    """
-    n_columns, n_known = len(model.scaler.mean), model.spec.n_known
-    places, reference, old = model.places, model.reference, model.remembered
-    n_new, n_means = len(places.groups), len(model.means)
-    together = {
-        "classes": len(model.classes) == len(model.rows) == len(set(model.classes)) > 0
-        and all(model.classes),  # no row is answered with nothing
-        "names": all(isinstance(name, str) for name in (*model.classes, *model.columns)),
-        "columns": len(model.columns) == n_columns == model.spec.n_features,
-        "encoder": model.encoder is None or model.encoder.names == model.columns,
-        "means": n_means == n_known + n_new,
-        "rows": _are_indices(model.rows, n_means),
-        "owners": _are_indices(places.owners, n_new, lowest=-1),
-        "groups": _are_indices(places.groups, n_new, lowest=-1),
-        "reference.y": _are_indices(reference.y, n_known, lowest=-2),
-        "scaler": bool(np.all(model.scaler.scale > 0))
-        and bool(np.all(model.scaler.low < np.inf) and np.all(model.scaler.high > -np.inf)),
-        "view": isinstance(model.view, int) and isinstance(model.judged, bool),
-        "remembered": old is None
-        or (
-            _are_indices(old.labels, len(model.classes))
-            and bool(np.all((old.confidence >= 0) & (old.confidence <= 1)))
-        ),
-    }
-    wrong = [name for name, is_right in together.items() if not is_right]
-    for name, (array, shapes) in _shapes(model).items():
-        if np.shape(array) not in shapes:
-            wrong.append(name)
-    if wrong:
-        raise ValueError(f"{', '.join(wrong)} do not belong to the rest")
+    """Fails where the parts of a model do not belong together."""
+    places, scaler, old = model.places, model.scaler, model.remembered
+    n_known, n_new = model.spec.n_known, len(places.groups)
+    n_columns, n_classes = len(scaler.mean), len(model.classes)
+    arrays = places._asdict() | model.reference._asdict() | scaler.to_arrays()
+    arrays |= {"means": model.means, "rows": model.rows} | (old._asdict() if old else {})
+    bounds = (f" {name} f[{'d' * arrays[name].ndim}]" for name in ("low", "high"))
+    forms = _FORMS + "".join(bounds) + (_REMEMBERED if old else "")
+    check_arrays(arrays, forms, d=n_columns, c=n_known, k=n_classes, g=n_known + n_new)
+    n_means = len(model.means)
+    indices = [(model.rows, 0, n_means), (places.owners, -1, n_new), (places.groups, -1, n_new)]
+    indices += [(model.reference.y, -2, n_known), (old.labels if old else 0, 0, n_classes)]
+    if not (
+        all(np.all((low <= each) & (each < n)) for each, low, n in indices)
+        and n_classes == len(set(model.classes)) > 0
+        and all(model.classes)  # no row is answered with nothing
+        and all(isinstance(name, str) for name in (*model.classes, *model.columns))
+        and len(model.columns) == n_columns == model.spec.n_features
+        and (model.encoder is None or model.encoder.names == model.columns)
+        and isinstance(model.view, int)
+        and isinstance(model.judged, bool)
+        and np.all(scaler.scale > 0)
+        and np.all(scaler.low < np.inf)
+        and np.all(scaler.high > -np.inf)
+        and (old is None or np.all((old.confidence >= 0) & (old.confidence <= 1)))
+    ):
+        raise ValueError("they do not belong together")
     rows = jax.ShapeDtypeStruct((2, n_columns), np.float32)
     method = make_method(model.method, model.spec)
-    told, arrays = nothing_told(2), arrays_of(model)
-    applied = _APPLY.eval_shape(method, model.judged, arrays, rows, told)
-    if applied.z.ndim != 2 or applied.squared.shape != (2, len(model.means)):
+    applied = _APPLY.eval_shape(method, model.judged, arrays_of(model), rows, nothing_told(2))
+    if applied.z.shape != (2, model.reference.z.shape[1]) or applied.squared.shape != (2, n_means):
         raise ValueError("the state is of another shape")
-    if reference.z.shape[1:] != applied.z.shape[1:]:
-        raise ValueError("reference.z is of another representation")
-
-
-def _shapes(model: Model) -> dict[str, tuple[Any, tuple[tuple[int, ...], ...]]]:
-    """Every array but those of the state, and the shapes that it may have."""
-    places, reference, scaler = model.places, model.reference, model.scaler
-    width, n_columns = model.means.shape[-1], len(scaler.mean)
-    n_cells, n_micro, n_rows = len(places.cells), len(places.micro), len(reference.z)
-    of_rows, of_micro = (n_rows,), (n_micro,)
-    found: dict[str, tuple[Any, tuple[tuple[int, ...], ...]]] = {
-        "means": (model.means, ((len(model.means), width),)),
-        "cells": (places.cells, ((n_cells, width),)),
-        "owners": (places.owners, ((n_cells,),)),
-        "micro": (places.micro, ((n_micro, width),)),
-        "groups": (places.groups, (of_micro,)),
-        "score": (places.score, (of_micro,)),
-        "slope": (places.slope, ((),)),
-        "most": (places.most, (of_micro,)),
-        "x": (reference.x, ((n_rows, n_columns),)),
-        "y": (reference.y, (of_rows,)),
-        "limits": (reference.limits, ((2, len(model.means)),)),
-        "nearer": (reference.nearer, ((2,),)),
-        "votes": (reference.votes, ((4,),)),
-        "log_share": (reference.log_share, ((model.spec.n_known,),)),
-        "apart": (reference.apart, ((),)),
-        "usual": (reference.usual, ((),)),
-        "mean": (scaler.mean, ((n_columns,),)),
-        "scale": (scaler.scale, ((n_columns,),)),
-        "low": (scaler.low, ((), (n_columns,))),
-        "high": (scaler.high, ((), (n_columns,))),
-    }
-    if (old := model.remembered) is not None:
-        found |= {name: (array, (old.keys.shape,)) for name, array in old._asdict().items()}
-        found["keys"] = (old.keys, ((old.keys.size,),))
-    return found
-
-
-def _are_indices(values: np.ndarray, n: int, lowest: int = 0) -> bool:
-    is_whole = values.ndim == 1 and np.issubdtype(values.dtype, np.integer)
-    return bool(is_whole and np.all((values >= lowest) & (values < n)))
 
 
 def write_model(workdir: Workdir, arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-    """Writes a model into the folder `model/`: both files or none.
+    """Writes a model into the folder `model/`, as JSON and nested arrays: both files or none.
 
-    Args:
-        workdir: where to.
-        arrays: nested dicts of arrays. Names may not hold `/`; empty dicts are not kept.
-        metadata: anything that JSON can say.
+    Names of arrays may not hold `/`; empty dicts are not kept.
     """
     flat = _flatten(arrays)
     with workdir.together() as group:
@@ -234,10 +163,8 @@ def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
     if not workdir.has(_DESCRIPTION):
         raise UserError(f"{folder} holds no model; let a run finish in this workdir first")
     description = workdir.read_json(_DESCRIPTION)
-    try:
+    with workdir.reading("model"):
         version, metadata = int(description["format_version"]), dict(description["metadata"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(workdir) from error
     if version != _FORMAT_VERSION:
         try:
             release = f"ncd_jax {description['versions']['ncd_jax']}"
@@ -247,8 +174,8 @@ def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{folder} has format {version}, this release reads {_FORMAT_VERSION}; install"
             f" {release}, which wrote it, or run again in a new workdir"
         )
-    try:
-        data = workdir.read_bytes(_ARRAYS)
+    with workdir.reading("model"):
+        data = workdir.read_bytes(_ARRAYS) if workdir.has(_ARRAYS) else b""
         arrays = stored_arrays(data, str(description.get("sha256")))
         for name, values in arrays.items():
             if values.dtype.kind not in "biuf" or not (
@@ -256,8 +183,6 @@ def read_model(workdir: Workdir) -> tuple[dict[str, Any], dict[str, Any]]:
             ):
                 raise ValueError(f"{name} is not finite")
         return _unflatten(arrays), metadata
-    except Exception as error:  # somebody else's data may be wrong in any way
-        raise _damaged(workdir) from error
 
 
 def names_of(workdir: Workdir) -> dict[str, str]:
@@ -277,11 +202,9 @@ def names_of(workdir: Workdir) -> dict[str, str]:
 
 
 def save_names(workdir: Workdir, names: Mapping[str, str]) -> None:
-    """Writes these names, and puts them into the model, which may be sent alone.
+    """Writes names by `novel_i`, and puts them into the model, which may be sent alone.
 
-    Args:
-        workdir: of a run, in a block that keeps its files together.
-        names: from `novel_i` to name.
+    Within a block that keeps files together.
     """
     description = workdir.read_json(_DESCRIPTION, dict)
     description["metadata"]["names"] = dict(names)
@@ -289,19 +212,13 @@ def save_names(workdir: Workdir, names: Mapping[str, str]) -> None:
     workdir.write_json(_NAMES, names)
 
 
-def _damaged(workdir: Workdir) -> UserError:
-    return UserError(f"{workdir.path('model')} is damaged; run again in a new workdir")
-
-
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in tree.items():
         if "/" in name:
             raise ValueError(f"array name {name!r} holds '/', which separates levels")
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}/")
-        else:
-            flat[prefix + name] = value
+        is_leaf, key = not isinstance(value, Mapping), prefix + name
+        flat |= {key: value} if is_leaf else _flatten(value, f"{key}/")
     return flat
 
 

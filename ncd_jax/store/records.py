@@ -4,11 +4,9 @@
 after the model and the report, and a killed run never looks finished.
 """
 
-import csv
 import dataclasses
 import functools
 import hashlib
-import io
 import math
 import platform
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ from ncd_jax.config import RunConfig
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError, without_password
 from ncd_jax.store.answer_lines import ANSWER_COLUMNS, Assignments, header_of, lines_of
-from ncd_jax.store.workdir import Workdir, as_it_was
+from ncd_jax.store.workdir import Workdir
 from ncd_jax.tuning.trials import Trial
 
 __all__ = [
@@ -66,15 +64,11 @@ def read_config(workdir: Workdir) -> dict[str, Any]:
         UserError: it is missing, damaged, or of something else.
     """
     config: dict[str, Any] = workdir.read_json("config.json", dict)
-    try:
+    with workdir.reading("config.json", "is of something else; choose another --workdir"):
         run, environment = config["run"], config["environment"]
         seed, parts = run["config"]["seed"], (run["table"], environment)
         if type(seed) is not int or seed < 0 or not all(isinstance(part, dict) for part in parts):
-            raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise UserError(
-            f"{workdir.path('config.json')} is of something else; choose another --workdir"
-        ) from None
+            raise ValueError(seed)
     return config
 
 
@@ -85,22 +79,14 @@ def read_metrics(workdir: Workdir) -> dict[str, Any]:
         UserError: it is missing, damaged, or of something else.
     """
     metrics: dict[str, Any] = workdir.read_json("metrics.json", dict)
-    try:
+    wrong = "is of something else; choose another --workdir or delete it"
+    with workdir.reading("metrics.json", wrong):
         _check_metrics(metrics)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise UserError(
-            f"{workdir.path('metrics.json')} is of something else; choose another --workdir or"
-            " delete it"
-        ) from None
     return {"warnings": [], "n_answers": 0, **metrics}
 
 
 def _check_metrics(metrics: Mapping[str, Any]) -> None:
-    """Whether all that is said of a run is of the kind that it should be.
-
-    Raises:
-        KeyError, TypeError, AttributeError, ValueError: it is not.
-    """
+    """Fails where something that is said of a run is not of the kind that it should be."""
     sizes, known = metrics["novel_sizes"], metrics["known_sizes"]
     counts = [*(metrics[name] for name in _COUNTS), *sizes, *known.values()]
     before, by_name = metrics.get("before_answers", {}), [metrics.get(n, {}) for n in _BY_NAME]
@@ -129,21 +115,16 @@ def read_assignments(workdir: Workdir) -> tuple[list[str], list[list[str]]]:
     Raises:
         UserError: it is missing, damaged, or of something else.
     """
-    path = workdir.path("assignments.csv")
     if not workdir.has("assignments.csv"):
+        path = workdir.path("assignments.csv")
         raise UserError(f"{path} does not exist; run again in a new workdir")
-    text = io.StringIO(workdir.read_text("assignments.csv"), newline="")
-    try:
-        header, *lines = (
-            [as_it_was(cell) for cell in line] for line in csv.reader(text, strict=True)
-        )
-        place = header.index("row"), header.index("label")
-        rows = {int(line[place[0]]) for line in lines}
-        whole = all(len(line) == len(header) and line[place[1]] for line in lines)
-        if not whole or len(rows) < len(lines) or min(rows, default=0) < 0:
-            raise ValueError
-    except (ValueError, IndexError, csv.Error):
-        raise UserError(f"{path} is damaged; run again in a new workdir") from None
+    header, lines = workdir.read_csv("assignments.csv")
+    with workdir.reading("assignments.csv"):
+        row, label = header.index("row"), header.index("label")
+        rows = {int(line[row]) for line in lines}
+        is_whole = len(rows) == len(lines) and all(line[label] for line in lines)
+        if not is_whole or min(rows, default=0) < 0:
+            raise ValueError("rows are missing or there twice")
     return header, lines
 
 
@@ -191,28 +172,13 @@ def _fingerprint(table: Table) -> dict[str, Any]:
 
 def _write_trials(workdir: Workdir, trials: Sequence[Trial]) -> None:
     hparams = list(trials[0].hparams) if trials else []
-    folds = range(len(trials[0].fold_scores) if trials else 0)
-    header = [
-        "number",
-        "score",
-        *hparams,
-        *(f"fold_{i}" for i in folds),
-        *(f"fold_{i}_k" for i in folds),
-        "diverged",
-        "stopped_after_epoch",
-    ]
-    rows = (
-        [
-            t.number,
-            t.score,
-            *(t.hparams[name] for name in hparams),
-            *t.fold_scores,
-            *t.fold_k,
-            t.diverged,
-            "" if t.stopped is None else t.stopped,
-        ]
-        for t in trials
-    )
+    folds = [f"fold_{i}" for i in range(len(trials[0].fold_scores) if trials else 0)]
+    of_folds = [*folds, *(f"{fold}_k" for fold in folds)]
+    header = ["number", "score", *hparams, *of_folds, "diverged", "stopped_after_epoch"]
+    rows = []
+    for t in trials:
+        values = (t.hparams[name] for name in hparams)
+        rows.append([t.number, t.score, *values, *t.fold_scores, *t.fold_k, t.diverged, t.stopped])
     workdir.write_csv("trials.csv", header, rows)
 
 

@@ -1,5 +1,6 @@
 """The folder of a run: one run per folder, every file whole or absent."""
 
+import csv
 import hashlib
 import io
 import itertools
@@ -19,10 +20,20 @@ from filelock import FileLock, Timeout
 import ncd_jax
 from ncd_jax.errors import UserError
 
-__all__ = ["Workdir", "as_cell", "as_it_was", "digest_of", "harmless", "stored_arrays"]
+__all__ = [
+    "Workdir",
+    "as_cell",
+    "as_it_was",
+    "changes",
+    "check_arrays",
+    "digest_of",
+    "harmless",
+    "stored_arrays",
+]
 
 _CONFIG, _METRICS, _LOCK = "config.json", "metrics.json", ".lock"
 _TEMPORARY, _STAGED, _PENDING = ".tmp", ".staged", ".pending.json"
+_DAMAGED = "is damaged; run again in a new workdir"
 _WAIT = 10.0
 """Seconds in which another process will have written its few files."""
 _ONLY_HOW = (".search.lanes", ".search.storage", ".search.grace")
@@ -148,6 +159,20 @@ class Workdir:
         """Where the file `name` is; `/` separates folders."""
         return self.root / name
 
+    @contextmanager
+    def reading(self, name: str, wrong: str = _DAMAGED) -> Iterator[None]:
+        """Whatever fails in this block is said of a file in one line: anybody may have written it.
+
+        Raises:
+            UserError: something failed; `wrong` says what, and what to do.
+        """
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"{self.path(name)} {wrong}") from error
+
     def read_bytes(self, name: str) -> bytes:
         """Reads a file.
 
@@ -173,25 +198,30 @@ class Workdir:
         Raises:
             UserError: it is missing, or something else.
         """
-        try:
+        with self.reading(name):
             return self.read_bytes(name).decode()
-        except ValueError:
-            raise UserError(f"{self.path(name)} is damaged; run again in a new workdir") from None
+
+    def read_csv(self, name: str) -> tuple[list[str], list[list[str]]]:
+        """Reads a header and the lines under it as `write_csv` was given them, as text.
+
+        Raises:
+            UserError: it is missing, or no such file.
+        """
+        text = io.StringIO(self.read_text(name), newline="")
+        with self.reading(name):
+            header, *lines = (list(map(as_it_was, line)) for line in csv.reader(text, strict=True))
+            if any(len(line) != len(header) for line in lines):
+                raise ValueError("a line has other columns than the header")
+            return header, lines
 
     def read_json(self, name: str, kind: type | None = None) -> Any:
-        """Reads a JSON file.
-
-        Args:
-            name: of the file.
-            kind: what its value must be, where that matters: `dict` or `list`.
+        """Reads a JSON file, whose value must be of a kind, `dict` or `list`, where one is given.
 
         Raises:
             UserError: it is missing, not JSON, or another kind of it.
         """
-        try:
+        with self.reading(name, "is not valid JSON; use another --workdir"):
             value = json.loads(self.read_bytes(name))
-        except (ValueError, RecursionError):
-            raise UserError(f"{self.path(name)} is not valid JSON; use another --workdir") from None
         if kind is not None and not isinstance(value, kind):
             raise UserError(f"{self.path(name)} is of something else; use another --workdir")
         return value
@@ -217,8 +247,7 @@ class Workdir:
             The SHA-256 of the file.
         """
         data = io.BytesIO()
-        plain = {key: np.asarray(value) for key, value in arrays.items()}
-        np.savez(data, allow_pickle=False, **plain)
+        np.savez(data, allow_pickle=False, **arrays)
         self.write_bytes(name, data.getvalue())
         return hashlib.sha256(data.getvalue()).hexdigest()
 
@@ -302,11 +331,13 @@ class Workdir:
         stored = self.read_json(_CONFIG, dict)
         if "run" not in stored:
             raise UserError(f"{self.path(_CONFIG)} is of something else; choose another --workdir")
-        if difference := _first_difference(stored["run"], identity):
-            key, there, here = difference
+        for key, there, here in changes(stored["run"], identity):
+            if key.endswith(_ONLY_HOW):
+                continue
             raise UserError(
-                f"workdir {self.root} holds a different run ({key} is {there} there, {here} here)"
-                f"{_begun_by(stored)}; choose another --workdir or delete it"
+                f"workdir {self.root} holds a different run ({key or 'run'} is {_short(there)}"
+                f" there, {_short(here)} here){_begun_by(stored)}; choose another --workdir or"
+                " delete it"
             )
 
 
@@ -328,6 +359,29 @@ def stored_arrays(data: bytes, digest: str | None = None) -> dict[str, Any]:
     if any(np.iscomplexobj(values) for values in arrays.values()):
         raise ValueError("nothing here writes complex numbers")
     return arrays
+
+
+def check_arrays(arrays: Mapping[str, Any], forms: str, **lengths: int) -> None:
+    """Whether arrays are of the kind and the shape that they should be.
+
+    Args:
+        arrays: by name.
+        forms: names, and behind each the kind as NumPy has it, where `i` is any whole number, and
+            the axes, such as `x f[n,d]`. An axis has one length wherever it stands.
+        lengths: of axes that are known.
+
+    Raises:
+        KeyError, ValueError: one is missing, or is not.
+    """
+    words = forms.split()
+    for name, form in zip(words[::2], words[1::2], strict=True):
+        array, axes = np.asarray(arrays[name]), re.findall(r"\w+", form[1:])
+        shape = [
+            int(axis) if axis.isdigit() else lengths.setdefault(axis, n)
+            for axis, n in zip(axes, array.shape, strict=True)
+        ]
+        if array.dtype.kind.replace("u", "i") != form[0] or shape != list(array.shape):
+            raise ValueError(f"{name} is no {form}")
 
 
 def digest_of(identity: Mapping[str, Any]) -> str:
@@ -392,21 +446,18 @@ def _strict(value: Any) -> Any:
     return value
 
 
-def _first_difference(there: Any, here: Any, key: str = "") -> tuple[str, str, str] | None:
-    """The dotted key of the first difference that matters, with both values as JSON."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        for name in here | there:
-            inner = f"{key}.{name}" if key else name
-            if inner.endswith(_ONLY_HOW):
-                continue
-            if name not in there:
-                return inner, "not set", _short(here[name])
-            if name not in here:
-                return inner, _short(there[name]), "not set"
-            if difference := _first_difference(there[name], here[name], inner):
-                return difference
-        return None
-    return None if there == here else (key or "run", _short(there), _short(here))
+def changes(there: Any, here: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """What differs in two values of JSON: dotted key, value there, value here.
+
+    Where a key is missing the value is `...`.
+    """
+    if not (isinstance(there, dict) and isinstance(here, dict)):
+        if there != here:
+            yield key, there, here
+        return
+    for name in here | there:
+        inner = f"{key}.{name}" if key else name
+        yield from changes(there.get(name, ...), here.get(name, ...), inner)
 
 
 def _begun_by(stored: Mapping[str, Any]) -> str:
@@ -419,5 +470,7 @@ def _begun_by(stored: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
+    if value is ...:
+        return "not set"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:59] + "…"

@@ -23,10 +23,10 @@ from ncd_jax.types import Array, Goal, Method, NCDData, PyTree, RunResult
 __all__ = [
     "Protocol",
     "SweepData",
-    "alone",
     "by_candidate",
     "cross_validate",
     "measure",
+    "of_pair",
     "one_run",
     "run_pairs",
     "task_of",
@@ -82,13 +82,7 @@ def one_run(method: Method, sweep: SweepData, hparams: PyTree, protocol: Protoco
     """Trains on one fold from one seed, finds its hidden classes, and scores what was found.
 
     A run whose loss or latents are not finite has diverged: it scores 0, less than any
-    clustering can, and its NaNs go no further.
-
-    Args:
-        method: the method.
-        sweep: of one key, one fold, one number.
-        hparams: of one candidate.
-        protocol: static facts.
+    clustering can, and its NaNs go no further. The sweep is of one key, one fold, one number.
     """
     state, info = train(**task_of(method, sweep, hparams, protocol)._asdict())
     return measure(method, sweep, state, info["loss"], protocol)
@@ -110,14 +104,9 @@ def _given(sweep: SweepData) -> tuple[NCDData, Goal]:
 def measure(
     method: Method, sweep: SweepData, state: PyTree, loss: Array, protocol: Protocol
 ) -> RunResult:
-    """Finds the hidden classes of one fold in a trained state, and scores what was found.
+    """Finds the hidden classes of one fold in a state, and scores what was found: see `one_run`.
 
-    Args:
-        method: the method.
-        sweep: of one key, one fold, one number.
-        state: after training, or in the middle of it.
-        loss: `f32[epochs]`, zeros for epochs to come.
-        protocol: static facts.
+    The state may be from the middle of a training: losses `f32[epochs]` to come are zeros.
     """
     key, x, fold, k, class_size, known_rows = sweep
     _, key_index, key_cluster = jax.random.split(jax.random.clone(key), 3)  # one was to train
@@ -177,12 +166,13 @@ def by_candidate(pairs: RunResult, n_candidates: int, n_folds: int) -> RunResult
     return jax.tree.map(lambda a: a[:n].reshape(n_candidates, n_folds, *a.shape[1:]), pairs)
 
 
-def alone(data: SweepData, key: Array, f: Array) -> SweepData:
-    """The sweep of one key and fold number `f`."""
+def of_pair(data: SweepData, hparams: PyTree, pair: Array, key: Array) -> tuple[SweepData, PyTree]:
+    """The sweep of one key and one fold, and a candidate; a pair `i32[2]` is candidate, fold."""
     shared = data.folds, data.ks, data.class_sizes
-    fold, k, size = jax.tree.map(lambda leaf: leaf[f], shared)
+    fold, k, size = jax.tree.map(lambda leaf: leaf[pair[1]], shared)
     key = jax.random.clone(key)  # all pairs share it, on purpose
-    return SweepData(key, data.x, fold, k, size, data.known_rows)
+    run = SweepData(key, data.x, fold, k, size, data.known_rows)
+    return run, jax.tree.map(lambda leaf: leaf[pair[0]], hparams)
 
 
 def run_pairs(
@@ -202,8 +192,7 @@ def run_pairs(
 
         def one_seed(key: Array) -> RunResult:
             def run(pair: Array) -> RunResult:
-                candidate = jax.tree.map(lambda leaf: leaf[pair[0]], hparams)
-                return one_run(method, alone(data, key, pair[1]), candidate, protocol)
+                return one_run(method, *of_pair(data, hparams, pair, key), protocol)
 
             return jax.lax.map(run, pairs, batch_size=side_by_side)
 

@@ -43,12 +43,8 @@ def in_shares(work: Callable[[PyTree], T], items: PyTree, devices: list[jax.Devi
     """The same on these devices, of other processes too, with the repeated copies at its end.
 
     Each device runs its own loops and keeps its own results: none waits for another's
-    iterations, and nothing crosses from one to another before somebody asks for it.
-
-    Args:
-        work: as for `spread_over_devices`.
-        items: likewise, of length `n`; the same in every process.
-        devices: those to use; all of them where there are several processes.
+    iterations, and nothing crosses from one to another before somebody asks for it. Several
+    processes give the same items and all devices.
 
     Returns:
         Results whose leading axis is the next multiple of the number of devices, sharded.
@@ -62,13 +58,7 @@ def in_shares(work: Callable[[PyTree], T], items: PyTree, devices: list[jax.Devi
 
 
 def on_devices(work: Callable[[PyTree], T], shares: PyTree, devices: list[jax.Device]) -> T:
-    """The same where items lie on their devices already, as results of this function do.
-
-    Args:
-        work: as for `in_shares`.
-        shares: its items, as many for every device.
-        devices: those to use.
-    """
+    """The same where items, as many for each, lie on their devices, as results of this do."""
     if len(devices) == 1:
         return work(shares)
     # Values that `work` closes over are the same everywhere, which the check for varying

@@ -23,9 +23,9 @@ import numpy as np
 from ncd_jax.tuning.cross_validation import (
     Protocol,
     SweepData,
-    alone,
     by_candidate,
     measure,
+    of_pair,
     task_of,
 )
 from ncd_jax.tuning.devices import devices_for, in_shares, on_devices, permute
@@ -59,11 +59,7 @@ class Climb(NamedTuple):
 def plan_rungs(candidates: int, first: int, epochs: int, rungs: int) -> list[Rung]:
     """Half as many candidates on each rung, until twice as far into the last stage of a training.
 
-    Args:
-        candidates: how many begin.
-        first: the epoch with which the last stage begins.
-        epochs: the end.
-        rungs: most of them; fewer where there is nothing to halve.
+    That begins with epoch `first`. There are fewer rungs where there is nothing to halve.
     """
     plan: list[Rung] = []
     for i in range(rungs):
@@ -81,17 +77,10 @@ def compile_rungs(
 ) -> Callable[[PyTree, int], Climb]:
     """The function from hyperparameters `[A]`, and how many of them count, to what they come to.
 
-    The same programs serve all rungs and all batches: runs go side by side as many at a time as
-    the last rung has for each device, and how many times is traced. Which candidates go on is
-    decided on the host while no device is at work: one that is done need not wait for others
-    inside a program.
-
-    Args:
-        method: one that is trained.
-        data: what the candidates share.
-        hparams: of any candidates, stacked on a leading axis `[A]`.
-        protocol: static facts.
-        n_candidates: static length `A`.
+    The method is one that is trained, other arguments are those of `cross_validate`. The same
+    programs serve all rungs and all batches: runs go side by side as many at a time as the last
+    rung has for each device, and how many times is traced. Which candidates go on is decided on the
+    host while no device is at work: one that is done need not wait for others inside a program.
     """
     n_folds, first = len(data.ks), last_stage(method, protocol.epochs)
     on_last = plan_rungs(n_candidates, first, protocol.epochs, protocol.rungs)[-1].candidates
@@ -157,7 +146,7 @@ def what_varies(
 
     def trained(data: SweepData, hparams: PyTree, pairs: Array) -> list[Array]:
         def one(pair: Array) -> list[Array]:
-            run, candidate = _of_pair(data, hparams, pair, data.keys[0])
+            run, candidate = of_pair(data, hparams, pair, data.keys[0])
             task = task_of(method, run, candidate, protocol)
             span = last_stage(method, protocol.epochs), protocol.epochs
             leaves, tree = jax.tree.flatten(go_on(task, begin(task), span))
@@ -203,13 +192,7 @@ class _Slots(NamedTuple):
 
 
 def _make_slots(n_runs: int, on_last: int, lanes: int) -> _Slots:
-    """Slots for all runs, as many side by side as the last rung has for each device.
-
-    Args:
-        n_runs: all of them.
-        on_last: those on the last rung.
-        lanes: most side by side.
-    """
+    """Slots for all runs, as many side by side as the last rung has for each device, or fewer."""
     devices = len(devices_for(n_runs))
     lanes = min(-(-on_last // devices), lanes)
     return _Slots(devices, lanes, -(-n_runs // (devices * lanes)))
@@ -240,7 +223,7 @@ class _Static(NamedTuple):
         self, data: SweepData, hparams: PyTree, pair: Array, key: Array
     ) -> tuple[SweepData, Task]:
         """That of a candidate and a fold, `i32[2]`, from one seed, and the sweep of it alone."""
-        run, candidate = _of_pair(data, hparams, pair, key)
+        run, candidate = of_pair(data, hparams, pair, key)
         return run, task_of(self.method, run, candidate, self.protocol)
 
 
@@ -280,16 +263,10 @@ def _climb(
     plan: tuple[Array, Array, Array],
     how: _Static,
 ) -> tuple[_Begun, RunResult]:
-    """More epochs of the pairs, and what they find then.
+    """More epochs of the pairs `i32[n, 2]`, and what they find then.
 
-    Args:
-        data: what the candidates share.
-        hparams: of all candidates.
-        pairs: `i32[n, 2]`, candidate and fold of every slot.
-        begun: their trainings so far.
-        plan: the first of these epochs, the first that is none of them, and how many rounds of
-            slots take part.
-        how: static facts.
+    The plan is the first of these epochs, the first that is none of them, and how many rounds of
+    slots take part.
     """
     *span, rounds = plan
 
@@ -336,10 +313,6 @@ def _climb(
 def _regroup(begun: _Begun, order: Array, how: _Static) -> _Begun:
     """Other slots for some of the runs: slot `i` gets what was in slot `order[i]`."""
     return begun._replace(own=permute(begun.own, order, devices_for(how.slots.devices)))
-
-
-def _of_pair(data: SweepData, hparams: PyTree, pair: Array, key: Array) -> tuple[SweepData, PyTree]:
-    return alone(data, key, pair[1]), jax.tree.map(lambda leaf: leaf[pair[0]], hparams)
 
 
 def _seeds_second(tree: PyTree) -> PyTree:

@@ -1,10 +1,12 @@
 """Hyperparameter candidates from Optuna: ask for a batch, tell the scores, go on after a kill."""
 
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -15,17 +17,17 @@ from ncd_jax.tuning.processes import share
 from ncd_jax.tuning.samplers import SAMPLERS, distribution_of, without_chatter
 from ncd_jax.tuning.storage import Storage, in_memory
 from ncd_jax.tuning.trials import Trial
-from ncd_jax.tuning.workers import Workers
 from ncd_jax.types import Interval
 
-__all__ = ["LockstepProposals", "Proposal", "Proposals", "trial_from"]
+__all__ = ["LockstepProposals", "Proposal", "Proposals", "Workers", "trial_from"]
 
 _OWNER = "worker"
 _RELEASE = "ncd_jax"
+_BEATS_IN_GRACE = 6
+_GONE = -1
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(NamedTuple):
     """A candidate that waits for its score."""
 
     number: int
@@ -152,28 +154,86 @@ class Proposals:
         if self._storage.shared:
             trial_id = self._id_of(trial.number)
             self._storage.optuna.set_trial_user_attr(trial_id, _OWNER, self._workers.me)
-        return Proposal(trial.number, self._complete(trial.params))
+        return Proposal(trial.number, self._fixed | trial.params)
 
     def _propose(self, number: int) -> Proposal:
         """The next candidate, stored in one transaction with its owner."""
-        drawn = self._sampler.draw(number)
-        owner = {_OWNER: self._workers.me}
-        self._study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING,
-                params=drawn.params,
-                distributions=self._space,
-                user_attrs=owner,
-                system_attrs=drawn.attributes,
-            )
+        params, attributes = self._sampler.draw(number)
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions=self._space,
+            user_attrs={_OWNER: self._workers.me},
+            system_attrs=attributes,
         )
-        return Proposal(number, self._complete(drawn.params))
+        self._study.add_trial(trial)
+        return Proposal(number, self._fixed | params)
 
     def _id_of(self, number: int) -> int:
         return self._storage.optuna.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
-    def _complete(self, params: Mapping[str, float]) -> dict[str, float]:
-        return {**self._fixed, **params}
+
+class Workers:
+    """The workers of a study, this process among them, and which of them are alive.
+
+    No clock is compared with another one. A worker counts upwards in the storage while it works;
+    others look at the count now and then. One that has stood still for the whole grace, by the
+    watch of who looks, belongs to a worker that is dead or has lost the storage.
+
+    Args:
+        study: the search.
+        storage: where it is kept.
+    """
+
+    def __init__(self, study: optuna.Study, storage: Storage):
+        self.me = uuid.uuid4().hex[:12]
+        self._study = study
+        self._storage = storage
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Gives signs of life for as long as the block runs; says in the end that it is over."""
+        if not self._storage.shared:
+            yield
+            return
+        over = threading.Event()
+        self._say(0)
+        thread = threading.Thread(target=self._beat, args=(over,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            with suppress(ConnectionError):
+                self._say(_GONE)
+            self._storage.release()
+
+    def alive(self) -> set[str]:
+        """Those that have given a sign of life within the grace, or that nobody has watched yet."""
+        now = time.monotonic()
+        for key, count in self._study.user_attrs.items():
+            _, is_worker, worker = key.partition("worker ")
+            if is_worker and self._seen.get(worker, (_GONE, now))[0] != count:
+                self._seen[worker] = (count, now)
+        return {
+            worker
+            for worker, (count, since) in self._seen.items()
+            if count != _GONE and (worker == self.me or now - since < self._storage.grace)
+        }
+
+    def _beat(self, over: threading.Event) -> None:
+        count = 0
+        while not over.wait(self._storage.grace / _BEATS_IN_GRACE):
+            count += 1
+            # Who works with the storage in earnest will hear of it.
+            with suppress(ConnectionError):
+                self._say(count)
+
+    def _say(self, count: int) -> None:
+        with self._storage.in_reach():
+            self._study.set_user_attr(f"worker {self.me}", count)
 
 
 class LockstepProposals:
@@ -194,7 +254,7 @@ class LockstepProposals:
     def ask(self, batch: int, wanted: int) -> list[Proposal]:
         """See `Proposals`."""
         asked = self._own.ask(batch, wanted) if self._own else []
-        return [Proposal(**each) for each in share([asdict(proposal) for proposal in asked])]
+        return [Proposal(*each) for each in share(asked)]
 
     def tell(self, trial: Trial) -> None:
         """See `Proposals`; all processes have the same result."""
@@ -216,8 +276,7 @@ class LockstepProposals:
 
 def trial_from(record: Mapping[str, Any]) -> Trial:
     """A trial from what `dataclasses.asdict` made of it, and JSON of that."""
-    folds = {name: tuple(record[name]) for name in ("fold_scores", "fold_k")}
-    given: dict[str, Any] = {**record, **folds}
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
     return Trial(**given)
 
 

@@ -6,7 +6,7 @@ trials in memory, and point `i` of the sequence is known from `i`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
@@ -15,19 +15,11 @@ from scipy.stats import qmc
 
 from ncd_jax.types import Interval
 
-__all__ = ["SAMPLERS", "Drawn", "distribution_of", "without_chatter"]
+__all__ = ["SAMPLERS", "distribution_of", "without_chatter"]
 
 
-class Drawn(NamedTuple):
-    """A candidate.
-
-    Attributes:
-        params: its tuned hyperparameters.
-        attributes: what the sampler wants to find with the trial later.
-    """
-
-    params: dict[str, float]
-    attributes: dict[str, Any]
+Drawn = tuple[dict[str, float], dict[str, Any]]
+"""A candidate: its tuned hyperparameters, and what the sampler wants to find with it later."""
 
 
 class _Tpe:
@@ -62,7 +54,7 @@ class _Tpe:
         self._study.ask(self._space)
         self._states.append(TrialState.RUNNING)
         trial = self._study.get_trials(deepcopy=False)[number]
-        return Drawn(trial.params, trial.system_attrs)
+        return trial.params, trial.system_attrs
 
 
 class _QuasiRandom:
@@ -81,13 +73,13 @@ class _QuasiRandom:
     def draw(self, number: int) -> Drawn:
         """Point `number` of the sequence."""
         if not self._space:
-            return Drawn({}, {})
+            return {}, {}
         sequence = qmc.Sobol(len(self._space), rng=self._seed)
         if number:
             sequence.fast_forward(number)
         point = sequence.random(1)[0].tolist()
         places = zip(self._space.items(), point, strict=True)
-        return Drawn({name: _at(interval, share) for (name, interval), share in places}, {})
+        return {name: _at(interval, share) for (name, interval), share in places}, {}
 
 
 SAMPLERS: dict[str, type[_Tpe] | type[_QuasiRandom]] = {

@@ -132,6 +132,7 @@ def _stack(asked: list[Proposal], batch: int) -> dict[str, np.ndarray]:
 def _trial(proposal: Proposal, result: RunResult, epochs: int, protocol: Protocol) -> Trial:
     """Sums up the runs `[F, S]` of one candidate that was trained so long."""
     fold_scores = result.accuracy.mean(axis=1, dtype=np.float64)
+    log_loss = float(result.log_loss.mean(dtype=np.float64))
     return Trial(
         number=proposal.number,
         hparams=proposal.hparams,
@@ -139,10 +140,6 @@ def _trial(proposal: Proposal, result: RunResult, epochs: int, protocol: Protoco
         fold_scores=tuple(fold_scores.tolist()),
         fold_k=tuple(result.k.mean(axis=1).tolist()),
         diverged=int(result.diverged.sum()),
-        log_loss=_or_none(float(result.log_loss.mean(dtype=np.float64))),
+        log_loss=None if math.isnan(log_loss) else log_loss,
         stopped=epochs if epochs < protocol.epochs else None,
     )
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 from optuna.exceptions import OptunaError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -52,8 +52,9 @@ def open_shared(
         if not path.name or not path.absolute().parent.is_dir():
             raise UserError(f"config.search.storage={name}: its folder does not exist; make it")
         proposing = FileLock(path.with_name(f"{path.name}.proposing"), thread_local=False)
+        timeout = {"connect_args": {"timeout": _SQLITE_SECONDS}}
         with proposing:
-            storage = _sqlite(where) if scheme else journal(path, say)
+            storage = RDBStorage(where, timeout) if scheme else journal(path, say)
         return Storage(
             storage,
             name,
@@ -66,11 +67,6 @@ def open_shared(
         raise UserError(
             f"config.search.storage={name} cannot be used ({reason(error)}); check it"
         ) from error
-
-
-def _sqlite(url: str) -> BaseStorage:
-    arguments = {"connect_args": {"timeout": _SQLITE_SECONDS}}
-    return RDBStorage(url, engine_kwargs=arguments)
 
 
 def _postgresql(url: str, name: str, grace: float) -> Storage:

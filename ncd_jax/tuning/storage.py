@@ -79,12 +79,9 @@ def in_memory() -> Storage:
 def own_journal(
     path: Path, study: str = "ncd_jax", say: Callable[[str], None] = lambda text: None
 ) -> Storage:
-    """The journal of a run that one process has at a time.
+    """The journal of a run that one process has at a time; it is made where there is none.
 
-    Args:
-        path: of the file; it is made where there is none.
-        study: the search, by a name that no other configuration has.
-        say: told where the file had to be mended.
+    The study is the search, by a name that no other configuration has.
 
     Raises:
         UserError: the file is damaged, or of another run.
@@ -96,10 +93,7 @@ def own_journal(
 def journal(path: Path, say: Callable[[str], None], study: str = "") -> "JournalStorage":
     """A journal file as Optuna knows it, mended where its last record is not whole.
 
-    Args:
-        path: of the file.
-        say: told where it had to be mended.
-        study: the only search that may be in it; any where that is empty.
+    Of a `study` it may hold no other search; where that is empty any.
 
     Raises:
         UserError: it is damaged, or holds another search.

@@ -118,10 +118,8 @@ def go_on(
 ) -> tuple[PyTree, Array]:
     """More epochs of the last stage: as many as one likes at a time, `train` has them at once.
 
-    Args:
-        task: that of `begin`.
-        begun: what `begin` or this function returned.
-        span: the first of these epochs and the first that is none of them; may be traced.
+    From what `begin` or this function returned. The span is the first of these epochs and the first
+    that is none of them; it may be traced.
     """
     epoch = _epoch(task, task.method.stages[-1])
 

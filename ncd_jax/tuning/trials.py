@@ -41,11 +41,10 @@ class Trial:
 
 
 def worth(accuracy: ArrayLike, log_loss: ArrayLike) -> np.ndarray:
-    """What candidates are ranked by, the more the better.
+    """What candidates are ranked by, the more the better: means over folds and seeds.
 
-    Args:
-        accuracy: on hidden classes, mean over folds and seeds.
-        log_loss: of the judge's prior, likewise: it is finer. NaN where it was not asked.
+    That is the log loss of the judge's prior, which is finer, or where that is NaN, as nobody asked
+    for it, the accuracy on hidden classes.
     """
     return np.where(np.isnan(log_loss), accuracy, np.negative(log_loss))
 

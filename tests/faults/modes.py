@@ -12,9 +12,8 @@ import pandas as pd
 from launching import call
 from moments import Moments
 
-from ncd_jax.reproduce.markdown import render_markdown
 from ncd_jax.reproduce.plan import titles
-from ncd_jax.reproduce.report import render_benchmark
+from ncd_jax.reproduce.report import render_benchmark, render_markdown
 
 SCALES = Path(__file__).with_name("scales.py")
 RUN = ("--table=table.csv", "--label=label", "--id=name", "--workdir=work")

@@ -13,15 +13,13 @@ from ncd_jax.methods import METHODS
 from ncd_jax.report.templating import plotly_script
 from ncd_jax.reproduce import report
 from ncd_jax.reproduce.baselines import BASELINES
-from ncd_jax.reproduce.markdown import render_markdown
-from ncd_jax.reproduce.report import render_benchmark, write_benchmark
+from ncd_jax.reproduce.report import render_benchmark, render_markdown, write_benchmark
 from ncd_jax.reproduce.tables import (
     AUTO,
     Setting,
     collect,
     estimates,
     index_errors,
-    score_table,
 )
 from ncd_jax.store.workdir import Workdir
 
@@ -119,7 +117,9 @@ def frame(records):
 
 
 def accuracy(records, setting=UNKNOWN, evaluation="transductive", metric="acc"):
-    return score_table(collect(records, TITLES), setting, evaluation, metric)
+    wanted = setting, evaluation, metric
+    tables = collect(records, TITLES).tables
+    return next(t for t in tables if (t.setting, t.evaluation, t.metric) == wanted)
 
 
 def chosen(records, setting=UNKNOWN):

@@ -11,7 +11,7 @@ import pytest
 
 from ncd_jax.errors import UserError
 from ncd_jax.store import workdir as module
-from ncd_jax.store.workdir import Workdir
+from ncd_jax.store.workdir import Workdir, changes, check_arrays
 
 RUN = {"config": {"k": {"max": 20}, "seed": 0}, "table": "digits"}
 
@@ -82,7 +82,7 @@ def test_how_it_is_computed_makes_no_other_run(tmp_path: Path, root: str):
 
 OPEN_AND_WAIT = """
 import sys, time
-from ncd_jax.store.workdir import Workdir
+from ncd_jax.store.workdir import Workdir, changes, check_arrays
 workdir = Workdir.open(sys.argv[1], {"table": "digits"}, {})
 print("open", flush=True)
 time.sleep(60)
@@ -348,3 +348,49 @@ def test_what_is_on_its_way_is_read_from_there(tmp_path: Path):
     (tmp_path / ".pending.json").write_text('["answers.csv"]')
     workdir = Workdir(tmp_path)
     assert workdir.where("answers.csv").read_text() == workdir.read_text("answers.csv")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "is_right"),
+    [
+        ({}, True),
+        ({"a": np.zeros((3, 2), np.float64), "b": np.zeros(3, np.uint64)}, True),
+        ({"a": np.zeros((3, 2), int)}, False),
+        ({"a": np.zeros(3, np.float32)}, False),
+        ({"b": np.zeros(4, int)}, False),
+        ({"a": np.zeros((4, 2), np.float32), "b": np.zeros(4, int)}, False),
+        ({"c": np.zeros(3, np.float32)}, False),
+        ({"c": np.array("x")}, False),
+        ({"d": np.zeros(1, np.float32)}, False),
+    ],
+)
+def test_arrays_are_of_their_kind_and_fit_together(arrays: dict, is_right: bool):
+    """An axis has one length wherever it stands, `n` is known; `c` has two entries, `d` none."""
+    right = {"a": np.zeros((3, 2), np.float32), "b": np.zeros(3, int)}
+    right |= {"c": np.zeros(2, np.float32), "d": np.float32(1)}
+    forms = "a f[n,m]  b i[n]  c f[2]  d f[]"
+    if is_right:
+        check_arrays(right | arrays, forms, n=3)
+    else:
+        with pytest.raises(ValueError, match=r"is no|argument"):
+            check_arrays(right | arrays, forms, n=3)
+    with pytest.raises(KeyError):
+        check_arrays({"a": right["a"]}, forms)
+
+
+def test_what_differs_is_listed_by_its_key():
+    there, here = {"a": {"b": 1, "c": 2}, "d": None}, {"a": {"b": 1, "c": 3}, "e": [1]}
+    assert sorted(changes(there, here)) == [("a.c", 2, 3), ("d", None, ...), ("e", ..., [1])]
+    assert list(changes(there, there)) == []
+    assert list(changes({"a": {}}, {"a": 1})) == [("a", {}, 1)]
+    assert list(changes(1, 2)) == [("", 1, 2)]
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1\n", "a,b\n1,2,3\n", 'a,b\n1,"2\n', "a\n\xff"])
+def test_lines_that_lack_a_cell_are_damage(tmp_path: Path, text: str):
+    rows = [("=1", " x"), ('say "é"', "\r=2")]
+    Workdir(tmp_path).write_csv("x.csv", ("a", "b"), rows)
+    assert Workdir(tmp_path).read_csv("x.csv") == (["a", "b"], [list(row) for row in rows])
+    (tmp_path / "x.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"x\.csv is damaged; run again in a new workdir$"):
+        Workdir(tmp_path).read_csv("x.csv")
