@@ -27,7 +27,7 @@ from ncd_jax.report.renaming import rename_page
 from ncd_jax.store.answers import Answers
 from ncd_jax.store.asking import Asking, Outcome
 from ncd_jax.store.frames import frame_of, frame_parts
-from ncd_jax.store.records import read_assignments, read_config
+from ncd_jax.store.records import read_config
 from ncd_jax.store.workdir import Workdir, stored_arrays
 from ncd_jax.tuning.trials import Trial
 from ncd_jax.types import UNLABELLED
@@ -134,7 +134,7 @@ def _findings(asking: Asking, outcome: Outcome, kept: _Kept) -> Findings:
     config = read_config(asking.workdir)
     seed = config["run"]["config"]["seed"]
     profiles = _profiles(kept, outcome, codes, found.confidence[place], seed)
-    assignments = assignments_of(found, found.labels, asking.rows, _copied(asking.workdir))
+    assignments = assignments_of(found, found.labels, asking.rows, _copied(asking))
     unknown = dict.fromkeys(kept.unknown, float("nan"))
     of_kept = assignments._replace(
         rows=assignments.rows[place],
@@ -184,9 +184,9 @@ def _profiles(
     return dataclasses.replace(found, classes=profiles)
 
 
-def _copied(workdir: Workdir) -> pd.DataFrame | None:
+def _copied(asking: Asking) -> pd.DataFrame | None:
     """What is copied of every unlabelled row, in order of row: it stands in the file."""
-    header, lines = read_assignments(workdir)
+    header, lines = asking.assignments()
     first, last = header.index("row") + 1, header.index("label")
     if first >= last:
         return None

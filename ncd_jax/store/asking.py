@@ -159,6 +159,21 @@ class Asking:
         """The rows that may be shown; see `read_cells`."""
         return read_cells(self.workdir, self.rows[self.asked.row])
 
+    def assignments(self) -> tuple[list[str], list[list[str]]]:
+        """Header and lines of `assignments.csv`, one for each unlabelled row.
+
+        Raises:
+            UserError: it has other columns or rows than the run.
+        """
+        header, lines = read_assignments(self.workdir)
+        path = self.workdir.path("assignments.csv")
+        if not {"row", *ANSWER_COLUMNS} <= set(header):
+            raise UserError(f"{path} has other columns than a run's; run again in a new workdir")
+        row = header.index("row")
+        if sorted(line[row] for line in lines) != sorted(map(str, self.rows.tolist())):
+            raise UserError(f"{path} has other rows than the run; run again in a new workdir")
+        return header, lines
+
     def following(self, said: Answers) -> tuple[State, list[Question]]:
         """What some answers say of the rows that are asked about, and the next question, if any.
 
@@ -197,7 +212,7 @@ class Asking:
         names = self.names(found)
         called = [names.get(name, name) for name in found.model.classes]
         questions = question_lines(outcome.questions, self.asked, self.rows, self.base)
-        header, lines = read_assignments(self.workdir)
+        header, lines = self.assignments()
         self._put(header, lines, found, called)
         with self.workdir.alone(), self.workdir.together() as group:
             is_named = names or self.workdir.has("names.json")
@@ -219,13 +234,8 @@ class Asking:
         self, header: list[str], lines: list[list[str]], found: Resorted, called: list[str]
     ) -> None:
         """Puts the answer into lines of `assignments.csv`, in place."""
-        columns, path = ("row", *ANSWER_COLUMNS), self.workdir.path("assignments.csv")
-        if not set(columns) <= set(header):
-            raise UserError(f"{path} has other columns than a run's; run again in a new workdir")
-        row, label, sure, second, second_sure = (header.index(name) for name in columns)
+        row, label, sure, second, second_sure = map(header.index, ("row", *ANSWER_COLUMNS))
         place = {str(number): i for i, number in enumerate(self.rows.tolist())}
-        if {line[row] for line in lines} != set(place):
-            raise UserError(f"{path} has other rows than the run; run again in a new workdir")
         for line in lines:
             i = place[line[row]]
             line[label] = called[found.labels[i]]

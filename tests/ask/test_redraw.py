@@ -124,13 +124,22 @@ def without(path, key):
     path.write_text(json.dumps({name: whole[name] for name in whole if name != key}))
 
 
+def without_the_last_line(path):
+    path.write_bytes(path.read_bytes().rpartition(b"\n")[0].rpartition(b"\n")[0] + b"\n")
+
+
 DAMAGES = {
     "arrays": lambda run: run.path("model/drawn.npz").write_bytes(b"PK"),
     "facts": lambda run: run.path("model/drawn.json").write_text("{}"),
     "figure": lambda run: without(run.path("metrics.json"), "diverged_runs"),
     "columns": lambda run: run.path("assignments.csv").write_text("row,label\n0,novel_0\n"),
+    "rows": lambda run: without_the_last_line(run.path("assignments.csv")),
 }
-SAID = {"figure": r"metrics\.json lacks", "columns": r"assignments\.csv has other columns"}
+SAID = {
+    "figure": r"metrics\.json lacks",
+    "columns": r"assignments\.csv has other columns",
+    "rows": r"assignments\.csv has other rows",
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
