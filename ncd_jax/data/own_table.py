@@ -15,9 +15,7 @@ from ncd_jax.data.labelled_rows import how_labelled
 from ncd_jax.data.selection import NOT_RANDOM
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
-from ncd_jax.read.again import Again
-from ncd_jax.read.bounds import Choose
-from ncd_jax.read.cells import numbers
+from ncd_jax.read.cells import Again, Manner, numbers
 from ncd_jax.read.columns import Column, Reading, TableReading
 from ncd_jax.read.describe import Description, describe
 from ncd_jax.read.dtypes import to_frame
@@ -25,10 +23,10 @@ from ncd_jax.read.false_rows import without_false_rows, without_headers
 from ncd_jax.read.files import read_batches, read_raw
 from ncd_jax.read.labels import read_labels
 from ncd_jax.read.names import Mistakes, checked_names, find_names, show
-from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.options import Choose, ReadOptions
 from ncd_jax.read.raw import RawTable, is_empty
+from ncd_jax.read.remarks import leakage_notes, unlabelled_alone
 from ncd_jax.read.several import source_of, split_cells
-from ncd_jax.read.useless import leakage_notes, unlabelled_alone
 from ncd_jax.read.words import as_text
 
 __all__ = [
@@ -340,7 +338,7 @@ def read_numeric_rows(
     x = np.empty((len(raw.frame), len(columns)))
 
     def fill(i: int, name: str) -> None:
-        x[:, i] = numbers(Column(name, "numeric"), raw.frame[name], raw.where)
+        x[:, i] = numbers(Column(name, "numeric"), raw.frame[name], Manner(raw.where))
         if empty := np.flatnonzero(np.isnan(x[:, i])).tolist():
             places = ", ".join(raw.where(row) for row in empty[:8])
             raise UserError(

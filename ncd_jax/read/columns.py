@@ -1,22 +1,37 @@
 """What a column is read as: the record that is stored, and the record that is shown."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
 from ncd_jax.read.date_words import Order
+from ncd_jax.read.names import show
 
-__all__ = ["MAX_CATEGORIES", "Column", "Kind", "OddCell", "Reading", "TableReading"]
+__all__ = [
+    "KINDS",
+    "MAX_CATEGORIES",
+    "Column",
+    "Kind",
+    "OddCell",
+    "Reading",
+    "TableReading",
+    "listed",
+]
 
 MAX_CATEGORIES = 20
 """Most columns that a category becomes, with those for empty cells and infrequent words."""
 _MOST = 12
 """Spellings of a gap that a line shows."""
 
+_LISTED = 20
+"""Odd cells of a column that a message lists."""
+
 Kind = Literal["numeric", "boolean", "category", "date"]
+KINDS = {"numeric": "numbers", "date": "dates", "boolean": "yes/no", "category": "categories"}
+"""Kinds of columns, for people."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,12 @@ class OddCell:
     where: str
     row: int
     text: str
+
+
+def listed(odd: Collection[OddCell]) -> str:
+    """Cells with their places, the first of them."""
+    cells = ", ".join(f"{show(cell.text)} ({cell.where})" for cell in list(odd)[:_LISTED])
+    return cells + (f" and {len(odd) - _LISTED} more" if len(odd) > _LISTED else "")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ncd_jax.read.shapes import Alike, Shapes, shapes_of
+from ncd_jax.read.words import Alike, Shapes, shapes_of
 
 __all__ = ["Order", "clock_of", "dates_of", "day_order", "days_between", "durations_of"]
 

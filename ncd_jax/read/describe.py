@@ -18,21 +18,24 @@ import pandas as pd
 from pandas.api import types
 
 from ncd_jax.errors import UserError
-from ncd_jax.read.cells import as_column, compact_dates, is_number
-from ncd_jax.read.circular import circular_hint, from_emptiest_hour
+from ncd_jax.read.cells import Manner, as_column, compact_dates, is_text
 from ncd_jax.read.columns import Column, Reading
 from ncd_jax.read.date_words import day_order
 from ncd_jax.read.gaps import MARKS, sentinels
-from ncd_jax.read.locales import Locale, decide_locale
 from ncd_jax.read.names import gathered, show
-from ncd_jax.read.number_words import evidence
+from ncd_jax.read.number_words import PlainNumbers, evidence, plain_numbers
 from ncd_jax.read.options import ReadOptions
-from ncd_jax.read.plain_numbers import PlainNumbers, plain_numbers
 from ncd_jax.read.raw import RawTable
-from ncd_jax.read.readings import blamed, found_in, used_as
-from ncd_jax.read.recognise import Form, as_dates, as_numbers, as_words, recognise
+from ncd_jax.read.recognise import Form, Locale, as_wished, as_words, decide_locale, recognise
+from ncd_jax.read.remarks import (
+    blamed,
+    circular_hint,
+    found_in,
+    is_constant,
+    used_as,
+    why_left_out,
+)
 from ncd_jax.read.threads import each_in_threads
-from ncd_jax.read.useless import is_constant, why_left_out
 from ncd_jax.read.words import Words, as_text
 
 __all__ = ["Description", "describe"]
@@ -183,12 +186,12 @@ def _used(reading: Reading, sight: _Sight, stored: pd.Series) -> tuple[Reading, 
     column, cells = sight.form.column, sight.cells
     if is_constant(cells):  # what tells rows apart is whether there is a value
         column = Column(column.name, "category", gaps=column.gaps)
-        cells = as_column(column, stored, words=sight.words)
+        cells = as_column(column, stored, Manner(words=sight.words))
     reading = used_as(reading, column, cells, sight.words)
     if hint := circular_hint(column, cells):
         remark = "; ".join(filter(None, (reading.remark, hint)))
         reading = dataclasses.replace(reading, remark=remark, is_told=True)
-    return reading, column, from_emptiest_hour(cells) if column.order == "clock" else cells
+    return reading, column, _from_emptiest_hour(cells) if column.order == "clock" else cells
 
 
 def _has_wish(name: str, options: ReadOptions) -> bool:
@@ -219,8 +222,7 @@ def _is_text(cells: pd.Series, as_category: bool) -> bool:
         )
     if types.is_integer_dtype(dtype) and types.is_extension_array_dtype(dtype):
         return True  # numbers that a float cannot hold
-    known = is_number(cells) or types.is_bool_dtype(dtype) or types.is_datetime64_any_dtype(dtype)
-    return as_category or not known
+    return as_category or is_text(cells)
 
 
 def _look(
@@ -231,13 +233,12 @@ def _look(
     if words is None:
         form = _typed(name, cells)
     else:
-        dropped = np.array([word in MARKS or word in missing for word in words.words], bool)
-        rest = words.without(dropped)
+        rest = words.without(words.among(MARKS.union(missing)))
         if name in options.orders:
             order = options.orders[name] or locale.order
-            form = as_dates(name, rest, dataclasses.replace(locale, order=order))
+            form = as_wished(name, rest, dataclasses.replace(locale, order=order), is_date=True)
         elif name in options.numbers or name in options.periods:
-            form = as_numbers(name, rest, locale)
+            form = as_wished(name, rest, locale, is_date=False)
         elif name in options.categories or isinstance(cells.dtype, pd.CategoricalDtype):
             form = as_words(name, rest)
         else:
@@ -253,7 +254,7 @@ def _look(
         column = dataclasses.replace(column, period=period)
         form = dataclasses.replace(form, form=f"circular, period {period:g}")
     form = dataclasses.replace(form, column=column)
-    typed = as_column(form.column, cells, raw.where, words=words)
+    typed = as_column(form.column, cells, Manner(raw.where, words=words))
     if form.column.kind == "numeric" and not form.column.order and name not in options.numbers:
         form = _with_sentinels(form, typed.to_numpy())
         typed = as_column(form.column, typed)
@@ -307,3 +308,20 @@ def _are_days(filled: np.ndarray) -> bool:
     if not len(filled) or filled.min() < 19000101 or len(np.unique(filled)) < 3:
         return False
     return not np.isnat(compact_dates(filled)).any()
+
+
+def _from_emptiest_hour(times: pd.Series) -> pd.Series:
+    """Times of day in an order that does not cut a class in two at midnight.
+
+    The day begins in the middle of the longest time in which nothing happens; what is earlier on
+    the clock is put on the next day.
+    """
+    filled = np.unique(times.dropna().to_numpy())
+    if len(filled) < 2:
+        return times
+    day = np.timedelta64(1, "D")
+    gaps = np.diff(np.append(filled, filled[0] + day))
+    longest = int(np.argmax(gaps))
+    if longest == len(filled) - 1:  # at midnight
+        return times
+    return times.where(~(times <= filled[longest]), times + pd.Timedelta(day))

@@ -10,7 +10,6 @@ thousand tables; less will do where the row calls itself `Total`.
 import functools
 import re
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,12 @@ import pandas as pd
 from pandas.api import types
 
 from ncd_jax.errors import UserError
+from ncd_jax.read.dtypes import are_numeric, arrow_of, bytes_of
 from ncd_jax.read.gaps import MARKS, is_gap
 from ncd_jax.read.names import is_index_name, show
-from ncd_jax.read.number_words import evidence, numbers_of
-from ncd_jax.read.plain_numbers import plain_numbers
+from ncd_jax.read.number_words import evidence, is_unit, numbers_of, plain_numbers
 from ncd_jax.read.raw import RawTable, is_empty
-from ncd_jax.read.shapes import shapes_of
-from ncd_jax.read.text_bytes import Unsure, are_numeric, arrow_of, bytes_of
-from ncd_jax.read.units import is_unit
-from ncd_jax.read.words import as_text, words_of
+from ncd_jax.read.words import as_text, shapes_of, words_of
 
 __all__ = ["without_false_rows", "without_headers"]
 
@@ -170,9 +166,9 @@ def _rows_with(raw: RawTable, column: str, word: str) -> np.ndarray:
     if cells.dtype == object:
         same = [isinstance(cell, str) and cell.strip().casefold() == word for cell in cells]
         return np.flatnonzero(same)
-    with suppress(Unsure):
-        if bytes_of(arrow_of(cells)).are_numeric and not are_numeric(word.encode()):
-            return np.zeros(0, int)
+    text = arrow_of(cells)
+    if text is not None and bytes_of(text).are_numeric and not are_numeric(word.encode()):
+        return np.zeros(0, int)
     found = raw.words(column)
     same = [each.casefold() == word for each in found.words]
     return np.flatnonzero(np.append(same, False)[found.codes])

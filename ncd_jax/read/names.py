@@ -14,6 +14,7 @@ __all__ = [
     "find_names",
     "gathered",
     "is_index_name",
+    "one_line",
     "show",
     "twin_of",
 ]
@@ -135,3 +136,8 @@ def show(text: Any) -> str:
     """Quoted, on one line, and short."""
     text = str(text)
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, on one line and short."""
+    return " ".join(str(error).split())[:120] or type(error).__name__

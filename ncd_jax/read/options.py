@@ -2,14 +2,18 @@
 
 import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ncd_jax.errors import UserError
 from ncd_jax.read.date_words import Order
 from ncd_jax.read.names import Mistakes, find_name, show, twin_of
 
-__all__ = ["ReadOptions"]
+__all__ = ["Choose", "ReadOptions"]
+
+Choose = Callable[[Sequence[str]], Collection[str]]
+"""From the names of all columns of a file to those that are wanted."""
+_GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,14 @@ class ReadOptions:
     def copied(self) -> list[str]:
         """Columns that are copied to the answer."""
         return list(dict.fromkeys(name for name in (self.id, *self.keep) if name))
+
+    def check_size(self, n_bytes: float) -> None:
+        """Raises `UserError` where a table is larger than somebody wants it to be."""
+        if n_bytes > self.max_gb * _GB:
+            raise UserError(
+                f"it holds more than {self.max_gb:g} GB when unpacked; if it is meant to, say"
+                f" --max_gb={max(2 * self.max_gb, n_bytes / _GB):.0f}"
+            )
 
     def features(self, names: Sequence[str], label: str = "") -> list[str]:
         """The columns that are features, in their order.

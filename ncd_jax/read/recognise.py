@@ -3,11 +3,15 @@
 A column has the form that nearly all of its cells have. What else stands in it is a gap where
 people write gaps so, is named and taken for one where it is little, and otherwise decides: few
 different whole numbers among words are categories, many are a mistake that is told.
+
+The mark of fractions, and whether the day comes first, are decided for a whole table. A single word
+does not say whether `1,234` is a thousand or little more than one, nor does a column of such. So
+all of them are asked: `0,5` and `1.234,5` speak for the comma, `0.5` for the point.
 """
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,14 +19,22 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.read.columns import Column
-from ncd_jax.read.date_words import clock_of, dates_of, day_order, durations_of
+from ncd_jax.read.date_words import Order, clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import is_gap, is_lone_mark
-from ncd_jax.read.locales import Locale, column_decimal
-from ncd_jax.read.number_words import evidence, numbers_of
-from ncd_jax.read.units import SIDES, is_currency, ratio
+from ncd_jax.read.number_words import SIDES, Evidence, evidence, is_currency, numbers_of, ratio
 from ncd_jax.read.words import Words, truth_levels
 
-__all__ = ["FEW", "Form", "as_dates", "as_numbers", "as_words", "recognise"]
+__all__ = [
+    "FEW",
+    "Form",
+    "Locale",
+    "as_wished",
+    "as_words",
+    "column_decimal",
+    "date_order",
+    "decide_locale",
+    "recognise",
+]
 
 FEW = 20
 """Different cells that no column is blamed for, however short the table."""
@@ -31,6 +43,91 @@ _LASTS = re.compile(r"durat|elaps|laps|length|dauer|durée|split|pace|finish|run
 """Names of columns in which `7:30` is how long something took."""
 _ODD = 0.05
 """Share of the cells that may be odd in a column of numbers or dates."""
+
+
+@dataclass(frozen=True)
+class Locale:
+    """How numbers and dates are written in a table.
+
+    Attributes:
+        decimal: the mark of fractions.
+        order: whether the day or the month comes first; empty where nothing says it.
+        is_certain: whether a word says what the mark is.
+        is_forced: whether somebody has.
+    """
+
+    decimal: str = "."
+    order: Order = ""
+    is_certain: bool = False
+    is_forced: bool = False
+
+
+def decide_locale(
+    columns: Sequence[Evidence],
+    days: Sequence[tuple[int, int, int]] = (),
+    separator: str = "",
+    decimal: str = "",
+) -> Locale:
+    """Asks all columns of text.
+
+    Args:
+        columns: what the words of each say about the mark of fractions.
+        days: what they say about the order of dates, see `date_words.day_order`.
+        separator: between the cells of a file; who writes fractions with a comma needs another.
+        decimal: the mark of fractions where somebody has said it.
+    """
+    votes, thousands, fractions = [0, 0], [0, 0], [0, 0]
+    for said in columns:
+        if not said.are_numbers:
+            continue
+        votes[0] += said.comma > said.point
+        votes[1] += said.point > said.comma
+        if not said.comma and not said.point:
+            for i, marked in enumerate((said.with_comma, said.with_point)):
+                thousands[i] += bool(marked) and said.parts_thousands
+                fractions[i] += bool(marked) and not said.parts_thousands
+    certain = votes[0] != votes[1]
+    if decimal:
+        mark = decimal
+    elif any(votes):
+        mark = "," if votes[0] > votes[1] or (not certain and separator == ";") else "."
+    elif any(thousands):
+        mark = "," if thousands[1] > thousands[0] else "."
+    else:
+        mark = "," if fractions[0] and separator == ";" else "."
+    first = [sum(day > month for day, month, _ in days), sum(month > day for day, month, _ in days)]
+    order: Order = "dmy" if mark == "," else ""
+    if first[0] != first[1]:
+        order = "dmy" if first[0] > first[1] else "mdy"
+    return Locale(mark, order, certain, bool(decimal))
+
+
+def column_decimal(said: Evidence, locale: Locale) -> tuple[str, str]:
+    """The mark of fractions in a column, and a word that may be read in another way."""
+    if not locale.is_forced and said.comma != said.point:
+        return ("," if said.comma > said.point else "."), ""
+    # Where every word has the mark, both readings differ by a unit only.
+    doubtful = said.doubtful if said.whole else ""
+    is_known = locale.is_forced or locale.is_certain
+    return locale.decimal, "" if is_known else doubtful
+
+
+def date_order(
+    days: tuple[int, int, int], words: Sequence[str], order: Order
+) -> tuple[Order, bool]:
+    """Whether the day or the month comes first in a column, and whether that is a guess.
+
+    Args:
+        days: what its words say, see `date_words.day_order`.
+        words: these.
+        order: what is known beside them.
+    """
+    day, month, neither = days
+    if day != month:
+        return ("dmy" if day > month else "mdy"), False
+    if neither and not order:
+        return ("mdy" if any("/" in word for word in words) else "dmy"), True
+    return order, False
 
 
 @dataclass(frozen=True)
@@ -96,8 +193,7 @@ def recognise(name: str, words: Words, locale: Locale) -> Form:
             break
     assert best is not None
     if best.column.kind == "numeric" and best.column.order == "" and _are_codes(rest, best):
-        form = as_words(name, words)
-        return Form(form.column, form=form.form, remark="digits that name something")
+        return Form(as_words(name, words).column, remark="digits that name something")
     return _settle(name, words, is_soft, rest, best)
 
 
@@ -112,39 +208,22 @@ def as_words(name: str, words: Words) -> Form:
     return Form(Column(name, "category", gaps=gaps), remark=remark)
 
 
-def as_numbers(name: str, words: Words, locale: Locale) -> Form:
-    """A column that somebody says is numbers: what spells none is a gap, or all is a mistake."""
-    return _wished(name, words, locale, _match_numbers)
+def as_wished(name: str, words: Words, locale: Locale, *, is_date: bool) -> Form:
+    """A column that somebody says is dates or numbers: what spells none is a gap.
 
-
-def as_dates(name: str, words: Words, locale: Locale) -> Form:
-    """A column that somebody says is dates: what spells none is a gap, or all is a mistake."""
-    return _wished(name, words, locale, _match_dates)
-
-
-def _wished(
-    name: str,
-    words: Words,
-    locale: Locale,
-    match: Callable[[str, Words, Locale], _Match],
-) -> Form:
+    Where most words spell none, they are all to blame.
+    """
     is_soft = words.shapes.ask(is_gap)
     rest = words.without(is_soft)
     weights = rest.counts
-    found = match(name, rest, locale)
+    found = (_match_dates if is_date else _match_numbers)(name, rest, locale)
     odd = rest.without(found.fits).words
     if 2 * weights[found.fits].sum() <= weights.sum():
         return Form(found.column, blame=tuple(odd))
     return _form(found, _soft(words, is_soft), odd)
 
 
-def _settle(
-    name: str,
-    words: Words,
-    is_soft: np.ndarray,
-    rest: Words,
-    best: _Match,
-) -> Form:
+def _settle(name: str, words: Words, is_soft: np.ndarray, rest: Words, best: _Match) -> Form:
     """Decides between the form that most words have and categories."""
     odd, weights = rest.without(best.fits).words, rest.counts
     soft = _soft(words, is_soft)
@@ -176,14 +255,12 @@ def _settle(
 
 
 def _form(found: _Match, soft: tuple[str, ...], odd: list[str]) -> Form:
-    column = found.column
-    column = dataclasses.replace(column, gaps=(*soft, *odd))
+    column = dataclasses.replace(found.column, gaps=(*soft, *odd))
     return Form(column, tuple(odd), found.form, found.remark, bool(found.remark))
 
 
 def _mixed(name: str, words: Words, best: _Match, rest: Words, what: str = "") -> Form:
     """A category that could have been something else, of which people are told."""
-    form = as_words(name, words)
     if not what:
         plain = rest.words[int(np.argmax(best.fits))]
         other = rest.words[int(np.argmin(best.fits))]
@@ -191,7 +268,7 @@ def _mixed(name: str, words: Words, best: _Match, rest: Words, what: str = "") -
         what = f"mixes {kind} such as {plain!r} and words such as {other!r}"
     flag = "dates" if best.column.kind == "date" else "numbers"
     remark = f"{what}; it is a category, and --{flag}={name} makes the others gaps"
-    return Form(form.column, form=form.form, remark=remark, is_told=True)
+    return Form(as_words(name, words).column, remark=remark, is_told=True)
 
 
 def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
@@ -228,19 +305,15 @@ def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
 
 
 def _match_dates(name: str, rest: Words, locale: Locale) -> _Match:
-    day, month, neither = day_order(rest.shapes)
-    order, remark = locale.order, ""
-    if day != month:
-        order = "dmy" if day > month else "mdy"
-    elif neither and not order:
-        order = "mdy" if any("/" in word for word in rest.words) else "dmy"
-        first = "month" if order == "mdy" else "day"
-        other = "dmy" if order == "mdy" else "mdy"
-        remark = f"the {first} is taken to come first; --dates={name}:{other} says otherwise"
+    days = day_order(rest.shapes)
+    order, is_guess = date_order(days, rest.words, locale.order)
+    first, other = ("day", "mdy") if order == "dmy" else ("month", "dmy")
+    remark = f"the {first} is taken to come first; --dates={name}:{other} says otherwise"
     times = dates_of(rest.shapes, order)
-    used = day + month + neither
-    form = ({"dmy": "day first", "mdy": "month first"}.get(order, "") if used else "") or ""
-    return _Match(~np.isnat(times), Column(name, "date", order=order), form, remark, times)
+    form = f"{first} first" if order and any(days) else ""
+    return _Match(
+        ~np.isnat(times), Column(name, "date", order=order), form, remark * is_guess, times
+    )
 
 
 def _match_clock(name: str, rest: Words, locale: Locale) -> _Match:

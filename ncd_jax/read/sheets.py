@@ -10,7 +10,7 @@ import itertools
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,16 +18,14 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.errors import UserError
-from ncd_jax.read.bounds import Choose, check_size, one_line
 from ncd_jax.read.dtypes import extra, to_frame
-from ncd_jax.read.names import checked_names, show
-from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.layouts import TITLES, header_at
+from ncd_jax.read.names import checked_names, one_line, show
+from ncd_jax.read.options import Choose, ReadOptions
 from ncd_jax.read.raw import RawTable
 
 __all__ = ["read_excel"]
 
-_TITLES = 20
-"""Rows of a sheet among which its header is looked for."""
 _MERGED = re.compile(rb'<mergeCell ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
 _PART, _LONGEST = 1 << 20, 64
 """Bytes of a sheet that are looked at together, and that a range of merged cells takes at most."""
@@ -35,9 +33,7 @@ _FAR_DOWN, _FAR_RIGHT = 10_000, 256
 """Empty rows, and empty columns, behind which no cell belongs to the table."""
 
 
-def read_excel(
-    path: Path, choose: Choose, options: ReadOptions, header_at: Callable[[Sequence[Any]], int]
-) -> RawTable:
+def read_excel(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
     """Reads a sheet, the first one that has the columns; see `files.read_raw`.
 
     Raises:
@@ -48,14 +44,14 @@ def read_excel(
         warnings.simplefilter("ignore")  # of styles and extensions that say nothing of cells
         with _told():
             with zipfile.ZipFile(file) as archive:
-                check_size(sum(part.file_size for part in archive.infolist()), options)
+                options.check_size(sum(part.file_size for part in archive.infolist()))
             book = excel.load_workbook(file, read_only=True, data_only=True)
             sheets = _sheets(book, options.sheet)
         for sheet in sheets:
             with _told():
                 stands = _Sheet.of(sheet, file)
             try:
-                raw = stands.table(choose, header_at)
+                raw = stands.table(choose)
             except UserError as mistake:
                 mistakes.append(mistake)
                 continue
@@ -104,7 +100,7 @@ class _Sheet:
         with zipfile.ZipFile(file) as archive, archive.open(sheet._worksheet_path) as part:
             return cls(sheet.title, rows, notes, _merged(part))
 
-    def table(self, choose: Choose, header_at: Callable[[Sequence[Any]], int]) -> RawTable:
+    def table(self, choose: Choose) -> RawTable:
         """Its rows and the columns that are wanted."""
         rows = self.rows
         filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
@@ -112,8 +108,8 @@ class _Sheet:
             raise UserError(f"sheet {show(self.title)} is empty; give a table with a header row")
         rows, lines = rows[: filled[-1] + 1], np.arange(1, filled[-1] + 2)
         first = filled[0]
-        width = max(len(row) for row in rows[first : first + _TITLES])
-        padded = [[*row, *[None] * (width - len(row))] for row in rows[first : first + _TITLES]]
+        width = max(len(row) for row in rows[first : first + TITLES])
+        padded = [[*row, *[None] * (width - len(row))] for row in rows[first : first + TITLES]]
         at = first + header_at(padded)
         width = max(len(row) for row in rows[at:])
         header = [*rows[at], *[None] * (width - len(rows[at]))]
