@@ -11,7 +11,7 @@ import pandas as pd
 from ncd_jax.data.column_codes import Block, NumberCode, WordCode
 from ncd_jax.data.groups import GroupCentres
 from ncd_jax.read.columns import Column
-from ncd_jax.read.names import find_names, gathered
+from ncd_jax.read.names import find_names
 from ncd_jax.read.threads import each_in_threads
 from ncd_jax.read.words import as_text
 
@@ -41,9 +41,7 @@ class Encoder:
         Columns go by their names, so that their order in the table plays no part.
         """
         columns = sorted(columns, key=lambda column: column.name)
-        codes, errors = each_in_threads(lambda c: _fit(c, frame[c.name]), columns, len(frame))
-        if errors:
-            raise errors[0]
+        codes = each_in_threads(lambda c: _fit(c, frame[c.name]), columns, len(frame))
         return cls(tuple(codes), tuple(copied))
 
     @property
@@ -85,9 +83,7 @@ class Encoder:
             code, start = self.codes[i], stops[i] - len(self.codes[i].names())
             code.apply(frame[code.column.name], x[:, start : stops[i]])
 
-        _, errors = each_in_threads(apply, range(len(stops)), len(frame))
-        if errors:
-            raise gathered(errors)
+        each_in_threads(apply, range(len(stops)), len(frame))
         if self.centres is not None:
             x = self.centres.apply(frame[self.centres.column].map(as_text).tolist(), x)
         return x

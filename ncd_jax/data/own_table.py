@@ -31,7 +31,7 @@ from ncd_jax.read.words import as_text
 
 __all__ = [
     "NewRows",
-    "encode_rows",
+    "RowEncoder",
     "encoded_table",
     "read_numeric_rows",
     "read_rows",
@@ -96,16 +96,8 @@ def read_table(
             found = mistakes.add(describe, raw, names, options)
         name = source.name.split(".")[0] if isinstance(source, Path) else "table"
         readings = _in_order(raw, [labels.reading, *found.readings], options)
-        return encoded_table(
-            name,
-            raw,
-            found,
-            labels.classes,
-            labels.y,
-            readings,
-            tuple(labels.notes),
-            options,
-        )
+        known = labels.classes, labels.y
+        return encoded_table(name, raw, found, *known, readings, labels.notes, options)
     except UserError as error:
         raise _located(source, error) from None
 
@@ -215,13 +207,8 @@ def read_rows(source: Path | Any, encoder: Encoder, options: ReadOptions | None 
     """
     options = options or ReadOptions()
     wanted = _Wanted(encoder, options)
-    raw = _load(source, wanted.choose, options)
-    try:
-        raw = without_false_rows(raw, ())
-        x, odd = encode_rows(raw, encoder, options)
-    except UserError as error:
-        raise _located(source, error) from None
-    return NewRows(x, raw.frame[wanted.copied], raw.numbers, (*wanted.notes, *raw.notes, *odd))
+    batches = iter([_load(source, wanted.choose, options)])
+    return next(_in_batches(source, batches, RowEncoder(encoder, options), wanted))
 
 
 def read_rows_in_batches(
@@ -231,20 +218,26 @@ def read_rows_in_batches(
 
     A table of one batch is read as `read_rows` does. Of a larger one the first batch says what
     the mark of fractions is and whether the day comes first, units are looked for in its first
-    row, and no row is taken for a sum of the others, which nobody sees together.
-
-    Args:
-        source: the file.
-        encoder: of the training table.
-        options: see `read_rows`.
-        n_done: rows that are left out, a whole number of batches.
+    row, and no row is taken for a sum of the others, which nobody sees together. The first `n_done`
+    rows are left out, a whole number of batches.
 
     Raises:
         UserError: see `read_rows`; batches before a mistake have been given then.
     """
     options = options or ReadOptions()
-    wanted, encoding = _Wanted(encoder, options), _Encoding(encoder, options)
+    wanted = _Wanted(encoder, options)
     batches = read_batches(source, wanted.choose, options, BATCH)
+    return _in_batches(source, batches, RowEncoder(encoder, options), wanted, n_done)
+
+
+def _in_batches(
+    source: Path | Any,
+    batches: Iterator[RawTable],
+    encoding: "RowEncoder",
+    wanted: "_Wanted",
+    n_done: int = 0,
+) -> Iterator[NewRows]:
+    """See `read_rows_in_batches`."""
     is_first, raw = True, next(batches, None)
     while raw is not None:
         after = next(batches, None)
@@ -292,26 +285,19 @@ class _Wanted:
         return list(dict.fromkeys([*needed, *self.copied]))
 
 
-def encode_rows(
-    raw: RawTable, encoder: Encoder, options: ReadOptions | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """All rows as those of the training table, `f32[n, d]`, and notes on cells that are gaps now.
-
-    Raises:
-        UserError: columns are missing, or of another kind for the most part.
-    """
-    return _Encoding(encoder, options).encode(raw)
-
-
-class _Encoding:
+class RowEncoder:
     """Encodes new rows, in one batch or several; the first says how the table is written."""
 
-    def __init__(self, encoder: Encoder, options: ReadOptions | None) -> None:
+    def __init__(self, encoder: Encoder, options: ReadOptions | None = None) -> None:
         self._encoder = encoder
         self._again = Again([code.column for code in encoder.codes], options)
 
     def encode(self, raw: RawTable) -> tuple[np.ndarray, list[str]]:
-        """See `encode_rows`."""
+        """Rows as those of the training table, `f32[n, d]`, and notes on cells that are gaps now.
+
+        Raises:
+            UserError: columns are missing, or of another kind for the most part.
+        """
         encoder = self._encoder
         raw, _ = split_cells(raw, list(raw.frame), raw.frame, encoder.columns)
         frame, odd = self._again.read(raw)

@@ -18,7 +18,7 @@ from ncd_jax.errors import UserError
 from ncd_jax.read.columns import KINDS, Column, OddCell, listed
 from ncd_jax.read.date_words import Order, clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import MARKS, is_gap
-from ncd_jax.read.names import Mistakes, find_names, show
+from ncd_jax.read.names import Mistakes, find_names, show, some
 from ncd_jax.read.number_words import Evidence, evidence, numbers_of, plain_numbers, ratio
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import RawTable
@@ -209,11 +209,10 @@ def _put_down(column: Column, rows: np.ndarray, texts: list[str], what: str, how
     if how.odd is not None:
         how.odd.extend(odd)
         return
-    cells = ", ".join(f"{each.where} {show(each.text)}" for each in odd[:_SHOWN])
-    more = f" and {len(odd) - _SHOWN} more" if len(odd) > _SHOWN else ""
+    shown = some([f"{each.where} {show(each.text)}" for each in odd], _SHOWN, count=True)
     raise UserError(
-        f"column {show(column.name)} has cells that are not {what}: {cells}{more}; mend or empty"
-        " them, or leave the column out"
+        f"column {show(column.name)} has cells that are not {what}: {shown}; mend or empty them, or"
+        " leave the column out"
     )
 
 

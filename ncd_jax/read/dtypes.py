@@ -24,6 +24,7 @@ __all__ = [
     "compute",
     "extra",
     "from_arrow",
+    "holds_text",
     "is_frame",
     "to_frame",
     "to_labels",
@@ -60,6 +61,11 @@ def is_frame(table: Any) -> bool:
     return isinstance(table, pd.DataFrame) or (
         hasattr(table, "__arrow_c_stream__") and not isinstance(table, pd.Series)
     )
+
+
+def holds_text(cells: pd.Series) -> bool:
+    """Whether cells are text, or objects that may be."""
+    return cells.dtype == object or isinstance(cells.dtype, pd.StringDtype)
 
 
 def to_frame(table: Any) -> pd.DataFrame:

@@ -99,11 +99,9 @@ def read_batches(
         batches = _parquet_batches(path, choose, n_cells)
     while True:
         with _told(path):
-            batch = next(batches, None)
-            if batch is not None:
-                _check_rows(batch)
-        if batch is None:
-            return
+            if (batch := next(batches, None)) is None:
+                return
+            _check_rows(batch)
         yield batch
 
 
@@ -117,16 +115,6 @@ def _is_text(path: Path) -> bool:
     return kind in TEXT or (kind in PACKED and inner in TEXT)
 
 
-def _check_path(path: Path) -> None:
-    if "\0" in str(path):
-        raise UserError("its path holds a character that no name of a file has; check it")
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError
-    if not stat.S_ISREG(mode):
-        raise UserError("it is a pipe or a device; save the table in a file")
-
-
 def _check_rows(raw: RawTable) -> None:
     if len(raw.frame) == 0:
         raise UserError("it has a header and no rows; add the rows")
@@ -136,7 +124,13 @@ def _check_rows(raw: RawTable) -> None:
 def _told(path: Path) -> Iterator[None]:
     """Says of what goes wrong in the block which file it is, in one line."""
     try:
-        _check_path(path)
+        if "\0" in str(path):
+            raise UserError("its path holds a character that no name of a file has; check it")
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(mode):
+            raise UserError("it is a pipe or a device; save the table in a file")
         yield
     except UserError as error:
         raise UserError(f"{str(path).replace(chr(0), '?')}: {error}") from None

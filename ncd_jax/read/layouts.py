@@ -32,6 +32,7 @@ _LAST_RESORT = " "
 """Separates where no other sign does."""
 _TABS = (".tsv", ".tab")
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS[".zst"] = lambda path, _: pyarrow.input_stream(str(path), compression="zstd")
 _SAID = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.I)
 _RECORDS = 200
 """Records that the layout is told from."""
@@ -48,17 +49,8 @@ _PIECE = 1 << 20
 _SAMPLE = 1 << 16
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _WESTERN = ("cp1252", "latin-1")
-_FOREIGN = [
-    "cp1251",
-    "koi8_r",
-    "cp1253",
-    "cp1255",
-    "cp1256",
-    "shift_jis",
-    "gb18030",
-    "big5",
-    "euc_kr",
-]
+_SCRIPTS = "cp1251 koi8_r cp1253 cp1255 cp1256 shift_jis gb18030 big5 euc_kr"
+_FOREIGN = _SCRIPTS.split()
 """Encodings of scripts that are not Latin: what they say in Western letters is no text at all."""
 _FIGURES = b"0123456789,;|\t"
 _FEWEST = 8
@@ -132,7 +124,7 @@ def _unpacked(path: Path) -> IO[bytes]:
     kind = path.suffix.lower()
     if kind == ".zip":
         with zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if not _is_clutter(info)]
+            members = [i for i in archive.infolist() if not (i.is_dir() or _is_clutter(i.filename))]
             if len(members) != 1:
                 names = ", ".join(show(info.filename) for info in members[:5])
                 raise UserError(
@@ -140,18 +132,13 @@ def _unpacked(path: Path) -> IO[bytes]:
                     " pack the table alone"
                 )
             return archive.open(members[0])
-    if kind == ".zst":
-        path.stat()  # for the error of a file that is not there
-        stream: IO[bytes] = pyarrow.input_stream(str(path), compression="zstd")
-        return stream
-    file: IO[bytes] = _OPENERS[kind](path, "rb") if kind in _OPENERS else path.open("rb")
+    file: IO[bytes] = _OPENERS.get(kind, open)(path, "rb")
     return file
 
 
-def _is_clutter(info: zipfile.ZipInfo) -> bool:
-    """Whether it is a folder, or what a Mac packs beside the files."""
-    parts = info.filename.split("/")
-    return info.is_dir() or parts[0] == "__MACOSX" or parts[-1].startswith(".")
+def _is_clutter(name: str) -> bool:
+    """Whether it is what a Mac packs beside the files."""
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
 
 
 def _parsed(text: IO[str], separator: str) -> Iterator[Record]:
@@ -178,18 +165,11 @@ def _parsed(text: IO[str], separator: str) -> Iterator[Record]:
 
 
 def _find_encoding(open_file: Callable[[], IO[bytes]], wished: str = "") -> str:
-    """The encoding of a text file.
+    """The encoding of a text file, or that which somebody has said.
 
     A byte order mark says it. Else it is UTF-16 where every other byte is 0, UTF-8 where that
     fits throughout, and otherwise what Windows writes in the West, `cp1252`, unless the bytes
     speak for another script.
-
-    Args:
-        open_file: gives the bytes, from the beginning.
-        wished: the encoding where somebody has said it.
-
-    Raises:
-        UserError: it is no text, or not in the encoding that was asked for.
     """
     if wished:
         return _wished(open_file, wished)
@@ -208,11 +188,8 @@ def _find_encoding(open_file: Callable[[], IO[bytes]], wished: str = "") -> str:
         return "utf-8"
     if _CONTROL.search(start):
         raise UserError("it is not text; save the table as CSV, or give it its right suffix")
-    foreign = _foreign(open_file)
-    for name in [*foreign, *_WESTERN]:
-        if _fits(open_file, name):
-            return name
-    raise AssertionError("every byte is a character of latin-1")
+    names = [*_foreign(open_file), *_WESTERN]
+    return next(name for name in names if _fits(open_file, name))
 
 
 def _wished(open_file: Callable[[], IO[bytes]], name: str) -> str:
@@ -277,8 +254,6 @@ def header_at(records: Sequence[Sequence[Any]]) -> int:
     for i, (n, width) in enumerate(zip(filled, widths, strict=True)):
         if n > 1 or usual < 2 or (usual == 2 and width == 2):
             return i + _names_groups(records[i : i + 3])
-        if i + 1 < len(records) and str(records[i][0] if records[i] else "").startswith("#"):
-            continue
     return 0
 
 

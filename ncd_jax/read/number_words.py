@@ -140,13 +140,7 @@ class Evidence(NamedTuple):
 
 
 class PlainNumbers(NamedTuple):
-    """A column of text that is numbers.
-
-    Attributes:
-        values: `f64[n]`, not a number where the cell is empty.
-        gaps: spellings of empty cells but the empty one, and how many cells have each.
-        said: what it says about the mark of fractions.
-    """
+    """A column of text that is numbers: `f64[n]`, how often empty cells are spelt how, evidence."""
 
     values: np.ndarray
     gaps: dict[str, int]
@@ -240,12 +234,7 @@ def _has(text: Any, sign: str, **how: bool) -> np.ndarray:
 
 
 def numbers_of(words: Sequence[str] | Shapes, decimal: str) -> Numbers:
-    """Reads words as numbers.
-
-    Args:
-        words: the words.
-        decimal: the mark of the fraction, `.` or `,`.
-    """
+    """Reads words as numbers; `decimal` is the mark of the fraction, `.` or `,`."""
     shapes = shapes_of(words)
     n = len(shapes.words)
     values, units, grouped = np.full(n, np.nan), np.full(n, "", object), False
@@ -270,10 +259,7 @@ def evidence(words: Sequence[str] | Shapes) -> Evidence:
     comma = point = whole = longest = 0
     either, doubtful = {",": 0, ".": 0}, {",": "", ".": ""}
     for word, n in shapes.each():
-        if word.isdigit():
-            whole, longest = whole + n, max(longest, len(word))
-            continue
-        core = _core(word)
+        core = word if word.isdigit() else _core(word)
         if core is None:
             continue
         last = max(core.rfind(","), core.rfind("."))

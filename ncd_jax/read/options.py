@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ncd_jax.errors import UserError
 from ncd_jax.read.date_words import Order
 from ncd_jax.read.names import Mistakes, find_name, show, twin_of
+from ncd_jax.read.words import as_float
 
 __all__ = ["Choose", "ReadOptions"]
 
@@ -61,11 +62,7 @@ class ReadOptions:
             raise UserError(f"--decimal={self.decimal} is no mark of fractions; give . or ,")
         for wish in self.circular:
             name, _, period = wish.rpartition(":")
-            try:
-                is_one = bool(name) and 0 < float(period) < math.inf
-            except ValueError:
-                is_one = False
-            if not is_one:
+            if not name or not 0 < (as_float(period) or 0) < math.inf:
                 raise UserError(
                     f"--circular={wish} does not say after what a column begins again; write"
                     f" --circular={name or wish}:360"
@@ -77,10 +74,8 @@ class ReadOptions:
         orders: dict[str, Order] = {}
         for wish in self.dates:
             name, _, order = wish.rpartition(":")
-            if order == "dmy":
-                orders[name] = "dmy"
-            elif order == "mdy":
-                orders[name] = "mdy"
+            if order == "dmy" or order == "mdy":
+                orders[name] = order
             else:
                 orders[wish] = ""
         return orders
@@ -88,9 +83,8 @@ class ReadOptions:
     @property
     def periods(self) -> dict[str, float]:
         """From columns that begin again to what after."""
-        return {
-            name: float(period) for name, _, period in (w.rpartition(":") for w in self.circular)
-        }
+        wishes = (wish.rpartition(":") for wish in self.circular)
+        return {name: float(period) for name, _, period in wishes}
 
     @property
     def wished(self) -> list[str]:
@@ -111,11 +105,7 @@ class ReadOptions:
             )
 
     def features(self, names: Sequence[str], label: str = "") -> list[str]:
-        """The columns that are features, in their order.
-
-        Args:
-            names: of all columns.
-            label: the column of class names, where it is one of them.
+        """Those of all columns that are features, in their order; a label is none.
 
         Raises:
             UserError: there is no such column, one is both wanted and not, or no feature is left.

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow
 
-from ncd_jax.read.dtypes import arrow_of, bytes_of, compute
+from ncd_jax.read.dtypes import arrow_of, bytes_of, compute, holds_text
 from ncd_jax.read.gaps import MARKS
 from ncd_jax.read.words import Words, words_of
 
@@ -82,14 +82,8 @@ def is_empty(cells: pd.Series) -> np.ndarray:
             return found.lengths == 0
         is_blank = compute.equal(compute.utf8_trim_whitespace(text), "")
         return np.asarray(compute.or_(compute.is_in(text, _MARKS), is_blank).fill_null(True))
-    empty = cells.isna().to_numpy()
-    if isinstance(cells.dtype, pd.CategoricalDtype):
-        cells = cells.astype(object)
-    if cells.dtype == object or pd.api.types.is_string_dtype(cells.dtype):
-        empty = empty | cells.isin(MARKS).to_numpy()
-        rest = cells[~empty]
-        if cells.dtype == object:
-            empty[~empty] = [isinstance(cell, str) and not cell.strip() for cell in rest]
-        elif len(rest):
-            empty[~empty] = (rest.str.strip() == "").to_numpy(bool)
-    return np.asarray(empty, bool)
+    empty = np.array(cells.isna(), bool)
+    if isinstance(cells.dtype, pd.CategoricalDtype) or holds_text(cells):
+        rest = cells.astype(object)[~empty]
+        empty[~empty] = [isinstance(c, str) and (c in MARKS or not c.strip()) for c in rest]
+    return empty

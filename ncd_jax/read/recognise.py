@@ -13,7 +13,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,13 +47,9 @@ _ODD = 0.05
 
 @dataclass(frozen=True)
 class Locale:
-    """How numbers and dates are written in a table.
+    """The mark of fractions and the order of dates in a table, if anything says it.
 
-    Attributes:
-        decimal: the mark of fractions.
-        order: whether the day or the month comes first; empty where nothing says it.
-        is_certain: whether a word says what the mark is.
-        is_forced: whether somebody has.
+    It is certain where a word says what the mark is, and forced where somebody has.
     """
 
     decimal: str = "."
@@ -117,10 +113,7 @@ def date_order(
 ) -> tuple[Order, bool]:
     """Whether the day or the month comes first in a column, and whether that is a guess.
 
-    Args:
-        days: what its words say, see `date_words.day_order`.
-        words: these.
-        order: what is known beside them.
+    Its words say it, see `day_order`, or else `order`, what is known beside them.
     """
     day, month, neither = days
     if day != month:
@@ -150,17 +143,13 @@ class Form:
     is_told: bool = False
     blame: tuple[str, ...] = ()
 
+    def of(self, **facts: Any) -> "Form":
+        """The same of a column with other facts."""
+        return dataclasses.replace(self, column=dataclasses.replace(self.column, **facts))
+
 
 class _Match(NamedTuple):
-    """Words of which some have a form.
-
-    Attributes:
-        fits: `bool[m]`, which.
-        column: the column, if it had that form.
-        form: its name for people.
-        remark: what was assumed.
-        values: of those that fit.
-    """
+    """Words that have a form where `fits: bool[m]`, and the column as if all had; see `Form`."""
 
     fits: np.ndarray
     column: Column
@@ -170,13 +159,7 @@ class _Match(NamedTuple):
 
 
 def recognise(name: str, words: Words, locale: Locale) -> Form:
-    """What a column of text means.
-
-    Args:
-        name: of the column.
-        words: its words, less those that are gaps in every column.
-        locale: of the table.
-    """
+    """What a column of text means, by its words less those that are gaps in every column."""
     is_soft = words.shapes.ask(is_gap)
     if is_soft.all():
         return as_words(name, words)
@@ -288,20 +271,23 @@ def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
     scale = np.array([ratios.get(u) or np.nan for u in names], np.float64)[of_word]
     scale[values == 0] = 1.0
     values, fits = values * scale, fits & np.isfinite(scale)
-    shown = unit.upper() if len(unit) == 3 and is_currency(unit) else unit
-    forms = ["per cent" if unit == "%" else f"currency {shown}" if is_currency(unit) else ""]
-    forms += [f"unit {unit}"] if unit and forms == [""] else []
-    forms += ["other units converted"] * any(ratios[u] not in (None, 1.0) for u in ratios)
-    forms += ["limits as numbers"] * bool((fits & limits).any())
-    forms += ["thousands"] * grouped
-    forms += ["decimal comma"] * (decimal == "," and any("," in word for word in rest.words))
+    shown = f"unit {unit}" if unit else ""
+    if is_currency(unit):
+        shown = f"currency {unit.upper() if len(unit) == 3 else unit}"
+    forms = {
+        "per cent" if unit == "%" else shown: bool(unit),
+        "other units converted": any(each not in (None, 1.0) for each in ratios.values()),
+        "limits as numbers": (fits & limits).any(),
+        "thousands": grouped,
+        "decimal comma": decimal == "," and any("," in word for word in rest.words),
+    }
     remark = ""
     if doubtful:
         value = numbers_of([doubtful], decimal).values[0]
         other = "," if decimal == "." else "."
         remark = f"{doubtful!r} is read as {value:g}; --decimal={other} reads it otherwise"
     column = Column(name, "numeric", decimal, unit)
-    return _Match(fits, column, ", ".join(filter(None, forms)), remark, values)
+    return _Match(fits, column, ", ".join(f for f, is_so in forms.items() if is_so), remark, values)
 
 
 def _match_dates(name: str, rest: Words, locale: Locale) -> _Match:

@@ -55,45 +55,36 @@ _EDGE = 0.1
 """Part of the period that must be filled at both ends."""
 
 
-def found_in(raw: RawTable, form: Form, words: Words | None, cells: pd.Series) -> Reading:
+def found_in(
+    raw: RawTable, stored: pd.Series, form: Form, words: Words | None, cells: pd.Series
+) -> Reading:
     """What was found in a column, whether or not it is used.
 
     Args:
         raw: the table.
-        form: what the column was recognised as.
+        stored: the column as it stands there, or as plain numbers.
+        form: what it was recognised as.
         words: its words, where it is text.
         cells: its cells, in their own type.
     """
-    column, stored = form.column, raw.frame[form.column.name]
+    column = form.column
     if words is not None:
         marks = MARKS.union(column.gaps)
         counts = zip(words.words, words.counts.tolist(), strict=True)
         gaps = [(word, count) for word, count in counts if word in marks]
         odd = _cells_with(raw, words, form.odd)
     else:
-        means = {value for value in map(as_float, column.gaps) if value is not None}
-        means = means if column.kind == "numeric" else set()
-        is_gap = stored.isin(means).to_numpy(bool) if means else np.zeros(len(stored), bool)
-        texts = [as_text(value) for value in stored[is_gap]]
+        means = [value for value in map(as_float, column.gaps) if value is not None]
+        means = means if column.kind == "numeric" else []
+        texts = [as_text(value) for value in stored[stored.isin(means)]] if means else []
         gaps = [(text, texts.count(text)) for text in sorted(set(texts))]
         rows = np.flatnonzero(np.isinf(stored.to_numpy(float))).tolist() if form.odd else []
         odd = [OddCell(raw.where(r), raw.number(r), as_text(stored.iloc[r])) for r in rows]
-    filled = int(cells.notna().sum())
-    remarks = [form.remark] if form.remark else []
-    if odd:
-        kind = KINDS[column.kind]
-        remarks.append(f"has {listed(odd)} among its {kind}, taken for gaps")
-    return Reading(
-        name=column.name,
-        kind=KINDS[column.kind],
-        form=form.form,
-        filled=filled,
-        empty=len(stored) - filled - sum(count for _, count in gaps),
-        gaps=tuple(gaps),
-        odd=tuple(odd),
-        remark="; ".join(remarks),
-        is_told=form.is_told or bool(odd),
-    )
+    filled, kind = int(cells.notna().sum()), KINDS[column.kind]
+    empty = len(stored) - filled - sum(count for _, count in gaps)
+    reading = Reading(column.name, kind, form.form, filled, empty, tuple(gaps), tuple(odd))
+    reading = reading.told(form.remark, is_told=form.is_told)
+    return reading.told(f"has {listed(odd)} among its {kind}, taken for gaps") if odd else reading
 
 
 def used_as(reading: Reading, column: Column, cells: pd.Series, words: Words | None) -> Reading:
@@ -119,23 +110,13 @@ def _with_rare_levels(reading: Reading, cells: pd.Series, n_levels: int) -> Read
     remark = f"the {MAX_CATEGORIES - 1} most frequent are told apart, the others count as one"
     if rest > _MOST_RARE:
         remark += f", which {rest:.0%} of its cells are then; --drop={reading.name} leaves it out"
-    remark = "; ".join(filter(None, (reading.remark, remark)))
-    return dataclasses.replace(reading, remark=remark, is_told=reading.is_told or rest > _MOST_RARE)
+    return reading.told(remark, is_told=rest > _MOST_RARE)
 
 
-def blamed(
-    raw: RawTable, name: str, words: Words | None, blame: Collection[str], kind: str
-) -> UserError:
-    """The mistake that cells keep a column from being read, all of them counted.
-
-    Args:
-        raw: the table.
-        name: of the column.
-        words: its words.
-        blame: those of these cells.
-        kind: what its other cells are.
-    """
-    odd = _cells_with(raw, words, blame) if words is not None else []
+def blamed(raw: RawTable, form: Form, words: Words | None) -> UserError:
+    """The mistake that cells keep a column from being read, all of them counted."""
+    name, kind = form.column.name, KINDS[form.column.kind]
+    odd = _cells_with(raw, words, form.blame) if words is not None else []
     if words is not None and 2 * len(odd) > (words.codes >= 0).sum():
         return UserError(
             f"column {show(name)} has {len(odd)} cells that are not {kind}, and hardly one that is,"
@@ -150,8 +131,6 @@ def blamed(
 
 def _cells_with(raw: RawTable, words: Words, these: Collection[str]) -> list[OddCell]:
     """The cells that hold one of these words, in order of rows."""
-    if not these:
-        return []
     is_odd = np.append(words.among(set(these)), False)
     rows = np.flatnonzero(is_odd[words.codes]).tolist()
     return [OddCell(raw.where(r), raw.number(r), words.words[words.codes[r]]) for r in rows]
@@ -160,11 +139,7 @@ def _cells_with(raw: RawTable, words: Words, these: Collection[str]) -> list[Odd
 def why_left_out(column: Column, cells: pd.Series, wanted: bool, category: bool) -> str:
     """The reason why a column is left out, or nothing.
 
-    Args:
-        column: the column.
-        cells: its cells, in its own type.
-        wanted: whether it was asked for by name; then only what is empty or constant is left out.
-        category: whether somebody says that it is a category.
+    What is wanted by name, or is said to be a category, is only where it is empty or constant.
     """
     filled = cells[cells.notna()]
     n = len(filled)

@@ -49,19 +49,22 @@ def read_excel(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
             sheets = _sheets(book, options.sheet)
         for sheet in sheets:
             with _told():
-                stands = _Sheet.of(sheet, file)
+                rows, notes = _rows(sheet)
+                with zipfile.ZipFile(file) as archive, archive.open(sheet._worksheet_path) as part:
+                    merged = _merged(part)
             try:
-                raw = stands.table(choose)
+                raw = _table(sheet.title, rows, merged, notes, choose)
             except UserError as mistake:
                 mistakes.append(mistake)
                 continue
-            if len(others := [title for title in book.sheetnames if title != sheet.title]):
+            if others := [title for title in book.sheetnames if title != sheet.title]:
                 raw.facts["other sheets"] = ", ".join(others)
             if mistakes:
-                note = f"sheet {show(sheet.title)} is read, the first that has the columns"
-                raw = dataclasses.replace(
-                    raw, notes=(f"{note}; --sheet= takes another", *raw.notes)
+                note = (
+                    f"sheet {show(sheet.title)} is read, the first that has the columns; --sheet="
+                    " takes another"
                 )
+                raw = dataclasses.replace(raw, notes=(note, *raw.notes))
             return raw
     raise next((each for each in mistakes if "did you mean" in str(each)), mistakes[0])
 
@@ -78,77 +81,57 @@ def _told() -> Iterator[None]:
         raise UserError(f"it is not an Excel file ({reason}); save it again as .xlsx") from None
 
 
-@dataclasses.dataclass(frozen=True)
-class _Sheet:
-    """A sheet as it stands.
+def _table(
+    title: str, rows: list[list[Any]], merged: list[str], notes: list[str], choose: Choose
+) -> RawTable:
+    """The rows of a sheet and the columns that are wanted; see `_fill` for merged cells."""
+    filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
+    if not filled:
+        raise UserError(f"sheet {show(title)} is empty; give a table with a header row")
+    rows, first = rows[: filled[-1] + 1], filled[0]
+    above = [*itertools.zip_longest(*rows[first : first + TITLES])]
+    at = first + header_at([*zip(*above, strict=True)])
+    columns = [list(cells) for cells in itertools.zip_longest(*rows[at:])]
+    used = [i for i, cells in enumerate(columns) if any(cell is not None for cell in cells)]
+    names = checked_names([columns[i][0] for i in used])
+    columns = [cells[1:] for cells in columns]
+    wanted = set(choose(names))
+    notes += _fill(columns, at, dict(zip(used, names, strict=True)), merged)
+    found = {
+        name: pd.Series(columns[i], dtype=object).infer_objects()
+        for i, name in zip(used, names, strict=True)
+        if name in wanted
+    }
+    frame = to_frame(pd.DataFrame(found, copy=False))
+    lines = np.arange(at + 2, len(rows) + 1)
+    return RawTable(frame, lines, facts={"sheet": title}, notes=tuple(notes))
 
-    Attributes:
-        title: its name.
-        rows: its cells, without empty ones behind each row.
-        notes: for people.
+
+def _fill(
+    columns: list[list[Any]], at: int, names: Mapping[int, str], merged: list[str]
+) -> list[str]:
+    """Gives all rows of merged cells their value, and says of which columns.
+
+    Args:
+        columns: cells below the header.
+        at: row of the header, from 0.
+        names: of columns that have one.
         merged: cells that hold one value, a range such as `A2:A9` each.
     """
-
-    title: str
-    rows: list[list[Any]]
-    notes: list[str]
-    merged: list[str]
-
-    @classmethod
-    def of(cls, sheet: Any, file: IO[bytes]) -> "_Sheet":
-        rows, notes = _rows(sheet)
-        with zipfile.ZipFile(file) as archive, archive.open(sheet._worksheet_path) as part:
-            return cls(sheet.title, rows, notes, _merged(part))
-
-    def table(self, choose: Choose) -> RawTable:
-        """Its rows and the columns that are wanted."""
-        rows = self.rows
-        filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
-        if not filled:
-            raise UserError(f"sheet {show(self.title)} is empty; give a table with a header row")
-        rows, lines = rows[: filled[-1] + 1], np.arange(1, filled[-1] + 2)
-        first = filled[0]
-        width = max(len(row) for row in rows[first : first + TITLES])
-        padded = [[*row, *[None] * (width - len(row))] for row in rows[first : first + TITLES]]
-        at = first + header_at(padded)
-        width = max(len(row) for row in rows[at:])
-        header = [*rows[at], *[None] * (width - len(rows[at]))]
-        columns = [list(cells[1:]) for cells in itertools.zip_longest(*rows[at:])]
-        used = [
-            i
-            for i in range(width)
-            if header[i] is not None or any(c is not None for c in columns[i])
-        ]
-        names = checked_names([header[i] for i in used])
-        wanted = set(choose(names))
-        notes = [*self.notes, *self._fill(columns, at, dict(zip(used, names, strict=True)))]
-        frame = pd.DataFrame(
-            {
-                name: pd.Series(columns[i], dtype=object).infer_objects()
-                for i, name in zip(used, names, strict=True)
-                if name in wanted
-            },
-            copy=False,
-        )
-        facts = {"sheet": self.title}
-        return RawTable(to_frame(frame), lines[at + 1 :], facts=facts, notes=tuple(notes))
-
-    def _fill(self, columns: list[list[Any]], at: int, names: Mapping[int, str]) -> list[str]:
-        """Gives all rows of merged cells their value, and says of which columns."""
-        told = []
-        for place in self.merged:
-            left, top, right, bottom = extra("openpyxl.utils").range_boundaries(place)
-            rows = range(max(top - at - 2, 0), min(bottom - at - 1, len(columns[0])))
-            if left != right or top <= at + 1 or len(rows) < 2 or left - 1 not in names:
-                continue
-            cells = columns[left - 1]
-            for row in rows:
-                cells[row] = cells[rows[0]]
-            told.append(names[left - 1])
-        return [
-            f"column {show(name)} has merged cells, whose value all of their rows get"
-            for name in dict.fromkeys(told)
-        ]
+    told = []
+    for place in merged:
+        left, top, right, bottom = extra("openpyxl.utils").range_boundaries(place)
+        rows = range(max(top - at - 2, 0), min(bottom - at - 1, len(columns[0])))
+        if left != right or top <= at + 1 or len(rows) < 2 or left - 1 not in names:
+            continue
+        cells = columns[left - 1]
+        for row in rows:
+            cells[row] = cells[rows[0]]
+        told.append(names[left - 1])
+    return [
+        f"column {show(name)} has merged cells, whose value all of their rows get"
+        for name in dict.fromkeys(told)
+    ]
 
 
 def _sheets(book: Any, wished: str) -> list[Any]:

@@ -20,6 +20,7 @@ import pyarrow
 
 from ncd_jax.errors import UserError
 from ncd_jax.read.layouts import TITLES, Record, Text, is_figure
+from ncd_jax.read.names import some
 from ncd_jax.read.options import Choose, ReadOptions
 from ncd_jax.read.raw import RawTable
 
@@ -159,22 +160,17 @@ def _are_remarks(wrong: list[Record], lines: list[np.ndarray], width: int) -> bo
 
 
 def _wrong_widths(wrong: list[Record], width: int) -> UserError:
-    said = ", ".join(f"line {line} has {len(cells)}" for line, cells in wrong[:_LISTED])
-    more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
+    said = some([f"line {line} has {len(cells)}" for line, cells in wrong], _LISTED, count=True)
     return UserError(
         f"{'a line has' if len(wrong) == 1 else f'{len(wrong)} lines have'} another number of cells"
-        f" than the header with its {width}: {said}{more}; mend or quote them"
+        f" than the header with its {width}: {said}; mend or quote them"
     )
 
 
 class _Lines(NamedTuple):
-    """The lines of a block.
+    """The `n` lines of a block: where rows begin that are not blank, in which lines from its own.
 
-    Attributes:
-        starts: `i64[m]`, where each row begins that is not blank.
-        numbers: `i64[m]`, the line in which it does, from that of the block.
-        n: lines.
-        has_breaks: whether some break is in a cell.
+    Some break may be in a cell.
     """
 
     starts: np.ndarray

@@ -41,24 +41,11 @@ _FRACTION = re.compile(r"([+-]?\d+)\.0+", re.A)
 _HAS_DIGIT = re.compile(r"\d")
 _LAST_ASCII = 127
 
-_TRUTHS = (
-    ("no", "yes"),
-    ("n", "y"),
-    ("false", "true"),
-    ("f", "t"),
-    ("nein", "ja"),
-    ("n", "j"),
-    ("non", "oui"),
-    ("n", "o"),
-    ("no", "si"),
-    ("no", "sí"),
-    ("não", "sim"),
-    ("nee", "ja"),
-    ("nej", "ja"),
-    ("off", "on"),
-    ("falsch", "wahr"),
-    ("faux", "vrai"),
-)
+_NO_AND_YES = """
+no/yes n/y false/true f/t nein/ja n/j non/oui n/o no/si no/sí não/sim nee/ja nej/ja off/on
+falsch/wahr faux/vrai
+"""
+_TRUTHS = [(no, yes) for no, _, yes in (both.partition("/") for both in _NO_AND_YES.split())]
 _LETTERS = {word for levels in _TRUTHS for word in levels if len(word) == 1}
 _BOTH_WAYS = {**{no: 0 for no, _ in _TRUTHS}, **{yes: 1 for _, yes in _TRUTHS}, "0": 0, "1": 1}
 _MOST_DIGITS = 15
@@ -96,11 +83,7 @@ class Alike(NamedTuple):
         return self.words[self.places[0]]
 
     def digits(self, *spans: Span) -> np.ndarray:
-        """The whole numbers that the digits in some parts of the words make, `i64[k]`.
-
-        Args:
-            spans: from a character to the one behind the last; at most 18 digits together.
-        """
+        """The whole numbers that at most 18 digits in some parts of the words make, `i64[k]`."""
         found, word = np.zeros(len(self.places), np.int64), self.word
         for start, stop in spans:
             first = len(word[:start].encode("utf-8", "surrogatepass"))
@@ -112,10 +95,7 @@ class Alike(NamedTuple):
     def numbers(self, whole: Span, fraction: Span = (0, 0), exponent: Span = (0, 0)) -> np.ndarray:
         """The numbers without a sign that parts of the words spell, `f64[k]`.
 
-        Args:
-            whole: where the digits before the point are, among other signs.
-            fraction: and those behind it; these parts are empty where there is none.
-            exponent: and the exponent, with its sign.
+        The whole part and the fraction may hold other signs; the exponent has its own.
         """
         word = self.word
         behind = sum(sign in _DIGITS for sign in word[slice(*fraction)])
@@ -130,6 +110,7 @@ class Alike(NamedTuple):
         return values
 
 
+@dataclass(frozen=True, eq=False)
 class Shapes:
     """Words, and which of them look alike.
 
@@ -138,19 +119,13 @@ class Shapes:
         of: `i64[m]`, the shape of each; they are numbered as they come.
     """
 
-    def __init__(
-        self, words: Sequence[str], of: np.ndarray, text: np.ndarray, starts: np.ndarray
-    ) -> None:
-        self.words, self.of = words, of
-        self._text, self._starts = text, starts
+    words: Sequence[str]
+    of: np.ndarray
+    _text: np.ndarray
+    _starts: np.ndarray
 
     def without(self, gone: np.ndarray, words: Sequence[str]) -> "Shapes":
-        """The same less those set in `bool[m]`.
-
-        Args:
-            gone: which.
-            words: the others.
-        """
+        """The same less those set in `gone: bool[m]`; `words` are the others."""
         of, _ = pd.factorize(self.of[~gone])
         return Shapes(words, of, self._text, self._starts[~gone])
 
