@@ -1,5 +1,6 @@
 """A table of the user's own: a file or a frame with one column of class names."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def read_table(
         return [name for name in names if name in used]
 
     raw = _load(source, choose, options)
-    try:
+    with _located(source):
         raw = without_false_rows(raw, features, label)
         raw, names = split_cells(raw, features, (*options.wished, *options.copied))
         with Mistakes() as mistakes:
@@ -98,8 +99,6 @@ def read_table(
         readings = _in_order(raw, [labels.reading, *found.readings], options)
         known = labels.classes, labels.y
         return encoded_table(name, raw, found, *known, readings, labels.notes, options)
-    except UserError as error:
-        raise _located(source, error) from None
 
 
 def encoded_table(
@@ -206,9 +205,8 @@ def read_rows(source: Path | Any, encoder: Encoder, options: ReadOptions | None 
             them are named.
     """
     options = options or ReadOptions()
-    wanted = _Wanted(encoder, options)
-    batches = iter([_load(source, wanted.choose, options)])
-    return next(_in_batches(source, batches, RowEncoder(encoder, options), wanted))
+    rows = RowEncoder(encoder, options)
+    return next(_in_batches(source, iter([_load(source, rows.choose, options)]), rows))
 
 
 def read_rows_in_batches(
@@ -225,17 +223,12 @@ def read_rows_in_batches(
         UserError: see `read_rows`; batches before a mistake have been given then.
     """
     options = options or ReadOptions()
-    wanted = _Wanted(encoder, options)
-    batches = read_batches(source, wanted.choose, options, BATCH)
-    return _in_batches(source, batches, RowEncoder(encoder, options), wanted, n_done)
+    rows = RowEncoder(encoder, options)
+    return _in_batches(source, read_batches(source, rows.choose, options, BATCH), rows, n_done)
 
 
 def _in_batches(
-    source: Path | Any,
-    batches: Iterator[RawTable],
-    encoding: "RowEncoder",
-    wanted: "_Wanted",
-    n_done: int = 0,
+    source: Path | Any, batches: Iterator[RawTable], rows: "RowEncoder", n_done: int = 0
 ) -> Iterator[NewRows]:
     """See `read_rows_in_batches`."""
     is_first, raw = True, next(batches, None)
@@ -244,34 +237,33 @@ def _in_batches(
         if raw.numbers[-1] < n_done and not is_first:
             raw = after
             continue
-        try:
+        with _located(source):
             if is_first and after is None:
                 raw = without_false_rows(raw, ())
             else:
                 raw = without_headers(raw, is_first)
-            x, odd = encoding.encode(raw)
-        except UserError as error:
-            raise _located(source, error) from None
-        notes = (*(wanted.notes if is_first else ()), *raw.notes, *odd)
+            x, odd = rows.encode(raw)
+        notes = (*(rows.notes if is_first else ()), *raw.notes, *odd)
         if raw.numbers[-1] >= n_done:
-            yield NewRows(x, raw.frame[wanted.copied], raw.numbers, notes)
+            yield NewRows(x, raw.frame[rows.copied], raw.numbers, notes)
         is_first, raw = False, after
 
 
-class _Wanted:
-    """The columns that new rows must have, as the names of theirs say.
+class RowEncoder:
+    """Encodes new rows, in one batch or several; the first says how the table is written.
 
     Attributes:
-        copied: those that are copied into the answer.
+        copied: columns that are copied into the answer.
         notes: for people.
     """
 
-    def __init__(self, encoder: Encoder, options: ReadOptions) -> None:
-        self._encoder, self.copied = encoder, list(options.copied)
+    def __init__(self, encoder: Encoder, options: ReadOptions | None = None) -> None:
+        self._encoder, self.copied = encoder, list(options.copied if options else ())
         self.notes: list[str] = []
+        self._again = Again([code.column for code in encoder.codes], options)
 
     def choose(self, names: Sequence[str]) -> list[str]:
-        """See `bounds.Choose`."""
+        """The columns that new rows must have; see `options.Choose`."""
         encoder = self._encoder
         if not self.copied:
             self.copied = [name for name in encoder.copied if name in names]
@@ -283,14 +275,6 @@ class _Wanted:
         needed = [source_of(name, names) for name in encoder.needed]
         find_names([*needed, *self.copied], names)
         return list(dict.fromkeys([*needed, *self.copied]))
-
-
-class RowEncoder:
-    """Encodes new rows, in one batch or several; the first says how the table is written."""
-
-    def __init__(self, encoder: Encoder, options: ReadOptions | None = None) -> None:
-        self._encoder = encoder
-        self._again = Again([code.column for code in encoder.codes], options)
 
     def encode(self, raw: RawTable) -> tuple[np.ndarray, list[str]]:
         """Rows as those of the training table, `f32[n, d]`, and notes on cells that are gaps now.
@@ -331,12 +315,9 @@ def read_numeric_rows(
                 f"column {name!r} is empty in {places}; the table of this run has no gaps"
             )
 
-    try:
-        with Mistakes() as mistakes:
-            for i, name in enumerate(columns):
-                mistakes.add(fill, i, name)
-    except UserError as error:
-        raise _located(source, error) from None
+    with _located(source), Mistakes() as mistakes:
+        for i, name in enumerate(columns):
+            mistakes.add(fill, i, name)
     return NewRows(x, raw.frame[options.copied], raw.numbers)
 
 
@@ -363,5 +344,10 @@ def _in_order(raw: RawTable, readings: Sequence[Reading], options: ReadOptions) 
     return [found[name] for name in map(str, raw.frame.columns) if name in found]
 
 
-def _located(source: Path | Any, error: UserError) -> UserError:
-    return UserError(f"{source}: {error}") if isinstance(source, Path) else error
+@contextlib.contextmanager
+def _located(source: Path | Any) -> Iterator[None]:
+    """Says of mistakes which file they are in."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{source}: {error}" if isinstance(source, Path) else str(error)) from None

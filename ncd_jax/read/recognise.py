@@ -13,12 +13,12 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ncd_jax.read.columns import Column
+from ncd_jax.read.columns import KINDS, Column
 from ncd_jax.read.date_words import Order, clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import is_gap, is_lone_mark
 from ncd_jax.read.number_words import SIDES, Evidence, evidence, is_currency, numbers_of, ratio
@@ -148,14 +148,8 @@ class Form:
         return dataclasses.replace(self, column=dataclasses.replace(self.column, **facts))
 
 
-class _Match(NamedTuple):
-    """Words that have a form where `fits: bool[m]`, and the column as if all had; see `Form`."""
-
-    fits: np.ndarray
-    column: Column
-    form: str
-    remark: str
-    values: np.ndarray
+Match = tuple[Form, np.ndarray]
+"""A column as if all words had one form, and their values; those that have another have none."""
 
 
 def recognise(name: str, words: Words, locale: Locale) -> Form:
@@ -164,20 +158,19 @@ def recognise(name: str, words: Words, locale: Locale) -> Form:
     if is_soft.all():
         return as_words(name, words)
     rest = words.without(is_soft)
-    weights = rest.counts
     if levels := truth_levels(rest.words):
         return Form(Column(name, "boolean", levels=levels, gaps=_soft(words, is_soft)))
-    best: _Match | None = None
+    found: list[tuple[int, Match]] = []
     for match in (_match_numbers, _match_dates, _match_clock, _match_durations):
-        found = match(name, rest, locale)
-        if best is None or weights[found.fits].sum() > weights[best.fits].sum():
-            best = found
-        if found.fits.all():
+        form, values = match(name, rest, locale)
+        fits = values == values
+        found.append((rest.counts[fits].sum(), (form, values)))
+        if fits.all():
             break
-    assert best is not None
-    if best.column.kind == "numeric" and best.column.order == "" and _are_codes(rest, best):
+    _, (form, values) = max(found, key=lambda each: each[0])
+    if form.column.kind == "numeric" and form.column.order == "" and _are_codes(rest, values):
         return Form(as_words(name, words).column, remark="digits that name something")
-    return _settle(name, words, is_soft, rest, best)
+    return _settle(words, _soft(words, is_soft), rest, form, values)
 
 
 def as_words(name: str, words: Words) -> Form:
@@ -198,63 +191,58 @@ def as_wished(name: str, words: Words, locale: Locale, *, is_date: bool) -> Form
     """
     is_soft = words.shapes.ask(is_gap)
     rest = words.without(is_soft)
-    weights = rest.counts
-    found = (_match_dates if is_date else _match_numbers)(name, rest, locale)
-    odd = rest.without(found.fits).words
-    if 2 * weights[found.fits].sum() <= weights.sum():
-        return Form(found.column, blame=tuple(odd))
-    return _form(found, _soft(words, is_soft), odd)
+    form, values = (_match_dates if is_date else _match_numbers)(name, rest, locale)
+    fits = values == values
+    odd = rest.without(fits).words
+    if 2 * rest.counts[fits].sum() <= rest.counts.sum():
+        return Form(form.column, blame=tuple(odd))
+    return _with_gaps(form, _soft(words, is_soft), odd)
 
 
-def _settle(name: str, words: Words, is_soft: np.ndarray, rest: Words, best: _Match) -> Form:
+def _settle(
+    words: Words, soft: tuple[str, ...], rest: Words, form: Form, values: np.ndarray
+) -> Form:
     """Decides between the form that most words have and categories."""
-    odd, weights = rest.without(best.fits).words, rest.counts
-    soft = _soft(words, is_soft)
+    fits, column = values == values, form.column
+    odd, plain, weights = rest.without(fits).words, rest.without(~fits).words, rest.counts
     if not odd:
-        return _form(best, soft, odd)
-    n_odd, n = int(weights[~best.fits].sum()), int(weights.sum())
-    if not best.fits.any():
-        return as_words(name, words)
-    others = numbers_of(odd, best.column.decimal or ".").values
+        return _with_gaps(form, soft, odd)
+    if not plain:
+        return as_words(column.name, words)
+    n_odd, n = int(weights[~fits].sum()), int(weights.sum())
+    others = numbers_of(odd, column.decimal or ".").values
     units = "has numbers with several units or none" if np.isfinite(others).mean() > 0.5 else ""
+    mixed = f"mixes {KINDS[column.kind]} such as {plain[0]!r} and words such as {odd[0]!r}"
     if 2 * n_odd >= n:
-        return _mixed(name, words, best, rest, units)
-    values = best.values[best.fits]
-    are_few = len(values) <= FEW and best.column.kind == "numeric" and bool((values % 1 == 0).all())
-    is_slip = weights[~best.fits].max() == 1 and n_odd <= _ODD * n
-    if are_few and not best.column.unit and not (is_slip and all(map(str.isalpha, odd))):
-        return _mixed(name, words, best, rest)
-    recurring = len(odd) <= 3 and (weights[~best.fits] > 1).all() and all(map(str.isalpha, odd))
+        return _mixed(form, words, units or mixed)
+    is_few, is_word = len(plain) <= FEW, all(map(str.isalpha, odd))
+    are_whole = column.kind == "numeric" and bool((values[fits] % 1 == 0).all())
+    is_slip = weights[~fits].max() == 1 and n_odd <= _ODD * n
+    if is_few and are_whole and not column.unit and not (is_slip and is_word):
+        return _mixed(form, words, mixed)
+    recurring = len(odd) <= 3 and (weights[~fits] > 1).all() and is_word
     if n_odd <= max(_ODD * n, min(2, n / 8)) or recurring:
-        return _form(best, soft, odd)
+        return _with_gaps(form, soft, odd)
     if units:
-        return _mixed(name, words, best, rest, units)
-    plain = rest.without(~best.fits).words
+        return _mixed(form, words, units)
     if all(word.isdigit() for word in plain) and all(_is_code(word) for word in odd):
-        return _mixed(name, words, best, rest, "has codes, some of them all digits")
-    if len(values) <= FEW:
-        return _mixed(name, words, best, rest)
-    return Form(best.column, blame=tuple(odd))
+        return _mixed(form, words, "has codes, some of them all digits")
+    return _mixed(form, words, mixed) if is_few else Form(column, blame=tuple(odd))
 
 
-def _form(found: _Match, soft: tuple[str, ...], odd: list[str]) -> Form:
-    column = dataclasses.replace(found.column, gaps=(*soft, *odd))
-    return Form(column, tuple(odd), found.form, found.remark, bool(found.remark))
+def _with_gaps(form: Form, soft: tuple[str, ...], odd: list[str]) -> Form:
+    told = bool(form.remark)
+    return dataclasses.replace(form.of(gaps=(*soft, *odd)), odd=tuple(odd), is_told=told)
 
 
-def _mixed(name: str, words: Words, best: _Match, rest: Words, what: str = "") -> Form:
+def _mixed(form: Form, words: Words, what: str) -> Form:
     """A category that could have been something else, of which people are told."""
-    if not what:
-        plain = rest.words[int(np.argmax(best.fits))]
-        other = rest.words[int(np.argmin(best.fits))]
-        kind = "dates" if best.column.kind == "date" else "numbers"
-        what = f"mixes {kind} such as {plain!r} and words such as {other!r}"
-    flag = "dates" if best.column.kind == "date" else "numbers"
-    remark = f"{what}; it is a category, and --{flag}={name} makes the others gaps"
+    name, kind = form.column.name, KINDS[form.column.kind]
+    remark = f"{what}; it is a category, and --{kind}={name} makes the others gaps"
     return Form(as_words(name, words).column, remark=remark, is_told=True)
 
 
-def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
+def _match_numbers(name: str, rest: Words, locale: Locale) -> Match:
     decimal, doubtful = column_decimal(evidence(rest.shapes), locale)
     values, units, grouped, limits = numbers_of(rest.shapes, decimal)
     fits, weights = np.isfinite(values), rest.counts
@@ -270,7 +258,7 @@ def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
     ratios = {u: ratio(u, unit) for u in sizes}
     scale = np.array([ratios.get(u) or np.nan for u in names], np.float64)[of_word]
     scale[values == 0] = 1.0
-    values, fits = values * scale, fits & np.isfinite(scale)
+    fits &= np.isfinite(scale)
     shown = f"unit {unit}" if unit else ""
     if is_currency(unit):
         shown = f"currency {unit.upper() if len(unit) == 3 else unit}"
@@ -286,39 +274,38 @@ def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
         value = numbers_of([doubtful], decimal).values[0]
         other = "," if decimal == "." else "."
         remark = f"{doubtful!r} is read as {value:g}; --decimal={other} reads it otherwise"
-    column = Column(name, "numeric", decimal, unit)
-    return _Match(fits, column, ", ".join(f for f, is_so in forms.items() if is_so), remark, values)
+    form = ", ".join(form for form, is_so in forms.items() if is_so)
+    values = np.where(fits, values * scale, np.nan)
+    return Form(Column(name, "numeric", decimal, unit), form=form, remark=remark), values
 
 
-def _match_dates(name: str, rest: Words, locale: Locale) -> _Match:
+def _match_dates(name: str, rest: Words, locale: Locale) -> Match:
     days = day_order(rest.shapes)
     order, is_guess = date_order(days, rest.words, locale.order)
     first, other = ("day", "mdy") if order == "dmy" else ("month", "dmy")
-    remark = f"the {first} is taken to come first; --dates={name}:{other} says otherwise"
-    times = dates_of(rest.shapes, order)
+    remark = f"the {first} is taken to come first; --dates={name}:{other} says otherwise" * is_guess
     form = f"{first} first" if order and any(days) else ""
-    return _Match(
-        ~np.isnat(times), Column(name, "date", order=order), form, remark * is_guess, times
-    )
+    column = Column(name, "date", order=order)
+    return Form(column, form=form, remark=remark), dates_of(rest.shapes, order)
 
 
-def _match_clock(name: str, rest: Words, locale: Locale) -> _Match:
+def _match_clock(name: str, rest: Words, locale: Locale) -> Match:
     times = clock_of(rest.shapes)
     if _LASTS.search(name):
         times[:] = np.datetime64("NaT")
-    column = Column(name, "date", order="clock")
-    return _Match(~np.isnat(times), column, "time of day", "", times)
+    return Form(Column(name, "date", order="clock"), form="time of day"), times
 
 
-def _match_durations(name: str, rest: Words, locale: Locale) -> _Match:
+def _match_durations(name: str, rest: Words, locale: Locale) -> Match:
     seconds = durations_of(rest.shapes)
-    column = Column(name, "numeric", order="duration")
-    return _Match(np.isfinite(seconds), column, "times, in seconds", "", seconds)
+    seconds[np.isinf(seconds)] = np.nan
+    return Form(Column(name, "numeric", order="duration"), form="times, in seconds"), seconds
 
 
-def _are_codes(rest: Words, found: _Match) -> bool:
+def _are_codes(rest: Words, values: np.ndarray) -> bool:
     """Whether numbers are names: `00017`, or more digits than a number can hold."""
-    whole = rest.shapes.without(~found.fits, rest.without(~found.fits).words)
+    gone = np.isnan(values)
+    whole = rest.shapes.without(gone, rest.without(gone).words)
     counted = [(word, n) for word, n in whole.each() if word.isdigit()]
     n_whole = sum(n for _, n in counted)
     if 2 * n_whole < len(rest.words):

@@ -88,29 +88,25 @@ def found_in(
 
 
 def used_as(reading: Reading, column: Column, cells: pd.Series, words: Words | None) -> Reading:
-    """The reading of a column that is used, its levels counted."""
-    form = reading.form
+    """The reading of a column that is used, its levels counted; too many are taken together."""
     if column.kind == "boolean":
         form = "/".join(reversed(column.levels))
-    elif column.kind == "category":
-        n_levels, gaps = cells.nunique(), {word for word, _ in reading.gaps}
-        form = f"{n_levels} level{'s' * (n_levels != 1)}"
-        n_merged = len(set(words.words) - gaps) - n_levels if words is not None else 0
-        if n_merged > 0:
-            form += f", {n_merged} other spelling{'s' * (n_merged > 1)} merged"
-        reading = _with_rare_levels(reading, cells, n_levels)
-    return dataclasses.replace(reading, kind=KINDS[column.kind], form=form)
-
-
-def _with_rare_levels(reading: Reading, cells: pd.Series, n_levels: int) -> Reading:
-    """The same, saying so where levels are taken together because there are too many."""
+        return dataclasses.replace(reading, kind=KINDS[column.kind], form=form)
+    if column.kind != "category":
+        return dataclasses.replace(reading, kind=KINDS[column.kind])
+    n_levels, gaps = cells.nunique(), {word for word, _ in reading.gaps}
+    form = f"{n_levels} level{'s' * (n_levels != 1)}"
+    n_merged = len(set(words.words) - gaps) - n_levels if words is not None else 0
+    if n_merged > 0:
+        form += f", {n_merged} other spelling{'s' * (n_merged > 1)} merged"
+    reading = dataclasses.replace(reading, kind=KINDS[column.kind], form=form)
     if n_levels <= MAX_CATEGORIES:
         return reading
     rest = cells.value_counts(normalize=True).iloc[MAX_CATEGORIES - 1 :].sum()
     remark = f"the {MAX_CATEGORIES - 1} most frequent are told apart, the others count as one"
     if rest > _MOST_RARE:
         remark += f", which {rest:.0%} of its cells are then; --drop={reading.name} leaves it out"
-    return reading.told(remark, is_told=rest > _MOST_RARE)
+    return reading.told(remark, is_told=bool(rest > _MOST_RARE))
 
 
 def blamed(raw: RawTable, form: Form, words: Words | None) -> UserError:

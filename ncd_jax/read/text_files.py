@@ -256,18 +256,13 @@ def _lines(block: bytes, separator: str) -> _Lines:
         blanks = np.flatnonzero(after & (signs == _BLANK))
         if not (np.searchsorted(quotes, blanks) % 2).all():
             raise Irregular
-    ends = breaks
-    in_cells = np.searchsorted(quotes, breaks) % 2 == 1 if len(quotes) else np.zeros(0, bool)
-    if in_cells.any():
-        ends = breaks[~in_cells]
-    starts = np.append(0, ends[:-1] + 1)
-    numbers = np.arange(len(starts))
-    if in_cells.any():
-        numbers = np.append(0, np.flatnonzero(~in_cells)[:-1] + 1)
+    rows = np.flatnonzero(np.searchsorted(quotes, breaks) % 2 == 0)  # others are in cells
+    ends = breaks[rows]
+    starts, numbers = np.append(0, ends[:-1] + 1), np.append(0, rows[:-1] + 1)
     is_blank = (starts == ends) | ((starts + 1 == ends) & (signs[starts] == _RETURN))
     if is_blank.any():
         starts, numbers = starts[~is_blank], numbers[~is_blank]
-    return _Lines(starts, numbers, len(breaks), bool(in_cells.any()))
+    return _Lines(starts, numbers, len(breaks), len(rows) < len(breaks))
 
 
 def _check_quotes(signs: np.ndarray, quotes: np.ndarray, mark: int) -> None:
