@@ -35,7 +35,6 @@ __all__ = [
     "RowEncoder",
     "encoded_table",
     "read_numeric_rows",
-    "read_rows",
     "read_rows_in_batches",
     "read_table",
 ]
@@ -194,43 +193,25 @@ def _in_groups(
     return encoder, x, tuple(notes)
 
 
-def read_rows(source: Path | Any, encoder: Encoder, options: ReadOptions | None = None) -> NewRows:
-    """Encodes new rows as those of the training table: `f32[n, d]`.
+def read_rows_in_batches(
+    source: Path, encoder: Encoder, options: ReadOptions | None = None, n_done: int = 0
+) -> Iterator[NewRows]:
+    """Encodes new rows as those of the training table, in batches of rows that number them on.
 
     Columns may come in any order, and others than the encoder's are ignored. What was copied into
     the answer of the run is copied here too, where it is there and nothing else is asked for.
 
-    Raises:
-        UserError: the source cannot be read, lacks columns, or has columns of another kind; all of
-            them are named.
-    """
-    options = options or ReadOptions()
-    rows = RowEncoder(encoder, options)
-    return next(_in_batches(source, iter([_load(source, rows.choose, options)]), rows))
-
-
-def read_rows_in_batches(
-    source: Path, encoder: Encoder, options: ReadOptions | None = None, n_done: int = 0
-) -> Iterator[NewRows]:
-    """The same for files of any size, in batches of rows that number them on.
-
-    A table of one batch is read as `read_rows` does. Of a larger one the first batch says what
-    the mark of fractions is and whether the day comes first, units are looked for in its first
+    Of a table of one batch rows are left out as in training. Of a larger one the first batch says
+    what the mark of fractions is and whether the day comes first, units are looked for in its first
     row, and no row is taken for a sum of the others, which nobody sees together. The first `n_done`
     rows are left out, a whole number of batches.
 
     Raises:
-        UserError: see `read_rows`; batches before a mistake have been given then.
+        UserError: the source cannot be read, lacks columns, or has columns of another kind; all of
+            them are named. Batches before a mistake have been given then.
     """
-    options = options or ReadOptions()
-    rows = RowEncoder(encoder, options)
-    return _in_batches(source, read_batches(source, rows.choose, options, BATCH), rows, n_done)
-
-
-def _in_batches(
-    source: Path | Any, batches: Iterator[RawTable], rows: "RowEncoder", n_done: int = 0
-) -> Iterator[NewRows]:
-    """See `read_rows_in_batches`."""
+    options, rows = options or ReadOptions(), RowEncoder(encoder, options)
+    batches = read_batches(source, rows.choose, options, BATCH)
     is_first, raw = True, next(batches, None)
     while raw is not None:
         after = next(batches, None)
@@ -304,7 +285,7 @@ def read_numeric_rows(
         find_names([*columns, *options.copied], names)
         return [*columns, *options.copied]
 
-    raw = _load(source, choose, options)
+    raw = read_raw(source, choose, options)
     x = np.empty((len(raw.frame), len(columns)))
 
     def fill(i: int, name: str) -> None:
