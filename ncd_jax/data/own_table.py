@@ -24,7 +24,7 @@ from ncd_jax.read.false_rows import without_false_rows, without_headers
 from ncd_jax.read.files import read_batches, read_raw
 from ncd_jax.read.labels import read_labels
 from ncd_jax.read.names import Mistakes, checked_names, find_names, show
-from ncd_jax.read.options import Choose, ReadOptions
+from ncd_jax.read.options import NO_WISHES, Choose, ReadOptions
 from ncd_jax.read.raw import RawTable, is_empty
 from ncd_jax.read.remarks import leakage_notes, unlabelled_alone
 from ncd_jax.read.several import source_of, split_cells
@@ -61,7 +61,7 @@ class NewRows:
 
 
 def read_table(
-    source: Path | Any, label: str, *, unlabelled: Any = None, options: ReadOptions | None = None
+    source: Path | Any, label: str, *, unlabelled: Any = None, options: ReadOptions = NO_WISHES
 ) -> Table:
     """Reads a table with known and unlabelled rows, and encodes it.
 
@@ -79,7 +79,6 @@ def read_table(
         UserError: the source cannot be read as such a table, or has no labelled or no
             unlabelled row.
     """
-    options = options or ReadOptions()
     features: list[str] = []
 
     def choose(names: Sequence[str]) -> list[str]:
@@ -108,10 +107,9 @@ def encoded_table(
     y: np.ndarray,
     readings: Sequence[Reading],
     notes: Sequence[str] = (),
-    options: ReadOptions | None = None,
+    options: ReadOptions = NO_WISHES,
 ) -> Table:
     """The rows as numbers, with what was found out about them: of a file or from memory alike."""
-    options = options or ReadOptions()
     use = {*options.use, *(options.columns or ())}
     alone = unlabelled_alone(found.columns, found.frame, y)
     left_out = {k: f"it {v}; --use={k} takes it back" for k, v in alone.items() if k not in use}
@@ -194,7 +192,7 @@ def _in_groups(
 
 
 def read_rows_in_batches(
-    source: Path, encoder: Encoder, options: ReadOptions | None = None, n_done: int = 0
+    source: Path, encoder: Encoder, options: ReadOptions = NO_WISHES, n_done: int = 0
 ) -> Iterator[NewRows]:
     """Encodes new rows as those of the training table, in batches of rows that number them on.
 
@@ -210,7 +208,7 @@ def read_rows_in_batches(
         UserError: the source cannot be read, lacks columns, or has columns of another kind; all of
             them are named. Batches before a mistake have been given then.
     """
-    options, rows = options or ReadOptions(), RowEncoder(encoder, options)
+    rows = RowEncoder(encoder, options)
     batches = read_batches(source, rows.choose, options, BATCH)
     is_first, raw = True, next(batches, None)
     while raw is not None:
@@ -238,8 +236,8 @@ class RowEncoder:
         notes: for people.
     """
 
-    def __init__(self, encoder: Encoder, options: ReadOptions | None = None) -> None:
-        self._encoder, self.copied = encoder, list(options.copied if options else ())
+    def __init__(self, encoder: Encoder, options: ReadOptions = NO_WISHES) -> None:
+        self._encoder, self.copied = encoder, list(options.copied)
         self.notes: list[str] = []
         self._again = Again([code.column for code in encoder.codes], options)
 
@@ -272,14 +270,13 @@ class RowEncoder:
 
 
 def read_numeric_rows(
-    source: Path, columns: Sequence[str], options: ReadOptions | None = None
+    source: Path, columns: Sequence[str], options: ReadOptions = NO_WISHES
 ) -> NewRows:
     """Reads new rows of a table that is numbers throughout: `f64[n, d]`.
 
     Raises:
         UserError: the file cannot be read, lacks columns, or has cells in them that are no numbers.
     """
-    options = options or ReadOptions()
 
     def choose(names: Sequence[str]) -> list[str]:
         find_names([*columns, *options.copied], names)

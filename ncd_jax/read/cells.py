@@ -20,7 +20,7 @@ from ncd_jax.read.date_words import Order, clock_of, dates_of, day_order, durati
 from ncd_jax.read.gaps import MARKS, is_gap
 from ncd_jax.read.names import Mistakes, find_names, show, some
 from ncd_jax.read.number_words import Evidence, evidence, numbers_of, plain_numbers, ratio
-from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.options import NO_WISHES, ReadOptions
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.recognise import column_decimal, date_order, decide_locale
 from ncd_jax.read.words import Words, as_float, as_text, merged, truth_of, words_of
@@ -224,8 +224,8 @@ class Again:
         options: words that mean an empty cell and the mark of fractions, where somebody says them.
     """
 
-    def __init__(self, columns: Sequence[Column], options: ReadOptions | None = None) -> None:
-        self._columns, self._options = columns, options or ReadOptions()
+    def __init__(self, columns: Sequence[Column], options: ReadOptions = NO_WISHES) -> None:
+        self._columns, self._options = columns, options
         self._here: list[Column] = []
 
     def read(self, raw: RawTable) -> tuple[pd.DataFrame, list[str]]:

@@ -24,7 +24,7 @@ from ncd_jax.read.date_words import day_order
 from ncd_jax.read.gaps import MARKS, sentinels
 from ncd_jax.read.names import show, some
 from ncd_jax.read.number_words import PlainNumbers, evidence, plain_numbers
-from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.options import NO_WISHES, ReadOptions
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.recognise import Form, Locale, as_wished, as_words, decide_locale, recognise
 from ncd_jax.read.remarks import (
@@ -77,7 +77,7 @@ class Description(NamedTuple):
 
 
 def describe(
-    raw: RawTable, features: Sequence[str], options: ReadOptions | None = None
+    raw: RawTable, features: Sequence[str], options: ReadOptions = NO_WISHES
 ) -> Description:
     """Decides for every feature what it means.
 
@@ -89,7 +89,6 @@ def describe(
     Raises:
         UserError: columns cannot be used as they are, all of which are named, or none is left.
     """
-    options = options or ReadOptions()
     wanted = {*(options.columns or ()), *options.wished}
 
     n_rows = len(raw.frame)

@@ -24,7 +24,7 @@ from ncd_jax.errors import UserError
 from ncd_jax.read.dtypes import from_arrow, to_frame
 from ncd_jax.read.layouts import PACKED, TEXT
 from ncd_jax.read.names import checked_names, one_line
-from ncd_jax.read.options import Choose, ReadOptions
+from ncd_jax.read.options import NO_WISHES, Choose, ReadOptions
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.sheets import read_excel
 from ncd_jax.read.text_files import read_text, text_batches
@@ -41,7 +41,7 @@ _INDEX = re.compile(r"__index_level_\d+__")
 
 
 def read_raw(
-    path: Path, choose: Choose = lambda names: names, options: ReadOptions | None = None
+    path: Path, choose: Choose = lambda names: names, options: ReadOptions = NO_WISHES
 ) -> RawTable:
     """Reads a table with named columns.
 
@@ -59,7 +59,6 @@ def read_raw(
     Raises:
         UserError: the file cannot be read as such a table.
     """
-    options = options or ReadOptions()
     with _told(path):
         if _is_text(path):
             raw = read_text(path, choose, options)

@@ -108,13 +108,10 @@ class Evidence(NamedTuple):
     """What the words of a column say about the mark of fractions.
 
     Attributes:
-        comma: words in which it is a comma.
-        point: words in which it is a point.
-        with_comma: words with a comma that may as well part thousands.
-        with_point: words with a point that may.
+        comma, point: words in which it is a comma, or a point.
+        with_comma, with_point: words with one that may as well part thousands.
         doubtful: the first of these, with a comma if there is one.
-        whole: words without a mark.
-        all: words.
+        whole, all: words without a mark, and all words.
         longest: characters of the longest word without a mark.
     """
 

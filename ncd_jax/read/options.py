@@ -10,7 +10,7 @@ from ncd_jax.read.date_words import Order
 from ncd_jax.read.names import Mistakes, find_name, show, twin_of
 from ncd_jax.read.words import as_float
 
-__all__ = ["Choose", "ReadOptions"]
+__all__ = ["NO_WISHES", "Choose", "ReadOptions"]
 
 Choose = Callable[[Sequence[str]], Collection[str]]
 """From the names of all columns of a file to those that are wanted."""
@@ -139,3 +139,7 @@ class ReadOptions:
                     f"column {show(min(unused))} is in {kind} and no feature; take it from there"
                 )
         return [name for name in names if name in wanted]
+
+
+NO_WISHES = ReadOptions()
+"""Nobody knows better."""

@@ -166,18 +166,20 @@ def _rows(sheet: Any) -> tuple[list[list[Any]], list[str]]:
     rows: list[list[Any]] = []
     notes: list[str] = []
     width, n_blank = 0, 0
-    for number, cells in enumerate(_filled(sheet), start=1):
+    for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
+        cells = list(row)
+        while cells and cells[-1] in (None, ""):
+            cells.pop()
         if not cells:
             n_blank += 1
-            if rows and n_blank > _FAR_DOWN:
+            if n_blank <= _FAR_DOWN:
+                continue
+            if rows:
                 notes.append(
                     f"cells below row {number - n_blank + _FAR_DOWN} of the sheet, if there are"
                     " any, are not read: they stand far from the table"
                 )
-                break
-            if n_blank > _FAR_DOWN:
-                break
-            continue
+            break
         near = _near(cells, max(width, 1))
         if len(near) < len(cells):
             notes.append(
@@ -188,15 +190,6 @@ def _rows(sheet: Any) -> tuple[list[list[Any]], list[str]]:
         rows += [[] for _ in range(n_blank)] + [near]
         n_blank = 0
     return rows, notes[:3]
-
-
-def _filled(sheet: Any) -> Iterator[list[Any]]:
-    """The cells of each row up to the last one that is filled."""
-    for row in sheet.iter_rows(values_only=True):
-        last = len(row)
-        while last and row[last - 1] in (None, ""):
-            last -= 1
-        yield list(row[:last])
 
 
 def _near(cells: list[Any], width: int) -> list[Any]:

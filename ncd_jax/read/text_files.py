@@ -125,7 +125,12 @@ def _by_rows(text: Text, most: float, done: int = 0) -> Iterator[Rows]:
                 lines.append(np.array([line for line, _ in wrong], int))
                 wrong = []
             if wrong:
-                raise _wrong_widths(wrong, text.width)
+                said = [f"line {line} has {len(cells)}" for line, cells in wrong]
+                raise UserError(
+                    f"{'a line has' if len(wrong) == 1 else f'{len(wrong)} lines have'} another"
+                    f" number of cells than the header with its {text.width}:"
+                    f" {some(said, _LISTED, count=True)}; mend or quote them"
+                )
             if n or not done:
                 columns = [pd.concat(piece, ignore_index=True) for piece in pieces]
                 yield columns, np.concatenate(lines)
@@ -156,14 +161,6 @@ def _are_remarks(wrong: list[Record], lines: list[np.ndarray], width: int) -> bo
         and wrong[0][0] > rows[-1]
         and all(2 * len(cells) <= width for _, cells in wrong)
         and not any(is_figure(cell) for _, cells in wrong for cell in cells)
-    )
-
-
-def _wrong_widths(wrong: list[Record], width: int) -> UserError:
-    said = some([f"line {line} has {len(cells)}" for line, cells in wrong], _LISTED, count=True)
-    return UserError(
-        f"{'a line has' if len(wrong) == 1 else f'{len(wrong)} lines have'} another number of cells"
-        f" than the header with its {width}: {said}; mend or quote them"
     )
 
 
