@@ -1,5 +1,6 @@
 # make run    sets up and finds the novel classes of the embedded table
 # make test   sets up and checks everything
+# make lint   style and types alone, which make test checks too
 # make strict the same in further cases, and every method compiled as users compile it
 # make faults kills, starves and disturbs every command, a thousand times; an hour or two of one core.
 #             What it counts lies in benchmarks/results/faults.json
@@ -11,27 +12,31 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+OPTIMISED := tests/test_every_method.py tests/test_readme.py
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && \
+  $(BIN)/pyrefly check --python-interpreter-path=$(BIN)/python
 
 # Byte code is kept, whatever the machine says: a test starts dozens of processes, and each would
 # compile the whole package.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test strict faults fuzz bench clean
+.PHONY: run test lint strict faults fuzz bench clean
 
 run: $(VENV)/ready
 	$(BIN)/python launch.py $(ARGS)
 
 test: $(VENV)/ready-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pyrefly check --python-interpreter-path=$(BIN)/python
-	@$(BIN)/pytest --optimised -m optimised tests/test_every_method.py & optimised=$$!; \
+	@{ $(LINT); } & lint=$$!; \
+	$(BIN)/pytest --optimised -m optimised $(OPTIMISED) & optimised=$$!; \
 	$(BIN)/pytest -n auto --dist worksteal; tests=$$?; \
-	wait $$optimised && exit $$tests
+	wait $$lint && wait $$optimised && exit $$tests
+
+lint: $(VENV)/ready-test
+	$(LINT)
 
 strict: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'
-	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised tests/test_every_method.py
+	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised $(OPTIMISED)
 
 fuzz: $(VENV)/ready-test
 	$(BIN)/python tests/fuzz/fuzz.py --processes=2 $(ARGS)

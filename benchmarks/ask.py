@@ -27,10 +27,10 @@ from sklearn.cluster import KMeans
 
 from benchmarks.judge_prior import Sight as Judged
 from benchmarks.judge_prior import learn_pairs, look_at, splits_of, standard_prior
+from benchmarks.person import Person
 from benchmarks.timing import write_results
 from ncd_jax.ask.choose import next_questions
 from ncd_jax.ask.parts import Sight
-from ncd_jax.ask.person import Person
 from ncd_jax.ask.state import State, answer_all
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.config import RunConfig

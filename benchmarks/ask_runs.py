@@ -21,9 +21,9 @@ import pandas as pd
 from absl import app, flags
 
 from benchmarks.missing_labels import class_splits, table_of, take_labels
+from benchmarks.person import Person
 from benchmarks.timing import write_results
 from ncd_jax.ask.choose import next_questions
-from ncd_jax.ask.person import Person
 from ncd_jax.ask.resort import resort, sight_of, state_of
 from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.config import RunConfig

@@ -21,9 +21,9 @@ from absl import app, flags
 from benchmarks.timing import compare, write_results
 from ncd_jax.config import RunConfig, SearchConfig
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.by_judge import judge_all, see_folds
+from ncd_jax.discovery.by_judge import judge_all
 from ncd_jax.discovery.fit import cut, refit_all
-from ncd_jax.discovery.partition import Fitted
+from ncd_jax.discovery.partition import Fitted, see_folds
 from ncd_jax.discovery.problem import Problem, prepare
 from ncd_jax.judge.prior import read_prior
 from ncd_jax.startup import one_device_per_core

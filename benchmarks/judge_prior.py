@@ -36,11 +36,11 @@ from benchmarks.judge_tables import (
 from benchmarks.reliability import reliability, reliability_figure
 from ncd_jax.clustering.matching import count_pairs
 from ncd_jax.config import JUDGE, KConfig, RunConfig
-from ncd_jax.discovery.by_judge import answer, see_folds
+from ncd_jax.discovery.by_judge import answer
 from ncd_jax.discovery.evaluate import is_right
 from ncd_jax.discovery.fit import cut, refit_all
 from ncd_jax.discovery.model import position_of
-from ncd_jax.discovery.partition import Fitted, Folded, Found
+from ncd_jax.discovery.partition import Fitted, Folded, Found, see_folds
 from ncd_jax.discovery.problem import Problem, prepare
 from ncd_jax.judge.confidence import (
     CONFIDENCE_FEATURES,

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["apply_answers", "run"]
 
 _LATER = (
-    *("scipy.optimize", "scipy.spatial.distance", "sklearn.neighbors"),
+    *("scipy.optimize", "scipy.spatial.distance"),
     *("ncd_jax.report.outcome", "ncd_jax.report.page", "ncd_jax.report.redraw"),
 )
 """What is needed from the gate on: two seconds of imports, while the device computes."""
@@ -179,8 +179,8 @@ def _save(workdir: Workdir, solution: Solution, table: Table, findings: "Finding
 
     Questions show the new rows with the columns that are copied.
     """
-    from ncd_jax.report.kept import keep
     from ncd_jax.report.questions import Sorted, first_story
+    from ncd_jax.report.redraw import keep
 
     save_model(workdir, solution.model)
     asked, model = solution.asked, solution.model

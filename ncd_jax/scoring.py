@@ -10,7 +10,7 @@ import numpy as np
 from ncd_jax.clustering.matching import adjusted_rand
 from ncd_jax.data.table import Table, Truth
 from ncd_jax.discovery.evaluate import all_new, is_right
-from ncd_jax.discovery.keys import purpose_key
+from ncd_jax.discovery.fit import purpose_key
 from ncd_jax.discovery.model import apply_model
 from ncd_jax.discovery.problem import make_hparams
 from ncd_jax.discovery.solution import Solution

@@ -29,7 +29,7 @@ except ImportError:
 start()
 """
 TESTS = Path(__file__).parent
-PARTS = ["read", "data", "store", "profiles", "judge"]
+PARTS = ["read", "data", "profiles", "judge"]
 PARTS += ["networks", "clustering", "methods", "tuning"]
 """Folders whose tests begin no whole run, those that compile nothing first."""
 EXAMPLES, THOROUGH_EXAMPLES = 25, 1000

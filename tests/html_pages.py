@@ -74,4 +74,4 @@ def without_figures(html: str) -> str:
     )
     start = '<script type="text/plain" id="packed-plotly" data-bytes="'
     before, _, after = html.partition(start)
-    return f'{before}{start}{script.n_bytes}">{script}{after[after.index("</script>") :]}'
+    return f'{before}{start}{script.n_bytes}">{script.text}{after[after.index("</script>") :]}'

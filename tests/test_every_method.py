@@ -1,4 +1,7 @@
-"""A whole run of every method, compiled as users compile it: with XLA's optimisations."""
+"""A whole run of every method, compiled as users compile it: with XLA's optimisations.
+
+Every session does the same with what the README shows first, which is the default: `test_readme`.
+"""
 
 import dataclasses
 
@@ -6,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiers import few
 
 from ncd_jax import experiment
 from ncd_jax.discovery.model import assign
@@ -26,7 +28,8 @@ def test_programs_are_optimised():
     assert "fusion" in program.as_text()
 
 
-@pytest.mark.parametrize("method", few(METHODS, "rca"))
+@pytest.mark.thorough
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_a_whole_run_and_a_model_for_new_rows(method, tiny, quick, tmp_path):
     table, _ = tiny
     search = dataclasses.replace(quick.search, candidates=1, batch=1)

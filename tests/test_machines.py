@@ -230,8 +230,8 @@ def test_the_status_of_the_first_is_that_of_all(monkeypatch, capsys):
 
 PAIRS = {
     "the first ends": ("leave(2, True)", "share()", [{2}, {2}]),
-    "the second dies": ("share()", DIE, [{1}, {-signal.SIGKILL}]),
-    # Whether its collective fails first, or JAX sees first that process 0 is gone and aborts.
+    # Whether its collective fails first, or JAX sees first that the other is gone and aborts.
+    "the second dies": ("share()", DIE, [{1, -signal.SIGABRT}, {-signal.SIGKILL}]),
     "the first dies": (DIE, "share()", [{-signal.SIGKILL}, {1, -signal.SIGABRT}]),
 }
 

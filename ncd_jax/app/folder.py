@@ -5,21 +5,27 @@ lies in `FOLDER/.app/NAME`: the table that was brought, the plan, the console of
 of new rows. Nothing outside of the folder is read or written.
 """
 
+import csv
 import dataclasses
+import io
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ncd_jax.app.plan import Plan
+import ml_collections
+
+from ncd_jax.config import parse
 from ncd_jax.errors import UserError
+from ncd_jax.flags import read_flags
 from ncd_jax.report.headline import headline
 from ncd_jax.store.records import read_metrics
 from ncd_jax.store.workdir import Workdir
 
-__all__ = ["Folder", "Run", "safe_name"]
+__all__ = ["Folder", "Plan", "Run", "from_here", "read_facts", "safe_name", "write_facts"]
 
 _OWN, _PLAN, _STATUS, CONSOLE = ".app", "plan.json", "status.json", "console.txt"
 
@@ -31,14 +37,48 @@ def safe_name(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run, or the plan of one.
+class Plan:
+    """What a run is told: the flags of one command, as a record that forms can change.
 
     Attributes:
-        name: of its folder.
-        root: its working directory.
-        own: what the page keeps of it.
+        file: name of the table's file.
+        label: its column of classes; empty where nobody has chosen it yet.
+        unlabelled: the word that means unlabelled too; none for those that do by themselves.
+        reading: fields of `ReadOptions` that somebody has set.
+        settings: keys of the configuration that somebody has set, and what to.
     """
+
+    file: str
+    label: str = ""
+    unlabelled: str | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def flags(self, table: Path, workdir: Path) -> list[str]:
+        """The flags of the command that does it."""
+        said = [f"--table={table}", f"--label={self.label}"]
+        if self.unlabelled is not None:
+            said.append(f"--unlabelled={self.unlabelled}")
+        for name, value in self.reading.items():
+            said.append(f"--{name}={value if isinstance(value, str) else _listed(value)}")
+        said += [f"--config.{key}={value}" for key, value in self.settings.items()]
+        return [*said, f"--workdir={workdir}"]
+
+    def config(self) -> ml_collections.ConfigDict:
+        """The configuration, as the command would take it.
+
+        Raises:
+            UserError: there is no such key, or it cannot have this value.
+        """
+        flags = [f"--config.{key}={value}" for key, value in self.settings.items()]
+        config = read_flags(["ncd-jax", *flags]).config
+        parse(config)
+        return config
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, or the plan of one: its working directory, and what is the page's own of it."""
 
     name: str
     root: Path
@@ -52,8 +92,8 @@ class Run:
     @property
     def plan(self) -> Plan | None:
         """What it is told; none of a run that was made on the command line."""
-        facts = _read(self.own / _PLAN)
-        return Plan.from_json(facts) if facts else None
+        facts = read_facts(self.own / _PLAN)
+        return Plan(**facts) if facts else None
 
     @property
     def table(self) -> Path | None:
@@ -74,7 +114,7 @@ class Run:
     @property
     def status(self) -> int | None:
         """The exit status of its last process; none where none has ended."""
-        status = _read(self.own / _STATUS).get("status")
+        status = read_facts(self.own / _STATUS).get("status")
         return status if isinstance(status, int) else None
 
     @property
@@ -109,7 +149,7 @@ class Run:
 
     def save(self, plan: Plan) -> None:
         """Keeps another plan."""
-        _write(self.own / _PLAN, dataclasses.asdict(plan))
+        write_facts(self.own / _PLAN, dataclasses.asdict(plan))
 
     def forget(self) -> None:
         """Deletes what the page keeps of a plan that nobody has begun to run.
@@ -123,15 +163,11 @@ class Run:
 
     def say_status(self, status: int | None) -> None:
         """Keeps how the last process ended; none while one is on its way."""
-        _write(self.own / _STATUS, {"status": status})
+        write_facts(self.own / _STATUS, {"status": status})
 
 
 class Folder:
-    """Runs side by side.
-
-    Attributes:
-        root: the folder.
-    """
+    """Runs side by side in `root`."""
 
     def __init__(self, root: Path) -> None:
         """Makes it where it does not exist.
@@ -205,7 +241,8 @@ def _changed(run: Run) -> float:
     return max((path.stat().st_mtime for path in times if path.exists()), default=0.0)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_facts(path: Path) -> dict[str, Any]:
+    """What `write_facts` has kept; nothing where nothing was."""
     try:
         facts = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -213,8 +250,16 @@ def _read(path: Path) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _write(path: Path, facts: Any) -> None:
+def write_facts(path: Path, facts: Any) -> None:
+    """Keeps something of the page's own as JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
     part.replace(path)
+
+
+def _listed(names: list[str]) -> str:
+    """Names as a flag takes them: with commas, in quotes where they hold some."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()

@@ -8,16 +8,19 @@ from then on, so that addresses of screens are free of it.
 
 import secrets
 from pathlib import Path
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
+from starlette.datastructures import ImmutableMultiDict, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ncd_jax.errors import UserError
 
-__all__ = ["CONTENT_POLICY", "REPORT_POLICY", "Guard", "read_form", "save_upload"]
+__all__ = ["CONTENT_POLICY", "REPORT_POLICY", "Form", "Guard", "read_form", "save_upload"]
 
+Form = ImmutableMultiDict[str, str]
+"""From field to what it says; `getlist` gives all of a field that is there several times."""
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
     " img-src 'self' data: blob:; connect-src 'self'; frame-src 'self'; form-action 'self';"
@@ -32,6 +35,15 @@ REPORT_POLICY = (
 MOST_BYTES = 1 << 29
 """Of a file that is brought here."""
 _MOST_OF_A_FORM = 1 << 23
+_HEADERS = {
+    "content-security-policy": CONTENT_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""Of all that does not say it otherwise."""
 _STRANGER = (
     "This page is for who has its address with the token: open the one that the program printed.\n"
 )
@@ -41,13 +53,7 @@ class Guard:
     """Refuses all that is not from here, before any other code sees it."""
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:
-        """Sets it up.
-
-        Args:
-            app: what it guards.
-            token: that the first address must hold.
-            port: where it is served.
-        """
+        """Guards what is served at a port; the first address must hold the token."""
         self._app, self._token, self._port = app, token, port
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
         self._origins = {f"http://{host}" for host in self._hosts}
@@ -85,29 +91,16 @@ class Guard:
 def _with_headers(send: Send) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = list(message["headers"])
-            names = {name.lower() for name, _ in headers}
-            wanted = {
-                "content-security-policy": CONTENT_POLICY,
-                "x-content-type-options": "nosniff",
-                "referrer-policy": "same-origin",
-                "cross-origin-opener-policy": "same-origin",
-                "cross-origin-resource-policy": "same-origin",
-                "cache-control": "no-store",
-            }
-            headers += [
-                (name.encode(), value.encode())
-                for name, value in wanted.items()
-                if name.encode() not in names
-            ]
-            message = {**message, "headers": headers}
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
         await send(message)
 
     return sent
 
 
-async def read_form(request: Request) -> dict[str, list[str]]:
-    """What a form says: from name to values.
+async def read_form(request: Request) -> Form:
+    """What a form says.
 
     Raises:
         UserError: it is more than any form of ours has to say.
@@ -118,7 +111,7 @@ async def read_form(request: Request) -> dict[str, list[str]]:
         if len(body) > _MOST_OF_A_FORM:
             raise UserError("the form is too long; leave most of it out")
     text = body.decode("utf-8", errors="replace")
-    return parse_qs(text, keep_blank_values=True, max_num_fields=200_000)
+    return ImmutableMultiDict(parse_qsl(text, keep_blank_values=True, max_num_fields=200_000))
 
 
 async def save_upload(request: Request, path: Path) -> None:

@@ -43,11 +43,7 @@ def command(run: Run) -> list[str]:
 
 
 def steps(console: str) -> tuple[list[Step], list[str]]:
-    """Phases of a run, and what was said of it as a whole, from its console.
-
-    Args:
-        console: what the process has written.
-    """
+    """Phases of a run, and what was said of it as a whole, from what its process has written."""
     found: dict[str, Step] = {}
     said: list[str] = []
     for line in console.splitlines():

@@ -6,11 +6,12 @@ out of the report. A run is read again once its files are no longer those that w
 
 import base64
 import html
+import itertools
 import json
 import re
 import threading
 import zlib
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.spatial import cKDTree
 
 from ncd_jax.app.folder import Run
-from ncd_jax.app.placing import with_all_rows
+from ncd_jax.ask.state import State
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
@@ -33,22 +35,16 @@ from ncd_jax.store.records import ANSWER_COLUMNS, read_assignments, read_metrics
 __all__ = ["ClassLine", "Opened", "OpenedRuns", "RowLine"]
 
 MOST_OPEN = 3
+_NEIGHBOURS = 3
+_JITTER = 0.004
+"""Of the width of the map: rows that are alike do not hide each other."""
 _SIGNS = str.maketrans(",.:", "<>&")
 _OWN = ("row", *ANSWER_COLUMNS)
 _STAMPS = ("metrics.json", "assignments.csv", "names.json", "answers.csv", "labels.csv")
 
 
 class RowLine(NamedTuple):
-    """An unlabelled row.
-
-    Attributes:
-        row: its number in the table.
-        label: its class.
-        confidence: of that.
-        runner_up: the second likeliest class, or nothing.
-        runner_up_confidence: of that; none where there is none.
-        copied: cells that are copied to the answer.
-    """
+    """An unlabelled row: class and second likeliest class, if any; cells copied to the answer."""
 
     row: int
     label: str
@@ -59,20 +55,16 @@ class RowLine(NamedTuple):
 
 
 class ClassLine(NamedTuple):
-    """A class with rows that had no label.
+    """A class with rows that had no label, and the mean of their confidence.
 
     Attributes:
         name: as people call it.
         novel: `novel_i`, the name that the run gave it; empty of a known class.
-        size: its rows.
-        share: of all unlabelled rows.
-        confidence: their mean.
     """
 
     name: str
     novel: str
     size: int
-    share: float
     confidence: float
 
 
@@ -84,7 +76,7 @@ class Opened:
         metrics: the content of `metrics.json`.
         names: from `novel_i` to the name that people gave it.
         copied: columns that are copied to the answer.
-        rows: all unlabelled rows.
+        rows: all unlabelled rows, by their number in the table.
     """
 
     def __init__(self, run: Run) -> None:
@@ -95,7 +87,7 @@ class Opened:
         """
         if not run.is_done:
             raise UserError(f"{run.name} is not finished; let it run to its end first")
-        self.run, self._stamp = run, stamp(run)
+        self.run, self._stamp = run, _stamp(run)
         self.metrics = read_metrics(run.workdir)
         self.names = names_of(run.workdir)
         header, lines = read_assignments(run.workdir)
@@ -103,7 +95,12 @@ class Opened:
         self.copied = [header[i] for i in others]
         try:
             place = [header.index(name) for name in _OWN]
-            self.rows = [_row_line(line, place, others) for line in lines]
+            self.rows = {}
+            for line in lines:
+                row, label, sure, second, second_sure = (line[i] for i in place)
+                chances = float(sure or "nan"), second, float(second_sure) if second_sure else None
+                copied = tuple(line[i] for i in others)
+                self.rows[int(row)] = RowLine(int(row), label, *chances, copied)
         except ValueError:
             raise UserError(
                 f"assignments.csv of {run.name} is of another release; run again in a new workdir"
@@ -112,22 +109,18 @@ class Opened:
     @property
     def is_fresh(self) -> bool:
         """Whether the files are still those that were read."""
-        return self._stamp == stamp(self.run)
+        return self._stamp == _stamp(self.run)
 
     def classes(self) -> list[ClassLine]:
         """All classes with unlabelled rows: new ones by number, then known ones by size."""
         sure = defaultdict[str, list[float]](list)
-        for row in self.rows:
+        for row in self.rows.values():
             sure[row.label].append(row.confidence)
-        sizes = {name: len(each) for name, each in sure.items()}
         novel = self.novel()
         order = {name: i for i, name in enumerate(novel)}
-        named = sorted(sizes, key=lambda name: (order.get(name, len(order)), -sizes[name], name))
-        n = max(len(self.rows), 1)
+        named = sorted(sure, key=lambda n: (order.get(n, len(order)), -len(sure[n]), n))
         return [
-            ClassLine(
-                name, novel.get(name, ""), sizes[name], sizes[name] / n, float(np.mean(sure[name]))
-            )
+            ClassLine(name, novel.get(name, ""), len(sure[name]), float(np.mean(sure[name])))
             for name in named
         ]
 
@@ -135,6 +128,46 @@ class Opened:
         """From the name of each new class to the one that the run gave it, by number."""
         k = self.metrics["n_novel_estimated"]
         return {self.names.get(f"novel_{i}", f"novel_{i}"): f"novel_{i}" for i in range(k)}
+
+    def labels(self) -> dict[int, str]:
+        """From row to class."""
+        return {row: line.label for row, line in self.rows.items()}
+
+    def labels_at_once(self, state: State) -> dict[int, str]:
+        """From row to class, as the groups of some answers have it.
+
+        New classes keep the name that most of their rows have; other ones get the next free number.
+
+        Rows that are asked about are grouped again in a few milliseconds, also of a large table;
+        the vote of neighbours, confidence and files take up to a second, and come behind.
+        """
+        asking = self.asking
+        asked = asking.asked
+        before = self.labels()
+        codes = np.where(asked.like >= 0, state.labels[asked.like], -1)
+        n_columns, rows = asked.known.shape[1], asking.rows.tolist()
+        called: dict[int, str] = dict(enumerate(self.known[:n_columns]))
+        novel, taken = self.novel(), set[str]()
+        sizes = Counter(codes[codes >= n_columns].tolist())
+        for code, _ in sizes.most_common():
+            old = Counter(before[rows[i]] for i in np.flatnonzero(codes == code).tolist())
+            fresh = (f"novel_{number}" for number in itertools.count(len(novel)))
+            names = itertools.chain((name for name, _ in old.most_common() if name in novel), fresh)
+            called[code] = next(name for name in names if name not in taken)
+            taken.add(called[code])
+        return {
+            row: called[code] if code >= 0 else before[row]
+            for row, code in zip(rows, codes.tolist(), strict=True)
+        }
+
+    def classes_at_once(self, labels: dict[int, str]) -> list[ClassLine]:
+        """Classes and how many rows they have, without a confidence, those of before first."""
+        sizes = Counter(labels.values())
+        place = {line.name: i for i, line in enumerate(self.classes())}
+        known = set(self.known)
+        order = sorted(sizes, key=lambda name: (name in known, place.get(name, len(place)), name))
+        novel = {name: "" if name in known else name for name in order}
+        return [ClassLine(name, novel[name], sizes[name], float("nan")) for name in order]
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -145,7 +178,7 @@ class Opened:
 
     def least_sure(self, n: int) -> list[RowLine]:
         """The rows whose class is least sure."""
-        return sorted(self.rows, key=lambda row: (np.nan_to_num(row.confidence), row.row))[:n]
+        return sorted(self.rows.values(), key=lambda r: (np.nan_to_num(r.confidence), r.row))[:n]
 
     @cached_property
     def asking(self) -> Asking:
@@ -178,25 +211,24 @@ class Opened:
         """
         page = self.run.workdir.read_text("report.html")
         try:
-            figures, rows = unpacked(page, "packed-figures"), unpacked(page, "packed-rows")
-            points = points_of(figures["map"]["data"], rows)
+            figures, rows = _unpacked(page, "packed-figures"), _unpacked(page, "packed-rows")
+            points = _points_of(figures["map"]["data"], rows)
         except (KeyError, ValueError, TypeError, IndexError, zlib.error):
             raise UserError(f"report.html of {self.run.name} is of another release") from None
-        return points if self.why_not_asked else with_all_rows(points, self.asking, self.cells)
+        return points if self.why_not_asked else _with_all_rows(points, self.asking, self.cells)
 
     @in_single_precision
     def profiles(self) -> Profiles:
         """What the new classes are now, by the rows that are asked about."""
         asked, base = self.asking.asked, self.asking.base
         number = self.asking.rows[asked.row]
-        of_row = {row.row: row for row in self.rows}
         novel = self.novel()
-        lines = [of_row[i] for i in number.tolist()]
+        lines = [self.rows[i] for i in number.tolist()]
         labels = [novel.get(line.label, line.label) for line in lines]
         is_novel = np.array([line.label in novel for line in lines])
         frame = self.cells.loc[number].reset_index(drop=True)
         frame = frame.drop(columns=[name for name in self.asking.copied if name in frame])
-        typed = pd.DataFrame({name: typed_cells(frame[name]) for name in frame})
+        typed = pd.DataFrame({name: _typed_cells(frame[name]) for name in frame})
         sure = np.array([line.confidence for line in lines])[is_novel]
         view = asked.z[:, slice(*asked.view)]
         rows = SortedRows(typed, labels, is_novel, view, sure, number)
@@ -214,11 +246,7 @@ class OpenedRuns:
         self._promised: dict[str, tuple[Answers, Future[None]]] = {}
 
     def get(self, run: Run, *, as_promised: bool = True) -> Opened:
-        """The run, read unless it was already.
-
-        Args:
-            run: which.
-            as_promised: whether what was promised for it has to be done first.
+        """The run, read unless it was already; what was promised for it is done first.
 
         Raises:
             UserError: it is not finished, or damaged.
@@ -290,25 +318,13 @@ class OpenedRuns:
             self._open.popitem(last=False)
 
 
-def _row_line(line: Sequence[str], place: Sequence[int], others: Sequence[int]) -> RowLine:
-    row, label, sure, second, second_sure = (line[i] for i in place)
-    return RowLine(
-        int(row),
-        label,
-        float(sure or "nan"),
-        second,
-        float(second_sure) if second_sure else None,
-        tuple(line[i] for i in others),
-    )
-
-
-def stamp(run: Run) -> tuple[Any, ...]:
+def _stamp(run: Run) -> tuple[Any, ...]:
     """Changes whenever an answer or a name does."""
     paths = [run.root / name for name in _STAMPS]
     return tuple((p.stat().st_mtime_ns, p.stat().st_size) if p.exists() else None for p in paths)
 
 
-def unpacked(page: str, name: str) -> Any:
+def _unpacked(page: str, name: str) -> Any:
     """What `report.templating.pack_json` has put into an element of a page."""
     found = re.search(rf'id="{name}" data-bytes="(\d+)">([^<]*)<', page)
     if found is None:
@@ -317,7 +333,7 @@ def unpacked(page: str, name: str) -> Any:
     return json.loads(zlib.decompress(data))
 
 
-def points_of(traces: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> dict[str, Any]:
+def _points_of(traces: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> dict[str, Any]:
     """Points of the map in order of row: place, row number, class at the time, and cells."""
     points = []
     for trace in traces:
@@ -345,8 +361,56 @@ def points_of(traces: Sequence[Mapping[str, Any]], rows: Mapping[str, Any]) -> d
     }
 
 
-def typed_cells(cells: pd.Series) -> pd.Series:
+def _typed_cells(cells: pd.Series) -> pd.Series:
     """Cells of text as numbers where all of them are, empty ones as missing."""
     cells = cells.mask(cells == "")
     numbers = pd.to_numeric(cells, errors="coerce")
     return numbers if numbers.notna().sum() == cells.notna().sum() else cells
+
+
+def _with_all_rows(drawn: dict[str, Any], asking: Asking, cells: pd.DataFrame) -> dict[str, Any]:
+    """The points of the map and, behind them, all unlabelled rows that are not among these.
+
+    A row that is asked about lies between its nearest neighbours that are drawn; any other one
+    at the row that it does as. A place says of which rows it is a neighbour, and no more than that.
+    """
+    asked, rows = asking.asked, asking.rows
+    place = {row: i for i, row in enumerate(drawn["row"])}
+    number = rows[asked.row]
+    at = np.array([place.get(row, -1) for row in number.tolist()])
+    missing = [i for i, row in enumerate(rows.tolist()) if row not in place and asked.like[i] >= 0]
+    if not missing or not (at >= 0).any():
+        return drawn
+    view = asked.z[:, slice(*asked.view)]
+    points = np.stack([drawn["x"], drawn["y"]], axis=1)
+    k = min(_NEIGHBOURS, int((at >= 0).sum()))
+    _, near = cKDTree(view[at >= 0]).query(view, k=k)
+    xy = points[at[at >= 0]][near.reshape(len(view), k)].mean(axis=1)
+    xy[at >= 0] = points[at[at >= 0]]
+    new = xy[asked.like[missing]]
+    new = new + _JITTER * np.ptp(points) * np.random.default_rng(0).normal(size=new.shape)
+    new_rows = rows[missing].tolist()
+    columns = [
+        {**column, "values": [*column["values"], *_cells(column, cells, new_rows)]}
+        for column in drawn["columns"]
+    ]
+    return {
+        **drawn,
+        "row": [*drawn["row"], *new_rows],
+        "x": [*drawn["x"], *np.round(new[:, 0], 3).tolist()],
+        "y": [*drawn["y"], *np.round(new[:, 1], 3).tolist()],
+        "label": [*drawn["label"], *[""] * len(new_rows)],
+        "columns": columns,
+        "n_placed": len(new_rows),
+    }
+
+
+def _cells(column: dict[str, Any], cells: pd.DataFrame, rows: list[int]) -> list[Any]:
+    """The cells of some rows in a column of the map, as JSON can say them."""
+    if column["name"] not in cells:
+        return [None] * len(rows)
+    found = cells[column["name"]].reindex(rows)
+    if column["kind"] == "linear":
+        numbers = pd.to_numeric(found, errors="coerce")
+        return [None if np.isnan(number) else float(number) for number in numbers.tolist()]
+    return [None if pd.isna(cell) or cell == "" else cell for cell in found.tolist()]

@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ncd_jax.app.desk import desk_of, run_of
-from ncd_jax.app.guard import read_form
+from ncd_jax.app.desk import desk_of, posted, run_of, show
+from ncd_jax.app.guard import Form
 from ncd_jax.app.opened import Opened
-from ncd_jax.app.rendering import show
 from ncd_jax.app.telling import label_rows
 from ncd_jax.errors import UserError
 from ncd_jax.report.figures import profile_plot
@@ -27,13 +25,11 @@ _MOST_TO_CHECK = 20
 def map_of(opened: Opened, now: Mapping[int, str] | None = None) -> dict[str, Any]:
     """The map as the browser draws it: points with their class, and how classes look.
 
-    Args:
-        opened: the run.
-        now: from row to class, where that is another one than was read.
+    Classes that are not those that were read stand in `now`, by row.
     """
-    drawn, of_row = opened.drawn, {row.row: row for row in opened.rows}
+    drawn, of_row = opened.drawn, opened.rows
     classes = {line.name: None for line in opened.classes()} | dict.fromkeys((now or {}).values())
-    label = now or {row: line.label for row, line in of_row.items()}
+    label = now or opened.labels()
     novel = [name for name in classes if name not in opened.known]
     sure = [of_row[i].confidence if i in of_row else np.nan for i in drawn["row"]]
     return {
@@ -49,14 +45,14 @@ def map_of(opened: Opened, now: Mapping[int, str] | None = None) -> dict[str, An
     }
 
 
-def _page(request: Request, error: str = "", status: int = 200) -> Response:
+def page(request: Request, error: str = "", _: Form | None = None) -> Response:
+    """The screen."""
     run = run_of(request)
     opened = desk_of(request).opened.get(run)
     return show(
         request,
         "answer",
         run,
-        status,
         metrics=opened.metrics,
         headline=headline(opened.metrics),
         opened=opened,
@@ -65,11 +61,6 @@ def _page(request: Request, error: str = "", status: int = 200) -> Response:
         why_not=opened.why_not_asked,
         error=error,
     )
-
-
-def answer(request: Request) -> Response:
-    """The screen."""
-    return _page(request)
 
 
 def map_data(request: Request) -> Response:
@@ -103,23 +94,20 @@ def classes(request: Request) -> Response:
     )
 
 
-async def write(request: Request) -> Response:
+def write(request: Request, form: Form) -> str:
     """Keeps what somebody says the class of some rows is."""
-    run, form, desk = run_of(request), await read_form(request), desk_of(request)
-    rows = [int(row) for row in form.get("row", []) if row.isascii() and row.isdigit()]
-    name = (form.get("class") or [""])[0].strip()
-    try:
-        if not rows or not name:
-            raise UserError("choose rows on the map or in a table, and write what class they are")
-        await run_in_threadpool(label_rows, desk.opened, run, rows, name)
-    except UserError as error:
-        return await run_in_threadpool(_page, request, str(error), 422)
-    return RedirectResponse(f"/runs/{run.name}/answer#map", 303)
+    run = run_of(request)
+    rows = [int(row) for row in form.getlist("row") if row.isascii() and row.isdigit()]
+    name = form.get("class", "").strip()
+    if not rows or not name:
+        raise UserError("choose rows on the map or in a table, and write what class they are")
+    label_rows(desk_of(request).opened, run, rows, name)
+    return f"/runs/{run.name}/answer#map"
 
 
 ROUTES = [
-    Route("/runs/{name}/answer", answer),
-    Route("/runs/{name}/answer", write, methods=["POST"]),
+    Route("/runs/{name}/answer", page),
+    Route("/runs/{name}/answer", posted(write, page), methods=["POST"]),
     Route("/runs/{name}/map.json", map_data),
     Route("/runs/{name}/classes", classes),
 ]

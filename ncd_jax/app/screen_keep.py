@@ -4,26 +4,27 @@ import io
 import re
 import shlex
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from ncd_jax.app.desk import Desk, desk_of, run_of
+from ncd_jax.app.desk import desk_of, posted, run_of, show
 from ncd_jax.app.folder import Folder, Run, from_here
-from ncd_jax.app.guard import REPORT_POLICY, read_form
+from ncd_jax.app.guard import REPORT_POLICY, Form
 from ncd_jax.app.opened import Opened
-from ncd_jax.app.rendering import show
 from ncd_jax.app.screen_run import command_line
-from ncd_jax.app.telling import merge_classes, name_classes, take_back, told_labels
+from ncd_jax.app.telling import merge_classes, take_back
 from ncd_jax.errors import UserError
 from ncd_jax.read.dtypes import extra
 from ncd_jax.report.comparison import compare_runs, write_comparison
+from ncd_jax.report.headline import is_novel_name
+from ncd_jax.report.renaming import rename_classes
+from ncd_jax.store.answers import Answers
 from ncd_jax.store.records import read_assignments
 
 __all__ = ["ROUTES", "as_excel", "commands_of", "python_of"]
@@ -36,27 +37,31 @@ _FILES = re.compile(
     r"|(metrics|config|columns|names)\.json|notes\.txt|assigned/[^/\\\0]+\.csv"
 )
 """What may be taken out of the folder of a run."""
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What no cell of Excel may hold."""
 
 
 def commands_of(run: Run, opened: Opened) -> list[str]:
     """The commands that do what was done here, in order."""
-    here = from_here(run.root)
     lines = [command_line(run)] if run.plan is not None else []
-    python = ["python", "-m", "ncd_jax"]
-    if not opened.why_not_asked:
-        for name, said in zip(("answers", "labels"), opened.asking.said, strict=True):
-            if said:
-                flags = ["--mode=ask", f"--workdir={here}", f"--answers={here / name}.csv"]
-                lines.append(shlex.join([*python, *flags]))
+    here, flags = from_here(run.root), list[list[str]]()
+    for name in _said(opened):
+        flags.append(["--mode=ask", f"--answers={here / name}.csv"])
     if opened.names:
         given = ",".join(f"{novel}={name}" for novel, name in opened.names.items())
-        lines.append(
-            shlex.join([*python, "--mode=rename", f"--workdir={here}", f"--names={given}"])
-        )
-    lines.append(
-        shlex.join([*python, "--mode=assign", f"--workdir={here}", "--table=next_month.csv"])
-    )
+        flags.append(["--mode=rename", f"--names={given}"])
+    flags.append(["--mode=assign", "--table=next_month.csv"])
+    python = ["python", "-m", "ncd_jax"]
+    lines += [shlex.join([*python, mode, f"--workdir={here}", rest]) for mode, rest in flags]
     return lines
+
+
+def _said(opened: Opened) -> list[str]:
+    """What files hold something that somebody has said of a run: `answers`, `labels`."""
+    if opened.why_not_asked:
+        return []
+    said = opened.asking.said
+    return [name for name, given in zip(said._fields, said, strict=True) if given]
 
 
 def python_of(run: Run, opened: Opened) -> str:
@@ -90,10 +95,7 @@ def python_of(run: Run, opened: Opened) -> str:
             *(f"config.{key} = {value!r}" for key, value in settings.items()),
             "run(parse(config), table, None, workdir.root)",
         ]
-    if not opened.why_not_asked:
-        for name, said in zip(("answers", "labels"), opened.asking.said, strict=True):
-            if said:
-                lines.append(f'apply_answers(workdir, workdir.path("{name}.csv"))')
+    lines += [f'apply_answers(workdir, workdir.path("{name}.csv"))' for name in _said(opened)]
     if opened.names:
         given = [f"{novel}={name}" for novel, name in opened.names.items()]
         lines.append(f"rename_classes(workdir, {given!r})")
@@ -114,91 +116,68 @@ def as_excel(header: Sequence[str], lines: Sequence[Sequence[str]]) -> bytes:
     for n, line in enumerate([header, *lines]):
         cells = []
         for i, text in enumerate(line):
-            is_number = n > 0 and i in numbers and text != ""
-            cell = write_cell(sheet, value=float(text) if is_number else _without_controls(text))
-            if not is_number:
-                cell.data_type = "s"
-            cells.append(cell)
+            if n > 0 and i in numbers and text != "":
+                cells.append(write_cell(sheet, value=float(text)))
+            else:
+                cells.append(write_cell(sheet, value=_NO_TEXT.sub("\ufffd", text)))
+                cells[-1].data_type = "s"
         sheet.append(cells)
     data = io.BytesIO()
     book.save(data)
     return data.getvalue()
 
 
-def _without_controls(text: str) -> str:
-    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
-
-
-def _page(request: Request, error: str = "", status: int = 200, **typed: Any) -> Response:
+def page(request: Request, error: str = "", form: Form | None = None) -> Response:
+    """The screen."""
     run, desk = run_of(request), desk_of(request)
-    opened = desk.opened.get(run)
+    opened, typed = desk.opened.get(run), dict(form or {})
+    said = Answers({}, {}) if opened.why_not_asked else opened.asking.said
     others = [each.name for each in desk.folder.runs() if each.is_done and each.name != run.name]
     notes = run.workdir.read_text(_NOTES) if run.workdir.has(_NOTES) else ""
     return show(
         request,
         "keep",
         run,
-        status,
-        opened=opened,
         classes=opened.classes(),
         known=opened.known,
         why_not=opened.why_not_asked,
-        answers={} if opened.why_not_asked else opened.asking.said.answers,
-        labels=told_labels(opened),
+        answers=said.answers,
+        labels=Counter(said.labels.values()),
         others=others,
         comparisons=sorted(path.name for path in run.root.glob("comparison_*.html")),
         commands=commands_of(run, opened),
         python=python_of(run, opened),
         error=error,
-        **{"notes": notes, "typed": {}, **typed},
+        notes=notes,
+        typed=typed,
     )
 
 
-def keep(request: Request) -> Response:
-    """The screen."""
-    return _page(request)
-
-
-async def change(request: Request) -> Response:
-    """Does one of the things that the screen has a form for."""
-    run, form, desk = run_of(request), await read_form(request), desk_of(request)
-
-    def work() -> Response:
-        try:
-            place = _do(desk, run, form)
-        except UserError as error:
-            typed = {key: values[0] for key, values in form.items()}
-            return _page(request, str(error), 422, typed=typed)
-        return RedirectResponse(place, 303)
-
-    return await run_in_threadpool(work)
-
-
-def _do(desk: Desk, run: Run, form: Mapping[str, Sequence[str]]) -> str:
-    """Does it, and says where to go on."""
-    what, here = form.get("do", [""])[0], f"/runs/{run.name}/keep"
+def change(request: Request, form: Form) -> str:
+    """Does one of the things that the screen has a form for, and says where to go on."""
+    run, desk, what = run_of(request), desk_of(request), form.get("do", "")
     if what == "name":
-        names = {key: values[0] for key, values in form.items() if re.fullmatch(r"novel_\d+", key)}
-        name_classes(desk.opened, run, names)
+        names = {novel: name.strip() for novel, name in form.items() if is_novel_name(novel)}
+        rename_classes(run.workdir, [f"{novel}={name or novel}" for novel, name in names.items()])
     elif what == "merge":
-        merge_classes(desk.opened, run, form.get("one", [""])[0], form.get("other", [""])[0])
+        merge_classes(desk.opened, run, form.get("one", ""), form.get("other", ""))
     elif what == "back":
-        take_back(desk.opened, run, form.get("question", []), form.get("class", []))
+        take_back(desk.opened, run, form.getlist("question"), form.getlist("class"))
     elif what == "notes":
-        text = form.get("notes", [""])[0]
+        text = form.get("notes", "")
         if len(text) > _LONGEST_NOTE:
             raise UserError(f"notes have at most {_LONGEST_NOTE:,} characters; shorten them")
         with run.workdir.alone():
             run.workdir.write_text(_NOTES, text.replace("\r\n", "\n"))
     elif what == "compare":
-        other = desk.folder.find(form.get("other", [""])[0])
+        other = desk.folder.find(form.get("other", ""))
         if other is None:
             raise UserError("choose the run to compare this one with")
-        page = write_comparison(compare_runs(run.root, other.root))
-        return f"/runs/{run.name}/files/{page.name}"
+        found = write_comparison(compare_runs(run.root, other.root))
+        return f"/runs/{run.name}/files/{found.name}"
     else:
         raise UserError(f"{what!r} is nothing that this screen does")
-    return f"{here}#{what}"
+    return f"/runs/{run.name}/keep#{what}"
 
 
 def file(request: Request) -> Response:
@@ -223,8 +202,7 @@ def _is_inside(path: Path, run: Run, folder: Folder) -> bool:
 def excel(request: Request) -> Response:
     """The assignments for Excel."""
     run = run_of(request)
-    data = as_excel(*read_assignments(run.workdir))
-    return _download(data, f"{run.name}_assignments.xlsx")
+    return _download(as_excel(*read_assignments(run.workdir)), f"{run.name}_assignments.xlsx")
 
 
 def model(request: Request) -> Response:
@@ -246,8 +224,8 @@ def _download(data: bytes, name: str) -> Response:
 
 
 ROUTES = [
-    Route("/runs/{name}/keep", keep),
-    Route("/runs/{name}/keep", change, methods=["POST"]),
+    Route("/runs/{name}/keep", page),
+    Route("/runs/{name}/keep", posted(change, page), methods=["POST"]),
     Route("/runs/{name}/assignments.xlsx", excel),
     Route("/runs/{name}/model.zip", model),
     Route("/runs/{name}/files/{file:path}", file),

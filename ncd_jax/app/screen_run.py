@@ -3,28 +3,25 @@
 import dataclasses
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from ncd_jax.app.desk import desk_of, run_of
-from ncd_jax.app.folder import Run
-from ncd_jax.app.guard import read_form
+from ncd_jax.app.desk import desk_of, posted, run_of, show
+from ncd_jax.app.folder import Plan, Run
+from ncd_jax.app.guard import Form
 from ncd_jax.app.jobs import complaint, steps
-from ncd_jax.app.plan import Plan
-from ncd_jax.app.rendering import show
 from ncd_jax.app.screen_start import progress_in_a_word
 from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.config import JUDGE, default_config
 from ncd_jax.errors import UserError
 from ncd_jax.methods import METHODS
 
-__all__ = ["ROUTES", "SETTINGS", "Setting", "command_line", "settings_of_form"]
+__all__ = ["ROUTES", "SETTINGS", "Setting", "command_line"]
 
 
 class Setting(NamedTuple):
@@ -65,11 +62,7 @@ SETTINGS = (
     ),
     Setting("seed", "Seed of all randomness"),
     Setting("k.max", "Largest number of new classes"),
-    Setting(
-        "k.index",
-        "What finds the number",
-        {name: name for name in (JUDGE, *INDEX_SIGNS)},
-    ),
+    Setting("k.index", "What finds the number", {name: name for name in (JUDGE, *INDEX_SIGNS)}),
     Setting("search.candidates", "Hyperparameter candidates to try"),
     Setting("search.folds", "Times some known classes are hidden"),
     Setting("train.epochs", "Passes over all rows"),
@@ -85,7 +78,7 @@ def command_line(run: Run) -> str:
     return shlex.join(["python", "-m", "ncd_jax", *run.flags()])
 
 
-def settings_of_form(plan: Plan, form: Mapping[str, Sequence[str]]) -> Plan:
+def _settings_of_form(plan: Plan, form: Form) -> Plan:
     """The plan with the settings of a form, checked as the command would.
 
     Raises:
@@ -93,12 +86,10 @@ def settings_of_form(plan: Plan, form: Mapping[str, Sequence[str]]) -> Plan:
     """
     settings = {}
     for each in SETTINGS:
-        value = (form.get(each.key) or [""])[0].strip()
+        value = form.get(each.key, "").strip()
         if value and value != each.default:
             settings[each.key] = value
-    for line in re.split(r"[\r\n]+", (form.get("others") or [""])[0]):
-        if not (line := line.strip()):
-            continue
+    for line in filter(None, map(str.strip, re.split(r"[\r\n]+", form.get("others", "")))):
         found = re.fullmatch(r"(?:--)?config\.([\w.]+)=(.*)", line)
         if found is None:
             raise UserError(f"{line!r} is no setting; write --config.KEY=VALUE, one on a line")
@@ -114,63 +105,50 @@ def _others(plan: Plan) -> str:
     return "\n".join(said)
 
 
-def _page(request: Request, run: Run, error: str = "", status: int = 200) -> Response:
-    desk, plan, console = desk_of(request), run.plan, run.console
-    word = progress_in_a_word(run, desk.jobs)
+def page(request: Request, error: str = "", _: Form | None = None) -> Response:
+    """The screen, or the part of it that moves."""
+    run = run_of(request)
+    plan, console, word = run.plan, run.console, progress_in_a_word(run, desk_of(request).jobs)
     found, notes = steps(console)
-    ended = word in ("refused", "failed")
-    page = show(
+    screen = show(
         request,
         "progress" if request.query_params.get("part") else "run",
         run,
-        status,
         screen="run",
         plan=plan,
         word=word,
         steps=found,
         notes=notes,
-        said=complaint(console) if ended else "",
+        said=complaint(console) if word in ("refused", "failed") else "",
         settings=SETTINGS,
         at_once=_AT_ONCE,
         others=_others(plan) if plan else "",
         command=command_line(run) if plan else "",
         error=error,
     )
-    page.headers["x-word"] = word
-    return page
+    screen.headers["x-word"] = word
+    return screen
 
 
-def watch(request: Request) -> Response:
-    """The screen, or the part of it that moves."""
-    return _page(request, run_of(request))
-
-
-async def change(request: Request) -> Response:
+def change(request: Request, form: Form) -> str:
     """Starts, stops, or goes on, with the settings of the form."""
-    run, form, desk = run_of(request), await read_form(request), desk_of(request)
-
-    def work() -> Response:
-        target, plan = run, run.plan
-        if "stop" in form:
-            desk.jobs.stop(run.name)
-        elif plan is not None:
-            try:
-                changed = plan if "go-on" in form else settings_of_form(plan, form)
-            except UserError as error:
-                return _page(request, run, str(error), 422)
-            if changed != plan and (run.is_begun or desk.jobs.state(run.name)):
-                target = desk.folder.sibling(run)
-            if not changed.label:
-                return RedirectResponse(f"/runs/{run.name}/table", 303)
-            target.save(changed)
-            if not target.is_done:
-                desk.jobs.start(target)
-        return RedirectResponse(f"/runs/{target.name}/run", 303)
-
-    return await run_in_threadpool(work)
+    run, desk = run_of(request), desk_of(request)
+    plan = run.plan
+    if "stop" in form:
+        desk.jobs.stop(run.name)
+    elif plan is not None:
+        changed = plan if "go-on" in form else _settings_of_form(plan, form)
+        if changed != plan and (run.is_begun or desk.jobs.state(run.name)):
+            run = desk.folder.sibling(run)
+        if not changed.label:
+            return f"/runs/{run.name}/table"
+        run.save(changed)
+        if not run.is_done:
+            desk.jobs.start(run)
+    return f"/runs/{run.name}/run"
 
 
 ROUTES = [
-    Route("/runs/{name}/run", watch),
-    Route("/runs/{name}/run", change, methods=["POST"]),
+    Route("/runs/{name}/run", page),
+    Route("/runs/{name}/run", posted(change, page), methods=["POST"]),
 ]

@@ -1,20 +1,18 @@
 """Where one comes in: a table is brought, and the runs of the folder are listed."""
 
+from pathlib import Path
+
 import pandas as pd
 from sklearn.datasets import load_wine
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ncd_jax.app.desk import desk_of, run_of
-from ncd_jax.app.folder import Run, safe_name
-from ncd_jax.app.guard import read_form, save_upload
+from ncd_jax.app.desk import brought, desk_of, posted, run_of, show
+from ncd_jax.app.folder import Plan, Run
+from ncd_jax.app.guard import Form
 from ncd_jax.app.jobs import Jobs
-from ncd_jax.app.plan import Plan
-from ncd_jax.app.rendering import show
 from ncd_jax.app.screen_table import first_plan
-from ncd_jax.errors import UserError
 
 __all__ = ["ROUTES", "progress_in_a_word"]
 
@@ -37,35 +35,33 @@ def progress_in_a_word(run: Run, jobs: Jobs) -> str:
     return "stopped" if run.is_begun or run.status is not None else "not begun"
 
 
-async def upload(request: Request) -> Response:
-    """Takes a table; says where to go on."""
-    desk, file = desk_of(request), safe_name(request.query_params.get("name", ""))
-    run = await run_in_threadpool(desk.folder.new, file)
-    try:
-        await save_upload(request, run.own / file)
-    except UserError as error:
-        return JSONResponse({"error": str(error)}, 422)
-    await run_in_threadpool(run.save, first_plan(run, file))
-    return JSONResponse({"to": f"/runs/{run.name}/table"})
+def place(request: Request, name: str) -> tuple[Run, Path]:
+    """Where a table that is brought goes."""
+    run = desk_of(request).folder.new(name)
+    return run, run.own / name
 
 
-async def example(request: Request) -> Response:
+def begin(_: Request, run: Run, path: Path) -> str:
+    """Makes the first plan for a table that was brought."""
+    run.save(first_plan(run, path.name))
+    return f"/runs/{run.name}/table"
+
+
+def example(request: Request, _: Form) -> str:
     """Brings wine of three growers, of which nobody has labelled the third."""
-    await read_form(request)
     run = desk_of(request).folder.new("wine.csv")
     run.own.mkdir(parents=True, exist_ok=True)
-    await run_in_threadpool(_wine().to_csv, run.own / "wine.csv", index=False)
+    _wine().to_csv(run.own / "wine.csv", index=False)
     run.save(Plan("wine.csv", "grower"))
-    return RedirectResponse(f"/runs/{run.name}/table", 303)
+    return f"/runs/{run.name}/table"
 
 
-async def forget(request: Request) -> Response:
+def forget(request: Request, _: Form) -> str:
     """Forgets a table that no run was made of."""
-    await read_form(request)
-    run, jobs = run_of(request), desk_of(request).jobs
-    jobs.stop(run.name)
-    await run_in_threadpool(run.forget)
-    return RedirectResponse("/", 303)
+    run = run_of(request)
+    desk_of(request).jobs.stop(run.name)
+    run.forget()
+    return "/"
 
 
 def _wine() -> pd.DataFrame:
@@ -84,8 +80,8 @@ def whole(request: Request) -> Response:
 
 ROUTES = [
     Route("/", start),
-    Route("/upload", upload, methods=["PUT"]),
-    Route("/example", example, methods=["POST"]),
+    Route("/upload", brought(place, begin), methods=["PUT"]),
+    Route("/example", posted(example), methods=["POST"]),
     Route("/runs/{name}", whole),
-    Route("/runs/{name}/forget", forget, methods=["POST"]),
+    Route("/runs/{name}/forget", posted(forget), methods=["POST"]),
 ]

@@ -2,21 +2,20 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from ncd_jax.app.desk import desk_of, run_of
-from ncd_jax.app.folder import Run
-from ncd_jax.app.guard import read_form
-from ncd_jax.app.plan import Plan
-from ncd_jax.app.rendering import show
+from ncd_jax.app.desk import desk_of, posted, run_of, show
+from ncd_jax.app.folder import Plan, Run
+from ncd_jax.app.guard import Form
 from ncd_jax.data.own_table import read_table
 from ncd_jax.errors import UserError
 from ncd_jax.read.columns import TableReading
@@ -26,7 +25,7 @@ from ncd_jax.read.raw import is_empty
 from ncd_jax.read.words import as_text
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["KINDS", "ROUTES", "Look", "first_plan", "look_at", "plan_of_form"]
+__all__ = ["ROUTES", "first_plan"]
 
 KINDS = {
     "": "as found",
@@ -46,17 +45,6 @@ _MOST_CLASSES = 60
 _SOME = 0.05
 _CLEAR = 3.0
 """Of `_like_a_label`: few words, and a good many blanks or a name that says it."""
-
-
-class _File(NamedTuple):
-    """What stands in a file, before anything is made of it."""
-
-    names: tuple[str, ...]
-    examples: Mapping[str, str]
-    labels: tuple[str, ...]
-    is_clear: bool
-    n_rows: int
-    words: Mapping[str, tuple[str, ...]]
 
 
 class Look(NamedTuple):
@@ -89,21 +77,18 @@ class Look(NamedTuple):
 
 def look_at(run: Run, plan: Plan) -> Look:
     """Reads the table of a run as its plan says."""
-    path = run.own / plan.file
+    path, look = run.own / plan.file, Look()
     try:
-        options = plan.options()
+        ReadOptions(**plan.reading)  # says what is wrong with it
         raw = {k: plan.reading[k] for k in ("encoding", "sheet", "decimal") if k in plan.reading}
-        file = _file(path, _changed(path), tuple(raw.items()))
-    except UserError as error:
-        return Look(error=str(error))
-    look = Look(*file)
-    if not plan.label:
-        return look
-    try:
-        reading, classes, n_blank = _read(path, _changed(path), _Key(plan, options))
+        look = _file(path, _changed(path), tuple(raw.items()))
+        if plan.label:
+            said = json.dumps([plan.label, plan.unlabelled, plan.reading])
+            reading, classes, n_blank = _read(path, _changed(path), said)
+            look = look._replace(reading=reading, classes=classes, n_blank=n_blank)
     except UserError as error:
         return look._replace(error=str(error))
-    return look._replace(reading=reading, classes=classes, n_blank=n_blank)
+    return look
 
 
 def first_plan(run: Run, file: str) -> Plan:
@@ -113,27 +98,13 @@ def first_plan(run: Run, file: str) -> Plan:
     return dataclasses.replace(plan, label=look.labels[0]) if look.is_clear else plan
 
 
-class _Key:
-    """A plan as a key of what is remembered."""
-
-    def __init__(self, plan: Plan, options: ReadOptions) -> None:
-        self.plan, self.options = plan, options
-        self._said = repr((plan.label, plan.unlabelled, options))
-
-    def __hash__(self) -> int:
-        return hash(self._said)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self._said == other._said
-
-
 @functools.lru_cache(4)
-def _file(path: Path, _: int, options: tuple[tuple[str, Any], ...]) -> _File:
+def _file(path: Path, _: int, options: tuple[tuple[str, Any], ...]) -> Look:
     frame = read_raw(path, options=ReadOptions(**dict(options))).frame
     head = frame.head(200)
     examples = {str(name): _examples(head[name]) for name in frame}
     score = {str(name): _like_a_label(frame[name]) for name in frame}
-    return _File(
+    return Look(
         tuple(map(str, frame)),
         examples,
         tuple(sorted(score, key=lambda name: -score[name])),
@@ -144,8 +115,9 @@ def _file(path: Path, _: int, options: tuple[tuple[str, Any], ...]) -> _File:
 
 
 @functools.lru_cache(8)
-def _read(path: Path, _: int, key: _Key) -> tuple[TableReading | None, dict[str, int], int]:
-    table = read_table(path, key.plan.label, unlabelled=key.plan.unlabelled, options=key.options)
+def _read(path: Path, _: int, said: str) -> tuple[TableReading | None, dict[str, int], int]:
+    label, unlabelled, reading = json.loads(said)
+    table = read_table(path, label, unlabelled=unlabelled, options=ReadOptions(**reading))
     sizes = pd.Series(table.y).value_counts()
     classes = {name: int(sizes.get(i, 0)) for i, name in enumerate(table.classes)}
     return table.reading, classes, int(sizes.get(UNLABELLED, 0))
@@ -180,17 +152,11 @@ def _changed(path: Path) -> int:
         raise UserError(f"{path.name} is not here any more; bring it again") from None
 
 
-def plan_of_form(plan: Plan, form: Mapping[str, Sequence[str]], names: Sequence[str]) -> Plan:
-    """The plan as a form of the screen has it.
-
-    Args:
-        plan: before.
-        form: from field to values; fields of columns end in the number of the column.
-        names: of the columns.
-    """
+def _plan_of_form(plan: Plan, form: Form, names: Sequence[str]) -> Plan:
+    """The plan as a form of the screen has it; fields of columns end in the column's number."""
 
     def text(field: str) -> str:
-        return (form.get(field) or [""])[0].strip()
+        return form.get(field, "").strip()
 
     reading: dict[str, Any] = {name: text(name) for name in _TEXTS if text(name)}
     if words := [word.strip() for word in text("missing").split(",") if word.strip()]:
@@ -210,7 +176,7 @@ def plan_of_form(plan: Plan, form: Mapping[str, Sequence[str]], names: Sequence[
     return Plan(plan.file, text("label"), told, reading, plan.settings)
 
 
-def kinds_of(plan: Plan, names: Sequence[str]) -> dict[str, tuple[str, str, bool]]:
+def _kinds_of(plan: Plan, names: Sequence[str]) -> dict[str, tuple[str, str, bool]]:
     """What the plan says of every column: its kind, its period, whether it is copied."""
     said = dict.fromkeys(names, ("", "", False))
     for flag in ("numbers", "dates", "categories", "circular", "drop", "use"):
@@ -227,64 +193,50 @@ def kinds_of(plan: Plan, names: Sequence[str]) -> dict[str, tuple[str, str, bool
     return said
 
 
-def _page(request: Request, run: Run, plan: Plan, error: str = "", status: int = 200) -> Response:
-    look = look_at(run, plan)
-    by_name = {each.name: each for each in look.reading.columns} if look.reading else {}
-    return show(
-        request,
-        "table",
-        run,
-        status,
-        plan=plan,
-        look=look,
-        error=error or look.error,
-        readings=by_name,
-        said=kinds_of(plan, look.names),
-        kinds=KINDS,
-        guess=look.labels[0] if look.labels else "",
-    )
-
-
-def table(request: Request) -> Response:
-    """The screen."""
+def page(request: Request, error: str = "", form: Form | None = None) -> Response:
+    """The screen, with what a form that was refused says."""
     run = run_of(request)
     plan = run.plan
     if plan is None:  # made on the command line: what it says of its columns is all there is
         there = run.workdir.has("columns.json")
         stored = run.workdir.read_json("columns.json", dict) if there else {}
-        return show(request, "read", run, stored=stored, screen="table")
-    return _page(request, run, plan)
+        return show(request, "read", run, stored=stored, screen="table", error=error)
+    if form is not None:
+        with suppress(UserError):
+            plan = _plan_of_form(plan, form, look_at(run, plan).names)
+    look = look_at(run, plan)
+    return show(
+        request,
+        "table",
+        run,
+        plan=plan,
+        job=desk_of(request).jobs.state(run.name),
+        look=look,
+        error=error or look.error,
+        readings={each.name: each for each in look.reading.columns} if look.reading else {},
+        said=_kinds_of(plan, look.names),
+        kinds=KINDS,
+        guess=look.labels[0] if look.labels else "",
+    )
 
 
-async def change(request: Request) -> Response:
+def change(request: Request, form: Form) -> str:
     """Keeps what the form says; where the run is begun already, for another run."""
-    run, form = run_of(request), await read_form(request)
+    run, desk = run_of(request), desk_of(request)
     plan = run.plan
     if plan is None:
         raise UserError(f"{run.name} was made on the command line; bring its table for another run")
-
-    def work() -> Response:
-        assert plan is not None
-        changed = plan
-        try:
-            names = look_at(run, plan).names
-            changed = plan_of_form(plan, form, names)
-            changed.options()
-        except UserError as error:
-            return _page(request, run, changed, str(error), 422)
-        target = run
-        if changed != plan:
-            desk = desk_of(request)
-            if run.is_begun or desk.jobs.state(run.name):
-                target = desk.folder.sibling(run)
-            target.save(changed)
-        onward = "go" in form and not look_at(target, changed).error and changed.label
-        return RedirectResponse(f"/runs/{target.name}/{'run' if onward else 'table'}", 303)
-
-    return await run_in_threadpool(work)
+    changed = _plan_of_form(plan, form, look_at(run, plan).names)
+    ReadOptions(**changed.reading)  # says what is wrong with it
+    if changed != plan:
+        if run.is_begun or desk.jobs.state(run.name):
+            run = desk.folder.sibling(run)
+        run.save(changed)
+    onward = "go" in form and not look_at(run, changed).error and changed.label
+    return f"/runs/{run.name}/{'run' if onward else 'table'}"
 
 
 ROUTES = [
-    Route("/runs/{name}/table", table),
-    Route("/runs/{name}/table", change, methods=["POST"]),
+    Route("/runs/{name}/table", page),
+    Route("/runs/{name}/table", posted(change, page), methods=["POST"]),
 ]

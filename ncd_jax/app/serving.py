@@ -27,10 +27,9 @@ from ncd_jax.app import (
     screen_start,
     screen_table,
 )
-from ncd_jax.app.desk import Desk, NoSuchRunError
-from ncd_jax.app.folder import Folder, Run
+from ncd_jax.app.desk import Desk, NoSuchRunError, desk_of, show
+from ncd_jax.app.folder import Folder
 from ncd_jax.app.guard import Guard
-from ncd_jax.app.rendering import show
 from ncd_jax.errors import UserError
 from ncd_jax.report.templating import plotly_script
 
@@ -49,13 +48,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 
 def make_app(desk: Desk, token: str, port: int) -> ASGIApp:
-    """All screens behind the guard.
-
-    Args:
-        desk: what they work with.
-        token: that the first address must hold.
-        port: where they are served.
-    """
+    """All screens behind the guard."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -99,21 +92,16 @@ def _asset(name: str) -> bytes | None:
 
 def _mistake(request: Request, error: Exception) -> Response:
     """What the command line would say in one line, on a page of its own."""
-    status = 404 if isinstance(error, NoSuchRunError) else 422
-    run = None if isinstance(error, NoSuchRunError) else _run_or_none(request)
-    return show(request, "mistake", run, status, screen="", error=str(error))
-
-
-def _run_or_none(request: Request) -> Run | None:
-    desk: Desk = request.app.state.desk
-    return desk.folder.find(request.path_params.get("name", ""))
+    if isinstance(error, NoSuchRunError):
+        return show(request, "mistake", None, 404, screen="", error=str(error))
+    run = desk_of(request).folder.find(request.path_params.get("name", ""))
+    return show(request, "mistake", run, 422, screen="", error=str(error))
 
 
 def _no_page(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return show(
-        request, "mistake", None, error.status_code, screen="", error="there is no such page"
-    )
+    status, said = error.status_code, "there is no such page"
+    return show(request, "mistake", None, status, screen="", error=said)
 
 
 def _fault(request: Request, error: Exception) -> Response:
@@ -125,10 +113,7 @@ def _fault(request: Request, error: Exception) -> Response:
 def serve(root: Path, port: int, browser: bool) -> None:
     """Serves until it is interrupted; the first line that it prints is its address.
 
-    Args:
-        root: the folder of the runs.
-        port: where; 0 for one that is free.
-        browser: whether one is opened.
+    A port of 0 is one that is free.
 
     Raises:
         UserError: the folder cannot be written, or the port is taken.

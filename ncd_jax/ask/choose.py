@@ -17,7 +17,7 @@ from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.state import State, Told, answer_all, expects
 from ncd_jax.ask.subject import SHOWN, Subject, same_subject, shown_rows
 
-__all__ = ["LITTLE", "Question", "next_questions", "one_class_probability", "plan_questions"]
+__all__ = ["Question", "next_questions", "one_class_probability", "plan_questions"]
 
 SLOPE, INTERCEPT = 0.6, -0.7
 """Of the logistic curve from linkage to the share of pairs of groups that were one class."""
@@ -34,64 +34,60 @@ class Question(NamedTuple):
     """What a person is asked.
 
     Attributes:
-        name: stands for what is asked, always the same.
-        kind: `same`: are the rows of both groups one class? `known`: are they the class `known`?
-        rows_a: `i[<= 6]`, rows that are shown of the one group.
-        rows_b: of the other; none for `known`.
+        subject: what it is about.
         all_a: `i[n]`, all rows of the one group.
-        all_b: of the other.
-        known: the known class from 0, else -1.
-        rows_moved: rows that another answer than the assumed one would move.
+        all_b: of the other; none where a known class is asked about.
         chance_yes: how likely the answer is yes.
         assumed: the answer that holds until a person says otherwise.
-        gain: rows that the answer is expected to put right.
+        turn: which time it is asked.
     """
 
-    name: str
-    kind: str
-    rows_a: np.ndarray
-    rows_b: np.ndarray
+    subject: Subject
     all_a: np.ndarray
     all_b: np.ndarray
-    known: int
-    rows_moved: int
     chance_yes: float
     assumed: bool
-    gain: float
+    turn: int = 1
 
-    def points(self, n_rows: int) -> float:
-        """The gain in points of accuracy.
+    @property
+    def name(self) -> str:
+        """Stands for what is asked, always the same."""
+        return self.subject.name(self.turn)
 
-        Args:
-            n_rows: all rows that are asked about.
-        """
-        return 100 * self.gain / n_rows
+    @property
+    def kind(self) -> str:
+        """`same`: are the rows of both groups one class? `known`: are they the class `known`?"""
+        return self.subject.kind
 
-    def is_worth_asking(self, n_rows: int) -> bool:
-        """Whether the gain is more than `LITTLE`; where it is not of the first, one may stop.
+    @property
+    def known(self) -> int:
+        """The known class from 0, else -1."""
+        return self.subject.known
 
-        Args:
-            n_rows: all rows that are asked about.
-        """
-        return self.gain > LITTLE * n_rows
+    @property
+    def rows_a(self) -> np.ndarray:
+        """The rows `i[<= 6]` that are shown of the one group."""
+        return shown_rows(self.name, "a", self.all_a)
 
+    @property
+    def rows_b(self) -> np.ndarray:
+        """Those of the other; none where a known class is asked about."""
+        return shown_rows(self.name, "b", self.all_b)
 
-class _Candidate(NamedTuple):
-    subject: Subject
-    rows_a: np.ndarray
-    rows_b: np.ndarray
-    chance: float
-    assumed: bool
+    @property
+    def rows_moved(self) -> int:
+        """Rows that another answer than the assumed one would move: those of the smaller group."""
+        return min(len(self.all_a), len(self.all_b) or len(self.all_a))
 
     @property
     def surprise(self) -> float:
         """How likely the answer is not the one that is assumed."""
-        return 1 - self.chance if self.assumed else self.chance
+        return 1 - self.chance_yes if self.assumed else self.chance_yes
 
     @property
-    def rows_moved(self) -> int:
-        """Rows of the smaller group."""
-        return min(len(self.rows_a), len(self.rows_b) or len(self.rows_a))
+    def gain(self) -> float:
+        """Rows that the answer is expected to put right."""
+        return self.surprise * self.rows_moved
 
     @property
     def worth(self) -> float:
@@ -100,8 +96,12 @@ class _Candidate(NamedTuple):
         Of two questions that would move as many rows the one about the larger groups comes first:
         with it goes all that is merged with them later.
         """
-        fewer, more = self.rows_moved, max(len(self.rows_a), len(self.rows_b))
+        fewer, more = self.rows_moved, max(len(self.all_a), len(self.all_b))
         return self.surprise * float(np.cbrt(fewer**2 * more))
+
+    def is_worth_asking(self, n_rows: int) -> bool:
+        """Whether so many of all rows gain by it; where it is not of the first, one may stop."""
+        return self.gain > LITTLE * n_rows
 
 
 def one_class_probability(linkage: float) -> float:
@@ -121,21 +121,16 @@ def next_questions(sight: Sight, state: State, n_questions: int = 10) -> list[Qu
         n_questions: at most.
     """
     again = [
-        _question(_asked(state, subject), said.times + 1)
+        _asked(state, subject)._replace(turn=said.times + 1)
         for subject, said in state.told.items()
         if _comes_again(sight, state, subject, said)
     ]
-    fresh: dict[Subject, _Candidate] = {}
-    for candidate in (
-        *_merges(state),
-        *_leaves(state),
-        *_halves(sight, state),
-        *_known(sight, state),
-    ):
-        if candidate.subject not in state.told:
-            fresh.setdefault(candidate.subject, candidate)
+    fresh: dict[Subject, Question] = {}
+    for each in (*_merges(state), *_leaves(state), *_halves(sight, state), *_known(sight, state)):
+        if each.subject not in state.told:
+            fresh.setdefault(each.subject, each)
     most = sorted(fresh.values(), key=lambda each: (-each.worth, each.subject))
-    return (again + [_question(each, 1) for each in most[:n_questions]])[:n_questions]
+    return (again + most)[:n_questions]
 
 
 def plan_questions(
@@ -157,8 +152,8 @@ def plan_questions(
     while len(planned) < n_questions:
         following = next_questions(sight, answer_all(sight, likely, written), n_questions)
         # Whether one of them comes again is known only when it is answered.
-        asked = {_first_time(each) for each in planned}
-        fresh = [each for each in following if _first_time(each) not in asked]
+        asked = {each.subject for each in planned}
+        fresh = [each for each in following if each.subject not in asked]
         if not fresh:
             break
         planned.append(fresh[0])
@@ -178,29 +173,7 @@ def _comes_again(sight: Sight, state: State, subject: Subject, said: Told) -> bo
     return surprise > 0 and abs(said.yes - said.no) < 2
 
 
-def _first_time(question: Question) -> str:
-    return question.name.partition("-again")[0]
-
-
-def _question(candidate: _Candidate, turn: int) -> Question:
-    subject = candidate.subject
-    name = subject.name(turn)
-    return Question(
-        name=name,
-        kind=subject.kind,
-        rows_a=shown_rows(name, "a", candidate.rows_a),
-        rows_b=shown_rows(name, "b", candidate.rows_b),
-        all_a=candidate.rows_a,
-        all_b=candidate.rows_b,
-        known=subject.known,
-        rows_moved=candidate.rows_moved,
-        chance_yes=candidate.chance,
-        assumed=candidate.assumed,
-        gain=candidate.surprise * candidate.rows_moved,
-    )
-
-
-def _asked(state: State, subject: Subject) -> _Candidate:
+def _asked(state: State, subject: Subject) -> Question:
     """What was asked about before."""
     leaves = state.leaves
     a = leaves.under(subject.a)
@@ -212,20 +185,18 @@ def _asked(state: State, subject: Subject) -> _Candidate:
     return _pair(state, subject, a, b, linkage)
 
 
-def _pair(
-    state: State, subject: Subject, a: np.ndarray, b: np.ndarray, linkage: float
-) -> _Candidate:
+def _pair(state: State, subject: Subject, a: np.ndarray, b: np.ndarray, linkage: float) -> Question:
     """Two groups; assumed is what holds now of most of their rows."""
     rows_a, rows_b = state.leaves.rows_of(a), state.leaves.rows_of(b)
     assumed = _most(state.labels[rows_a]) == _most(state.labels[rows_b])
-    return _Candidate(subject, rows_a, rows_b, one_class_probability(linkage), assumed)
+    return Question(subject, rows_a, rows_b, one_class_probability(linkage), assumed)
 
 
 def _most(labels: np.ndarray) -> int:
     return int(np.bincount(labels).argmax())
 
 
-def _same(state: State, a: list[int], b: list[int], linkage: float) -> _Candidate:
+def _same(state: State, a: list[int], b: list[int], linkage: float) -> Question:
     nodes = state.leaves.nodes
     subject = same_subject([nodes[i] for i in a], [nodes[i] for i in b])
     if subject.a[0] not in {nodes[i] for i in a}:
@@ -233,18 +204,16 @@ def _same(state: State, a: list[int], b: list[int], linkage: float) -> _Candidat
     return _pair(state, subject, np.sort(a), np.sort(b), linkage)
 
 
-def _merges(state: State) -> Iterator[_Candidate]:
+def _merges(state: State) -> Iterator[Question]:
     """Merges that were made, and those that would come next."""
     for a, b, linkage in (*state.made, *state.open):
         yield _same(state, a, b, linkage)
 
 
-def _leaves(state: State) -> Iterator[_Candidate]:
+def _leaves(state: State) -> Iterator[Question]:
     """Every leaf and the rest of its group; every leaf and the nearest other group."""
     sizes, groups = state.leaves.sizes, state.groups
-    of = np.empty(len(sizes), np.intp)
-    for k, group in enumerate(groups):
-        of[group] = k
+    of = state.group_of
     member = (of[:, None] == np.arange(len(groups))) * sizes[:, None]
     rows = member.sum(axis=0) - member
     mean = state.evidence @ member / np.maximum(rows, 1)
@@ -258,7 +227,7 @@ def _leaves(state: State) -> Iterator[_Candidate]:
             yield _same(state, [i], groups[nearest], float(other[nearest]))
 
 
-def _halves(sight: Sight, state: State) -> Iterator[_Candidate]:
+def _halves(sight: Sight, state: State) -> Iterator[Question]:
     """Both halves of every leaf."""
     mixed = np.zeros(len(state.leaves.nodes))
     n_two, n_told = MIXED_LEAF * LEAF_WORTH, float(LEAF_WORTH)
@@ -274,10 +243,10 @@ def _halves(sight: Sight, state: State) -> Iterator[_Candidate]:
         if both is not None:
             subject = Subject(((micro, 2 * part),), ((micro, 2 * part + 1),))
             chance = 1 - min(n_two / n_told * 3**times, 0.8)
-            yield _Candidate(subject, *both, chance, True)
+            yield Question(subject, *both, chance, True)
 
 
-def _known(sight: Sight, state: State) -> Iterator[_Candidate]:
+def _known(sight: Sight, state: State) -> Iterator[Question]:
     """Every group, and every leaf, and the known class that is nearest."""
     if sight.may_be_known:
         every = [*state.groups, *([i] for i in range(len(state.known)))]
@@ -288,8 +257,8 @@ def _known(sight: Sight, state: State) -> Iterator[_Candidate]:
             yield _is_known(state, Subject(nodes, (), int(mean.argmax())), a)
 
 
-def _is_known(state: State, subject: Subject, a: np.ndarray) -> _Candidate:
+def _is_known(state: State, subject: Subject, a: np.ndarray) -> Question:
     rows = state.leaves.rows_of(a)
     log_odds = np.average(state.known[a, subject.known], weights=state.leaves.sizes[a])
     chance = float(1 / (1 + np.exp(-log_odds)))
-    return _Candidate(subject, rows, rows[:0], chance, _most(state.labels[rows]) == subject.known)
+    return Question(subject, rows, rows[:0], chance, _most(state.labels[rows]) == subject.known)

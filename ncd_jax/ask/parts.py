@@ -82,6 +82,14 @@ class Leaves:
         return np.array([len(rows) for rows in self.rows])
 
     @functools.cached_property
+    def of_row(self) -> np.ndarray:
+        """Which one `i[n]` each row is in."""
+        found = np.empty(int(self.sizes.sum()), np.intp)
+        for i, rows in enumerate(self.rows):
+            found[rows] = i
+        return found
+
+    @functools.cached_property
     def _below(self) -> dict[Node, list[int]]:
         """Leaves that make up each node that is one or was cut."""
         below: dict[Node, list[int]] = {}

@@ -15,11 +15,10 @@ import scipy
 from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.state import State, answer_all, merge_all
 from ncd_jax.discovery.around import Reference
-from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.by_judge import Cells, cells_after_vote
 from ncd_jax.discovery.model import Model, Places, Remembered, position_of, shares
 from ncd_jax.discovery.partition import limits_of, means_of
-from ncd_jax.discovery.solution import second_of
+from ncd_jax.discovery.solution import Asked, second_of
 from ncd_jax.judge.confidence import Partition, confidence_features, nested
 from ncd_jax.judge.number import number_probability
 from ncd_jax.judge.prior import read_prior
@@ -89,19 +88,15 @@ def resort(
     if not answers and not kinds:
         own = asked.labels, asked.confidence, asked.runner_up, asked.runner_up_confidence
         return Resorted(state, base, *own, None, answers)
-    leaf = np.empty(len(asked.micro), np.intp)
-    for u, rows in enumerate(state.leaves.rows):
-        leaf[rows] = u
-    codes = np.array([_code(state, u) for u in range(len(state.leaves.nodes))])
-    voters = nearest_rows(asked.z, asked.n_voters)
-    cells = cells_after_vote(codes, leaf, asked.z, voters, keep_all=bool(asked.n_novel))
+    voters, leaf = nearest_rows(asked.z, asked.n_voters), state.leaves.of_row
+    cells = cells_after_vote(state.codes, leaf, asked.z, voters, keep_all=bool(asked.n_novel))
     of_rows = cells.labels.copy()
     for row in state.written:
         of_rows[row] = state.labels[row]
     # The vote may leave no row of a code, be it the last one.
-    n_codes = int(max(codes.max(), of_rows.max())) + 1
+    n_codes = int(max(state.codes.max(), of_rows.max())) + 1
     labels, number = _numbered(base, asked, of_rows, n_codes, kinds)
-    found = _Sorted(state, leaf, codes, cells, of_rows, number)
+    found = _Sorted(state, cells, of_rows, number)
     return _answer(base, asked, found, labels, kinds)._replace(answers=answers)
 
 
@@ -131,16 +126,12 @@ class _Sorted(NamedTuple):
 
     Attributes:
         state: what answers say.
-        leaf: `i[n]`, the leaf of each row.
-        codes: `i[U]`, the label in the state of each leaf.
         cells: of rows of one code.
         of_rows: `i[n]`, the code of each row in the end.
         number: from code to index of a class; -1 where it has no row.
     """
 
     state: State
-    leaf: np.ndarray
-    codes: np.ndarray
     cells: Cells
     of_rows: np.ndarray
     number: np.ndarray
@@ -156,16 +147,6 @@ def _kinds(base: Model, asked: Asked, written: Mapping[int, str]) -> dict[int, i
         if name not in of_new:
             raise ValueError(f"{name!r} is written for rows of known classes alone")
     return {row: kinds[name] for row, name in sorted(written.items())}
-
-
-def _code(state: State, leaf: int) -> int:
-    """The label that rows of a leaf have in the state: that of its group."""
-    number = state.known.shape[1]
-    for group, is_known in zip(state.groups, state.is_known.tolist(), strict=True):
-        if leaf in group:
-            return int(is_known if is_known >= 0 else number)
-        number += is_known < 0
-    raise AssertionError("every leaf is in a group")
 
 
 def _numbered(
@@ -210,7 +191,7 @@ def _answer(
     sure[new] = (1 - p_known[new]) * right[like]
     said = np.flatnonzero(new & (labels < n_known))
     if state.known.shape[1]:
-        of_leaf = state.known[found.leaf[asked.like[said]], labels[said]]
+        of_leaf = state.known[state.leaves.of_row[asked.like[said]], labels[said]]
         p_known[said] = sure[said] = 1 / (1 + np.exp(-of_leaf))
     sure[new] *= asked.familiar[new]
     for row, kind in kinds.items():
@@ -244,7 +225,7 @@ def _sureness(
         path[step:, merge.b] = path[step, merge.a[0]]
     # Groups of each step from 0 on, as the judge's own are.
     path = np.stack([np.unique(groups, return_inverse=True)[1] for groups in path])
-    groups = np.unique(found.codes, return_inverse=True)[1]
+    groups = np.unique(state.codes, return_inverse=True)[1]
     k = max(len(np.unique(groups)), 1)
     if asked.n_novel and n_new == asked.n_novel:
         numbers = np.full(max(k, n_new), 1e-9)
@@ -273,40 +254,35 @@ def _model(
     sureness: tuple[np.ndarray, np.ndarray],
 ) -> Model:
     """The model in which new classes lie where they do now."""
-    n_known, n_slots, u = base.n_known, base.spec.n_known, len(found.codes)
-    number = found.number - n_known  # of new classes alone, below 0 where a code is none
-    number = np.append(np.maximum(number, -1), -1)
-    is_new = found.codes >= asked.known.shape[1]
-    classes = number[np.where(is_new, found.codes, -1)]
-    room = max(-(-u // STEP) * STEP, len(base.places.groups), n_new)
+    n_slots, state, cells = base.spec.n_known, found.state, found.cells
+    u = len(state.codes)
+    number = np.append(np.maximum(found.number - base.n_known, -1), -1)
 
-    def filled(values: np.ndarray, nothing: float, kind: type) -> np.ndarray:
+    def as_new(codes: np.ndarray) -> np.ndarray:
+        """Which new class each is; -1 where it is none."""
+        return number[np.where(codes >= asked.known.shape[1], codes, -1)]
+
+    def filled(values: np.ndarray, nothing: float, kind: type, room: int) -> np.ndarray:
         whole = np.full((room, *values.shape[1:]), nothing, kind)
-        whole[:u] = values
+        whole[: len(values)] = values
         return whole
 
-    owners = np.where(
-        found.cells.owners >= asked.known.shape[1], number[found.cells.owners], -1
-    ).astype(np.int32)
-    owners_room = np.full(max(2 * room, len(owners)), -1, np.int32)
-    owners_room[: len(owners)] = owners
-    cells = np.zeros((len(owners_room), asked.z.shape[1]), np.float32)
-    cells[: len(owners)] = found.cells.centroids
-    most, score = sureness
+    room = max(-(-u // STEP) * STEP, len(base.places.groups), n_new)
+    n_cells, (most, score) = max(2 * room, len(cells.owners)), sureness
     places = Places(
-        cells=cells,
-        owners=owners_room,
-        micro=filled(means_of(asked.z, found.leaf, u), 0.0, np.float32),
-        groups=filled(classes, -1, np.int32),
-        score=filled(score, 0.0, np.float32),
+        cells=filled(cells.centroids, 0.0, np.float32, n_cells),
+        owners=filled(as_new(cells.owners), -1, np.int32, n_cells),
+        micro=filled(means_of(asked.z, state.leaves.of_row, u), 0.0, np.float32, room),
+        groups=filled(as_new(state.codes), -1, np.int32, room),
+        score=filled(score, 0.0, np.float32, room),
         slope=base.places.slope,
-        most=filled(most, 1.0, np.float32),
+        most=filled(most, 1.0, np.float32, room),
     )
-    of_rows = number[np.where(found.of_rows >= asked.known.shape[1], found.of_rows, -1)]
+    of_rows = as_new(found.of_rows)
     means = np.concatenate([base.means[:n_slots], means_of(asked.z, of_rows, room)])
     return base._replace(
-        classes=(*base.classes[:n_known], *(f"novel_{i}" for i in range(n_new))),
-        rows=np.concatenate([base.rows[:n_known], n_slots + np.arange(n_new)]).astype(int),
+        classes=(*base.classes[: base.n_known], *(f"novel_{i}" for i in range(n_new))),
+        rows=np.concatenate([base.rows[: base.n_known], n_slots + np.arange(n_new)]).astype(int),
         means=means.astype(np.float32),
         places=places,
         reference=_reference(base.reference, asked, found, of_rows, len(means)),

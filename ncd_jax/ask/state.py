@@ -88,7 +88,9 @@ class State(NamedTuple):
         made: merges, in order.
         open: pairs of groups that were left apart.
         groups: leaves of each class that was found.
+        group_of: the group `i[U]` of each leaf.
         is_known: the known class `i[K]` of each group, -1 where it is a new one.
+        codes: the label `i[U]` of the rows of each leaf, but for what a person wrote of them.
         written: rows that a person labelled, and what with: a known class from 0, or -1, -2, ...
             for new ones.
         labels: `i[n]` of all rows: a known class from 0 to `C - 1`, new ones from `C`.
@@ -103,7 +105,9 @@ class State(NamedTuple):
     made: list[Merge]
     open: list[Merge]
     groups: list[list[int]]
+    group_of: np.ndarray
     is_known: np.ndarray
+    codes: np.ndarray
     written: dict[int, int]
     labels: np.ndarray
     contradicted: dict[str, tuple[str, ...]]
@@ -152,10 +156,14 @@ def answer_all(
     np.fill_diagonal(evidence, 0.0)
     made, still_open, groups = merge_all(evidence, leaves.sizes)
     is_known = _known_groups(known, groups, leaves.sizes)
-    labels = _label_rows(leaves, groups, is_known, written, n_known)
-    state = State(
-        leaves, evidence, known, told, made, still_open, groups, is_known, written, labels, {}
-    )
+    group_of = np.empty(len(leaves.nodes), np.intp)
+    for k, group in enumerate(groups):
+        group_of[group] = k
+    new = is_known < 0
+    codes = np.where(new, n_known + np.cumsum(new) - 1, is_known)[group_of]
+    labels = _label_rows(leaves, codes, written, n_known)
+    found = groups, group_of, is_known, codes, written, labels
+    state = State(leaves, evidence, known, told, made, still_open, *found, {})
     return state._replace(contradicted=_contradicted(state))
 
 
@@ -263,10 +271,8 @@ def _write(
     """Adds what a person wrote to the evidence, in place."""
     kinds = sorted(set(written.values()))
     of = np.zeros((len(known), len(kinds)))
-    for u, rows in enumerate(leaves.rows):
-        for row in rows.tolist():
-            if row in written:
-                of[u, kinds.index(written[row])] += 1
+    for row, kind in written.items():
+        of[leaves.of_row[row], kinds.index(kind)] += 1
     said = of.sum(axis=1) > 0
     most = np.where(said, of.argmax(axis=1) if kinds else 0, -1)
     both = said[:, None] & said[None]
@@ -289,19 +295,10 @@ def _known_groups(known: np.ndarray, groups: list[list[int]], sizes: np.ndarray)
 
 
 def _label_rows(
-    leaves: Leaves,
-    groups: list[list[int]],
-    is_known: np.ndarray,
-    written: Mapping[int, int],
-    n_known: int,
+    leaves: Leaves, codes: np.ndarray, written: Mapping[int, int], n_known: int
 ) -> np.ndarray:
-    """Labels `i[n]`: of a row's group, or what a person wrote."""
-    labels = np.empty(int(leaves.sizes.sum()), np.intp)
-    number = n_known
-    for k, group in enumerate(groups):
-        new = is_known[k] < 0
-        label, number = (number, number + 1) if new else (int(is_known[k]), number)
-        labels[np.concatenate([leaves.rows[u] for u in group])] = label
+    """Labels `i[n]`: of a row's leaf, or what a person wrote."""
+    labels, number = codes[leaves.of_row], max(int(codes.max()) + 1, n_known)
     # A new class that a person wrote is the group with most of the rows that it was written for,
     # unless it is another one already.
     taken = set()
@@ -319,14 +316,12 @@ def _label_rows(
 
 def _contradicted(state: State) -> dict[str, tuple[str, ...]]:
     """Questions whose answer does not hold, and those that hold and say otherwise."""
-    of = np.empty(len(state.leaves.nodes), np.intp)
-    for k, group in enumerate(state.groups):
-        of[group] = k
 
     def where(nodes: tuple[Node, ...]) -> int:
         """The group of most of their rows; -1 for none."""
         leaves = state.leaves.under(nodes)
-        return int(np.bincount(of[leaves], state.leaves.sizes[leaves]).argmax()) if nodes else -1
+        sizes = state.leaves.sizes[leaves]
+        return int(np.bincount(state.group_of[leaves], sizes).argmax()) if nodes else -1
 
     places, holds = {}, {}
     for subject, said in state.told.items():

@@ -46,7 +46,6 @@ __all__ = [
     "cells_after_vote",
     "cells_of",
     "judge_all",
-    "see_folds",
     "trials_of",
 ]
 

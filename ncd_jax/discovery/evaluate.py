@@ -23,7 +23,6 @@ from ncd_jax.data.table import Table
 from ncd_jax.discovery.fit import cut, refit_all
 from ncd_jax.discovery.model import (
     CLIP,
-    IN_DOUBT,
     Applied,
     Model,
     Told,
@@ -33,7 +32,7 @@ from ncd_jax.discovery.model import (
 from ncd_jax.discovery.partition import NEARER, Fitted, Found, Partitioner, model_of
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.confidence import confidence, own_weights
-from ncd_jax.known_or_new.decision import Decided
+from ncd_jax.known_or_new.decision import IN_DOUBT, Decided
 from ncd_jax.types import UNLABELLED
 
 __all__ = [

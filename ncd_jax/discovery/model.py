@@ -33,12 +33,12 @@ from ncd_jax.discovery.around import (
 from ncd_jax.discovery.problem import filled_chunks, make_method
 from ncd_jax.judge.scene import side_by_side
 from ncd_jax.kept_programs import kept_jit
+from ncd_jax.known_or_new.decision import IN_DOUBT
 from ncd_jax.methods import Spec
 from ncd_jax.types import Array, Method, PyTree
 
 __all__ = [
     "CLIP",
-    "IN_DOUBT",
     "Answered",
     "Applied",
     "Arrays",
@@ -58,8 +58,6 @@ __all__ = [
 
 CLIP = 3.0
 """Of the logarithm of how much nearer one kind of rows is than the other."""
-IN_DOUBT = 0.3
-"""Log-odds by which a row may look new and is still given to a known class."""
 ABSENT = -1e9
 """Log-odds of a class without a labelled row."""
 _CHUNK = 512

@@ -1,11 +1,12 @@
 """A partition of the rows in question, whoever made it, and the model that it becomes.
 
-Two can make one: a cluster validity index, which counts clusters that the method makes
-(`by_index`), and the same-class judge, which merges micro clusters (`by_judge`). Both learn from
-fits in which known classes are hidden, both answer for these and for the new rows, and both say in
-the same form where the new classes lie and what speaks for a row that lies there.
+Two can make one: a cluster validity index, which counts clusters that the method makes, here, and
+the same-class judge, which merges micro clusters (`by_judge`). Both learn from fits in which known
+classes are hidden, both answer for these and for the new rows, and both say in the same form where
+the new classes lie and what speaks for a row that lies there.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,26 +15,30 @@ import numpy as np
 import scipy
 
 from ncd_jax.clustering.matching import adjusted_rand
+from ncd_jax.clustering.n_clusters import INDEX_SIGNS, best_number
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.around import NEIGHBOUR, TINY, Reference
-from ncd_jax.discovery.fit import Refits, cut, refit_all
+from ncd_jax.discovery.fit import Refits, cut, k_search, purpose_key, refit_all
 from ncd_jax.discovery.model import Model, Places
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.scene import Scene, side_by_side
 from ncd_jax.known_or_new.gate_weights import read_gate_prior
-from ncd_jax.types import UNLABELLED, Array
+from ncd_jax.types import UNLABELLED, Array, Clusters, Method
 
 __all__ = [
     "Fitted",
     "Folded",
     "Found",
     "Partitioner",
+    "by_index",
     "central",
+    "choose",
     "limits_of",
     "means_of",
     "model_of",
     "nothing_new",
+    "see_folds",
 ]
 
 RANK = 0.995
@@ -44,6 +49,10 @@ FEWEST_OF_A_CLASS = 20
 """Rows from which on a class has a limit of its own."""
 NEARER = (3.0, 0.0)
 """Of the log-odds to be known, where no class could be hidden."""
+INDEX_POSITION = np.array([4.0, -0.5])
+"""What a row's position says, and the intercept, where no class could be hidden."""
+INDEX_STRENGTH = 0.03
+"""Of the pull to them: the rows of the folds add up to 1."""
 
 
 class Fitted(NamedTuple):
@@ -173,6 +182,91 @@ def nothing_new(fitted: Fitted, n_features: int) -> Found:
         features=np.zeros((1, n_features)),
         stability=None,
     )
+
+
+def by_index() -> Partitioner:
+    """Partitions by a cluster validity index."""
+    return Partitioner(see_folds, _answer, INDEX_POSITION, INDEX_STRENGTH, 1)
+
+
+def _answer(folded: Folded, fits: Sequence[Fitted]) -> list[Found]:
+    """Partitions of the folds and of the fits; nothing is learned for them but how sure to be."""
+    return [choose(each) for each in [*folded.fits, *fits]]
+
+
+def choose(fitted: Fitted) -> Found:
+    """Takes the number of classes that the refits prefer together, and the central partition.
+
+    The validity index is averaged over the refits before its best number is taken. Of the refits'
+    partitions into that number the answer is the one that agrees best with the others, by mean
+    adjusted Rand index. Refits that diverged have no say, nor on a number those for which its index
+    is not defined.
+    """
+    problem, refits = fitted.problem, fitted.refits
+    if not problem.n_targets:
+        return nothing_new(fitted, len(INDEX_POSITION) - 1)
+    votes = np.flatnonzero(np.asarray(refits.finite))
+    k = min(_number(problem, refits, votes), problem.n_targets)
+    clusters: Clusters = _partition(
+        problem.method,
+        purpose_key(problem.config, "discover"),
+        refits.state,
+        refits.z,
+        np.int32(k),
+        problem.target_mask,
+    )
+    labels = np.asarray(clusters.labels)[votes][:, problem.target_mask]
+    best, stability = central(labels)
+    own, centroids = labels[best], np.asarray(clusters.centroids)[votes[best]]
+    # Empty clusters occur where there are fewer distinct rows than classes wanted.
+    slots, own = np.unique(own, return_inverse=True)
+    owners = np.full(len(centroids), -1, np.int32)
+    owners[slots] = np.arange(len(slots))
+    refit, n = int(votes[best]), len(centroids)
+    return Found(
+        view=refit,
+        views=slice(refit, refit + 1),
+        places=Places(
+            cells=centroids,
+            owners=owners,
+            micro=centroids,
+            groups=owners,
+            score=np.zeros(n, np.float32),
+            slope=np.float32(0.0),
+            most=np.ones(n, np.float32),
+        ),
+        n_classes=len(slots),
+        labels=own,
+        features=np.zeros((n, len(INDEX_POSITION) - 1)),
+        stability=stability,
+    )
+
+
+def _number(problem: Problem, refits: Refits, votes: np.ndarray) -> int:
+    """The number of classes that is given, or has the best mean index over the refits."""
+    how = k_search(problem)
+    if how is None:
+        assert problem.n_novel is not None
+        return problem.n_novel
+    assert refits.estimate is not None
+    sign = INDEX_SIGNS[how.index]
+    values = np.ma.masked_invalid(refits.estimate.values)[votes].mean(axis=0)
+    values = values.filled(-sign * np.inf)
+    with np.errstate(invalid="ignore"):  # infinitely bad, and no tolerance
+        best = best_number(values, sign, how.tolerance)
+    return int(np.asarray(refits.estimate.ks)[0, best])
+
+
+@functools.partial(jax.jit, static_argnames="method")
+def _partition(
+    method: Method, key: Array, state: object, z: Array, k: Array, mask: Array
+) -> Clusters:
+    """Groups the unmasked rows in the representation of every refit, into `k` clusters each."""
+
+    def one(key: Array, state: object, z: Array) -> Clusters:
+        return method.cluster(key, state, z, k, mask)
+
+    return jax.vmap(one)(jax.random.split(key, len(z)), state, z)
 
 
 def means_of(z: np.ndarray, labels: np.ndarray, n_slots: int) -> np.ndarray:

@@ -14,7 +14,6 @@ import numpy as np
 
 from ncd_jax.config import RunConfig, split_names
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.by_index import by_index
 from ncd_jax.discovery.by_judge import by_judge
 from ncd_jax.discovery.evaluate import (
     Lesson,
@@ -27,11 +26,10 @@ from ncd_jax.discovery.evaluate import (
     with_weights,
     without_some_labels,
 )
-from ncd_jax.discovery.fit import Refits, cut, refit_all
-from ncd_jax.discovery.keys import purpose_key
+from ncd_jax.discovery.fit import Refits, cut, purpose_key, refit_all
 from ncd_jax.discovery.known_rows import pass_gate
 from ncd_jax.discovery.model import Model
-from ncd_jax.discovery.partition import Fitted, Folded, Found, Partitioner, model_of
+from ncd_jax.discovery.partition import Fitted, Folded, Found, Partitioner, by_index, model_of
 from ncd_jax.discovery.problem import (
     Problem,
     make_hparams,

@@ -11,10 +11,9 @@ import numpy as np
 
 from ncd_jax.clustering.n_clusters import KSearch, estimate_k
 from ncd_jax.data.folds import Folds
-from ncd_jax.discovery.by_judge import Judgement, judge_all, see_folds, trials_of
-from ncd_jax.discovery.fit import k_search
-from ncd_jax.discovery.keys import purpose_key, purpose_keys
-from ncd_jax.discovery.partition import Folded
+from ncd_jax.discovery.by_judge import Judgement, judge_all, trials_of
+from ncd_jax.discovery.fit import k_search, purpose_key, purpose_keys
+from ncd_jax.discovery.partition import Folded, see_folds
 from ncd_jax.discovery.problem import (
     Problem,
     judged,

@@ -11,7 +11,7 @@ from ncd_jax.ask.resort import Resorted, resort, sight_of
 from ncd_jax.ask.state import ANSWERS
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets
-from ncd_jax.discovery.asked import Asked
+from ncd_jax.discovery.solution import Asked
 from ncd_jax.errors import UserError
 from ncd_jax.estimator.fitting import Fit, as_value_errors
 from ncd_jax.read.words import as_text

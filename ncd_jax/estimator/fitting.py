@@ -17,9 +17,8 @@ from threadpoolctl import ThreadpoolController
 
 from ncd_jax.config import RunConfig, default_config, parse
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.model import Model
-from ncd_jax.discovery.solution import Solution
+from ncd_jax.discovery.solution import Asked, Solution
 from ncd_jax.discovery.solve import fit_untuned, solve
 from ncd_jax.errors import UserError
 from ncd_jax.precision import in_single_precision

@@ -18,11 +18,11 @@ from ncd_jax.known_or_new.gate_weights import (
 )
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["Decided", "FoldRows", "GateTrust", "Gated", "Observations", "decide"]
+__all__ = ["IN_DOUBT", "Decided", "FoldRows", "GateTrust", "Gated", "Observations", "decide"]
 
-IN_DOUBT_KNOWN = 0.3
+IN_DOUBT = 0.3
 """Log-odds by which a row may look new and is still given to a known class."""
-IN_DOUBT = 0.1
+STRAY = 0.1
 """Mean chance to be known from which on a small group of new rows is none."""
 FAR = 0.02
 """Largest chance to be known of rows far from every labelled one."""
@@ -109,22 +109,10 @@ class Gated(NamedTuple):
             fewest: rows of a group that stays whatever the doubt.
         """
         doubt, sizes = self.p_known[self.is_new], np.bincount(groups)
-        in_doubt = np.bincount(groups, doubt) / np.maximum(sizes, 1) > IN_DOUBT
+        in_doubt = np.bincount(groups, doubt) / np.maximum(sizes, 1) > STRAY
         is_new = self.is_new.copy()
         is_new[self.is_new] = ~((sizes < fewest) & in_doubt)[groups]
         return self._replace(is_new=is_new)
-
-    def confidence(self, of_new: np.ndarray) -> np.ndarray:
-        """How sure the class of every row is, `f64[u]`.
-
-        Args:
-            of_new: `f64[v]`, that of the new rows if they are new.
-        """
-        if not self.is_open:
-            return of_new
-        sure = self.p_known * self.p_class
-        sure[self.is_new] = (1 - self.p_known[self.is_new]) * of_new
-        return sure
 
 
 class FoldRows(NamedTuple):
@@ -196,7 +184,7 @@ def decide(seen: Observations, prior: GatePrior, setting: str, n_novel: int | No
     like = np.searchsorted(seen.sampled, seen.like)
     logits = of_sample[like].mean(axis=1)
     chances = class_chances(seen.table, weights)[like].mean(axis=1)
-    is_new, p_known = logits < -IN_DOUBT_KNOWN, 1 / (1 + np.exp(-logits))
+    is_new, p_known = logits < -IN_DOUBT, 1 / (1 + np.exp(-logits))
     is_open = bool(some > -DOUBT)
     if n_novel is not None:
         newest = np.argsort(logits, kind="stable")[: n_novel * (not is_new.sum() >= n_novel)]
@@ -239,7 +227,7 @@ def _decided(i: int, folds: Sequence[FoldRows], drawn_to: GateWeights) -> Decide
     logits, chances = gate_logits(fold.observed, weights), class_chances(fold.observed, weights)
     return Decided(
         fold=fold,
-        is_new=logits < -IN_DOUBT_KNOWN,
+        is_new=logits < -IN_DOUBT,
         p_known=1 / (1 + np.exp(-logits)),
         likeliest=chances.argmax(axis=1),
         p_class=chances.max(axis=1),

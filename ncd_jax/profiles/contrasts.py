@@ -1,5 +1,6 @@
 """The columns that set classes of rows apart."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from ncd_jax.profiles.coded_columns import CodedColumn, Measure, best_measure, code_columns
 
-__all__ = [
-    "ClassContrasts",
-    "Contrast",
-    "Difference",
-    "Grid",
-    "Sample",
-    "contrast_classes",
-    "draw_sample",
-    "make_grid",
-    "repeating_columns",
-]
+__all__ = ["Contrast", "Grid", "contrast_classes", "draw_sample", "make_grid", "repeating_columns"]
 
 _MOST_DIFFERENCES = 5
 _MOST_FEATURES = 12
@@ -187,13 +178,15 @@ def contrast_classes(
 def make_grid(found: Sequence[ClassContrasts], sample: Sample, names: Sequence[str]) -> Grid:
     """The most telling features of each class in turn, with what every class has of them."""
     chosen: dict[str, Measure] = {}
-    deepest = max((len(f.measures) for f in found), default=0)
-    for place in range(deepest):
-        for f in found:
-            if place < len(f.measures) and len(chosen) < _MOST_FEATURES:
-                chosen.setdefault(f.measures[place].column.name, f.measures[place])
+    for measure in itertools.chain(*itertools.zip_longest(*(f.measures for f in found))):
+        if measure is not None and len(chosen) < _MOST_FEATURES:
+            chosen.setdefault(measure.column.name, measure)
     used = np.flatnonzero(np.bincount(sample.group, minlength=sample.n_groups))
-    lines = [_line(measure, sample.counts(measure.column), used) for measure in chosen.values()]
+    lines = []
+    for measure in chosen.values():
+        counts = sample.counts(measure.column)
+        rest = counts.sum(axis=1, keepdims=True) - counts
+        lines.append([_difference(measure, counts[:, g], rest[:, g]) for g in used])
     return Grid(
         features=tuple((measure.column.name, measure.title) for measure in chosen.values()),
         classes=tuple(names[g] for g in used.tolist()),
@@ -269,11 +262,6 @@ def _are_copies(a: CodedColumn, b: CodedColumn) -> bool:
     n_pairs = len(np.unique(pairs, axis=0))
     # Columns without a value twice say nothing of each other.
     return n_pairs < len(pairs) / 2 and all(len(np.unique(c)) == n_pairs for c in pairs.T)
-
-
-def _line(measure: Measure, counts: np.ndarray, used: np.ndarray) -> list[Difference]:
-    everyone = counts.sum(axis=1)
-    return [_difference(measure, counts[:, g], everyone - counts[:, g]) for g in used]
 
 
 def _difference(measure: Measure, here: np.ndarray, there: np.ndarray) -> Difference:

@@ -57,10 +57,8 @@ def converse(
 ) -> None:
     """Asks until somebody says `q`, nothing is left, or the input ends; then all is written.
 
-    Args:
-        workdir: of a finished run.
-        console: where to write; the terminal by default.
-        read_key: gives one key at a time, none at the end of the input; the keyboard by default.
+    What is written to is the terminal by default; `read_key`, by default the keyboard, gives one
+    key at a time and none at the end of the input.
 
     Raises:
         UserError: the run cannot be asked about, or nobody is there to answer.
@@ -120,11 +118,7 @@ def _known(classes: Sequence[str], console: Console, read_key: Callable[[], str]
 
 
 def question_table(question: ShownQuestion) -> Table:
-    """Rows of both groups side by side: a line for each column, as many as there is room for.
-
-    Args:
-        question: what is asked.
-    """
+    """Rows of both groups side by side: a line for each column, as many as there is room for."""
     room = max(shutil.get_terminal_size().columns - 24, 20)
     most = max(room // 9 // (2 if question.rows_b else 1), 2)
     table = Table(show_edge=False, pad_edge=False)

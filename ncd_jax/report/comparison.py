@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from ncd_jax.clustering.matching import adjusted_rand, match_names
 from ncd_jax.errors import UserError
+from ncd_jax.report.headline import class_order, is_novel_name
 from ncd_jax.report.templating import environment
 from ncd_jax.store.model_files import names_of
 from ncd_jax.store.records import read_assignments
@@ -25,14 +25,9 @@ _Names = dict[str, str]
 
 
 class Match(NamedTuple):
-    """A class of the one run with its counterpart in the other.
+    """A class of the run A with its counterpart in B, and the rows of each and of both.
 
-    Attributes:
-        name: in the run A; none for a class that only B has.
-        other: in the run B; none for a class that only A has.
-        size: its rows in A.
-        other_size: its rows in B.
-        shared: rows that are in both.
+    No name where a run has none of it.
     """
 
     name: str | None
@@ -43,12 +38,9 @@ class Match(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A row that is in another class in B than in A.
+    """A row, by its number in the table, that is in another class in B than in A.
 
-    Attributes:
-        row: number in the table.
-        from_class: its class in A.
-        to_class: its class in B, under A's name for it; `B:` and B's name where A has none.
+    Classes go by A's names; `B:` and B's name where A has none.
     """
 
     row: int
@@ -61,8 +53,7 @@ class Comparison:
     """Run A against run B, on the unlabelled rows of their table.
 
     Attributes:
-        a: folder of A.
-        b: folder of B.
+        a: folder of A; likewise `b`.
         n_rows: rows that both have a class for.
         agreement: adjusted Rand index of the two partitions: 1 is identical, 0 is chance.
         matches: A's classes in order, those that only B has last.
@@ -100,15 +91,11 @@ class Comparison:
 
 
 def compare_runs(a: Path, b: Path) -> Comparison:
-    """Matches the classes of two runs and looks for the rows that moved.
+    """Matches the classes of two runs on one table, by their folders, and finds rows that moved.
 
     Novel classes are numbered anew by every run, so they are matched one to one for the most
     shared rows. Classes that share no row are no counterparts. Known names mean the same in
     both runs.
-
-    Args:
-        a: working directory of a finished run.
-        b: that of another one on the same table.
 
     Raises:
         UserError: one of them is missing, unfinished or damaged, they are the same folder, or
@@ -125,29 +112,28 @@ def compare_runs(a: Path, b: Path) -> Comparison:
         raise UserError(f"{a} and {b} have classes for different rows; run one of them again")
 
     counts = pd.crosstab(in_a, in_b)
-    counts = counts.loc[sorted(counts.index, key=_class_order)]
-    counts = counts[sorted(counts.columns, key=_class_order)]
+    counts = counts.loc[sorted(counts.index, key=class_order)]
+    counts = counts[sorted(counts.columns, key=class_order)]
     counterpart = _counterparts(counts)
     name_in_a = {other: name for name, other in counterpart.items()}
     in_words = {other: f"B:{names_b.get(other, other)}" for other in counts}
     in_words |= {other: names_a.get(name, name) for other, name in name_in_a.items()}
-    moves = (
+    moves = tuple(
         Move(row, names_a.get(before, before), in_words[other])
         for row, before, other in zip(in_a.index, in_a, in_b, strict=True)
         if before != name_in_a.get(other)
     )
     table = counts[list(dict.fromkeys([*counterpart.values(), *counts.columns]))]
+    configs = [workdir.read_json("config.json", dict)["run"] for workdir in (first, second)]
     return Comparison(
         a=str(a),
         b=str(b),
         n_rows=len(in_a),
         agreement=adjusted_rand(in_a, in_b),
-        matches=_matches(counts, counterpart, names_a, names_b),
+        matches=tuple(_matches(counts, counterpart, names_a, names_b)),
         table=table.rename(index=names_a, columns=names_b),
-        moves=tuple(moves),
-        changes=tuple(
-            _changes(*(w.read_json("config.json", dict)["run"] for w in (first, second)))
-        ),
+        moves=moves,
+        changes=tuple(_changes(*configs)),
     )
 
 
@@ -208,33 +194,23 @@ def _value(value: Any) -> str:
 
 def _counterparts(counts: pd.DataFrame) -> dict[str, str]:
     """From class of A to class of B, in A's order: known ones by name, novel ones by rows."""
-    novel_a, novel_b = (list(filter(_is_novel, names)) for names in (counts.index, counts))
-    found = {name: name for name in counts.index if name in counts and not _is_novel(name)}
+    novel_a, novel_b = (list(filter(is_novel_name, names)) for names in (counts.index, counts))
+    found = {name: name for name in counts.index if name in counts and not is_novel_name(name)}
     found |= match_names(counts.loc[novel_a, novel_b])
     return {name: found[name] for name in counts.index if name in found}
 
 
 def _matches(
     counts: pd.DataFrame, counterpart: dict[str, str], names_a: _Names, names_b: _Names
-) -> tuple[Match, ...]:
+) -> Iterator[Match]:
     in_a, in_b = counts.sum(axis=1).to_dict(), counts.sum().to_dict()
-    matches = []
     for name, size in in_a.items():
         called, other = names_a.get(name, name), counterpart.get(name)
         if other is None:
-            matches.append(Match(called, None, size, 0, 0))
+            yield Match(called, None, size, 0, 0)
         else:
             shared = int(counts.at[name, other])
-            matches.append(Match(called, names_b.get(other, other), size, in_b[other], shared))
-    alone = [name for name in counts if name not in counterpart.values()]
-    return (*matches, *(Match(None, names_b.get(name, name), 0, in_b[name], 0) for name in alone))
-
-
-def _is_novel(name: str) -> bool:
-    return re.fullmatch(r"novel_\d+", name) is not None
-
-
-def _class_order(name: str) -> tuple[bool, int, str]:
-    """Novel classes by number, then known ones by name."""
-    novel = _is_novel(name)
-    return not novel, int(name.removeprefix("novel_")) if novel else 0, name
+            yield Match(called, names_b.get(other, other), size, in_b[other], shared)
+    for other in counts:
+        if other not in counterpart.values():
+            yield Match(None, names_b.get(other, other), 0, in_b[other], 0)

@@ -139,13 +139,9 @@ def summary(
     *,
     there_already: bool = False,
 ) -> None:
-    """Prints what a run found, warnings first.
+    """Prints what a run found, warnings first; to stdout by default.
 
-    Args:
-        metrics: the content of `metrics.json`.
-        report: where the HTML report lies.
-        console: stdout where none is given.
-        there_already: whether it was found earlier, and only read now.
+    Where it was `there_already` it was found earlier, and is only read now.
     """
     console = console or Console()
     console.print()

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ncd_jax.ask.resort import Resorted
 from ncd_jax.discovery.evaluate import ConfidenceCurve
+from ncd_jax.discovery.solution import Solution
 from ncd_jax.profiles.classes import Profiles
 from ncd_jax.read.columns import TableReading
 from ncd_jax.report.how_many import KCurve, NumberStory
@@ -15,7 +17,7 @@ from ncd_jax.report.questions import AskingStory
 from ncd_jax.store.records import Assignments
 from ncd_jax.tuning.trials import Trial
 
-__all__ = ["Findings", "Ranked", "Shown", "choose_shown"]
+__all__ = ["Findings", "Ranked", "Shown", "assignments_of", "choose_shown"]
 
 _MOST_TELLING = 5
 _MOST_DRAWN = 64
@@ -29,10 +31,8 @@ class Findings:
     """Everything the records and the report are made from.
 
     Attributes:
-        config: the resolved configuration as written to `config.json`.
-        metrics: the content of `metrics.json`.
+        config: the content of `config.json`, as `metrics` is that of `metrics.json`.
         classes: names of the known classes.
-        n_columns: columns of the table.
         hidden: names of the classes that each fold hid.
         trials: every candidate, in order of number.
         best: number of the trial that was taken; others may have a better score by luck.
@@ -41,10 +41,8 @@ class Findings:
         ranking: the methods that were compared, the best first; one where none was.
         assignments: the class of every unlabelled row, as it is recorded.
         confidence_curve: accuracy on hidden classes by confidence; none where no class was hidden.
-        profiles: what the novel classes are.
         k_curve: none where no validity index chose the number of novel classes.
         number: what the judge says of the number; none where an index chose it.
-        latent_map: the picture.
         shown: rows with their values, for the page.
         loss: `f[epochs]`, training loss of the refit that gave the answer; empty where nothing is
             trained.
@@ -83,8 +81,7 @@ class Ranked:
     """A method and what its best candidate scored where known classes were hidden.
 
     Attributes:
-        method: its name in the registry.
-        title: its name for people.
+        method: its name in the registry; `title` is that for people.
         fold_scores: share of hidden rows sorted right, for each fold.
     """
 
@@ -150,3 +147,21 @@ def choose_shown(
         values = pd.concat([copied, values], axis=1)
     drawn = frame.iloc[points, places].reset_index(drop=True)
     return Shown(tuple(telling[:_MOST_TELLING]), drawn, listed, values)
+
+
+def assignments_of(
+    answer: Solution | Resorted, labels: np.ndarray, rows: np.ndarray, copied: pd.DataFrame | None
+) -> Assignments:
+    """The class of every unlabelled row by its name, of a run or after answers.
+
+    `labels` `i[u]` are of all classes that the model has, `rows` `i[u]` numbers in the table.
+    """
+    classes = (*answer.model.classes, "")  # nothing is the runner-up of a row that has none, -1
+    return Assignments(
+        rows=rows,
+        labels=tuple(classes[label] for label in labels.tolist()),
+        confidence=answer.confidence,
+        runners_up=tuple(classes[label] for label in answer.runner_up.tolist()),
+        runner_up_confidence=answer.runner_up_confidence,
+        copied=copied,
+    )

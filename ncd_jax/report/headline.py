@@ -1,5 +1,6 @@
 """What was found, in words: of a run in one line, the same wherever it is said; of new rows."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from ncd_jax.errors import printable
 
-__all__ = ["Assigned", "are", "are_unlike", "headline", "plural"]
+__all__ = ["Assigned", "are", "are_unlike", "class_order", "headline", "is_novel_name", "plural"]
 
 _FEWEST = 10
 """Rows that make one more class worth a look."""
@@ -16,11 +17,7 @@ _USUAL = 0.02
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """How many novel classes there are, and among what, and what else it might be.
-
-    Args:
-        metrics: the content of `metrics.json`.
-    """
+    """How many novel classes there are, and among what, and what else it might be."""
     k, n_rows, n_known = (
         metrics[name] for name in ("n_novel_estimated", "n_unlabelled", "n_rows_known")
     )
@@ -50,6 +47,17 @@ def are_unlike(n: int, n_rows: int) -> bool:
 def are(n: int) -> str:
     """The verb as it goes with the number."""
     return "is" if n == 1 else "are"
+
+
+def is_novel_name(name: str) -> bool:
+    """Whether it is one that a run gives a new class: `novel_0`, `novel_1`, ..."""
+    return re.fullmatch(r"novel_\d+", name) is not None
+
+
+def class_order(name: str) -> tuple[bool, int, str]:
+    """Sorts new classes by number, then known ones by name."""
+    novel = is_novel_name(name)
+    return not novel, int(name.removeprefix("novel_")) if novel else 0, name
 
 
 def plural(word: str, n: int) -> str:

@@ -9,7 +9,7 @@ from ncd_jax.clustering.n_clusters import INDEX_SIGNS
 from ncd_jax.discovery.solution import Solution
 from ncd_jax.report.plot_style import ACCENT, BEST, EDGE, Figure, new_figure
 
-__all__ = ["KCurve", "NumberStory", "RunnerUp", "k_plot", "number_plot", "number_story"]
+__all__ = ["KCurve", "NumberStory", "chance_of", "k_plot", "number_plot", "number_story"]
 
 _CLOSE = 0.1
 """Share of the range of an index below which two numbers of classes are about equally good."""
@@ -22,9 +22,7 @@ class RunnerUp:
     """The best number of novel classes beside the chosen one.
 
     Attributes:
-        k: the number.
-        index: its validity index, mean over refits.
-        chosen_index: that of the chosen number.
+        index: its validity index, mean over refits; `chosen_index` is that of the chosen number.
         behind: how far it is behind the chosen number, as a share of the range of the index
             over all numbers; negative where its index is the better one.
         noise: standard deviation of the difference between the two from one refit to another,
@@ -148,12 +146,13 @@ class NumberStory:
         return self.probability[self.k - 1] if self.k <= len(self.probability) else 0.0
 
 
-def number_story(solution: Solution) -> NumberStory | None:
-    """Finds the merge that was nearly made, and the one that was nearly not; none without a judge.
+def chance_of(log_odds: float) -> float:
+    """The probability that goes with some evidence."""
+    return float(1 / (1 + np.exp(-log_odds)))
 
-    Args:
-        solution: of a run.
-    """
+
+def number_story(solution: Solution) -> NumberStory | None:
+    """Finds the merge that was nearly made, and the one that was nearly not."""
     judged, k = solution.judged, solution.answer.k
     if judged is None:
         return None
@@ -173,7 +172,7 @@ def number_story(solution: Solution) -> NumberStory | None:
             names = sorted(class_of.get(int(group), -1) for group in both)
             pair = [f"novel_{name}" for name in names if name >= 0]
             if len(pair) == 2:
-                nearly_one = (pair[0], pair[1], _chance(linkage[done]))
+                nearly_one = (pair[0], pair[1], chance_of(linkage[done]))
     if done > 0:
         before = partition.path[done - 1]
         split = [g for g in range(n_groups) if len(np.unique(before[groups == g])) > 1]
@@ -181,7 +180,7 @@ def number_story(solution: Solution) -> NumberStory | None:
         rows = [int(np.isin(partition.micro, np.flatnonzero(before == p)).sum()) for p in parts]
         owner = class_of.get(split[0], -1)
         if owner >= 0:
-            nearly_two = (f"novel_{owner}", max(rows), min(rows), _chance(linkage[done - 1]))
+            nearly_two = (f"novel_{owner}", max(rows), min(rows), chance_of(linkage[done - 1]))
     chances = tuple(partition.numbers.tolist())
     is_given = solution.winner.problem.n_novel is not None
     return NumberStory(k, chances, nearly_one, nearly_two, is_given)
@@ -253,7 +252,3 @@ def number_plot(story: NumberStory) -> Figure:
     figure.update_xaxes(dtick=1)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure
-
-
-def _chance(log_odds: float) -> float:
-    return float(1 / (1 + np.exp(-log_odds)))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ncd_jax.clustering.matching import match_names
 from ncd_jax.clustering.neighbour_map import neighbour_map, principal_axes
+from ncd_jax.report.headline import class_order
 from ncd_jax.report.plot_style import FAINT, Figure, class_style, display_name, new_figure
 
 __all__ = ["LatentMap", "latent_map", "map_plot"]
@@ -46,20 +47,10 @@ def latent_map(
     seed: int,
     max_points: int = 1000,
 ) -> LatentMap:
-    """Lays latents out in the plane with t-SNE.
+    """Lays latents `z`, `f[n, L]`, out in the plane with t-SNE; for all else see `LatentMap`.
 
-    Args:
-        z: `f[n, L]`, latents of known and unlabelled rows.
-        rows: `i[n]`, their row numbers in the table.
-        labels: the known class or `novel_i` of each.
-        is_novel: `bool[n]`, whether the row is in a novel class.
-        truth: true class of each where it is known.
-        seed: of the sample.
-        max_points: most points drawn. Known rows keep at least a third of them, unlabelled
-            rows two thirds, as far as there are that many.
-
-    Returns:
-        The picture, in order of row.
+    Known rows keep at least a third of the points, unlabelled rows two thirds, as far as there are
+    that many. The picture is in order of row.
     """
     chosen = _sample(np.asarray(is_novel), max_points, np.random.default_rng(seed))
     chosen = chosen[np.argsort(np.asarray(rows)[chosen])]
@@ -77,7 +68,7 @@ def map_plot(latent: LatentMap) -> Figure:
     """The latent space in two dimensions, with a switch to the truth where it is known."""
     novel = np.asarray(latent.is_novel)
     label = np.array(latent.label, dtype=object)
-    found = _novel_order(set(label[novel]))
+    found = sorted(set(label[novel]), key=class_order)
     figure = new_figure("", "")
     below = {"itemsizing": "constant", "x": 0, "xanchor": "left", "y": 0, "yanchor": "top"}
     # On a phone two names stand in a line of the legend, which takes its room from the picture.
@@ -87,34 +78,21 @@ def map_plot(latent: LatentMap) -> Figure:
     _add_points(figure, latent, ~novel, "known classes", FAINT, "circle", size=4)
     for i, name in enumerate(found):
         _add_points(figure, latent, novel & (label == name), name, *class_style(i))
-    if latent.truth is not None:
-        truth = np.array(latent.truth, dtype=object)
-        matched = _match(label[novel], found, truth[novel])
-        for i, name in enumerate(matched):
-            _add_points(
-                figure, latent, novel & (truth == name), name, *class_style(i), visible=False
-            )
-        shown = [[True] * len(found) + [False] * len(matched)]
-        shown.append([not on for on in shown[0]])
-        buttons = [
-            {"label": text, "method": "restyle", "args": [{"visible": [True, *visible]}]}
-            for text, visible in zip(("found classes", "true classes"), shown, strict=True)
-        ]
-        figure.update_layout(
-            updatemenus=[
-                {
-                    "type": "buttons",
-                    "direction": "right",
-                    "buttons": buttons,
-                    "x": 0,
-                    "xanchor": "left",
-                    "y": 1.0,
-                    "yanchor": "bottom",
-                    "bgcolor": "white",
-                    "bordercolor": FAINT,
-                }
-            ]
-        )
+    if latent.truth is None:
+        return figure
+    truth = np.array(latent.truth, dtype=object)
+    matched = _match(label[novel], found, truth[novel])
+    for i, name in enumerate(matched):
+        of_class = novel & (truth == name)
+        _add_points(figure, latent, of_class, name, *class_style(i), visible=False)
+    is_found = np.arange(len(found) + len(matched)) < len(found)
+    buttons = [
+        {"label": text, "method": "restyle", "args": [{"visible": [True, *shown.tolist()]}]}
+        for text, shown in (("found classes", is_found), ("true classes", ~is_found))
+    ]
+    menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 0, "y": 1.0}
+    menu |= {"xanchor": "left", "yanchor": "bottom", "bgcolor": "white", "bordercolor": FAINT}
+    figure.layout["updatemenus"] = [menu]
     return figure
 
 
@@ -147,11 +125,9 @@ def _add_points(
     which = np.flatnonzero(mask)
     # A thousandth of the picture is less than a pixel, and all digits would be most of its bytes.
     span = float(np.ptp(latent.xy)) if latent.xy.size else 0.0
-    xy = (
-        np.round(latent.xy[which].astype(float), 3 - math.floor(math.log10(span)))
-        if span
-        else latent.xy[which]
-    )
+    xy = latent.xy[which].astype(float)
+    if span:
+        xy = np.round(xy, 3 - math.floor(math.log10(span)))
     # SVG, not WebGL: some browsers that print or run without a display have none.
     figure.add(
         "scatter",
@@ -174,18 +150,11 @@ def _point_text(latent: LatentMap, i: int) -> str:
     return text
 
 
-def _novel_order(names: set[str]) -> list[str]:
-    """`novel_2` before `novel_10`."""
-    return sorted(names, key=lambda name: (len(name), name))
-
-
 def _match(label: np.ndarray, found: list[str], truth: np.ndarray) -> list[str]:
     """True classes in the order of the found classes they agree with, the rest behind.
 
     A true class so takes the colour of its counterpart, and switching shows what differs.
     """
     counterpart = match_names(pd.crosstab(truth, label))
-    classes = sorted(set(truth))
-    return sorted(
-        classes, key=lambda t: found.index(counterpart[t]) if t in counterpart else len(found)
-    )
+    place = {t: found.index(name) for t, name in counterpart.items()}
+    return sorted(sorted(set(truth)), key=lambda t: place.get(t, len(found)))

@@ -3,6 +3,7 @@
 No truth here: scores are added by whoever has it.
 """
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,7 @@ from ncd_jax.discovery.evaluate import (
     Evaluation,
     accuracy_by_confidence,
     calibration_error,
+    is_right,
     ranking_quality,
 )
 from ncd_jax.discovery.fit import Refits, k_search
@@ -23,21 +25,27 @@ from ncd_jax.discovery.tune import Tuned, unselected_scores
 from ncd_jax.judge.number import FEWEST_ROWS
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
 from ncd_jax.profiles.contrasts import repeating_columns
-from ncd_jax.report.by_group import compare_groups, one_group_warnings
-from ncd_jax.report.findings import Findings, Ranked, choose_shown
+from ncd_jax.read.names import show
+from ncd_jax.report.findings import Findings, Ranked, assignments_of, choose_shown
 from ncd_jax.report.headline import are, are_unlike, plural
 from ncd_jax.report.how_many import KCurve, number_story
 from ncd_jax.report.latent_map import LatentMap, latent_map
-from ncd_jax.store.records import Assignments
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["find", "measure"]
+__all__ = ["compare_groups", "find", "measure", "one_group_warnings"]
+
+MOST_GROUPS = 20
+"""Groups that are told of, the largest ones."""
+NEARLY_ALL, MOST_EXPECTED = 0.9, 0.7
+"""Share of a new class in one group, and of all unlabelled rows, from which it may be the group."""
+FEWEST = 10
+"""Rows of such a class."""
 
 
 def measure(solution: Solution, table: Table) -> dict[str, Any]:
     """The content of `metrics.json`, but for times and what the truth says."""
     problem, found, best, on_hidden, _ = solution.winner
-    answer, trials = solution.answer, found.trials
+    answer, gate, trials = solution.answer, solution.gate, found.trials
     scored = on_hidden[0] if problem.info.tuned_on_known else best[0]
     groups = compare_groups(table, _names(table, solution), solution.evaluation)
     of_groups = one_group_warnings(table.group_column, groups, answer.k)
@@ -46,7 +54,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "warnings": [*_warnings(solution, table), *of_groups],
         "n_answers": 0,
         "setting": solution.setting,
-        "setting_in_doubt": solution.gate is not None and solution.gate.in_doubt,
+        "setting_in_doubt": gate is not None and gate.in_doubt,
         "n_rows": len(table.y),
         "n_unlabelled": len(solution.confidence),
         "n_rows_known": int((~solution.is_new).sum()),
@@ -62,7 +70,7 @@ def measure(solution: Solution, table: Table) -> dict[str, Any]:
         "known_accuracy_by_chance": float(_shares(table).max()),
         "stability": answer.stability,
         "mean_confidence": float(np.mean(solution.confidence)),
-        "gate": _gate(solution),
+        "gate": gate.trust._asdict() if gate is not None and gate.trust is not None else None,
         "groups": groups,
         **_evaluated(solution.evaluation),
         "diverged_runs": sum(t.diverged for t in trials),
@@ -163,24 +171,82 @@ def _evaluated(evaluation: Evaluation | None) -> dict[str, Any]:
 
 def _known_sizes(solution: Solution, table: Table) -> dict[str, int]:
     """Unlabelled rows that were given to each known class, of those that got any."""
-    if solution.gate is None:
-        return {}
-    given = solution.gate.known[~solution.is_new]
+    given = solution.found[~solution.is_new]
     sizes = np.bincount(given, minlength=len(table.classes)).tolist()
     return {name: size for name, size in zip(table.classes, sizes, strict=True) if size}
-
-
-def _gate(solution: Solution) -> dict[str, float] | None:
-    """What telling known from new was worth where it is known."""
-    if solution.gate is None or solution.gate.trust is None:
-        return None
-    return solution.gate.trust._asdict()
 
 
 def _shares(table: Table) -> np.ndarray:
     """Share of every known class of the labelled rows."""
     sizes = np.bincount(table.y[table.y != UNLABELLED])
     return np.asarray(sizes / sizes.sum())
+
+
+def compare_groups(
+    table: Table, names: Sequence[str], evaluation: Evaluation | None
+) -> list[dict[str, Any]]:
+    """What each group holds, and how well hidden classes were found in it.
+
+    Names are those of the class of every row, as it is labelled or was answered.
+
+    Returns:
+        A record a group, the largest first; none where there are no groups. `shares` are those of
+        classes among all its rows. `hidden_class_accuracy` goes by classes matched across all
+        groups, `hidden_class_accuracy_alone` by classes matched within this one: where it is much
+        higher, the group is told apart and not its classes. None where no row of it was hidden.
+    """
+    if table.group is None:
+        return []
+    classes, codes = np.unique(np.asarray(names, str), return_inverse=True)
+    sizes = np.bincount(table.group, minlength=len(table.group_names))
+    records = []
+    for g in np.argsort(-sizes, kind="stable")[:MOST_GROUPS].tolist():
+        own = table.group == g
+        shares = np.bincount(codes[own], minlength=len(classes)) / max(sizes[g], 1)
+        together, alone = _hidden(evaluation, own)
+        records.append(
+            {
+                "group": table.group_names[g],
+                "n_rows": int(sizes[g]),
+                "n_unlabelled": int((table.y[own] == UNLABELLED).sum()),
+                "shares": {
+                    name: round(share, 4)
+                    for name, share in zip(classes.tolist(), shares.tolist(), strict=True)
+                    if share
+                },
+                "hidden_class_accuracy": together,
+                "hidden_class_accuracy_alone": alone,
+            }
+        )
+    return records
+
+
+def _hidden(evaluation: Evaluation | None, own: np.ndarray) -> tuple[float | None, float | None]:
+    """Share of the rows of hidden classes in a group that were sorted right, matched both ways."""
+    if evaluation is None or not (here := own[evaluation.rows]).any():
+        return None, None
+    right = 0
+    for fold in np.unique(evaluation.fold[here]):
+        rows = here & (evaluation.fold == fold) & (evaluation.found >= 0)
+        right += int(is_right(evaluation.found[rows], evaluation.y[rows]).sum())
+    return float(evaluation.right[here].mean()), right / int(here.sum())
+
+
+def one_group_warnings(column: str, groups: Sequence[Mapping[str, Any]], k: int) -> list[str]:
+    """New classes that lie in one group nearly wholly, as a group that differs would."""
+    said, unlabelled = [], sum(each["n_unlabelled"] for each in groups)
+    for name in (f"novel_{i}" for i in range(k)):
+        sizes = [each["shares"].get(name, 0.0) * each["n_rows"] for each in groups]
+        most = int(np.argmax(sizes)) if sizes else 0
+        if sum(sizes) < FEWEST or sizes[most] < NEARLY_ALL * sum(sizes):
+            continue
+        if (expected := groups[most]["n_unlabelled"] / unlabelled) <= MOST_EXPECTED:
+            said.append(
+                f"{sizes[most] / sum(sizes):.0%} of {name} lie in {show(groups[most]['group'])} of"
+                f" {show(column)}, which holds {expected:.0%} of the unlabelled rows: it may be how"
+                " that group differs, and no class"
+            )
+    return said
 
 
 def find(
@@ -192,19 +258,18 @@ def find(
 ) -> Findings:
     """Gathers what the records and the report are made from.
 
-    Args:
-        solution: of the run.
-        table: its table.
-        true_names: of every row's class where they are known, for eyes only.
-        recorded: the content of `config.json`.
-        metrics: the content of `metrics.json`.
+    True names are of every row's class where they are known, for eyes only; what is `recorded` is
+    the content of `config.json`.
     """
     problem, found, best, on_hidden, _ = solution.winner
     answer, evaluation = solution.answer, solution.evaluation
     names, frame = _names(table, solution), table.original()
     unlabelled = np.flatnonzero(table.y == UNLABELLED)
     drawn, profiles = _described(solution, table, names, true_names)
-    assignments = _assignments(solution, table, names, unlabelled)
+    points = np.searchsorted(table.row_numbers, drawn.row)
+    rows, copied = table.row_numbers[unlabelled], table.copied
+    copied = None if copied is None else copied.iloc[unlabelled]
+    assignments = assignments_of(solution, solution.found, rows, copied)
     return Findings(
         config=recorded,
         metrics=metrics,
@@ -226,13 +291,7 @@ def find(
         k_curve=_k_curve(problem, solution.refits, answer),
         number=number_story(solution),
         latent_map=drawn,
-        shown=choose_shown(
-            frame,
-            profiles,
-            np.searchsorted(table.row_numbers, drawn.row),
-            unlabelled,
-            assignments,
-        ),
+        shown=choose_shown(frame, profiles, points, unlabelled, assignments),
         loss=(
             np.asarray(solution.refits.loss[answer.refit]) if problem.method.stages else np.zeros(0)
         ),
@@ -255,30 +314,12 @@ def _described(
         return drawing.result(), profiles
 
 
-def _assignments(
-    solution: Solution, table: Table, names: list[str], unlabelled: np.ndarray
-) -> Assignments:
-    classes = (*solution.model.classes, "")
-    return Assignments(
-        rows=table.row_numbers[unlabelled],
-        labels=tuple(names[row] for row in unlabelled.tolist()),
-        confidence=solution.confidence,
-        runners_up=tuple(classes[label] for label in solution.runner_up.tolist()),
-        runner_up_confidence=solution.runner_up_confidence,
-        copied=None if table.copied is None else table.copied.iloc[unlabelled],
-    )
-
-
 def _ranking(tuned: list[Tuned]) -> tuple[Ranked, ...]:
     """The methods by hidden-class score, the best first."""
-    ranked = [
-        Ranked(
-            each.problem.config.method,
-            each.problem.info.title,
-            unselected_scores(each.on_hidden),
-        )
-        for each in tuned
-    ]
+    ranked = []
+    for problem, _, _, on_hidden, _ in tuned:
+        scores = unselected_scores(on_hidden)
+        ranked.append(Ranked(problem.config.method, problem.info.title, scores))
     return tuple(sorted(ranked, key=lambda each: -each.score))
 
 

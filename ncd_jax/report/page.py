@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,8 @@ from pandas.api import types
 from ncd_jax.methods import METHODS
 from ncd_jax.read.words import as_text
 from ncd_jax.report import figures as draw
-from ncd_jax.report.by_group import classes_in_groups
 from ncd_jax.report.findings import Findings
-from ncd_jax.report.headline import headline
+from ncd_jax.report.headline import class_order, headline
 from ncd_jax.report.how_many import k_plot, number_plot
 from ncd_jax.report.latent_map import map_plot
 from ncd_jax.report.plot_style import Figure, new_figure
@@ -24,6 +25,7 @@ __all__ = ["render_report"]
 
 _TOP_TRIALS = 10
 _MOST_TO_CHECK = 20
+_MOST_CLASSES = 12
 _LONGEST_TEXT = 60
 
 
@@ -31,14 +33,8 @@ def render_report(findings: Findings, *, files: bool = True) -> str:
     """Renders the report.
 
     The template escapes every text, `display_name` the names that go into figures, and `pack`
-    what is on its way into a script element.
-
-    Args:
-        findings: of a finished run.
-        files: whether the page lies beside the files of a run; it stands alone where not.
-
-    Returns:
-        A whole HTML document with Plotly's script, all figures and styles inside.
+    what is on its way into a script element. It is a whole HTML document with Plotly's script, all
+    figures and styles inside; one that does not lie beside the `files` of a run stands alone.
     """
     figures = _figures(findings)
     plain = {name: figure.plain() for name, figure in figures.items()}
@@ -65,7 +61,7 @@ def render_report(findings: Findings, *, files: bool = True) -> str:
             files=files,
             plotly=packed_plotly(),
             rows=_packed_rows(findings),
-            group_classes=classes_in_groups(findings.metrics.get("groups", [])),
+            group_classes=_classes_in_groups(findings.metrics.get("groups", [])),
         )
     )
 
@@ -99,6 +95,15 @@ def _figures(findings: Findings) -> dict[str, Figure]:
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
+def _classes_in_groups(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The classes that groups of rows hold, the largest first."""
+    sizes = Counter[str]()
+    for each in groups:
+        for name, share in each["shares"].items():
+            sizes[name] += share * each["n_rows"]
+    return [name for name, _ in sizes.most_common(_MOST_CLASSES)]
+
+
 def _novel_classes(findings: Findings) -> list[dict[str, Any]]:
     """One table line for each novel class."""
     names, sizes = np.array(findings.assignments.labels, object), findings.metrics["novel_sizes"]
@@ -129,7 +134,7 @@ def _packed_rows(findings: Findings) -> Packed:
     """The rows that are listed, and columns of the points of the map, for `rows.js`."""
     rows, labels, sure, seconds, second_sure, _ = findings.assignments
     shown = findings.shown
-    classes = sorted({*labels, *seconds} - {""}, key=_class_order)
+    classes = sorted({*labels, *seconds} - {""}, key=class_order)
     index = {name: i for i, name in enumerate(classes)}
     columns = [_column(shown.listed_values.iloc[:, i]) for i in range(shown.listed_values.shape[1])]
     return pack_json(
@@ -147,12 +152,6 @@ def _packed_rows(findings: Findings) -> Packed:
             "layout": new_figure("", "").plain()["layout"],
         }
     )
-
-
-def _class_order(name: str) -> tuple[bool, int, str]:
-    """Novel classes by number, then known ones by name."""
-    novel = name.startswith("novel_") and name[6:].isdigit()
-    return not novel, int(name[6:]) if novel else 0, name
 
 
 def _column(cells: pd.Series) -> dict[str, Any]:

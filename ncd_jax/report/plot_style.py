@@ -51,12 +51,7 @@ def class_style(i: int) -> tuple[str, str]:
 
 
 class Figure:
-    """What Plotly's script draws.
-
-    Attributes:
-        data: the traces, each with its `type`; arrays may be NumPy's.
-        layout: the axes and all else.
-    """
+    """Traces with their `type`, whose arrays may be NumPy's, and a layout, for Plotly's script."""
 
     def __init__(self, layout: dict[str, Any]) -> None:
         """A figure without a trace."""

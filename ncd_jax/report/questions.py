@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.ask.choose import Question
-from ncd_jax.discovery.asked import Asked
+from ncd_jax.discovery.solution import Asked
 from ncd_jax.errors import printable
 from ncd_jax.report.headline import plural
 from ncd_jax.store.answers import Answers
@@ -33,13 +33,9 @@ MOST_LINES = 14
 
 
 class Line(NamedTuple):
-    """A column of the table, in the rows of a question.
+    """A column of the table: cells of both groups of a question, as text.
 
-    Attributes:
-        name: of the column.
-        is_copied: whether it names rows and is no feature.
-        a: cells of the one group, as text.
-        b: of the other.
+    One that is copied names rows and is no feature.
     """
 
     name: str
@@ -53,13 +49,11 @@ class ShownQuestion(NamedTuple):
 
     Attributes:
         name: with the fingerprint of the run.
-        asks: the question.
         effect: what another answer than the assumed one would do, in pieces, of which some are
             names of classes.
         chance_yes: how likely the answer is yes.
         gain: what the answer is expected to bring.
-        rows_a: numbers of the rows that are shown of the one group.
-        rows_b: of the other.
+        rows_a: numbers of the rows that are shown of the one group; likewise `rows_b`.
         lines: the columns: those that name rows, then those that differ most.
     """
 
@@ -102,7 +96,6 @@ class AskingStory(NamedTuple):
         outlook: what the first one is expected to bring.
         known: names of the known classes.
         mark: of the answers that the report speaks of.
-        n_answers: given so far.
         n_moved: rows that were in another class before any answer.
         contradicted: answers that do not hold, in words.
         n_drawn: rows that the report was drawn from again; none where these are all of them.
@@ -141,30 +134,13 @@ class Sorted(NamedTuple):
 
 
 def unsorted(asking: Asking, cells: pd.DataFrame) -> Sorted:
-    """The rows of a run before anybody has looked at their classes.
-
-    Args:
-        asking: the run.
-        cells: of it; see `Asking.cells`.
-    """
-    return Sorted(
-        asked=asking.asked,
-        rows=asking.rows,
-        labels=None,
-        classes=asking.base.classes,
-        mark=asking.mark,
-        cells=cells,
-        copied=asking.copied,
-    )
+    """The rows of a run before anybody has looked at their classes; see `Asking.cells`."""
+    classes, mark = asking.base.classes, asking.mark
+    return Sorted(asking.asked, asking.rows, None, classes, mark, cells, asking.copied)
 
 
 def show_question(question: Question, now: Sorted) -> ShownQuestion:
-    """A question with its rows.
-
-    Args:
-        question: what is asked.
-        now: the rows that it is about.
-    """
+    """A question with the rows that it is about."""
     number = now.rows[now.asked.row]
     shown = [number[rows] for rows in (question.rows_a, question.rows_b)]
     of_a, of_b = number[question.all_a], number[question.all_b]
@@ -193,13 +169,7 @@ def show_question(question: Question, now: Sorted) -> ShownQuestion:
 
 
 def first_story(questions: Sequence[Question], now: Sorted, n_known: int) -> AskingStory:
-    """What the report of a run says of its questions.
-
-    Args:
-        questions: the most useful first.
-        now: the rows that they are about.
-        n_known: number of known classes.
-    """
+    """What the report of a run says of its questions, the most useful first."""
     n_new, n_asked = int((now.asked.like >= 0).sum()), len(now.asked.row)
     shown = tuple(show_question(question, now) for question in questions)
     return AskingStory(shown, outlook(questions, n_asked, n_new), tuple(now.classes[:n_known]))
@@ -208,10 +178,7 @@ def first_story(questions: Sequence[Question], now: Sorted, n_known: int) -> Ask
 def outlook(questions: Sequence[Question], n_asked: int, n_new: int) -> str:
     """What the next question is expected to bring.
 
-    Args:
-        questions: the next ones, the most useful first.
-        n_asked: rows that they are about.
-        n_new: rows that were new before any answer, whose sample these are.
+    It is about `n_asked` rows, a sample of the `n_new` that were new before any answer.
     """
     if not questions:
         return "there is nothing left to ask"
@@ -224,12 +191,7 @@ def outlook(questions: Sequence[Question], n_asked: int, n_new: int) -> str:
 def contradictions(
     against: Mapping[str, Sequence[str]], answers: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Answers that do not hold, each with those that speak against it, in words.
-
-    Args:
-        against: names of the one, and of the others.
-        answers: that were given.
-    """
+    """Answers that do not hold, each with those that speak against it, in words."""
     said, told = list[str](), set[frozenset[str]]()
     for name, others in against.items():
         fresh = [other for other in others if frozenset((name, other)) not in told]
@@ -302,7 +264,7 @@ def _effect(question: Question, now: Sorted, n_rows: int) -> tuple[str, ...]:
 
 def _gain(question: Question, n_asked: int, n_new: int) -> str:
     rows = max(round(question.gain * n_new / n_asked), 1)
-    points = question.points(n_asked)
+    points = 100 * question.gain / n_asked
     return f"{rows:,} {plural('row', rows)} right ({points:.1f} points)"
 
 

@@ -1,27 +1,104 @@
-"""Answers put to a run: its rows are sorted again, and its report drawn again."""
+"""Answers put to a run: its rows are sorted again, and its report drawn again.
+
+`model/drawn.npz` and `model/drawn.json` hold the rows in the columns that people know and in the
+space in which they are shown, a random sample of very many, and what answers do not change.
+Nothing rewrites them.
+"""
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
 import pandas as pd
 
-from ncd_jax.discovery.asked import Asked
+from ncd_jax.data.table import Table
+from ncd_jax.discovery.evaluate import ConfidenceCurve
+from ncd_jax.discovery.solution import Asked
 from ncd_jax.errors import UserError
 from ncd_jax.profiles.classes import Profiles, SortedRows, profile_classes
-from ncd_jax.report.findings import Findings, choose_shown
-from ncd_jax.report.how_many import NumberStory
-from ncd_jax.report.kept import Kept, read_kept
+from ncd_jax.read.columns import OddCell, Reading, TableReading
+from ncd_jax.report.findings import Findings, Ranked, assignments_of, choose_shown
+from ncd_jax.report.how_many import NumberStory, chance_of
 from ncd_jax.report.latent_map import LatentMap
 from ncd_jax.report.page import render_report
-from ncd_jax.report.questions import AskingStory, contradictions, outlook, show_question, unsorted
+from ncd_jax.report.questions import AskingStory, contradictions, first_story, unsorted
 from ncd_jax.report.renaming import rename_page
 from ncd_jax.store.answers import Answers
 from ncd_jax.store.asking import Asking, Outcome
-from ncd_jax.store.records import Assignments, read_assignments, read_config
+from ncd_jax.store.frames import frame_of, frame_parts
+from ncd_jax.store.records import read_assignments, read_config
+from ncd_jax.store.workdir import Workdir, stored_arrays
+from ncd_jax.tuning.trials import Trial
 from ncd_jax.types import UNLABELLED
 
-__all__ = ["apply"]
+__all__ = ["apply", "keep"]
+
+MOST_KEPT = 20_000
+"""Rows of the table that a report is drawn from again."""
+_ARRAYS, _FACTS = "model/drawn.npz", "model/drawn.json"
+
+
+class _Kept(NamedTuple):
+    """What was kept of `k` of the `n` rows of a table.
+
+    Attributes:
+        frame: their columns, as people know them.
+        row: `i[k]`, their numbers.
+        y: `i[k]`, their known class, or `UNLABELLED`.
+        z: `f32[k, L]`, as they are shown.
+        drawn: `i[p]`, which of them are points of the map, `xy` `f[p, 2]` where these lie and
+            `truth` their true classes where they are known, for eyes only.
+        number: what was said of the number of classes before any answer.
+        unknown: metrics that nobody could measure.
+        facts: all other `Findings` that answers do not change, by name.
+    """
+
+    frame: pd.DataFrame
+    row: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+    drawn: np.ndarray
+    xy: np.ndarray
+    truth: tuple[str, ...] | None
+    number: NumberStory | None
+    unknown: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+def keep(workdir: Workdir, findings: Findings, table: Table, z: np.ndarray) -> None:
+    """Writes what `_read_kept` reads: findings before any answer, and rows `z`, `f32[n, L]`."""
+    n, drawn = len(table.y), np.searchsorted(table.row_numbers, findings.latent_map.row)
+    kept = np.arange(n)
+    if n > MOST_KEPT:
+        rng = np.random.default_rng(findings.config["run"]["config"]["seed"])
+        kept = np.union1d(drawn, rng.choice(n, MOST_KEPT - len(drawn), replace=False))
+    columns, of_columns = frame_parts(table.original().iloc[kept].reset_index(drop=True))
+    arrays = columns | {
+        "row": table.row_numbers[kept],
+        "y": table.y[kept],
+        "z": z[kept],
+        "drawn": np.searchsorted(kept, drawn),
+        "xy": findings.latent_map.xy,
+        "loss": findings.loss,
+    }
+    curve, number, reading = findings.confidence_curve, findings.number, findings.reading
+    facts = {
+        "columns": of_columns,
+        "truth": findings.latent_map.truth,
+        "hidden": findings.hidden,
+        "trials": [dataclasses.asdict(trial) for trial in findings.trials],
+        "best": findings.best,
+        "scored": [dataclasses.asdict(trial) for trial in findings.scored],
+        "ranking": [dataclasses.asdict(each) for each in findings.ranking],
+        "curve": curve and [values.tolist() for values in curve],
+        "number": number and dataclasses.asdict(number),
+        "reading": reading and dataclasses.asdict(reading),
+        "unknown": [name for name, value in findings.metrics.items() if value != value],
+    }
+    with workdir.together() as group:
+        group.write_arrays(_ARRAYS, arrays)
+        group.write_json(_FACTS, facts)
 
 
 def apply(asking: Asking, said: Answers) -> Outcome:
@@ -36,7 +113,7 @@ def apply(asking: Asking, said: Answers) -> Outcome:
             the folder is in use, damaged, or cannot be written.
     """
     outcome = asking.outcome(said)
-    findings = _findings(asking, outcome, read_kept(asking.workdir))
+    findings = _findings(asking, outcome, _read_kept(asking.workdir))
     try:
         page = render_report(findings)
     except jinja2.UndefinedError:
@@ -46,7 +123,7 @@ def apply(asking: Asking, said: Answers) -> Outcome:
     return outcome
 
 
-def _findings(asking: Asking, outcome: Outcome, kept: Kept) -> Findings:
+def _findings(asking: Asking, outcome: Outcome, kept: _Kept) -> Findings:
     """What the report speaks of."""
     found, n_known = outcome.found, outcome.found.model.n_known
     classes = found.model.classes
@@ -57,7 +134,7 @@ def _findings(asking: Asking, outcome: Outcome, kept: Kept) -> Findings:
     config = read_config(asking.workdir)
     seed = config["run"]["config"]["seed"]
     profiles = _profiles(kept, outcome, codes, found.confidence[place], seed)
-    assignments = _assignments(asking, outcome)
+    assignments = assignments_of(found, found.labels, asking.rows, _copied(asking.workdir))
     unknown = dict.fromkeys(kept.unknown, float("nan"))
     of_kept = assignments._replace(
         rows=assignments.rows[place],
@@ -89,21 +166,15 @@ def _findings(asking: Asking, outcome: Outcome, kept: Kept) -> Findings:
 
 
 def _profiles(
-    kept: Kept, outcome: Outcome, codes: np.ndarray, confidence: np.ndarray, seed: int
+    kept: _Kept, outcome: Outcome, codes: np.ndarray, confidence: np.ndarray, seed: int
 ) -> Profiles:
     """What the classes are now; how many rows they have is known of all."""
     n_known, classes = outcome.found.model.n_known, outcome.found.model.classes
     is_novel = codes >= n_known
-    rows = SortedRows(
-        frame=kept.frame,
-        labels=[classes[code] for code in codes.tolist()],
-        is_novel=is_novel,
-        z=kept.z,
-        confidence=confidence[is_novel[kept.y == UNLABELLED]],
-        numbers=kept.row,
-    )
-    n_novel = len(classes) - n_known
-    found = profile_classes(rows, classes[:n_known], n_novel, seed=seed)
+    labels = [classes[code] for code in codes.tolist()]
+    confidence = confidence[is_novel[kept.y == UNLABELLED]]
+    rows = SortedRows(kept.frame, labels, is_novel, kept.z, confidence, kept.row)
+    found = profile_classes(rows, classes[:n_known], len(classes) - n_known, seed=seed)
     sizes = dict(zip(classes[n_known:], outcome.metrics["novel_sizes"], strict=True))
     total = max(sum(sizes.values()), 1)
     profiles = tuple(
@@ -113,25 +184,15 @@ def _profiles(
     return dataclasses.replace(found, classes=profiles)
 
 
-def _assignments(asking: Asking, outcome: Outcome) -> Assignments:
-    """The class of every unlabelled row; what is copied of them stands in the file."""
-    found, rows = outcome.found, asking.rows
-    header, lines = read_assignments(asking.workdir)
+def _copied(workdir: Workdir) -> pd.DataFrame | None:
+    """What is copied of every unlabelled row, in order of row: it stands in the file."""
+    header, lines = read_assignments(workdir)
     first, last = header.index("row") + 1, header.index("label")
-    copied = None
-    if first < last:
-        order = np.argsort([int(line[first - 1]) for line in lines])
-        cells = [[cell or None for cell in lines[i][first:last]] for i in order.tolist()]
-        copied = pd.DataFrame(cells, columns=header[first:last], dtype=object)
-    classes = (*found.model.classes, "")
-    return Assignments(
-        rows=rows,
-        labels=tuple(classes[label] for label in found.labels.tolist()),
-        confidence=found.confidence,
-        runners_up=tuple(classes[label] for label in found.runner_up.tolist()),
-        runner_up_confidence=found.runner_up_confidence,
-        copied=copied,
-    )
+    if first >= last:
+        return None
+    order = np.argsort([int(line[first - 1]) for line in lines])
+    cells = [[cell or None for cell in lines[i][first:last]] for i in order.tolist()]
+    return pd.DataFrame(cells, columns=header[first:last], dtype=object)
 
 
 def _number(asked: Asked, outcome: Outcome, before: NumberStory | None) -> NumberStory | None:
@@ -150,13 +211,13 @@ def _number(asked: Asked, outcome: Outcome, before: NumberStory | None) -> Numbe
         a, b = sorted(sides(merge.a, merge.b))
         if n_known <= a < b:
             names = found.model.classes[a], found.model.classes[b]
-            nearly_one = (*names, _chance(merge.linkage))
+            nearly_one = (*names, chance_of(merge.linkage))
     for merge in state.made:
         a, b = sides(merge.a, merge.b)
         if n_known <= a == b:
             rows = sorted(len(state.leaves.rows_of(each)) for each in (merge.a, merge.b))
             name = found.model.classes[a]
-            nearly_two = (name, rows[1], rows[0], _chance(merge.linkage))
+            nearly_two = (name, rows[1], rows[0], chance_of(merge.linkage))
     k = outcome.metrics["n_novel_estimated"]
     is_given = before.is_given and k == asked.n_novel
     return NumberStory(k, tuple(found.numbers.tolist()), nearly_one, nearly_two, is_given)
@@ -167,10 +228,7 @@ def _story(asking: Asking, outcome: Outcome, n_drawn: int) -> AskingStory:
     found, n_all = outcome.found, outcome.metrics["n_rows"]
     now = unsorted(asking, asking.cells())
     now = now._replace(labels=found.labels, classes=found.model.classes)
-    return AskingStory(
-        questions=tuple(show_question(question, now) for question in outcome.questions),
-        outlook=outlook(outcome.questions, outcome.n_asked, outcome.n_new),
-        known=asking.base.classes[: asking.base.n_known],
+    return first_story(outcome.questions, now, found.model.n_known)._replace(
         mark=outcome.said.mark,
         n_answers=len(outcome.said),
         n_moved=outcome.n_moved,
@@ -179,5 +237,67 @@ def _story(asking: Asking, outcome: Outcome, n_drawn: int) -> AskingStory:
     )
 
 
-def _chance(log_odds: float) -> float:
-    return float(1 / (1 + np.exp(-log_odds)))
+def _read_kept(workdir: Workdir) -> _Kept:
+    """Reads what a run has kept; a mistake of the user's where it is missing or damaged."""
+    said, data = workdir.read_json(_FACTS, dict), workdir.read_bytes(_ARRAYS)
+    try:
+        arrays, facts = stored_arrays(data), _tuples(said)
+        rows = {name: arrays[name] for name in ("row", "y", "z", "drawn", "xy")}
+        if not _belong_together(**rows):
+            raise ValueError("arrays do not belong together")
+        curve, reading = facts["curve"], facts["reading"]
+        return _Kept(
+            frame=frame_of(arrays, said["columns"]),
+            **rows,
+            truth=facts["truth"],
+            number=facts["number"] and NumberStory(**facts["number"]),
+            unknown=facts["unknown"],
+            facts={
+                "hidden": facts["hidden"],
+                "trials": _trials(facts["trials"]),
+                "best": facts["best"],
+                "scored": _trials(facts["scored"]),
+                "ranking": tuple(Ranked(**each) for each in facts["ranking"]),
+                "confidence_curve": curve and ConfidenceCurve(*map(np.array, curve)),
+                "reading": reading and _reading(reading),
+                "loss": arrays["loss"],
+            },
+        )
+    except Exception as error:  # somebody else's data may be wrong in any way
+        raise UserError(
+            f"{workdir.path(_ARRAYS)} is damaged; run again in a new workdir"
+        ) from error
+
+
+def _belong_together(
+    row: np.ndarray, y: np.ndarray, z: np.ndarray, drawn: np.ndarray, xy: np.ndarray
+) -> bool:
+    return bool(
+        all(each.dtype.kind in "iu" and each.ndim == 1 for each in (row, y, drawn))
+        and all(each.dtype.kind == "f" and each.ndim == 2 for each in (z, xy))
+        and len(row) == len(y) == len(z)
+        and xy.shape == (len(drawn), 2)
+        and ((drawn >= 0) & (drawn < len(row))).all()
+    )
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples."""
+    if isinstance(value, dict):
+        return {key: _tuples(each) for key, each in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _trials(said: tuple[dict[str, Any], ...]) -> tuple[Trial, ...]:
+    """Candidates; a score that is not finite was null."""
+    unknown = float("nan")
+    scores = (unknown if each["score"] is None else each["score"] for each in said)
+    return tuple(Trial(**each | {"score": score}) for each, score in zip(said, scores, strict=True))
+
+
+def _reading(said: dict[str, Any]) -> TableReading:
+    columns = (
+        Reading(**each | {"odd": tuple(OddCell(**odd) for odd in each["odd"])})
+        for each in said["columns"]
+    )
+    return TableReading(said["facts"], tuple(columns), said["notes"])

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ncd_jax.errors import UserError
+from ncd_jax.report.headline import class_order, is_novel_name
 from ncd_jax.store.model_files import load_model, names_of, save_names
 from ncd_jax.store.records import read_assignments, read_metrics
 from ncd_jax.store.workdir import Workdir
 
 __all__ = ["rename_classes", "rename_page"]
 
-_NOVEL = re.compile(r"novel_\d+")
 _PAGE = "report.html"
 _LONGEST = 40
 """Characters of a name: as many as figures have room for."""
@@ -22,15 +22,12 @@ def rename_classes(workdir: Workdir, wanted: Sequence[str]) -> dict[str, str]:
     """Gives novel classes of a finished run names, from now on.
 
     They are kept in `names.json` and with the model, and stand in `assignments.csv`, `metrics.json`
-    and the report instead of `novel_0`, `novel_1`, ...
+    and the report instead of `novel_0`, `novel_1`, ... Gives all, from class to name.
 
     Args:
         workdir: of the run.
         wanted: `CLASS=NAME` each, where the class goes by the name that it got from the run or has
             by now. The name that it got from the run takes the other one away.
-
-    Returns:
-        From class to name, of all that have one.
 
     Raises:
         UserError: the run is not finished or there is no such class; a name is empty, too long,
@@ -59,13 +56,10 @@ def rename_classes(workdir: Workdir, wanted: Sequence[str]) -> dict[str, str]:
 
 
 def rename_page(page: str, names: Mapping[str, str]) -> str:
-    """The report with other names of classes in its text, and for its script.
+    """The report, renamed or not, with other names of classes in its text, and for its script.
 
-    Nothing else can look like the two places: what comes from a table is escaped.
-
-    Args:
-        page: as `render_report` made it, renamed or not.
-        names: from `novel_i` to name; of those that have none it takes the name away.
+    Nothing else can look like the two places: what comes from a table is escaped. A class of which
+    there is no name loses its own.
     """
 
     def text(found: re.Match[str]) -> str:
@@ -84,7 +78,7 @@ def _agreed(
     classes: Sequence[str], old: Mapping[str, str], wanted: Sequence[str]
 ) -> dict[str, str]:
     """From class to name once all options are fulfilled."""
-    given = {name: name for name in classes if _NOVEL.fullmatch(name)}
+    given = {name: name for name in classes if is_novel_name(name)}
     given |= {novel: novel for novel in old}
     known = [name for name in classes if name not in given and name not in old.values()]
     called = {name: novel for novel, name in old.items()}
@@ -97,7 +91,7 @@ def _agreed(
                 f"--names: {wish!r} names no class; write CLASS=NAME, as novel_0=Export"
             )
         if novel not in given:
-            there = ", ".join(old.get(novel, novel) for novel in sorted(given, key=_number))
+            there = ", ".join(old.get(novel, novel) for novel in sorted(given, key=class_order))
             raise UserError(
                 f"--names: there is no novel class {which!r}; there is {there or 'none'}"
             )
@@ -109,7 +103,7 @@ def _agreed(
             )
         if name in known:
             raise UserError(f"--names: {name!r} is a known class; choose another name")
-        if _NOVEL.fullmatch(name) and name != novel:
+        if is_novel_name(name) and name != novel:
             raise UserError(f"--names: {name!r} is a name that the run gives; choose another one")
         asked.add(novel)
         new[novel] = name
@@ -119,8 +113,4 @@ def _agreed(
             raise UserError(
                 f"--names: {name!r} would be the name of {novel} and {twin}; give each its own"
             )
-    return dict(sorted(new.items(), key=lambda item: _number(item[0])))
-
-
-def _number(novel: str) -> int:
-    return int(novel.removeprefix("novel_"))
+    return {novel: new[novel] for novel in sorted(new, key=class_order)}

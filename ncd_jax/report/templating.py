@@ -9,12 +9,13 @@ import re
 import zlib
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 from jinja2.filters import do_mark_safe
 
 from ncd_jax.kept_programs import kept
+from ncd_jax.report.headline import is_novel_name
 
 __all__ = ["Packed", "environment", "pack", "pack_json", "packed_plotly", "plotly_script"]
 
@@ -22,22 +23,18 @@ _MARKUP = str.maketrans("<>&", ",.:")
 """Signs of Python's alphabet that mean something in HTML, and others for them."""
 
 
-class Packed(str):
-    """Deflated bytes in base 85, which `report.js` unpacks.
+class Packed(NamedTuple):
+    """Deflated bytes in base 85, which `report.js` unpacks, and how many there are."""
 
-    Attributes:
-        n_bytes: how many there are.
-    """
-
+    text: str
     n_bytes: int
 
 
 def pack(text: str) -> Packed:
     """Packs text for a script element: nothing in it ends one or is read as markup."""
     data = zlib.compress(text.encode(), 9)
-    packed = Packed(base64.b85encode(data, pad=True).decode("ascii").translate(_MARKUP))
-    packed.n_bytes = len(data)
-    return packed
+    packed = base64.b85encode(data, pad=True).decode("ascii").translate(_MARKUP)
+    return Packed(packed, len(data))
 
 
 def pack_json(value: Any) -> Packed:
@@ -60,12 +57,10 @@ def packed_plotly() -> Packed:
 
     def make() -> tuple[int, bytes]:
         packed = pack(plotly_script())
-        return packed.n_bytes, packed.encode()
+        return packed.n_bytes, packed.text.encode()
 
     n_bytes, text = kept(f"plotly-{metadata.version('plotly')}", make)
-    packed = Packed(text.decode())
-    packed.n_bytes = n_bytes
-    return packed
+    return Packed(text.decode(), n_bytes)
 
 
 @functools.cache
@@ -99,7 +94,7 @@ def _figure(form: str, value: float | None) -> str:
 
 def _class_name(name: str) -> str:
     """The name of a class, marked where it is one that people may give another."""
-    if re.fullmatch(r"novel_\d+", name):
+    if is_novel_name(name):
         return do_mark_safe(f'<span data-class="{name}">{name}</span>')
     return name
 

@@ -13,8 +13,7 @@ from ncd_jax.clustering.n_clusters import INDEX_SIGNS, KSearch, estimate_k
 from ncd_jax.data.folds import hold_out
 from ncd_jax.data.preprocess import Standardiser
 from ncd_jax.data.table import Table, Truth
-from ncd_jax.discovery.fit import k_search
-from ncd_jax.discovery.keys import purpose_keys
+from ncd_jax.discovery.fit import k_search, purpose_keys
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.problem import Problem, judged, prepare
 from ncd_jax.discovery.solve import answer_alone, prepare_methods, solve_problems

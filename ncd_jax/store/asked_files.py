@@ -17,8 +17,8 @@ import pandas as pd
 
 from ncd_jax.ask.choose import Question, plan_questions
 from ncd_jax.ask.resort import sight_of
-from ncd_jax.discovery.asked import OF_ROWS, Asked
 from ncd_jax.discovery.model import Model, Places
+from ncd_jax.discovery.solution import OF_ROWS, Asked
 from ncd_jax.errors import UserError
 from ncd_jax.read.words import as_text
 from ncd_jax.store.workdir import Workdir, as_it_was, stored_arrays

@@ -16,8 +16,8 @@ from ncd_jax.ask.parts import Sight
 from ncd_jax.ask.resort import Resorted, remembered_as, resort, sight_of, state_of
 from ncd_jax.ask.state import State
 from ncd_jax.clustering.matching import count_pairs, match_clusters
-from ncd_jax.discovery.asked import Asked
 from ncd_jax.discovery.model import Model, Places
+from ncd_jax.discovery.solution import Asked
 from ncd_jax.errors import UserError
 from ncd_jax.store.answers import KNOWN, Answers, read_answers
 from ncd_jax.store.asked_files import (

@@ -1,7 +1,6 @@
 """The screens as a browser asks for them, without one: forms in, pages and files out."""
 
 import csv
-import dataclasses
 import html
 import io
 import json
@@ -21,13 +20,14 @@ from absl import logging as absl_logging
 from html_pages import HOSTILE, Page, squeeze
 
 from ncd_jax import cli, startup
+from ncd_jax.app.folder import Plan
 from ncd_jax.app.jobs import Jobs, complaint, steps
 from ncd_jax.app.opened import MOST_OPEN, OpenedRuns
-from ncd_jax.app.plan import Plan
 from ncd_jax.app.screen_keep import as_excel
 from ncd_jax.cli import main
 from ncd_jax.config import parse
 from ncd_jax.flags import read_flags
+from ncd_jax.read.options import ReadOptions
 from ncd_jax.store.answers import read_answers
 from ncd_jax.store.asking import Asking
 from ncd_jax.store.workdir import Workdir
@@ -82,7 +82,7 @@ def test_a_table_is_read_and_corrected_and_its_plan_kept(client, folder):
     text = squeeze(Page(page.text).text)
     assert "categories (6 levels)" in text, "3 means an empty cell"
     assert "circular, period 11" in text
-    plan = Plan.from_json(json.loads((folder / ".app" / "T_ä_b_" / "plan.json").read_text()))
+    plan = Plan(**json.loads((folder / ".app" / "T_ä_b_" / "plan.json").read_text()))
     assert plan.reading == {
         "missing": ["3", "x"],
         "categories": ["p"],
@@ -390,7 +390,7 @@ def test_a_plan_is_the_command():
     }
     plan = Plan("t.csv", "kind", "", reading, {"k.n_novel": "3"})
     given = read_flags(["ncd-jax", *plan.flags(Path("t.csv"), Path("runs/t"))])
-    assert cli._read_options(given) == dataclasses.replace(plan.options())
+    assert cli._read_options(given) == ReadOptions(**reading)
     assert (given.label, given.unlabelled, given.workdir) == ("kind", "", "runs/t")
     assert parse(given.config).k.n_novel == 3
 

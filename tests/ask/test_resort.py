@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks.person import Person
 from ncd_jax.ask.choose import next_questions, plan_questions
-from ncd_jax.ask.person import Person
 from ncd_jax.ask.resort import resort, sight_of
 from ncd_jax.config import KConfig
 from ncd_jax.discovery.model import assign

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks.person import Person
 from ncd_jax.ask.choose import next_questions
 from ncd_jax.ask.parts import Sight, cut, halves
-from ncd_jax.ask.person import Person
 from ncd_jax.ask.state import answer_all, merge_all
 from ncd_jax.judge.merges import merges
 

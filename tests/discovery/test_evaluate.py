@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from ncd_jax.discovery import partition
-from ncd_jax.discovery.by_index import by_index
 from ncd_jax.discovery.evaluate import (
     Evaluation,
     Lesson,
@@ -23,6 +22,7 @@ from ncd_jax.discovery.evaluate import (
     recognised,
     without_some_labels,
 )
+from ncd_jax.discovery.partition import by_index
 from ncd_jax.discovery.problem import ordered, prepare
 from ncd_jax.discovery.solve import solve
 from ncd_jax.types import UNLABELLED

@@ -9,12 +9,11 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
 
 from ncd_jax.config import KConfig
-from ncd_jax.discovery import by_index as indexing
 from ncd_jax.discovery import by_judge as judging
-from ncd_jax.discovery.by_index import choose
-from ncd_jax.discovery.by_judge import TAINTED, Judgement, cells_of, judge_all, see_folds
+from ncd_jax.discovery import partition as module
+from ncd_jax.discovery.by_judge import TAINTED, Judgement, cells_of, judge_all
 from ncd_jax.discovery.fit import Refits
-from ncd_jax.discovery.partition import Fitted, central, means_of, nothing_new
+from ncd_jax.discovery.partition import Fitted, central, choose, means_of, nothing_new, see_folds
 from ncd_jax.discovery.problem import prepare
 from ncd_jax.judge.vote import nearest_rows
 from ncd_jax.types import UNLABELLED, Clusters, KEstimate
@@ -73,7 +72,7 @@ def dealt_out(monkeypatch):
     def partition(method, key, state, z, k, mask):
         return Clusters(np.full((S, 5, 6), 7.0), np.stack([np.arange(len(mask)) % k] * S))
 
-    monkeypatch.setattr(indexing, "_partition", partition)
+    monkeypatch.setattr(module, "_partition", partition)
 
 
 @pytest.mark.usefixtures("dealt_out")
@@ -130,7 +129,7 @@ def test_refits_may_leave_different_slots_empty(monkeypatch, fitted_of):
     fitted = fitted_of("silhouette", VALUES, [True] * S, n_novel=2)
     two = np.arange(fitted.refits.z.shape[1]) % 2
     labels, centroids = np.stack([two, two + 2] * (S // 2)), np.full((S, 5, 6), 7.0)
-    monkeypatch.setattr(indexing, "_partition", lambda *_, **__: Clusters(centroids, labels))
+    monkeypatch.setattr(module, "_partition", lambda *_, **__: Clusters(centroids, labels))
     found = choose(fitted)
     assert found.n_classes == 2
     assert found.stability == 1.0

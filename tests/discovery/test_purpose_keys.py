@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ncd_jax.config import RunConfig
-from ncd_jax.discovery.keys import purpose_key, purpose_keys
+from ncd_jax.discovery.fit import purpose_key, purpose_keys
 from ncd_jax.kept_programs import keep_traced_programs
 
 

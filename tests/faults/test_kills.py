@@ -17,8 +17,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small"),
 ]
-SHORT = {"run, rca": 2, "run, trained": 2, "assign": 4, "rename": 6, "ask": 3, "compare": 3}
-"""Moments that every session tries; the others are of `make faults`."""
+SHORT = {"run, rca": 2, "assign": 4, "rename": 6, "ask": 3, "compare": 3}
+"""Moments that every session tries; the others are of `make faults`. A search is killed in
+`test_experiment`, too."""
 AGAIN = {"run, rca": 10, "run, pbn": 30, "run, auto": 10, "rename": 400, "ask": 50, "benchmark": 5}
 """Moments of the command after the kill in which that is killed too, in `make faults`."""
 RANDOM = {"run, rca": 12, "run, pbn": 12, "run, auto": 6, "ask": 12, "benchmark": 6}

@@ -55,11 +55,11 @@ def test_few_rows_far_away_are_new_and_the_answer_is_no_surer_than_they_allow(an
     assert any("only 3 rows are new, too few to say" in said for said in metrics["warnings"])
 
 
-def test_one_row_far_away_is_told_of(answer_of):
-    solution, metrics = answer_of(np.full((1, 6), 90.0), 8)
+def test_rows_that_are_far_away_and_alone_are_told_of(answer_of):
+    solution, metrics = answer_of(np.outer([1, -1], np.full(6, 90.0)), 16)
     assert not solution.is_new.any()
-    assert metrics["n_rows_unlike"] == 1
-    assert solution.confidence[-1] < 0.1
-    assert any("1 row given to known classes is far from" in said for said in metrics["warnings"])
-    assert "32 of 33 unlabelled rows look like known" in headline(metrics)
+    assert metrics["n_rows_unlike"] == 2
+    assert (solution.confidence[-2:] < 0.1).all()
+    assert any("2 rows given to known classes are far from" in said for said in metrics["warnings"])
+    assert "64 of 66 unlabelled rows look like known" in headline(metrics)
     assert "no novel class: all" in headline(metrics | {"n_rows_unlike": 0})

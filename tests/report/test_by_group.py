@@ -5,9 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ncd_jax.report.by_group import compare_groups, one_group_warnings
 from ncd_jax.report.headline import headline
-from ncd_jax.report.outcome import find, measure
+from ncd_jax.report.outcome import compare_groups, find, measure, one_group_warnings
 from ncd_jax.report.page import render_report
 from ncd_jax.types import UNLABELLED
 
