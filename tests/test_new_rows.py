@@ -14,7 +14,7 @@ from ncd_jax.data import own_table
 from ncd_jax.discovery.model import assign
 from ncd_jax.errors import UserError
 from ncd_jax.new_rows import assign_rows
-from ncd_jax.read import regular, text_files
+from ncd_jax.read import text_files
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.store.model_files import save_model
 from ncd_jax.store.workdir import Workdir
@@ -122,7 +122,7 @@ def written(frame, path):
 def small(monkeypatch):
     """Batches of fifteen rows or so, and of text of as many as there are in 200 bytes."""
     monkeypatch.setattr(own_table, "BATCH", 105)
-    monkeypatch.setattr(regular, "_BLOCK", 200)
+    monkeypatch.setattr(text_files, "_BLOCK", 200)
     monkeypatch.setattr(text_files, "_CHUNK", 5)
     calls = []
     answer = new_rows._answer

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.data.scale import measure, rounded
-from ncd_jax.read.cells import Where, by_row, level_words, numbers, times
+from ncd_jax.read.cells import level_words, numbers, times
 from ncd_jax.read.columns import MAX_CATEGORIES, Column, Kind
 from ncd_jax.read.date_words import days_between
 from ncd_jax.read.words import level_key
@@ -111,9 +111,9 @@ class WordCode:
         rest = ["(missing)"] * self.missing + ["(infrequent)"] * self.infrequent
         return [f"{self.column.name}={word}" for word in (*self.words, *rest)]
 
-    def apply(self, cells: pd.Series, out: np.ndarray, where: Where = by_row) -> None:
+    def apply(self, cells: pd.Series, out: np.ndarray) -> None:
         """Writes rows `[n]` into the encoded columns `out: f32[n, len(names())]`."""
-        found = level_words(self.column, cells, where)
+        found = level_words(self.column, cells)
         other = len(self.words) + self.missing if self.infrequent else -1
         position = {level_key(word): i for i, word in enumerate(self.words)}
         empty = len(self.words) if self.missing else other
@@ -209,9 +209,9 @@ class NumberCode:
         names = [name if p == "value" else f"{name}:{p}" for p in self.parts]
         return names + [f"{name}=(given)", f"{name}=(missing)"] * self.missing
 
-    def apply(self, cells: pd.Series, out: np.ndarray, where: Where = by_row) -> None:
+    def apply(self, cells: pd.Series, out: np.ndarray) -> None:
         """Writes rows `[n]` into the encoded columns `out: f32[n, len(names())]`."""
-        values = _values(self.column, cells, where)
+        values = _values(self.column, cells)
         empty = np.isnan(values)
         values = _filled(values, empty, self.fill)
         facts = zip(self.parts, self.mean, self.scale, strict=True)
@@ -249,11 +249,11 @@ def _period(column: Column) -> float:
     return 1.0 if column.order == "clock" else column.period
 
 
-def _values(column: Column, cells: pd.Series, where: Where = by_row) -> np.ndarray:
+def _values(column: Column, cells: pd.Series) -> np.ndarray:
     """Numbers, or days since 1970; not to be written to, as they may be the table itself."""
     if column.kind == "date":
-        return days_between(times(column, cells, where))
-    return numbers(column, cells, where)
+        return days_between(times(column, cells))
+    return numbers(column, cells)
 
 
 def _median(values: np.ndarray) -> float:

@@ -63,55 +63,51 @@ class Dataset:
     standardise: bool = True
 
 
+_SHA256 = """
+optdigits.tra e1b683cc211604fe8fd8c4417e6a69f31380e0c61d4af22e93cc21e9257ffedd
+optdigits.tes 6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8
+pendigits.tra e2b9eb9f0d0467e2b64a4816a3420edf2b8043447576f4b84337aba44a9f97d3
+pendigits.tes 8bd03229c5c5291fefe43e45465dd948d2645bf23328b9d993e0b777666b2015
+letter-recognition.data 2b89f3602cf768d3c8355267d2f13f2417809e101fc2b5ceee10db19a60de6e2
+CNAE-9.data 1e40e809ab50fb51c45ad33e0d2aba18e4ab75b5fc09965986d5010d970c3d36
+y_train.txt 415b3357e2e2d5e70a45c781947c6bdd80e0410a579d862eedcd6bbce3c694ef
+y_test.txt 2a94cb53ca46b956c1b2aebd4a09a72badd8a8e9ea9cdfe9f31b3306a08666bb
+subject_train.txt 66e1e2fbe9b396fa5155f531dc3348c803f503be663e2318772d49947db9153a
+subject_test.txt 63b8c577f4a85431c06bd87f6384608c90a9f72f05c7956dd21255dc63515c07
+features.txt b384889885b1c8680ecf250e0e605b4c79536cdf09ce9f2fa7225a3c6773b5c7
+activity_labels.txt f6e6b292704438261f0283b2a82659ab0661447dc16520938bdf379ed1bf8de0
+"""
+
+
+def _files(*names: str) -> tuple[RawFile, ...]:
+    """Files by their names; those that go round in several versions are known by their shape."""
+    words = _SHA256.split()
+    known: dict[str, str] = dict(zip(words[::2], words[1::2], strict=True))
+    return tuple(RawFile(name, known.get(name)) for name in names)
+
+
 DATASETS = {
-    "digits": Dataset(
-        known=tuple("12789"),
-        novel=tuple("03456"),
-        read=uci.read_digits,
-    ),
+    "digits": Dataset(known=tuple("12789"), novel=tuple("03456"), read=uci.read_digits),
     "optdigits": Dataset(
         known=tuple("12789"),
         novel=tuple("03456"),
         read=uci.read_optdigits,
         archive="80/optical+recognition+of+handwritten+digits.zip",
-        files=(
-            RawFile(
-                "optdigits.tra",
-                "e1b683cc211604fe8fd8c4417e6a69f31380e0c61d4af22e93cc21e9257ffedd",
-            ),
-            RawFile(
-                "optdigits.tes",
-                "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8",
-            ),
-        ),
+        files=_files("optdigits.tra", "optdigits.tes"),
     ),
     "pendigits": Dataset(
         known=tuple("12489"),
         novel=tuple("03567"),
         read=uci.read_pendigits,
         archive="81/pen+based+recognition+of+handwritten+digits.zip",
-        files=(
-            RawFile(
-                "pendigits.tra",
-                "e2b9eb9f0d0467e2b64a4816a3420edf2b8043447576f4b84337aba44a9f97d3",
-            ),
-            RawFile(
-                "pendigits.tes",
-                "8bd03229c5c5291fefe43e45465dd948d2645bf23328b9d993e0b777666b2015",
-            ),
-        ),
+        files=_files("pendigits.tra", "pendigits.tes"),
     ),
     "letter": Dataset(
         known=tuple("BCEFGIJKLNOQRSTUWYZ"),
         novel=tuple("ADHMPVX"),
         read=uci.read_letter,
         archive="59/letter+recognition.zip",
-        files=(
-            RawFile(
-                "letter-recognition.data",
-                "2b89f3602cf768d3c8355267d2f13f2417809e101fc2b5ceee10db19a60de6e2",
-            ),
-        ),
+        files=_files("letter-recognition.data"),
         split=Split(test_share=0.3, seed=0),
     ),
     "mfeat": Dataset(
@@ -119,8 +115,7 @@ DATASETS = {
         novel=tuple("13679"),
         read=uci.read_mfeat,
         archive="72/multiple+features.zip",
-        # Copies with other spacing go round, so this one is known by its shape.
-        files=(RawFile("mfeat-fac"),),
+        files=_files("mfeat-fac"),
         split=Split(test_share=0.2, seed=42),
     ),
     "cnae9": Dataset(
@@ -128,12 +123,7 @@ DATASETS = {
         novel=tuple("12369"),
         read=uci.read_cnae9,
         archive="233/cnae+9.zip",
-        files=(
-            RawFile(
-                "CNAE-9.data",
-                "1e40e809ab50fb51c45ad33e0d2aba18e4ab75b5fc09965986d5010d970c3d36",
-            ),
-        ),
+        files=_files("CNAE-9.data"),
         split=Split(test_share=0.2, seed=42),
         standardise=False,
     ),
@@ -142,33 +132,15 @@ DATASETS = {
         novel=("LAYING", "WALKING", "WALKING_DOWNSTAIRS"),
         read=uci.read_har,
         archive="240/human+activity+recognition+using+smartphones.zip",
-        files=(
-            RawFile("X_train.txt"),
-            RawFile("X_test.txt"),
-            RawFile(
-                "y_train.txt",
-                "415b3357e2e2d5e70a45c781947c6bdd80e0410a579d862eedcd6bbce3c694ef",
-            ),
-            RawFile(
-                "y_test.txt",
-                "2a94cb53ca46b956c1b2aebd4a09a72badd8a8e9ea9cdfe9f31b3306a08666bb",
-            ),
-            RawFile(
-                "subject_train.txt",
-                "66e1e2fbe9b396fa5155f531dc3348c803f503be663e2318772d49947db9153a",
-            ),
-            RawFile(
-                "subject_test.txt",
-                "63b8c577f4a85431c06bd87f6384608c90a9f72f05c7956dd21255dc63515c07",
-            ),
-            RawFile(
-                "features.txt",
-                "b384889885b1c8680ecf250e0e605b4c79536cdf09ce9f2fa7225a3c6773b5c7",
-            ),
-            RawFile(
-                "activity_labels.txt",
-                "f6e6b292704438261f0283b2a82659ab0661447dc16520938bdf379ed1bf8de0",
-            ),
+        files=_files(
+            "X_train.txt",
+            "X_test.txt",
+            "y_train.txt",
+            "y_test.txt",
+            "subject_train.txt",
+            "subject_test.txt",
+            "features.txt",
+            "activity_labels.txt",
         ),
     ),
     "uscensus1990": Dataset(
@@ -176,7 +148,7 @@ DATASETS = {
         novel=("0", "3", "5", "11", "12", "15"),
         read=uci.read_uscensus1990,
         archive="116/us+census+data+1990.zip",
-        files=(RawFile("USCensus1990.data.txt"),),
+        files=_files("USCensus1990.data.txt"),
         split=Split(test_share=0.3, seed=0, most_per_class=1000),
     ),
 }

@@ -10,9 +10,8 @@ import pandas as pd
 
 from ncd_jax.data.column_codes import Block, NumberCode, WordCode
 from ncd_jax.data.groups import GroupCentres
-from ncd_jax.read.cells import Where, by_row
 from ncd_jax.read.columns import Column
-from ncd_jax.read.names import find_names, gathered
+from ncd_jax.read.names import find_names
 from ncd_jax.read.threads import each_in_threads
 from ncd_jax.read.words import as_text
 
@@ -42,9 +41,7 @@ class Encoder:
         Columns go by their names, so that their order in the table plays no part.
         """
         columns = sorted(columns, key=lambda column: column.name)
-        codes, errors = each_in_threads(lambda c: _fit(c, frame[c.name]), columns, len(frame))
-        if errors:
-            raise errors[0]
+        codes = each_in_threads(lambda c: _fit(c, frame[c.name]), columns, len(frame))
         return cls(tuple(codes), tuple(copied))
 
     @property
@@ -70,12 +67,10 @@ class Encoder:
             blocks += code.blocks(blocks[-1].stop if blocks else 0)
         return tuple(blocks)
 
-    def apply(self, frame: pd.DataFrame, where: Where = by_row) -> np.ndarray:
-        """Encodes rows: `f32[n, d]`. Columns may come in any order; others are ignored.
+    def apply(self, frame: pd.DataFrame) -> np.ndarray:
+        """Encodes rows, in their own types or as they are written: `f32[n, d]`.
 
-        Args:
-            frame: the rows, in their own types or as they are written.
-            where: from the number of a row to its place in messages.
+        Columns may come in any order; others are ignored.
 
         Raises:
             UserError: columns are missing, or cells are not of their column's kind; all are named.
@@ -86,11 +81,9 @@ class Encoder:
 
         def apply(i: int) -> None:
             code, start = self.codes[i], stops[i] - len(self.codes[i].names())
-            code.apply(frame[code.column.name], x[:, start : stops[i]], where)
+            code.apply(frame[code.column.name], x[:, start : stops[i]])
 
-        _, errors = each_in_threads(apply, range(len(stops)), len(frame))
-        if errors:
-            raise gathered(errors)
+        each_in_threads(apply, range(len(stops)), len(frame))
         if self.centres is not None:
             x = self.centres.apply(frame[self.centres.column].map(as_text).tolist(), x)
         return x

@@ -5,6 +5,9 @@ were novel; how well these rows are clustered tells how good a candidate is (Tro
 et al., *A Practical Approach to Novel Class Discovery in Tabular Data*, DMKD 2024,
 arXiv 2311.05440, section 4). The table's rows are the same in every fold. Only labels
 and masks differ, so folds can be one batch axis of a compiled program.
+
+Throughout, `y` is `i32[n]`, the known class of every row, or `UNLABELLED`, and `group` is `i[n]`,
+the group of every row. Equal arguments give equal folds.
 """
 
 import math
@@ -17,16 +20,21 @@ from ncd_jax.types import UNLABELLED
 
 __all__ = [
     "Folds",
-    "draw_hidden",
+    "GateFolds",
     "hold_out",
     "known_fold",
     "make_folds",
+    "make_gate_folds",
     "make_judged_folds",
-    "numbers_to_hide",
     "pad_rows",
     "sample_hidden",
     "take_away",
 ]
+
+_HELD_OUT = 0.5
+_FEWEST_LABELLED = 2
+"""Rows with a label below which a class is hidden altogether."""
+_N_ONE, _N_NONE, _N_NCD = 2, 2, 3
 
 A = TypeVar("A")
 
@@ -63,10 +71,9 @@ def make_folds(y: np.ndarray, n_folds: int, seed: int) -> Folds[np.ndarray]:
     would be right in each of them, and be chosen for that.
 
     Args:
-        y: `i32[n]`, known class of every row, or `UNLABELLED`. Each of the codes `0..C-1`
-            must occur.
+        y: each of the codes `0..C-1` must occur.
         n_folds: folds wanted; all choices of classes are taken where there are fewer.
-        seed: of all draws; equal arguments give equal folds.
+        seed: of all draws.
 
     Raises:
         UserError: fewer than three known classes.
@@ -79,24 +86,21 @@ def make_folds(y: np.ndarray, n_folds: int, seed: int) -> Folds[np.ndarray]:
             " known classes; label rows of at least 3"
         )
     rng = np.random.default_rng(seed)
-    return _hiding(y, draw_hidden(rng, n_classes, numbers_to_hide(n_folds, n_classes)))
+    return _hiding(y, _draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes)))
 
 
 def make_judged_folds(y: np.ndarray, n_folds: int, seed: int) -> Folds[np.ndarray]:
     """Draws folds that teach the judge: some hide several classes, as many hide one.
 
-    Args:
-        y: `i32[n]`, known class of every row, or `UNLABELLED`.
-        n_folds: folds of each kind; fewer where there are not as many choices. With two known
-            classes there are only folds that hide one, with one class there is none.
-        seed: of all draws.
+    There are `n_folds` of each kind, or fewer where there are not as many choices. With two known
+    classes there are only folds that hide one, with one class there is none.
     """
     y = np.asarray(y, np.int32)
     n_classes = int(y.max(initial=UNLABELLED)) + 1
     rng = np.random.default_rng(seed)
     hidden = np.zeros((0, n_classes), bool)
     if n_classes > 2:
-        hidden = draw_hidden(rng, n_classes, numbers_to_hide(n_folds, n_classes))
+        hidden = _draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes))
     if n_classes > 1:
         alone = rng.permutation(n_classes)[:n_folds]
         hidden = np.concatenate([hidden, np.eye(n_classes, dtype=bool)[alone]])
@@ -108,9 +112,6 @@ def known_fold(y: np.ndarray) -> Folds[np.ndarray]:
 
     For methods that never look at a label: how well the known classes come out as clusters
     is a score without any class hidden.
-
-    Args:
-        y: `i32[n]`, known class of every row, or `UNLABELLED`.
     """
     y = np.asarray(y, np.int32)
     return _asking_for(y, np.ones((1, int(y.max(initial=UNLABELLED)) + 1), bool))
@@ -121,12 +122,8 @@ def hold_out(
 ) -> np.ndarray:
     """Rows `bool[n]` that lose their label, so that it can be seen who finds it again.
 
-    Args:
-        y: `i32[n]`, known class of every row, or `UNLABELLED`.
-        share: of the rows of every known class, in `[0, 1)`: at least one row, unless the share
-            is 0, and never the last one.
-        seed: of the draw.
-        group: `i[n]`, as `take_away` has it.
+    They are a share in `[0, 1)` of the rows of every known class: at least one row, unless the
+    share is 0, and never the last one; of groups, see `take_away`.
     """
     y, rng = np.asarray(y, np.int32), np.random.default_rng(seed)
     held = np.zeros(len(y), bool)
@@ -144,15 +141,9 @@ def hold_out(
 def take_away(
     y: np.ndarray, share: float, rng: np.random.Generator, group: np.ndarray
 ) -> np.ndarray:
-    """Labelled rows `bool[n]` that lose their label, groups of them whole.
+    """About a share of the labelled rows, `bool[n]`, that lose their label, groups of them whole.
 
     Where fewer than two groups have a label, rows of every class are drawn.
-
-    Args:
-        y: `i32[n]`, known class of every row, or `UNLABELLED`.
-        share: of all labelled rows, about.
-        rng: of the draw.
-        group: `i[n]`, the group of every row.
     """
     groups, sizes = np.unique(group[y != UNLABELLED], return_counts=True)
     if len(groups) > 1:
@@ -197,22 +188,16 @@ def _asking_for(y: np.ndarray, wanted: np.ndarray) -> Folds[np.ndarray]:
     of_fold = [np.flatnonzero((y != UNLABELLED) & classes[y]) for classes in wanted]
     codes = [(np.cumsum(c) - 1)[y[rows]] for c, rows in zip(wanted, of_fold, strict=True)]
     longest = max(map(len, of_fold), default=0)
-    shape = (len(wanted), longest)
     rows, mask, y_hidden = (
-        np.zeros(shape, np.int32),
-        np.zeros(shape, bool),
-        np.zeros(shape, np.int32),
+        np.zeros((len(wanted), longest), kind) for kind in (np.int32, bool, np.int32)
     )
     for f, (of_one, code) in enumerate(zip(of_fold, codes, strict=True)):
-        rows[f, : len(of_one)], mask[f, : len(of_one)], y_hidden[f, : len(code)] = (
-            of_one,
-            True,
-            code,
-        )
+        n = len(of_one)
+        rows[f, :n], mask[f, :n], y_hidden[f, :n] = of_one, True, code
     return Folds(np.tile(y, (len(wanted), 1)), wanted, rows, mask, y_hidden)
 
 
-def numbers_to_hide(n_folds: int, n_classes: int) -> list[int]:
+def _numbers_to_hide(n_folds: int, n_classes: int) -> list[int]:
     """How many classes each fold hides, ascending; as many folds as there are choices at most."""
     fewest = max(2, round(n_classes / 3))
     most = max(fewest, round(2 * n_classes / 3))
@@ -226,12 +211,8 @@ def numbers_to_hide(n_folds: int, n_classes: int) -> list[int]:
     return sorted(numbers)
 
 
-def draw_hidden(rng: np.random.Generator, n_classes: int, numbers: list[int]) -> np.ndarray:
-    """Distinct subsets of the classes of given sizes, each class in about equally many.
-
-    Returns:
-        `bool[F, C]`, one fold a row.
-    """
+def _draw_hidden(rng: np.random.Generator, n_classes: int, numbers: list[int]) -> np.ndarray:
+    """Distinct subsets `bool[F, C]` of given sizes, each class in about as many of them."""
     hidden = np.zeros((len(numbers), n_classes), bool)
     for fold, n_hidden in enumerate(numbers):
         times_hidden = hidden.sum(axis=0)
@@ -246,3 +227,52 @@ def draw_hidden(rng: np.random.Generator, n_classes: int, numbers: list[int]) ->
             slack *= 1.1
         hidden[fold] = subset
     return hidden
+
+
+class GateFolds(NamedTuple):
+    """`F` folds over a table of `n` rows.
+
+    Attributes:
+        y: `i32[F, n]`, the labels that are left.
+        kinds: of each: `many` classes hidden and half of the other labels, `one` class and half of
+            the other labels, `none` and half of all labels, or `ncd`: many classes and no other
+            label.
+    """
+
+    y: np.ndarray
+    kinds: tuple[str, ...]
+
+
+def make_gate_folds(
+    y: np.ndarray, n_folds: int, seed: int, *, group: np.ndarray | None = None
+) -> GateFolds:
+    """Draws folds of all kinds, `n_folds` or fewer that hide several classes, none with one class.
+
+    They teach known from new: they hide classes, and labels of the others; groups lose them whole.
+    """
+    y, rng = np.asarray(y, np.int32), np.random.default_rng(seed)
+    n_classes = int(y.max(initial=UNLABELLED)) + 1
+    alone = [np.arange(n_classes) == c for c in rng.permutation(n_classes)]
+    many = alone if n_classes == 2 else []
+    if n_classes > 2:
+        many = list(_draw_hidden(rng, n_classes, _numbers_to_hide(n_folds, n_classes)))
+    plan = [("many", hidden, _HELD_OUT) for hidden in many]
+    plan += [("one", hidden, _HELD_OUT) for hidden in alone[:_N_ONE] if n_classes > 2]
+    plan += [("none", np.zeros(n_classes, bool), _HELD_OUT)] * _N_NONE
+    plan += [("ncd", hidden, 0.0) for hidden in many[:_N_NCD]]
+    folds = []
+    for _, hidden, share in plan:
+        off = rng.random(len(y)) < share
+        if share and group is not None:
+            off = take_away(y, share, rng, group)
+        folds.append(_without(y, hidden, off))
+    return GateFolds(np.stack(folds), tuple(kind for kind, *_ in plan))
+
+
+def _without(y: np.ndarray, hidden: np.ndarray, off: np.ndarray) -> np.ndarray:
+    off = off | hidden[y]
+    left = np.bincount(y[(y != UNLABELLED) & ~off], minlength=len(hidden))
+    # A class that would keep hardly a row keeps all: somebody must be known.
+    poor = (left < _FEWEST_LABELLED) & ~hidden
+    off &= ~poor[y]
+    return np.where(off, UNLABELLED, y).astype(np.int32)

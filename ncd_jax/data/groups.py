@@ -100,14 +100,7 @@ class GroupCentres:
 def centring(
     centres: GroupCentres, names: Sequence[str], x: np.ndarray, y: np.ndarray
 ) -> tuple[bool, str]:
-    """Whether rows are to be centred within their groups, and why, for people.
-
-    Args:
-        centres: of the groups.
-        names: the group of every row.
-        x: `f[n, d]`, not centred.
-        y: `i32[n]`, the known class of every row, or `UNLABELLED`.
-    """
+    """Whether rows `x: f[n, d]` are to be centred within their groups, and why, for people."""
     rows = sampled(y)
     of_rows, centred = np.asarray(names, str)[rows], centres.apply(names, x)[rows]
     x, y = x[rows], without_absent(y[rows])

@@ -178,14 +178,9 @@ def _side_of_all(y: np.ndarray, score: np.ndarray) -> int:
 
 
 def _ends(sight: _Sight, score: np.ndarray, y: np.ndarray, rising: bool, size: float) -> str:
-    """Where labels end in a column, or that they thin out in it.
+    """Where labels end in a column with cells `f[n]`, or that they thin out in it.
 
-    Args:
-        sight: the column.
-        score: `f[n]`, its cells.
-        y: `i[n]`.
-        rising: whether unlabelled rows lie higher.
-        size: of the contrast within what looks like known classes.
+    Unlabelled rows lie higher where it is rising; `size` is of the contrast within known classes.
     """
     there = np.isfinite(score)
     a, b = score[there & (y != UNLABELLED)], score[there & (y == UNLABELLED)]

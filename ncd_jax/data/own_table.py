@@ -1,5 +1,6 @@
 """A table of the user's own: a file or a frame with one column of class names."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,7 @@ from ncd_jax.data.labelled_rows import how_labelled
 from ncd_jax.data.selection import NOT_RANDOM
 from ncd_jax.data.table import Table
 from ncd_jax.errors import UserError
-from ncd_jax.read.again import Again
-from ncd_jax.read.bounds import Choose
-from ncd_jax.read.cells import numbers
+from ncd_jax.read.cells import Again, Manner, numbers
 from ncd_jax.read.columns import Column, Reading, TableReading
 from ncd_jax.read.describe import Description, describe
 from ncd_jax.read.dtypes import to_frame
@@ -25,18 +24,17 @@ from ncd_jax.read.false_rows import without_false_rows, without_headers
 from ncd_jax.read.files import read_batches, read_raw
 from ncd_jax.read.labels import read_labels
 from ncd_jax.read.names import Mistakes, checked_names, find_names, show
-from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.options import NO_WISHES, Choose, ReadOptions
 from ncd_jax.read.raw import RawTable, is_empty
+from ncd_jax.read.remarks import leakage_notes, unlabelled_alone
 from ncd_jax.read.several import source_of, split_cells
-from ncd_jax.read.useless import leakage_notes, unlabelled_alone
 from ncd_jax.read.words import as_text
 
 __all__ = [
     "NewRows",
-    "encode_rows",
+    "RowEncoder",
     "encoded_table",
     "read_numeric_rows",
-    "read_rows",
     "read_rows_in_batches",
     "read_table",
 ]
@@ -63,7 +61,7 @@ class NewRows:
 
 
 def read_table(
-    source: Path | Any, label: str, *, unlabelled: Any = None, options: ReadOptions | None = None
+    source: Path | Any, label: str, *, unlabelled: Any = None, options: ReadOptions = NO_WISHES
 ) -> Table:
     """Reads a table with known and unlabelled rows, and encodes it.
 
@@ -81,7 +79,6 @@ def read_table(
         UserError: the source cannot be read as such a table, or has no labelled or no
             unlabelled row.
     """
-    options = options or ReadOptions()
     features: list[str] = []
 
     def choose(names: Sequence[str]) -> list[str]:
@@ -90,7 +87,7 @@ def read_table(
         return [name for name in names if name in used]
 
     raw = _load(source, choose, options)
-    try:
+    with _located(source):
         raw = without_false_rows(raw, features, label)
         raw, names = split_cells(raw, features, (*options.wished, *options.copied))
         with Mistakes() as mistakes:
@@ -98,18 +95,8 @@ def read_table(
             found = mistakes.add(describe, raw, names, options)
         name = source.name.split(".")[0] if isinstance(source, Path) else "table"
         readings = _in_order(raw, [labels.reading, *found.readings], options)
-        return encoded_table(
-            name,
-            raw,
-            found,
-            labels.classes,
-            labels.y,
-            readings,
-            tuple(labels.notes),
-            options,
-        )
-    except UserError as error:
-        raise _located(source, error) from None
+        known = labels.classes, labels.y
+        return encoded_table(name, raw, found, *known, readings, labels.notes, options)
 
 
 def encoded_table(
@@ -120,10 +107,9 @@ def encoded_table(
     y: np.ndarray,
     readings: Sequence[Reading],
     notes: Sequence[str] = (),
-    options: ReadOptions | None = None,
+    options: ReadOptions = NO_WISHES,
 ) -> Table:
     """The rows as numbers, with what was found out about them: of a file or from memory alike."""
-    options = options or ReadOptions()
     use = {*options.use, *(options.columns or ())}
     alone = unlabelled_alone(found.columns, found.frame, y)
     left_out = {k: f"it {v}; --use={k} takes it back" for k, v in alone.items() if k not in use}
@@ -205,82 +191,58 @@ def _in_groups(
     return encoder, x, tuple(notes)
 
 
-def read_rows(source: Path | Any, encoder: Encoder, options: ReadOptions | None = None) -> NewRows:
-    """Encodes new rows as those of the training table: `f32[n, d]`.
+def read_rows_in_batches(
+    source: Path, encoder: Encoder, options: ReadOptions = NO_WISHES, n_done: int = 0
+) -> Iterator[NewRows]:
+    """Encodes new rows as those of the training table, in batches of rows that number them on.
 
     Columns may come in any order, and others than the encoder's are ignored. What was copied into
     the answer of the run is copied here too, where it is there and nothing else is asked for.
 
+    Of a table of one batch rows are left out as in training. Of a larger one the first batch says
+    what the mark of fractions is and whether the day comes first, units are looked for in its first
+    row, and no row is taken for a sum of the others, which nobody sees together. The first `n_done`
+    rows are left out, a whole number of batches.
+
     Raises:
         UserError: the source cannot be read, lacks columns, or has columns of another kind; all of
-            them are named.
+            them are named. Batches before a mistake have been given then.
     """
-    options = options or ReadOptions()
-    wanted = _Wanted(encoder, options)
-    raw = _load(source, wanted.choose, options)
-    try:
-        raw = without_false_rows(raw, ())
-        x, odd = encode_rows(raw, encoder, options)
-    except UserError as error:
-        raise _located(source, error) from None
-    return NewRows(x, raw.frame[wanted.copied], raw.numbers, (*wanted.notes, *raw.notes, *odd))
-
-
-def read_rows_in_batches(
-    source: Path, encoder: Encoder, options: ReadOptions | None = None, n_done: int = 0
-) -> Iterator[NewRows]:
-    """The same for files of any size, in batches of rows that number them on.
-
-    A table of one batch is read as `read_rows` does. Of a larger one the first batch says what
-    the mark of fractions is and whether the day comes first, units are looked for in its first
-    row, and no row is taken for a sum of the others, which nobody sees together.
-
-    Args:
-        source: the file.
-        encoder: of the training table.
-        options: see `read_rows`.
-        n_done: rows that are left out, a whole number of batches.
-
-    Raises:
-        UserError: see `read_rows`; batches before a mistake have been given then.
-    """
-    options = options or ReadOptions()
-    wanted, encoding = _Wanted(encoder, options), _Encoding(encoder, options)
-    batches = read_batches(source, wanted.choose, options, BATCH)
+    rows = RowEncoder(encoder, options)
+    batches = read_batches(source, rows.choose, options, BATCH)
     is_first, raw = True, next(batches, None)
     while raw is not None:
         after = next(batches, None)
         if raw.numbers[-1] < n_done and not is_first:
             raw = after
             continue
-        try:
+        with _located(source):
             if is_first and after is None:
                 raw = without_false_rows(raw, ())
             else:
                 raw = without_headers(raw, is_first)
-            x, odd = encoding.encode(raw)
-        except UserError as error:
-            raise _located(source, error) from None
-        notes = (*(wanted.notes if is_first else ()), *raw.notes, *odd)
+            x, odd = rows.encode(raw)
+        notes = (*(rows.notes if is_first else ()), *raw.notes, *odd)
         if raw.numbers[-1] >= n_done:
-            yield NewRows(x, raw.frame[wanted.copied], raw.numbers, notes)
+            yield NewRows(x, raw.frame[rows.copied], raw.numbers, notes)
         is_first, raw = False, after
 
 
-class _Wanted:
-    """The columns that new rows must have, as the names of theirs say.
+class RowEncoder:
+    """Encodes new rows, in one batch or several; the first says how the table is written.
 
     Attributes:
-        copied: those that are copied into the answer.
+        copied: columns that are copied into the answer.
         notes: for people.
     """
 
-    def __init__(self, encoder: Encoder, options: ReadOptions) -> None:
+    def __init__(self, encoder: Encoder, options: ReadOptions = NO_WISHES) -> None:
         self._encoder, self.copied = encoder, list(options.copied)
         self.notes: list[str] = []
+        self._again = Again([code.column for code in encoder.codes], options)
 
     def choose(self, names: Sequence[str]) -> list[str]:
-        """See `bounds.Choose`."""
+        """The columns that new rows must have; see `options.Choose`."""
         encoder = self._encoder
         if not self.copied:
             self.copied = [name for name in encoder.copied if name in names]
@@ -293,27 +255,12 @@ class _Wanted:
         find_names([*needed, *self.copied], names)
         return list(dict.fromkeys([*needed, *self.copied]))
 
-
-def encode_rows(
-    raw: RawTable, encoder: Encoder, options: ReadOptions | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """All rows as those of the training table, `f32[n, d]`, and notes on cells that are gaps now.
-
-    Raises:
-        UserError: columns are missing, or of another kind for the most part.
-    """
-    return _Encoding(encoder, options).encode(raw)
-
-
-class _Encoding:
-    """Encodes new rows, in one batch or several; the first says how the table is written."""
-
-    def __init__(self, encoder: Encoder, options: ReadOptions | None) -> None:
-        self._encoder = encoder
-        self._again = Again([code.column for code in encoder.codes], options)
-
     def encode(self, raw: RawTable) -> tuple[np.ndarray, list[str]]:
-        """See `encode_rows`."""
+        """Rows as those of the training table, `f32[n, d]`, and notes on cells that are gaps now.
+
+        Raises:
+            UserError: columns are missing, or of another kind for the most part.
+        """
         encoder = self._encoder
         raw, _ = split_cells(raw, list(raw.frame), raw.frame, encoder.columns)
         frame, odd = self._again.read(raw)
@@ -323,36 +270,32 @@ class _Encoding:
 
 
 def read_numeric_rows(
-    source: Path, columns: Sequence[str], options: ReadOptions | None = None
+    source: Path, columns: Sequence[str], options: ReadOptions = NO_WISHES
 ) -> NewRows:
     """Reads new rows of a table that is numbers throughout: `f64[n, d]`.
 
     Raises:
         UserError: the file cannot be read, lacks columns, or has cells in them that are no numbers.
     """
-    options = options or ReadOptions()
 
     def choose(names: Sequence[str]) -> list[str]:
         find_names([*columns, *options.copied], names)
         return [*columns, *options.copied]
 
-    raw = _load(source, choose, options)
+    raw = read_raw(source, choose, options)
     x = np.empty((len(raw.frame), len(columns)))
 
     def fill(i: int, name: str) -> None:
-        x[:, i] = numbers(Column(name, "numeric"), raw.frame[name], raw.where)
+        x[:, i] = numbers(Column(name, "numeric"), raw.frame[name], Manner(raw.where))
         if empty := np.flatnonzero(np.isnan(x[:, i])).tolist():
             places = ", ".join(raw.where(row) for row in empty[:8])
             raise UserError(
                 f"column {name!r} is empty in {places}; the table of this run has no gaps"
             )
 
-    try:
-        with Mistakes() as mistakes:
-            for i, name in enumerate(columns):
-                mistakes.add(fill, i, name)
-    except UserError as error:
-        raise _located(source, error) from None
+    with _located(source), Mistakes() as mistakes:
+        for i, name in enumerate(columns):
+            mistakes.add(fill, i, name)
     return NewRows(x, raw.frame[options.copied], raw.numbers)
 
 
@@ -379,5 +322,10 @@ def _in_order(raw: RawTable, readings: Sequence[Reading], options: ReadOptions) 
     return [found[name] for name in map(str, raw.frame.columns) if name in found]
 
 
-def _located(source: Path | Any, error: UserError) -> UserError:
-    return UserError(f"{source}: {error}") if isinstance(source, Path) else error
+@contextlib.contextmanager
+def _located(source: Path | Any) -> Iterator[None]:
+    """Says of mistakes which file they are in."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{source}: {error}" if isinstance(source, Path) else str(error)) from None

@@ -41,10 +41,6 @@ class Scale(NamedTuple):
     low: float
     high: float
 
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """Values `f64[n]` on the scale, those beyond a bound at the bound."""
-        return scaled(values, *self)
-
 
 def measure(values: np.ndarray, *, clip: bool = True) -> Scale:
     """Measures a column.

@@ -96,12 +96,7 @@ class Rounded:
 
 
 def rounded(x: np.ndarray, y: np.ndarray) -> Rounded:
-    """Makes the known classes round.
-
-    Args:
-        x: `f[n, d]`, in columns of like scale.
-        y: `i[n]`, the known class of every row, or `UNLABELLED`. Every class has a row.
-    """
+    """Makes the known classes of rows `f[n, d]` round, in columns of like scale; each has a row."""
     x = np.asarray(x, float) - x.mean(axis=0)
     values, vectors = np.linalg.eigh(x.T @ x)
     kept = [i for i in np.argsort(-values)[:MOST_AXES] if values[i] > 1e-9 * values[-1]]
@@ -209,10 +204,8 @@ def contrast_of_columns(
 ) -> list[Contrast]:
     """How far single columns tell labelled rows from unlabelled ones.
 
-    Args:
-        space: the rows.
-        columns: of each, which encoded columns `i[b]` do not count beside it.
-        scores: of each, a number for every row, `f64[n]`; rows of none do not count.
+    Of each there are the encoded columns `i[b]` that do not count beside it, and scores `f64[n]`;
+    rows of none do not count.
     """
     n_known = len(space.means)
     found = [NOTHING] * len(columns)
@@ -252,15 +245,8 @@ def contrast_of_all(space: Rounded, share: float) -> Contrast:
 def find_direction(space: Rounded, share: float, without: int = -1) -> np.ndarray | None:
     """The direction from labelled rows to unlabelled ones that look like their class, `f64[p]`.
 
-    Rows that are far in that direction look like their class as well; so it is found again.
-
-    Args:
-        space: the rows.
-        share: see `Rounded.look_alikes`.
-        without: a class that has no part in it.
-
-    Returns:
-        Of length 1; none where no class has rows enough.
+    Rows that are far in that direction look like their class as well; so it is found again. It has
+    length 1; there is none where no class but `without` has rows enough.
     """
     direction, labelled = np.zeros(space.z.shape[1]), space.y != UNLABELLED
     for _ in range(ROUNDS):
@@ -302,10 +288,6 @@ def direction_of_missing(x: np.ndarray, y: np.ndarray) -> Direction | None:
     """A direction along which labels may be missing, if there is one.
 
     Less will do than for saying that they are: rows may be seen without it at little cost.
-
-    Args:
-        x: `f[n, d]`, in columns of like scale.
-        y: `i[n]`, the known class of every row, or `UNLABELLED`.
     """
     rows = sampled(y)
     space = rounded(x[rows], without_absent(y[rows]))
@@ -358,9 +340,7 @@ def is_shifted(contrast: Contrast) -> bool:
 def is_by_column(contrast: Contrast, *, runs: bool) -> bool:
     """Whether a single column tells labelled rows from unlabelled ones within known classes.
 
-    Args:
-        contrast: of the column.
-        runs: whether it is a date or a running number, which no class need have to do with.
+    If it runs, it is a date or a running number, which no class need have to do with.
     """
     if contrast.errors < CLEAR:
         return False
@@ -373,12 +353,8 @@ def is_by_column(contrast: Contrast, *, runs: bool) -> bool:
 def look_like_known(space: Rounded, rows: np.ndarray, columns: np.ndarray) -> bool:
     """Whether unlabelled rows that have something in common look like the known classes, moved.
 
-    New classes that have it in common lie in other places than the known ones, or are few.
-
-    Args:
-        space: all rows.
-        rows: `i[m]`, which ones.
-        columns: encoded columns `i[b]` that say what they have in common, and do not count.
+    New classes that have it in common lie in other places than the known ones, or are few. The
+    encoded columns `i[b]` that say what rows `i[m]` have in common do not count.
     """
     n_known, labelled = len(space.means), space.y != UNLABELLED
     aside = np.linalg.qr(space.axes[columns].T)[0]

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ncd_jax.clustering.nearest import nearest
-from ncd_jax.data.folds import pad_rows
-from ncd_jax.data.gate_folds import make_gate_folds
+from ncd_jax.data.folds import make_gate_folds, pad_rows
 from ncd_jax.data.preprocess import fingerprints, first_of_equals
 from ncd_jax.data.selection import direction_of_missing
 from ncd_jax.data.table import Table

@@ -21,7 +21,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ncd_jax.config import RunConfig
-from ncd_jax.data.own_table import encode_rows
+from ncd_jax.data.own_table import RowEncoder
 from ncd_jax.data.selection import NOT_RANDOM
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
@@ -462,7 +462,7 @@ class NovelClassDiscovery(
         encoder = self._model.encoder
         assert encoder is not None  # `make_table` always gives one
         with as_value_errors():
-            x, odd = encode_rows(RawTable(frame), encoder)
+            x, odd = RowEncoder(encoder).encode(RawTable(frame))
         for note in odd:
             warnings.warn(note, stacklevel=4)
         return x

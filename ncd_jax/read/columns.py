@@ -1,22 +1,37 @@
 """What a column is read as: the record that is stored, and the record that is shown."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
 from ncd_jax.read.date_words import Order
+from ncd_jax.read.names import show, some
 
-__all__ = ["MAX_CATEGORIES", "Column", "Kind", "OddCell", "Reading", "TableReading"]
+__all__ = [
+    "KINDS",
+    "MAX_CATEGORIES",
+    "Column",
+    "Kind",
+    "OddCell",
+    "Reading",
+    "TableReading",
+    "listed",
+]
 
 MAX_CATEGORIES = 20
 """Most columns that a category becomes, with those for empty cells and infrequent words."""
 _MOST = 12
 """Spellings of a gap that a line shows."""
 
+_LISTED = 20
+"""Odd cells of a column that a message lists."""
+
 Kind = Literal["numeric", "boolean", "category", "date"]
+KINDS = {"numeric": "numbers", "date": "dates", "boolean": "yes/no", "category": "categories"}
+"""Kinds of columns, for people."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +70,16 @@ class Column:
 
 @dataclass(frozen=True)
 class OddCell:
-    """A cell that is not what most of its column is.
-
-    Attributes:
-        where: its place, for people: `line 41`, of a file.
-        row: number of its row in the table, from 0.
-        text: what it holds.
-    """
+    """A cell that is not what most of its column is: its place for people, its row from 0, text."""
 
     where: str
     row: int
     text: str
+
+
+def listed(odd: Collection[OddCell]) -> str:
+    """Cells with their places, the first of them."""
+    return some([f"{show(cell.text)} ({cell.where})" for cell in odd], _LISTED, count=True)
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,11 @@ class Reading:
     remark: str = ""
     is_told: bool = False
 
+    def told(self, remark: str, *, is_told: bool = True) -> "Reading":
+        """The same with another remark behind."""
+        remark = "; ".join(filter(None, (self.remark, remark)))
+        return dataclasses.replace(self, remark=remark, is_told=self.is_told or is_told)
+
     @property
     def read_as(self) -> str:
         """Kind and form in words."""
@@ -109,21 +128,14 @@ class Reading:
 
     def to_json(self) -> dict[str, Any]:
         """The reading as JSON can say it."""
-        return {
-            **{k: v for k, v in dataclasses.asdict(self).items() if k != "is_told"},
-            "gaps": dict(self.gaps),
-        }
+        facts = {**dataclasses.asdict(self), "gaps": dict(self.gaps)}
+        del facts["is_told"]
+        return facts
 
 
 @dataclass(frozen=True)
 class TableReading:
-    """How a table was understood, for people.
-
-    Attributes:
-        facts: about the file: encoding, separator, sheet, decimal mark.
-        columns: its columns in their order, the label among them.
-        notes: what people should know before anything is computed.
-    """
+    """How a table was understood, for people: the file, all columns in order, and what to know."""
 
     facts: Mapping[str, str]
     columns: tuple[Reading, ...]
@@ -136,14 +148,5 @@ class TableReading:
 
     def frame(self) -> pd.DataFrame:
         """A line for each column: its name, what it is read as, its gaps, and a remark."""
-        lines = [
-            {
-                "column": each.name,
-                "read as": each.read_as,
-                "filled": each.filled,
-                "gaps": each.gap_text(),
-                "remark": each.remark,
-            }
-            for each in self.columns
-        ]
+        lines = [(c.name, c.read_as, c.filled, c.gap_text(), c.remark) for c in self.columns]
         return pd.DataFrame(lines, columns=["column", "read as", "filled", "gaps", "remark"])

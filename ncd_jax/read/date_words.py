@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ncd_jax.read.shapes import Alike, Shapes, shapes_of
+from ncd_jax.read.words import Alike, Shapes, shapes_of
 
 __all__ = ["Order", "clock_of", "dates_of", "day_order", "days_between", "durations_of"]
 
@@ -75,9 +75,7 @@ _PIVOT = 69
 def dates_of(words: Sequence[str] | Shapes, order: Order) -> np.ndarray:
     """Reads words as times, `datetime64[us][m]`, `NaT` where a word is none; zones become UTC.
 
-    Args:
-        words: the words.
-        order: whether the day or the month comes first; none of both is a date without it.
+    Where either the day or the month may come first, there is no date without an order.
     """
     shapes = shapes_of(words)
     times = np.full(len(shapes.words), _NOTHING)
@@ -151,10 +149,7 @@ def clock_of(words: Sequence[str] | Shapes) -> np.ndarray:
 def _calendar(alike: Alike, found: re.Match[str], order: Order) -> np.ndarray:
     """The times that parts of dates make, `datetime64[us][k]`, `NaT` where there is no such day.
 
-    Args:
-        alike: words of one shape.
-        found: one of `_FORMS` in the first of them.
-        order: see `dates_of`.
+    `found` is one of `_FORMS` in the first of the words.
     """
     facts = found.groupdict()
     year, day = _part(alike, found, "year"), _part(alike, found, "day", 1)

@@ -1,20 +1,45 @@
-"""Frames of pandas, Polars and Arrow brought to one form, in which the same table is the same.
+"""Frames of pandas, Polars and Arrow in one form, and columns of text as bytes that Arrow holds.
 
-That form has columns of pandas: `float64` or whole numbers, truth values, times without a zone
-(UTC), categories, and everything else as it is. Numbers above 2**53, which a float cannot hold,
-stay whole.
+In that form the same table is the same. It has columns of pandas: `float64` or whole numbers, truth
+values, times without a zone (UTC), categories, and everything else as it is. Numbers above 2**53,
+which a float cannot hold, stay whole.
 """
 
 import importlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.compute
 from pandas.api import types
 
 from ncd_jax.errors import UserError
 
-__all__ = ["extra", "from_arrow", "is_frame", "to_frame", "to_labels"]
+__all__ = [
+    "Bytes",
+    "are_numeric",
+    "arrow_of",
+    "bytes_of",
+    "compute",
+    "extra",
+    "from_arrow",
+    "holds_text",
+    "is_frame",
+    "to_frame",
+    "to_labels",
+]
+
+compute: Any = pyarrow.compute
+"""Its functions are made as it is imported, which no type checker sees."""
+_NUMERIC = b"0123456789.+-eE"
+"""All that numbers as programs write them are made of."""
+_WHOLE = {
+    f"{sign}int{bits}": getattr(pd, f"{'U' if sign else ''}Int{bits}Dtype")()
+    for sign in ("", "u")
+    for bits in (8, 16, 32, 64)
+}
+"""From whole numbers of Arrow's to those of pandas that may have gaps."""
 
 
 def extra(package: str) -> Any:
@@ -26,9 +51,8 @@ def extra(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError:
-        name = "'ncd_jax[excel]'" if package == "openpyxl" else package.partition(".")[0]
         raise UserError(
-            f"this format needs {package}; pip install {name} or save the table as CSV"
+            f"this format needs {package}; pip install 'ncd_jax[excel]' or save the table as CSV"
         ) from None
 
 
@@ -39,14 +63,15 @@ def is_frame(table: Any) -> bool:
     )
 
 
-def to_frame(table: Any) -> pd.DataFrame:
-    """A frame of anybody's in the one form; columns that are in it already are not copied.
+def holds_text(cells: pd.Series) -> bool:
+    """Whether cells are text, or objects that may be."""
+    return cells.dtype == object or isinstance(cells.dtype, pd.StringDtype)
 
-    Raises:
-        UserError: it is not of pandas, and pyarrow is not installed.
-    """
+
+def to_frame(table: Any) -> pd.DataFrame:
+    """A frame of anybody's in the one form; columns that are in it already are not copied."""
     if not isinstance(table, pd.DataFrame):
-        table = from_arrow(extra("pyarrow").table(table))
+        table = from_arrow(pyarrow.table(table))
     columns = [table.iloc[:, i] for i in range(table.shape[1])]
     settled = [_settled(cells) for cells in columns]
     if all(new is old for new, old in zip(settled, columns, strict=True)):
@@ -75,27 +100,14 @@ def to_labels(y: Any) -> Any:
 
 def _nullable(kind: Any) -> Any:
     """The pandas type of whole numbers and truth values, which Arrow would make floats."""
-    arrow = extra("pyarrow")
-    if arrow.types.is_integer(kind):
-        return _WHOLE[str(kind)]
-    return pd.BooleanDtype() if arrow.types.is_boolean(kind) else None
-
-
-_WHOLE = {
-    str(dtype).lower(): dtype
-    for dtype in (
-        *(pd.Int8Dtype(), pd.Int16Dtype(), pd.Int32Dtype(), pd.Int64Dtype()),
-        *(pd.UInt8Dtype(), pd.UInt16Dtype(), pd.UInt32Dtype(), pd.UInt64Dtype()),
-    )
-}
+    return pd.BooleanDtype() if pyarrow.types.is_boolean(kind) else _WHOLE.get(str(kind))
 
 
 def _settled(cells: pd.Series) -> pd.Series:
     dtype = cells.dtype
     if isinstance(dtype, pd.ArrowDtype):
-        arrow = extra("pyarrow")
-        chunked = arrow.chunked_array(cells.array.__arrow_array__())
-        frame = from_arrow(arrow.table({"cells": chunked}))
+        chunked = pyarrow.chunked_array(cells.array.__arrow_array__())
+        frame = from_arrow(pyarrow.table({"cells": chunked}))
         settled = _settled(frame["cells"].set_axis(cells.index))
         return settled.rename(cells.name)
     if isinstance(dtype, pd.SparseDtype):
@@ -122,3 +134,42 @@ def _whole_or_float(cells: pd.Series) -> pd.Series:
             return cells
     values = cells.to_numpy(np.float64, na_value=np.nan)
     return pd.Series(values, cells.index, name=cells.name)
+
+
+class Bytes(NamedTuple):
+    """The cells of a column of text in UTF-8.
+
+    Attributes:
+        lengths: `i64[n]`, bytes of each.
+        signs: `u8[m]`, the bytes, one cell behind the other.
+    """
+
+    lengths: np.ndarray
+    signs: np.ndarray
+
+    @property
+    def are_numeric(self) -> bool:
+        """Whether there is no sign that numbers are not made of; empty cells have none."""
+        return are_numeric(self.signs.tobytes())
+
+
+def are_numeric(signs: bytes) -> bool:
+    """Whether all signs are such as numbers are made of."""
+    return not signs.translate(None, _NUMERIC)
+
+
+def arrow_of(cells: pd.Series) -> Any:
+    """A column of text that Arrow holds as one array of large strings; else nothing."""
+    dtype = cells.dtype
+    if not isinstance(dtype, pd.StringDtype) or dtype.storage != "pyarrow":
+        return None
+    text = pyarrow.chunked_array(cells.array.__arrow_array__()).combine_chunks()
+    return text.cast(pyarrow.large_string())
+
+
+def bytes_of(text: Any) -> Bytes:
+    """What an array of large strings holds."""
+    _, places, data = text.buffers()
+    ends = np.frombuffer(places, np.int64)[text.offset : text.offset + len(text) + 1]
+    signs = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    return Bytes(np.diff(ends), signs[ends[0] : ends[-1]])

@@ -10,7 +10,6 @@ thousand tables; less will do where the row calls itself `Total`.
 import functools
 import re
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,12 @@ import pandas as pd
 from pandas.api import types
 
 from ncd_jax.errors import UserError
+from ncd_jax.read.dtypes import are_numeric, arrow_of, bytes_of, holds_text
 from ncd_jax.read.gaps import MARKS, is_gap
-from ncd_jax.read.names import is_index_name, show
-from ncd_jax.read.number_words import evidence, numbers_of
-from ncd_jax.read.plain_numbers import plain_numbers
+from ncd_jax.read.names import is_index_name, show, some
+from ncd_jax.read.number_words import evidence, is_unit, numbers_of, plain_numbers
 from ncd_jax.read.raw import RawTable, is_empty
-from ncd_jax.read.shapes import shapes_of
-from ncd_jax.read.text_bytes import Unsure, are_numeric, arrow_of, bytes_of
-from ncd_jax.read.units import is_unit
-from ncd_jax.read.words import as_text, words_of
+from ncd_jax.read.words import as_text, shapes_of, words_of
 
 __all__ = ["without_false_rows", "without_headers"]
 
@@ -68,11 +64,7 @@ _BY_THEMSELVES = 3
 def without_false_rows(raw: RawTable, features: Sequence[str], label: str = "") -> RawTable:
     """The same without rows that are none, with a note on each kind; the others keep their numbers.
 
-    Args:
-        raw: the table.
-        features: names of columns without the label; none where rows without a cell are to stay,
-            as new rows do.
-        label: the column of class names, if there is one.
+    Where no features are named, rows without a cell stay, as new rows do.
     """
     raw = _without_remarks(raw, label)
     raw = _without_blank(raw, features) if features else raw
@@ -80,13 +72,7 @@ def without_false_rows(raw: RawTable, features: Sequence[str], label: str = "") 
 
 
 def without_headers(raw: RawTable, is_first: bool = True, label: str = "") -> RawTable:
-    """The same without rows that are the header again, or the units of a first row.
-
-    Args:
-        raw: rows of a table.
-        is_first: whether its first row is among them.
-        label: the column of class names, if there is one.
-    """
+    """The same without rows that are the header again; of the first rows, without units too."""
     raw = _without_header(raw)
     return _without_units(raw, label) if is_first else raw
 
@@ -116,8 +102,7 @@ def _without_remarks(raw: RawTable, label: str) -> RawTable:
         return raw
     said = [f"{raw.where(r)} ({show(text)})" for r, text in zip(foot, texts, strict=True)]
     remarks = f"remark{'s' * (len(said) > 1)} below the table"
-    note = f"{len(said)} {remarks} left out: {_listed(said)}"
-    return raw.without(np.isin(np.arange(n), foot), note)
+    return _left_out(raw, foot, said, f"{len(said)} {remarks}")
 
 
 def _without_blank(raw: RawTable, features: Sequence[str]) -> RawTable:
@@ -132,10 +117,9 @@ def _without_blank(raw: RawTable, features: Sequence[str]) -> RawTable:
         blank &= is_empty(raw.frame[name]) if blank.any() else False
     if not blank.any() or blank.all() or not any(_varies(raw.frame[name]) for name in columns):
         return raw
-    places = _listed([raw.where(row) for row in np.flatnonzero(blank).tolist()])
-    return raw.without(
-        blank, f"{blank.sum()} row{'s' * int(blank.sum() > 1)} without any cell left out: {places}"
-    )
+    rows = np.flatnonzero(blank).tolist()
+    places = [raw.where(row) for row in rows]
+    return _left_out(raw, rows, places, f"{len(rows)} row{'s' * (len(rows) > 1)} without any cell")
 
 
 def _varies(cells: pd.Series) -> bool:
@@ -145,23 +129,21 @@ def _varies(cells: pd.Series) -> bool:
 def _without_header(raw: RawTable) -> RawTable:
     """Without rows whose cells are the names of their columns."""
     frame = raw.frame
-    texts = [name for name in frame if _is_text(frame[name]) and not is_index_name(name)]
+    texts = [name for name in frame if holds_text(frame[name]) and not is_index_name(name)]
     if not texts or len(frame.columns) < 2:
         return raw
     rows = _rows_with(raw, texts[0], texts[0])
-    is_header = np.zeros(len(frame), bool)
-    if len(rows) <= len(frame) // 2:
-        for row in rows:
-            cells = zip(frame.columns, frame.iloc[row], strict=True)
-            is_header[row] = all(
-                as_text(cell).casefold() == name.casefold()
-                or (is_index_name(name) and not _word(cell))
-                for name, cell in cells
-            )
-    if not is_header.any():
+    if len(rows) > len(frame) // 2:
         return raw
-    said = [f"{raw.where(row)} is the header again" for row in np.flatnonzero(is_header).tolist()]
-    return raw.without(is_header, _note(said))
+
+    def is_header(row: int) -> bool:
+        return all(
+            as_text(cell).casefold() == name.casefold() or (is_index_name(name) and not _word(cell))
+            for name, cell in zip(frame.columns, frame.iloc[row], strict=True)
+        )
+
+    again = [row for row in rows.tolist() if is_header(row)]
+    return _left_out(raw, again, [f"{raw.where(row)} is the header again" for row in again])
 
 
 def _rows_with(raw: RawTable, column: str, word: str) -> np.ndarray:
@@ -170,9 +152,9 @@ def _rows_with(raw: RawTable, column: str, word: str) -> np.ndarray:
     if cells.dtype == object:
         same = [isinstance(cell, str) and cell.strip().casefold() == word for cell in cells]
         return np.flatnonzero(same)
-    with suppress(Unsure):
-        if bytes_of(arrow_of(cells)).are_numeric and not are_numeric(word.encode()):
-            return np.zeros(0, int)
+    text = arrow_of(cells)
+    if text is not None and bytes_of(text).are_numeric and not are_numeric(word.encode()):
+        return np.zeros(0, int)
     found = raw.words(column)
     same = [each.casefold() == word for each in found.words]
     return np.flatnonzero(np.append(same, False)[found.codes])
@@ -183,7 +165,7 @@ def _without_units(raw: RawTable, label: str) -> RawTable:
     frame = raw.frame
     if len(frame) < 3:
         return raw
-    first = {name: _word(frame[name].iloc[0]) for name in frame if _is_text(frame[name])}
+    first = {name: _word(frame[name].iloc[0]) for name in frame if holds_text(frame[name])}
     plainly = {name: word.strip("[](){} ") for name, word in first.items() if name != label}
     if not any(map(is_unit, plainly.values())):
         return raw
@@ -206,9 +188,8 @@ def _without_units(raw: RawTable, label: str) -> RawTable:
     alone = all(word in words or word in MARKS or is_gap(word) for word in rest)
     if not is_known or (len(words) < 2 and not alone):
         return raw
-    is_units = np.arange(len(frame)) == 0
     said = ", ".join(dict.fromkeys(words[:8]))
-    return raw.without(is_units, _note([f"{raw.where(0)} holds units ({said})"]))
+    return _left_out(raw, [0], [f"{raw.where(0)} holds units ({said})"])
 
 
 def _are_numbers(cells: pd.Series) -> bool:
@@ -236,12 +217,9 @@ def _without_summaries(raw: RawTable, label: str) -> RawTable:
     if named.sum() > min(n // 3, _MOST_NAMED):
         named[:-_TAIL] = False
     found = _named_summaries(table, named) or _silent_summaries(table)
-    if not found:
-        return raw
-    is_sum = np.isin(np.arange(n), list(found))
     rows = sorted(found)
     said = [f"{raw.where(row)} is the {found[row]} of the others" for row in rows]
-    return raw.without(is_sum, _note(said))
+    return _left_out(raw, rows, said)
 
 
 def _named(raw: RawTable, figures: Collection[str], label: str) -> np.ndarray:
@@ -252,7 +230,7 @@ def _named(raw: RawTable, figures: Collection[str], label: str) -> np.ndarray:
     frame = raw.frame
     named = np.zeros(len(frame), bool)
     for name in frame:
-        if not _is_text(frame[name]):
+        if not holds_text(frame[name]):
             continue
         first = len(frame) - _TAIL if name in figures else 0
         try:
@@ -271,6 +249,8 @@ class _Figures:
     Attributes:
         n: rows.
         names: of columns that look like numbers.
+        column: from a name to values `f64[n]`, the last digit of the cell in a row, and that of the
+            column.
     """
 
     def __init__(self, frame: pd.DataFrame, label: str) -> None:
@@ -278,35 +258,21 @@ class _Figures:
         self._frame, self._label = frame, label
         sample = frame.iloc[:: max(len(frame) // _SAMPLE, 1)]
         self.names = [c for c in frame if c != label and _are_numbers(sample[c])]
-        self._read: dict[str, tuple[np.ndarray, Callable[[int], float], float]] = {}
-
-    def column(self, name: str) -> tuple[np.ndarray, Callable[[int], float], float]:
-        """Values `f64[n]`, the last digit of the cell in a row, and that of the column."""
-        if name not in self._read:
-            self._read[name] = _values_of(self._frame[name])
-        return self._read[name]
+        self.column = functools.cache(lambda name: _values_of(frame[name]))
 
     def says_nothing_else(self, row: int) -> bool:
         """Whether all cells of a row but numbers are empty, or nobody else's, as its label is."""
-        others = [name for name in self._frame if name not in self.names]
-        for name in others:
-            cell = self._frame[name].iloc[row : row + 1]
-            if is_empty(cell)[0]:
-                continue
-            # Lists are compared as they are written: NumPy would compare what is in them.
-            cells, said = self._frame[name], cell.iloc[0]
-            same = cells.map(str) == str(said) if np.ndim(said) else cells == said
-            if name != self._label or same.sum() > 1:
-                return False
-        return True
+        others = {name: self._frame[name] for name in self._frame if name not in self.names}
+        filled = [name for name, cells in others.items() if not is_empty(cells.iloc[[row]])[0]]
+        if filled != [self._label]:
+            return not filled
+        cells = others[self._label].map(str)  # they may be lists
+        return int((cells == cells.iloc[row]).sum()) == 1
 
     def explained(self, row: int, base: np.ndarray, kinds: Sequence[str]) -> tuple[str, float]:
-        """As what a row sums up others, and the odds that chance does so; no kind if it does not.
+        """As what a row sums up `base: bool[n]`, and the odds that chance does so; else no kind.
 
-        Args:
-            row: the row.
-            base: `bool[n]`, the others.
-            kinds: what may be meant, any in each column.
+        Of the kinds that may be meant, each column may have any.
         """
         said: dict[str, int] = {}
         odds: list[tuple[float, np.ndarray]] = []
@@ -447,19 +413,16 @@ def _number_rows(others: np.ndarray) -> bool:
     return bool((others % 1 == 0).all()) and len(np.unique(others)) == len(others)
 
 
-def _is_text(cells: pd.Series) -> bool:
-    return cells.dtype == object or isinstance(cells.dtype, pd.StringDtype)
-
-
 def _word(cell: Any) -> str:
     """A cell as text, empty where there is none; it may be a list."""
     is_none = cell is None or cell is pd.NA or cell is pd.NaT
     return "" if is_none or (isinstance(cell, float) and np.isnan(cell)) else as_text(cell)
 
 
-def _listed(places: Sequence[str]) -> str:
-    return ", ".join(places[:_TAIL]) + (", ..." if len(places) > _TAIL else "")
-
-
-def _note(said: Sequence[str]) -> str:
-    return f"{len(said)} row{'s' * (len(said) > 1)} left out: {_listed(said)}"
+def _left_out(raw: RawTable, rows: list[int], said: list[str], what: str = "") -> RawTable:
+    """The same without some rows, if there are any, and a note on what they are."""
+    if not rows:
+        return raw
+    what = what or f"{len(said)} row{'s' * (len(said) > 1)}"
+    note = f"{what} left out: {some(said, _TAIL)}"
+    return raw.without(np.isin(np.arange(len(raw.frame)), rows), note)

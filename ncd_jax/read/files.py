@@ -10,6 +10,7 @@ import functools
 import lzma
 import math
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,15 +18,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
 from ncd_jax.errors import UserError
-from ncd_jax.read.bounds import Choose, check_path, check_size, one_line
-from ncd_jax.read.dtypes import extra, from_arrow, to_frame
-from ncd_jax.read.names import checked_names
-from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.dtypes import from_arrow, to_frame
+from ncd_jax.read.layouts import PACKED, TEXT
+from ncd_jax.read.names import checked_names, one_line
+from ncd_jax.read.options import NO_WISHES, Choose, ReadOptions
 from ncd_jax.read.raw import RawTable
 from ncd_jax.read.sheets import read_excel
-from ncd_jax.read.text_files import PACKED, TEXT, header_at, read_text, text_batches
+from ncd_jax.read.text_files import read_text, text_batches
 
 __all__ = ["is_table", "read_batches", "read_raw"]
 
@@ -39,7 +41,7 @@ _INDEX = re.compile(r"__index_level_\d+__")
 
 
 def read_raw(
-    path: Path, choose: Choose = lambda names: names, options: ReadOptions | None = None
+    path: Path, choose: Choose = lambda names: names, options: ReadOptions = NO_WISHES
 ) -> RawTable:
     """Reads a table with named columns.
 
@@ -57,14 +59,13 @@ def read_raw(
     Raises:
         UserError: the file cannot be read as such a table.
     """
-    options = options or ReadOptions()
     with _told(path):
         if _is_text(path):
             raw = read_text(path, choose, options)
         elif (kind := path.suffix.lower()) in _ARROW:
             raw = RawTable(_read_arrow(path, kind, choose, options))
         elif kind in _EXCEL:
-            raw = read_excel(path, choose, options, header_at)
+            raw = read_excel(path, choose, options)
         else:
             raise UserError(
                 f"tables of this format ({kind or 'no suffix'}) are not read; save it as .csv,"
@@ -97,11 +98,9 @@ def read_batches(
         batches = _parquet_batches(path, choose, n_cells)
     while True:
         with _told(path):
-            batch = next(batches, None)
-            if batch is not None:
-                _check_rows(batch)
-        if batch is None:
-            return
+            if (batch := next(batches, None)) is None:
+                return
+            _check_rows(batch)
         yield batch
 
 
@@ -124,7 +123,13 @@ def _check_rows(raw: RawTable) -> None:
 def _told(path: Path) -> Iterator[None]:
     """Says of what goes wrong in the block which file it is, in one line."""
     try:
-        check_path(path)
+        if "\0" in str(path):
+            raise UserError("its path holds a character that no name of a file has; check it")
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(mode):
+            raise UserError("it is a pipe or a device; save the table in a file")
         yield
     except UserError as error:
         raise UserError(f"{str(path).replace(chr(0), '?')}: {error}") from None
@@ -142,37 +147,42 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _read_arrow(path: Path, kind: str, choose: Choose, options: ReadOptions) -> pd.DataFrame:
+    from pyarrow import feather, ipc, parquet
+
     with _arrow_file(kind), path.open("rb") as file:
         if kind == ".parquet":
-            reader = extra("pyarrow.parquet").ParquetFile(file)
+            reader = parquet.ParquetFile(file)
             stored, read = reader.schema_arrow.names, reader.read
-            check_size(8.0 * reader.metadata.num_rows * len(stored), options)
+            options.check_size(8.0 * reader.metadata.num_rows * len(stored))
         else:
-            stored = extra("pyarrow.ipc").open_file(file).schema.names
-            read = functools.partial(extra("pyarrow.feather").read_table, file)
+            stored = ipc.open_file(file).schema.names
+            read = functools.partial(feather.read_table, file)
         names, todo = _wanted(stored, choose)
         columns: dict[str, pd.Series] = {}
         # A few at a time, so that the table is never there twice.
         for start in range(0, len(todo), _AT_ONCE):
-            table = read(columns=todo[start : start + _AT_ONCE])
-            table.validate(full=True)  # texts may be no UTF-8
-            columns |= dict(to_frame(from_arrow(table)).items())
+            columns |= dict(_frame(read(columns=todo[start : start + _AT_ONCE])).items())
     return pd.DataFrame({names[s]: cells for s, cells in columns.items()}, copy=False)
 
 
 def _parquet_batches(path: Path, choose: Choose, n_cells: int) -> Iterator[RawTable]:
+    from pyarrow import parquet
+
     with _arrow_file(".parquet"), path.open("rb") as file:
-        reader, done = extra("pyarrow.parquet").ParquetFile(file), 0
+        reader, done = parquet.ParquetFile(file), 0
         names, todo = _wanted(reader.schema_arrow.names, choose)
         size = max(n_cells // max(len(todo), 1), 1)
         for batch in reader.iter_batches(size, columns=todo):
-            table = extra("pyarrow").Table.from_batches([batch])
-            table.validate(full=True)
-            frame = to_frame(from_arrow(table))[todo].rename(columns=names)
+            frame = _frame(pyarrow.Table.from_batches([batch]))[todo].rename(columns=names)
             yield RawTable(frame, rows=np.arange(done, done + len(frame)) if done else None)
             done += len(frame)
         if not done:
             yield RawTable(pd.DataFrame(columns=todo).rename(columns=names))
+
+
+def _frame(table: pyarrow.Table) -> pd.DataFrame:
+    table.validate(full=True)  # texts may be no UTF-8
+    return to_frame(from_arrow(table))
 
 
 def _wanted(stored: Sequence[str], choose: Choose) -> tuple[dict[str, str], list[str]]:
@@ -185,8 +195,7 @@ def _wanted(stored: Sequence[str], choose: Choose) -> tuple[dict[str, str], list
 
 @contextlib.contextmanager
 def _arrow_file(kind: str) -> Iterator[None]:
-    arrow = extra("pyarrow")
     try:
         yield
-    except arrow.ArrowException as error:
+    except pyarrow.ArrowException as error:
         raise UserError(f"it is not a {kind[1:]} file ({one_line(error)}); save it again") from None

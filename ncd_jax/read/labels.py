@@ -10,8 +10,8 @@ import pandas as pd
 from ncd_jax.errors import UserError
 from ncd_jax.read.columns import Reading
 from ncd_jax.read.gaps import MARKS, is_gap, is_no_class, is_not_yet
-from ncd_jax.read.names import show
-from ncd_jax.read.words import as_text, level_key, words_of
+from ncd_jax.read.names import show, some
+from ncd_jax.read.words import as_float, as_text, level_key, words_of
 from ncd_jax.types import UNLABELLED
 
 __all__ = ["Labels", "read_labels"]
@@ -74,11 +74,10 @@ def read_labels(cells: pd.Series, label: str, unlabelled: Any = None) -> Labels:
     if not len(used):
         raise UserError(f"{where} is empty on every row; label the rows of known classes")
     if (codes >= 0).all():
-        most = [f"{words[i]} {counts[i]}" for i in np.argsort(-counts, kind="stable")[:_SHOWN]]
+        most = [f"{words[i]} {counts[i]}" for i in np.argsort(-counts, kind="stable")]
         raise UserError(
-            f"{where} is filled on every row ({', '.join(most)}{', ...' * (len(words) > _SHOWN)});"
-            " leave the cell empty on rows to discover, or say which value means unlabelled with"
-            " --unlabelled=VALUE"
+            f"{where} is filled on every row ({some(most, _SHOWN)}); leave the cell empty on rows"
+            " to discover, or say which value means unlabelled with --unlabelled=VALUE"
         )
     if len(used) >= _MANY and (codes >= 0).sum() < _ROWS_EACH * len(used):
         each = "one row each" if (codes >= 0).sum() == len(used) else "hardly more than a row each"
@@ -88,14 +87,13 @@ def read_labels(cells: pd.Series, label: str, unlabelled: Any = None) -> Labels:
         )
     alone = [words[code] for code in used if counts[code] == 1]
     if 0 < 2 * len(alone) < len(used):
-        said = f"{', '.join(map(show, alone[:_SHOWN]))}{', ...' * (len(alone) > _SHOWN)}"
+        said = some([*map(show, alone)], _SHOWN)
         are = "are classes of one row each" if len(alone) > 1 else "is a class of one row"
         notes.append(f"{where}: {said} {are}; if that is a slip, mend it")
     order = sorted(used, key=lambda code: _natural_order(words[code]))
     position = np.full(len(words) + 1, UNLABELLED, np.int32)  # the last is for code -1
     position[order] = np.arange(len(order))
     classes = tuple(words[code] for code in order)
-    sizes = [f"{words[code]} {counts[code]}" for code in order[:_SHOWN]]
     reading = Reading(
         name=label,
         kind="label",
@@ -103,7 +101,7 @@ def read_labels(cells: pd.Series, label: str, unlabelled: Any = None) -> Labels:
         filled=int((codes >= 0).sum()),
         empty=int((found.codes < 0).sum()),
         gaps=tuple((word, int(found.counts[words.index(word)])) for word in gaps),
-        remark=", ".join(sizes) + ", ..." * (len(order) > _SHOWN),
+        remark=some([f"{words[code]} {counts[code]}" for code in order], _SHOWN),
     )
     return Labels(classes, position[codes], reading, notes)
 
@@ -182,8 +180,5 @@ def _one_spelling(
 
 def _natural_order(name: str) -> tuple[float, str]:
     """Sorts numbers by value, then all other names."""
-    try:
-        value = float(name)
-    except ValueError:
-        return math.inf, name
-    return (math.inf if math.isnan(value) else value), name
+    value = as_float(name)
+    return (math.inf if value is None or math.isnan(value) else value), name

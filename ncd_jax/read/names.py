@@ -14,7 +14,9 @@ __all__ = [
     "find_names",
     "gathered",
     "is_index_name",
+    "one_line",
     "show",
+    "some",
     "twin_of",
 ]
 
@@ -91,12 +93,8 @@ def find_names(wanted: Sequence[str], names: Sequence[str]) -> None:
     if len(missing) == 1:
         find_name(missing[0], names)
     if missing:
-        said = ", ".join(map(show, missing[:_MOST_NAMES]))
-        there = ", ".join(map(show, names[:_MOST_NAMES]))
-        raise UserError(
-            f"{len(missing)} columns are missing: {said}{', ...' * (len(missing) > _MOST_NAMES)};"
-            f" the table has {there}{', ...' * (len(names) > _MOST_NAMES)}"
-        )
+        said, there = (some([*map(show, each)], _MOST_NAMES) for each in (missing, names))
+        raise UserError(f"{len(missing)} columns are missing: {said}; the table has {there}")
 
 
 def is_index_name(name: str) -> bool:
@@ -135,3 +133,14 @@ def show(text: Any) -> str:
     """Quoted, on one line, and short."""
     text = str(text)
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def some(texts: Sequence[str], most: int, *, count: bool = False) -> str:
+    """The first of some texts, and that there are more, or how many."""
+    more = f" and {len(texts) - most} more" if count else ", ..."
+    return ", ".join(texts[:most]) + more * (len(texts) > most)
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, on one line and short."""
+    return " ".join(str(error).split())[:120] or type(error).__name__

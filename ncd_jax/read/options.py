@@ -2,14 +2,19 @@
 
 import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ncd_jax.errors import UserError
 from ncd_jax.read.date_words import Order
 from ncd_jax.read.names import Mistakes, find_name, show, twin_of
+from ncd_jax.read.words import as_float
 
-__all__ = ["ReadOptions"]
+__all__ = ["NO_WISHES", "Choose", "ReadOptions"]
+
+Choose = Callable[[Sequence[str]], Collection[str]]
+"""From the names of all columns of a file to those that are wanted."""
+_GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,7 @@ class ReadOptions:
             raise UserError(f"--decimal={self.decimal} is no mark of fractions; give . or ,")
         for wish in self.circular:
             name, _, period = wish.rpartition(":")
-            try:
-                is_one = bool(name) and 0 < float(period) < math.inf
-            except ValueError:
-                is_one = False
-            if not is_one:
+            if not name or not 0 < (as_float(period) or 0) < math.inf:
                 raise UserError(
                     f"--circular={wish} does not say after what a column begins again; write"
                     f" --circular={name or wish}:360"
@@ -73,10 +74,8 @@ class ReadOptions:
         orders: dict[str, Order] = {}
         for wish in self.dates:
             name, _, order = wish.rpartition(":")
-            if order == "dmy":
-                orders[name] = "dmy"
-            elif order == "mdy":
-                orders[name] = "mdy"
+            if order == "dmy" or order == "mdy":
+                orders[name] = order
             else:
                 orders[wish] = ""
         return orders
@@ -84,9 +83,8 @@ class ReadOptions:
     @property
     def periods(self) -> dict[str, float]:
         """From columns that begin again to what after."""
-        return {
-            name: float(period) for name, _, period in (w.rpartition(":") for w in self.circular)
-        }
+        wishes = (wish.rpartition(":") for wish in self.circular)
+        return {name: float(period) for name, _, period in wishes}
 
     @property
     def wished(self) -> list[str]:
@@ -98,12 +96,16 @@ class ReadOptions:
         """Columns that are copied to the answer."""
         return list(dict.fromkeys(name for name in (self.id, *self.keep) if name))
 
-    def features(self, names: Sequence[str], label: str = "") -> list[str]:
-        """The columns that are features, in their order.
+    def check_size(self, n_bytes: float) -> None:
+        """Raises `UserError` where a table is larger than somebody wants it to be."""
+        if n_bytes > self.max_gb * _GB:
+            raise UserError(
+                f"it holds more than {self.max_gb:g} GB when unpacked; if it is meant to, say"
+                f" --max_gb={max(2 * self.max_gb, n_bytes / _GB):.0f}"
+            )
 
-        Args:
-            names: of all columns.
-            label: the column of class names, where it is one of them.
+    def features(self, names: Sequence[str], label: str = "") -> list[str]:
+        """Those of all columns that are features, in their order; a label is none.
 
         Raises:
             UserError: there is no such column, one is both wanted and not, or no feature is left.
@@ -137,3 +139,7 @@ class ReadOptions:
                     f"column {show(min(unused))} is in {kind} and no feature; take it from there"
                 )
         return [name for name in names if name in wanted]
+
+
+NO_WISHES = ReadOptions()
+"""Nobody knows better."""

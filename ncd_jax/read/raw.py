@@ -1,20 +1,19 @@
 """A table as it stands in a file or a frame, before anything is made of its cells."""
 
 import dataclasses
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
-from ncd_jax.read.dtypes import extra
+from ncd_jax.read.dtypes import arrow_of, bytes_of, compute, holds_text
 from ncd_jax.read.gaps import MARKS
-from ncd_jax.read.text_bytes import Unsure, arrow_of, bytes_of
 from ncd_jax.read.words import Words, words_of
 
 __all__ = ["RawTable", "is_empty"]
+
+_MARKS = pyarrow.array(sorted(MARKS), pyarrow.large_string())
 
 
 @dataclass(frozen=True)
@@ -77,29 +76,14 @@ class RawTable:
 
 def is_empty(cells: pd.Series) -> np.ndarray:
     """Where no cell is, or a mark for none: `bool[n]`."""
-    with suppress(Unsure):
-        text = arrow_of(cells, gaps=True)
+    if (text := arrow_of(cells)) is not None:
         found = bytes_of(text)
         if found.are_numeric and not text.null_count:  # as no mark is
             return found.lengths == 0
-        compute = extra("pyarrow.compute")
         is_blank = compute.equal(compute.utf8_trim_whitespace(text), "")
-        blank = compute.or_(compute.is_in(text, value_set=_marks()), is_blank).fill_null(True)
-        return np.asarray(blank)
-    empty = cells.isna().to_numpy()
-    if isinstance(cells.dtype, pd.CategoricalDtype):
-        cells = cells.astype(object)
-    if cells.dtype == object or pd.api.types.is_string_dtype(cells.dtype):
-        empty = empty | cells.isin(MARKS).to_numpy()
-        rest = cells[~empty]
-        if cells.dtype == object:
-            empty[~empty] = [isinstance(cell, str) and not cell.strip() for cell in rest]
-        elif len(rest):
-            empty[~empty] = (rest.str.strip() == "").to_numpy(bool)
-    return np.asarray(empty, bool)
-
-
-@cache
-def _marks() -> Any:
-    pyarrow = extra("pyarrow")
-    return pyarrow.array(sorted(MARKS), pyarrow.large_string())
+        return np.asarray(compute.or_(compute.is_in(text, _MARKS), is_blank).fill_null(True))
+    empty = np.array(cells.isna(), bool)
+    if isinstance(cells.dtype, pd.CategoricalDtype) or holds_text(cells):
+        rest = cells.astype(object)[~empty]
+        empty[~empty] = [isinstance(c, str) and (c in MARKS or not c.strip()) for c in rest]
+    return empty

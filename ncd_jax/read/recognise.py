@@ -3,26 +3,38 @@
 A column has the form that nearly all of its cells have. What else stands in it is a gap where
 people write gaps so, is named and taken for one where it is little, and otherwise decides: few
 different whole numbers among words are categories, many are a mistake that is told.
+
+The mark of fractions, and whether the day comes first, are decided for a whole table. A single word
+does not say whether `1,234` is a thousand or little more than one, nor does a column of such. So
+all of them are asked: `0,5` and `1.234,5` speak for the comma, `0.5` for the point.
 """
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ncd_jax.read.columns import Column
-from ncd_jax.read.date_words import clock_of, dates_of, day_order, durations_of
+from ncd_jax.read.columns import KINDS, Column
+from ncd_jax.read.date_words import Order, clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import is_gap, is_lone_mark
-from ncd_jax.read.locales import Locale, column_decimal
-from ncd_jax.read.number_words import evidence, numbers_of
-from ncd_jax.read.units import SIDES, is_currency, ratio
+from ncd_jax.read.number_words import SIDES, Evidence, evidence, is_currency, numbers_of, ratio
 from ncd_jax.read.words import Words, truth_levels
 
-__all__ = ["FEW", "Form", "as_dates", "as_numbers", "as_words", "recognise"]
+__all__ = [
+    "FEW",
+    "Form",
+    "Locale",
+    "as_wished",
+    "as_words",
+    "column_decimal",
+    "date_order",
+    "decide_locale",
+    "recognise",
+]
 
 FEW = 20
 """Different cells that no column is blamed for, however short the table."""
@@ -31,6 +43,84 @@ _LASTS = re.compile(r"durat|elaps|laps|length|dauer|durée|split|pace|finish|run
 """Names of columns in which `7:30` is how long something took."""
 _ODD = 0.05
 """Share of the cells that may be odd in a column of numbers or dates."""
+
+
+@dataclass(frozen=True)
+class Locale:
+    """The mark of fractions and the order of dates in a table, if anything says it.
+
+    It is certain where a word says what the mark is, and forced where somebody has.
+    """
+
+    decimal: str = "."
+    order: Order = ""
+    is_certain: bool = False
+    is_forced: bool = False
+
+
+def decide_locale(
+    columns: Sequence[Evidence],
+    days: Sequence[tuple[int, int, int]] = (),
+    separator: str = "",
+    decimal: str = "",
+) -> Locale:
+    """Asks all columns of text.
+
+    Args:
+        columns: what the words of each say about the mark of fractions.
+        days: what they say about the order of dates, see `date_words.day_order`.
+        separator: between the cells of a file; who writes fractions with a comma needs another.
+        decimal: the mark of fractions where somebody has said it.
+    """
+    votes, thousands, fractions = [0, 0], [0, 0], [0, 0]
+    for said in columns:
+        if not said.are_numbers:
+            continue
+        votes[0] += said.comma > said.point
+        votes[1] += said.point > said.comma
+        if not said.comma and not said.point:
+            for i, marked in enumerate((said.with_comma, said.with_point)):
+                thousands[i] += bool(marked) and said.parts_thousands
+                fractions[i] += bool(marked) and not said.parts_thousands
+    certain = votes[0] != votes[1]
+    if decimal:
+        mark = decimal
+    elif any(votes):
+        mark = "," if votes[0] > votes[1] or (not certain and separator == ";") else "."
+    elif any(thousands):
+        mark = "," if thousands[1] > thousands[0] else "."
+    else:
+        mark = "," if fractions[0] and separator == ";" else "."
+    first = [sum(day > month for day, month, _ in days), sum(month > day for day, month, _ in days)]
+    order: Order = "dmy" if mark == "," else ""
+    if first[0] != first[1]:
+        order = "dmy" if first[0] > first[1] else "mdy"
+    return Locale(mark, order, certain, bool(decimal))
+
+
+def column_decimal(said: Evidence, locale: Locale) -> tuple[str, str]:
+    """The mark of fractions in a column, and a word that may be read in another way."""
+    if not locale.is_forced and said.comma != said.point:
+        return ("," if said.comma > said.point else "."), ""
+    # Where every word has the mark, both readings differ by a unit only.
+    doubtful = said.doubtful if said.whole else ""
+    is_known = locale.is_forced or locale.is_certain
+    return locale.decimal, "" if is_known else doubtful
+
+
+def date_order(
+    days: tuple[int, int, int], words: Sequence[str], order: Order
+) -> tuple[Order, bool]:
+    """Whether the day or the month comes first in a column, and whether that is a guess.
+
+    Its words say it, see `day_order`, or else `order`, what is known beside them.
+    """
+    day, month, neither = days
+    if day != month:
+        return ("dmy" if day > month else "mdy"), False
+    if neither and not order:
+        return ("mdy" if any("/" in word for word in words) else "dmy"), True
+    return order, False
 
 
 @dataclass(frozen=True)
@@ -53,52 +143,34 @@ class Form:
     is_told: bool = False
     blame: tuple[str, ...] = ()
 
+    def of(self, **facts: Any) -> "Form":
+        """The same of a column with other facts."""
+        return dataclasses.replace(self, column=dataclasses.replace(self.column, **facts))
 
-class _Match(NamedTuple):
-    """Words of which some have a form.
 
-    Attributes:
-        fits: `bool[m]`, which.
-        column: the column, if it had that form.
-        form: its name for people.
-        remark: what was assumed.
-        values: of those that fit.
-    """
-
-    fits: np.ndarray
-    column: Column
-    form: str
-    remark: str
-    values: np.ndarray
+Match = tuple[Form, np.ndarray]
+"""A column as if all words had one form, and their values; those that have another have none."""
 
 
 def recognise(name: str, words: Words, locale: Locale) -> Form:
-    """What a column of text means.
-
-    Args:
-        name: of the column.
-        words: its words, less those that are gaps in every column.
-        locale: of the table.
-    """
+    """What a column of text means, by its words less those that are gaps in every column."""
     is_soft = words.shapes.ask(is_gap)
     if is_soft.all():
         return as_words(name, words)
     rest = words.without(is_soft)
-    weights = rest.counts
     if levels := truth_levels(rest.words):
         return Form(Column(name, "boolean", levels=levels, gaps=_soft(words, is_soft)))
-    best: _Match | None = None
+    found: list[tuple[int, Match]] = []
     for match in (_match_numbers, _match_dates, _match_clock, _match_durations):
-        found = match(name, rest, locale)
-        if best is None or weights[found.fits].sum() > weights[best.fits].sum():
-            best = found
-        if found.fits.all():
+        form, values = match(name, rest, locale)
+        fits = values == values
+        found.append((rest.counts[fits].sum(), (form, values)))
+        if fits.all():
             break
-    assert best is not None
-    if best.column.kind == "numeric" and best.column.order == "" and _are_codes(rest, best):
-        form = as_words(name, words)
-        return Form(form.column, form=form.form, remark="digits that name something")
-    return _settle(name, words, is_soft, rest, best)
+    _, (form, values) = max(found, key=lambda each: each[0])
+    if form.column.kind == "numeric" and form.column.order == "" and _are_codes(rest, values):
+        return Form(as_words(name, words).column, remark="digits that name something")
+    return _settle(words, _soft(words, is_soft), rest, form, values)
 
 
 def as_words(name: str, words: Words) -> Form:
@@ -112,89 +184,65 @@ def as_words(name: str, words: Words) -> Form:
     return Form(Column(name, "category", gaps=gaps), remark=remark)
 
 
-def as_numbers(name: str, words: Words, locale: Locale) -> Form:
-    """A column that somebody says is numbers: what spells none is a gap, or all is a mistake."""
-    return _wished(name, words, locale, _match_numbers)
+def as_wished(name: str, words: Words, locale: Locale, *, is_date: bool) -> Form:
+    """A column that somebody says is dates or numbers: what spells none is a gap.
 
-
-def as_dates(name: str, words: Words, locale: Locale) -> Form:
-    """A column that somebody says is dates: what spells none is a gap, or all is a mistake."""
-    return _wished(name, words, locale, _match_dates)
-
-
-def _wished(
-    name: str,
-    words: Words,
-    locale: Locale,
-    match: Callable[[str, Words, Locale], _Match],
-) -> Form:
+    Where most words spell none, they are all to blame.
+    """
     is_soft = words.shapes.ask(is_gap)
     rest = words.without(is_soft)
-    weights = rest.counts
-    found = match(name, rest, locale)
-    odd = rest.without(found.fits).words
-    if 2 * weights[found.fits].sum() <= weights.sum():
-        return Form(found.column, blame=tuple(odd))
-    return _form(found, _soft(words, is_soft), odd)
+    form, values = (_match_dates if is_date else _match_numbers)(name, rest, locale)
+    fits = values == values
+    odd = rest.without(fits).words
+    if 2 * rest.counts[fits].sum() <= rest.counts.sum():
+        return Form(form.column, blame=tuple(odd))
+    return _with_gaps(form, _soft(words, is_soft), odd)
 
 
 def _settle(
-    name: str,
-    words: Words,
-    is_soft: np.ndarray,
-    rest: Words,
-    best: _Match,
+    words: Words, soft: tuple[str, ...], rest: Words, form: Form, values: np.ndarray
 ) -> Form:
     """Decides between the form that most words have and categories."""
-    odd, weights = rest.without(best.fits).words, rest.counts
-    soft = _soft(words, is_soft)
+    fits, column = values == values, form.column
+    odd, plain, weights = rest.without(fits).words, rest.without(~fits).words, rest.counts
     if not odd:
-        return _form(best, soft, odd)
-    n_odd, n = int(weights[~best.fits].sum()), int(weights.sum())
-    if not best.fits.any():
-        return as_words(name, words)
-    others = numbers_of(odd, best.column.decimal or ".").values
+        return _with_gaps(form, soft, odd)
+    if not plain:
+        return as_words(column.name, words)
+    n_odd, n = int(weights[~fits].sum()), int(weights.sum())
+    others = numbers_of(odd, column.decimal or ".").values
     units = "has numbers with several units or none" if np.isfinite(others).mean() > 0.5 else ""
+    mixed = f"mixes {KINDS[column.kind]} such as {plain[0]!r} and words such as {odd[0]!r}"
     if 2 * n_odd >= n:
-        return _mixed(name, words, best, rest, units)
-    values = best.values[best.fits]
-    are_few = len(values) <= FEW and best.column.kind == "numeric" and bool((values % 1 == 0).all())
-    is_slip = weights[~best.fits].max() == 1 and n_odd <= _ODD * n
-    if are_few and not best.column.unit and not (is_slip and all(map(str.isalpha, odd))):
-        return _mixed(name, words, best, rest)
-    recurring = len(odd) <= 3 and (weights[~best.fits] > 1).all() and all(map(str.isalpha, odd))
+        return _mixed(form, words, units or mixed)
+    is_few, is_word = len(plain) <= FEW, all(map(str.isalpha, odd))
+    are_whole = column.kind == "numeric" and bool((values[fits] % 1 == 0).all())
+    is_slip = weights[~fits].max() == 1 and n_odd <= _ODD * n
+    if is_few and are_whole and not column.unit and not (is_slip and is_word):
+        return _mixed(form, words, mixed)
+    recurring = len(odd) <= 3 and (weights[~fits] > 1).all() and is_word
     if n_odd <= max(_ODD * n, min(2, n / 8)) or recurring:
-        return _form(best, soft, odd)
+        return _with_gaps(form, soft, odd)
     if units:
-        return _mixed(name, words, best, rest, units)
-    plain = rest.without(~best.fits).words
+        return _mixed(form, words, units)
     if all(word.isdigit() for word in plain) and all(_is_code(word) for word in odd):
-        return _mixed(name, words, best, rest, "has codes, some of them all digits")
-    if len(values) <= FEW:
-        return _mixed(name, words, best, rest)
-    return Form(best.column, blame=tuple(odd))
+        return _mixed(form, words, "has codes, some of them all digits")
+    return _mixed(form, words, mixed) if is_few else Form(column, blame=tuple(odd))
 
 
-def _form(found: _Match, soft: tuple[str, ...], odd: list[str]) -> Form:
-    column = found.column
-    column = dataclasses.replace(column, gaps=(*soft, *odd))
-    return Form(column, tuple(odd), found.form, found.remark, bool(found.remark))
+def _with_gaps(form: Form, soft: tuple[str, ...], odd: list[str]) -> Form:
+    told = bool(form.remark)
+    return dataclasses.replace(form.of(gaps=(*soft, *odd)), odd=tuple(odd), is_told=told)
 
 
-def _mixed(name: str, words: Words, best: _Match, rest: Words, what: str = "") -> Form:
+def _mixed(form: Form, words: Words, what: str) -> Form:
     """A category that could have been something else, of which people are told."""
-    form = as_words(name, words)
-    if not what:
-        plain = rest.words[int(np.argmax(best.fits))]
-        other = rest.words[int(np.argmin(best.fits))]
-        kind = "dates" if best.column.kind == "date" else "numbers"
-        what = f"mixes {kind} such as {plain!r} and words such as {other!r}"
-    flag = "dates" if best.column.kind == "date" else "numbers"
-    remark = f"{what}; it is a category, and --{flag}={name} makes the others gaps"
-    return Form(form.column, form=form.form, remark=remark, is_told=True)
+    name, kind = form.column.name, KINDS[form.column.kind]
+    remark = f"{what}; it is a category, and --{kind}={name} makes the others gaps"
+    return Form(as_words(name, words).column, remark=remark, is_told=True)
 
 
-def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
+def _match_numbers(name: str, rest: Words, locale: Locale) -> Match:
     decimal, doubtful = column_decimal(evidence(rest.shapes), locale)
     values, units, grouped, limits = numbers_of(rest.shapes, decimal)
     fits, weights = np.isfinite(values), rest.counts
@@ -210,56 +258,54 @@ def _match_numbers(name: str, rest: Words, locale: Locale) -> _Match:
     ratios = {u: ratio(u, unit) for u in sizes}
     scale = np.array([ratios.get(u) or np.nan for u in names], np.float64)[of_word]
     scale[values == 0] = 1.0
-    values, fits = values * scale, fits & np.isfinite(scale)
-    shown = unit.upper() if len(unit) == 3 and is_currency(unit) else unit
-    forms = ["per cent" if unit == "%" else f"currency {shown}" if is_currency(unit) else ""]
-    forms += [f"unit {unit}"] if unit and forms == [""] else []
-    forms += ["other units converted"] * any(ratios[u] not in (None, 1.0) for u in ratios)
-    forms += ["limits as numbers"] * bool((fits & limits).any())
-    forms += ["thousands"] * grouped
-    forms += ["decimal comma"] * (decimal == "," and any("," in word for word in rest.words))
+    fits &= np.isfinite(scale)
+    shown = f"unit {unit}" if unit else ""
+    if is_currency(unit):
+        shown = f"currency {unit.upper() if len(unit) == 3 else unit}"
+    forms = {
+        "per cent" if unit == "%" else shown: bool(unit),
+        "other units converted": any(each not in (None, 1.0) for each in ratios.values()),
+        "limits as numbers": (fits & limits).any(),
+        "thousands": grouped,
+        "decimal comma": decimal == "," and any("," in word for word in rest.words),
+    }
     remark = ""
     if doubtful:
         value = numbers_of([doubtful], decimal).values[0]
         other = "," if decimal == "." else "."
         remark = f"{doubtful!r} is read as {value:g}; --decimal={other} reads it otherwise"
-    column = Column(name, "numeric", decimal, unit)
-    return _Match(fits, column, ", ".join(filter(None, forms)), remark, values)
+    form = ", ".join(form for form, is_so in forms.items() if is_so)
+    values = np.where(fits, values * scale, np.nan)
+    return Form(Column(name, "numeric", decimal, unit), form=form, remark=remark), values
 
 
-def _match_dates(name: str, rest: Words, locale: Locale) -> _Match:
-    day, month, neither = day_order(rest.shapes)
-    order, remark = locale.order, ""
-    if day != month:
-        order = "dmy" if day > month else "mdy"
-    elif neither and not order:
-        order = "mdy" if any("/" in word for word in rest.words) else "dmy"
-        first = "month" if order == "mdy" else "day"
-        other = "dmy" if order == "mdy" else "mdy"
-        remark = f"the {first} is taken to come first; --dates={name}:{other} says otherwise"
-    times = dates_of(rest.shapes, order)
-    used = day + month + neither
-    form = ({"dmy": "day first", "mdy": "month first"}.get(order, "") if used else "") or ""
-    return _Match(~np.isnat(times), Column(name, "date", order=order), form, remark, times)
+def _match_dates(name: str, rest: Words, locale: Locale) -> Match:
+    days = day_order(rest.shapes)
+    order, is_guess = date_order(days, rest.words, locale.order)
+    first, other = ("day", "mdy") if order == "dmy" else ("month", "dmy")
+    remark = f"the {first} is taken to come first; --dates={name}:{other} says otherwise" * is_guess
+    form = f"{first} first" if order and any(days) else ""
+    column = Column(name, "date", order=order)
+    return Form(column, form=form, remark=remark), dates_of(rest.shapes, order)
 
 
-def _match_clock(name: str, rest: Words, locale: Locale) -> _Match:
+def _match_clock(name: str, rest: Words, locale: Locale) -> Match:
     times = clock_of(rest.shapes)
     if _LASTS.search(name):
         times[:] = np.datetime64("NaT")
-    column = Column(name, "date", order="clock")
-    return _Match(~np.isnat(times), column, "time of day", "", times)
+    return Form(Column(name, "date", order="clock"), form="time of day"), times
 
 
-def _match_durations(name: str, rest: Words, locale: Locale) -> _Match:
+def _match_durations(name: str, rest: Words, locale: Locale) -> Match:
     seconds = durations_of(rest.shapes)
-    column = Column(name, "numeric", order="duration")
-    return _Match(np.isfinite(seconds), column, "times, in seconds", "", seconds)
+    seconds[np.isinf(seconds)] = np.nan
+    return Form(Column(name, "numeric", order="duration"), form="times, in seconds"), seconds
 
 
-def _are_codes(rest: Words, found: _Match) -> bool:
+def _are_codes(rest: Words, values: np.ndarray) -> bool:
     """Whether numbers are names: `00017`, or more digits than a number can hold."""
-    whole = rest.shapes.without(~found.fits, rest.without(~found.fits).words)
+    gone = np.isnan(values)
+    whole = rest.shapes.without(gone, rest.without(gone).words)
     counted = [(word, n) for word, n in whole.each() if word.isdigit()]
     n_whole = sum(n for _, n in counted)
     if 2 * n_whole < len(rest.words):

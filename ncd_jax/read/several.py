@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ncd_jax.read.dtypes import holds_text
 from ncd_jax.read.gaps import is_gap
 from ncd_jax.read.names import show
 from ncd_jax.read.raw import RawTable, is_empty
@@ -61,7 +62,7 @@ def split_cells(
     notes = []
     for name in features:
         cells = raw.frame[name]
-        parts, what = ({}, "") if name in kept or not _may_hold_several(cells) else _parts(cells)
+        parts, what = ({}, "") if name in kept or not holds_text(cells) else _parts(cells)
         new = [each for each in model if each not in raw.frame]
         if wanted := [each for each in new if source_of(each, [name]) == name]:
             parts = _as_before(cells, name, wanted)
@@ -78,10 +79,6 @@ def split_cells(
         return raw, list(features)
     frame = pd.DataFrame(columns, copy=False)
     return dataclasses.replace(raw, frame=frame, notes=(*raw.notes, *notes)), names
-
-
-def _may_hold_several(cells: pd.Series) -> bool:
-    return cells.dtype == object or isinstance(cells.dtype, pd.StringDtype)
 
 
 def _parts(cells: pd.Series) -> tuple[Mapping[str, Any], str]:

@@ -10,7 +10,7 @@ import itertools
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,16 +18,14 @@ import numpy as np
 import pandas as pd
 
 from ncd_jax.errors import UserError
-from ncd_jax.read.bounds import Choose, check_size, one_line
 from ncd_jax.read.dtypes import extra, to_frame
-from ncd_jax.read.names import checked_names, show
-from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.layouts import TITLES, header_at
+from ncd_jax.read.names import checked_names, one_line, show
+from ncd_jax.read.options import Choose, ReadOptions
 from ncd_jax.read.raw import RawTable
 
 __all__ = ["read_excel"]
 
-_TITLES = 20
-"""Rows of a sheet among which its header is looked for."""
 _MERGED = re.compile(rb'<mergeCell ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
 _PART, _LONGEST = 1 << 20, 64
 """Bytes of a sheet that are looked at together, and that a range of merged cells takes at most."""
@@ -35,9 +33,7 @@ _FAR_DOWN, _FAR_RIGHT = 10_000, 256
 """Empty rows, and empty columns, behind which no cell belongs to the table."""
 
 
-def read_excel(
-    path: Path, choose: Choose, options: ReadOptions, header_at: Callable[[Sequence[Any]], int]
-) -> RawTable:
+def read_excel(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
     """Reads a sheet, the first one that has the columns; see `files.read_raw`.
 
     Raises:
@@ -48,24 +44,27 @@ def read_excel(
         warnings.simplefilter("ignore")  # of styles and extensions that say nothing of cells
         with _told():
             with zipfile.ZipFile(file) as archive:
-                check_size(sum(part.file_size for part in archive.infolist()), options)
+                options.check_size(sum(part.file_size for part in archive.infolist()))
             book = excel.load_workbook(file, read_only=True, data_only=True)
             sheets = _sheets(book, options.sheet)
         for sheet in sheets:
             with _told():
-                stands = _Sheet.of(sheet, file)
+                rows, notes = _rows(sheet)
+                with zipfile.ZipFile(file) as archive, archive.open(sheet._worksheet_path) as part:
+                    merged = _merged(part)
             try:
-                raw = stands.table(choose, header_at)
+                raw = _table(sheet.title, rows, merged, notes, choose)
             except UserError as mistake:
                 mistakes.append(mistake)
                 continue
-            if len(others := [title for title in book.sheetnames if title != sheet.title]):
+            if others := [title for title in book.sheetnames if title != sheet.title]:
                 raw.facts["other sheets"] = ", ".join(others)
             if mistakes:
-                note = f"sheet {show(sheet.title)} is read, the first that has the columns"
-                raw = dataclasses.replace(
-                    raw, notes=(f"{note}; --sheet= takes another", *raw.notes)
+                note = (
+                    f"sheet {show(sheet.title)} is read, the first that has the columns; --sheet="
+                    " takes another"
                 )
+                raw = dataclasses.replace(raw, notes=(note, *raw.notes))
             return raw
     raise next((each for each in mistakes if "did you mean" in str(each)), mistakes[0])
 
@@ -82,77 +81,57 @@ def _told() -> Iterator[None]:
         raise UserError(f"it is not an Excel file ({reason}); save it again as .xlsx") from None
 
 
-@dataclasses.dataclass(frozen=True)
-class _Sheet:
-    """A sheet as it stands.
+def _table(
+    title: str, rows: list[list[Any]], merged: list[str], notes: list[str], choose: Choose
+) -> RawTable:
+    """The rows of a sheet and the columns that are wanted; see `_fill` for merged cells."""
+    filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
+    if not filled:
+        raise UserError(f"sheet {show(title)} is empty; give a table with a header row")
+    rows, first = rows[: filled[-1] + 1], filled[0]
+    above = [*itertools.zip_longest(*rows[first : first + TITLES])]
+    at = first + header_at([*zip(*above, strict=True)])
+    columns = [list(cells) for cells in itertools.zip_longest(*rows[at:])]
+    used = [i for i, cells in enumerate(columns) if any(cell is not None for cell in cells)]
+    names = checked_names([columns[i][0] for i in used])
+    columns = [cells[1:] for cells in columns]
+    wanted = set(choose(names))
+    notes += _fill(columns, at, dict(zip(used, names, strict=True)), merged)
+    found = {
+        name: pd.Series(columns[i], dtype=object).infer_objects()
+        for i, name in zip(used, names, strict=True)
+        if name in wanted
+    }
+    frame = to_frame(pd.DataFrame(found, copy=False))
+    lines = np.arange(at + 2, len(rows) + 1)
+    return RawTable(frame, lines, facts={"sheet": title}, notes=tuple(notes))
 
-    Attributes:
-        title: its name.
-        rows: its cells, without empty ones behind each row.
-        notes: for people.
+
+def _fill(
+    columns: list[list[Any]], at: int, names: Mapping[int, str], merged: list[str]
+) -> list[str]:
+    """Gives all rows of merged cells their value, and says of which columns.
+
+    Args:
+        columns: cells below the header.
+        at: row of the header, from 0.
+        names: of columns that have one.
         merged: cells that hold one value, a range such as `A2:A9` each.
     """
-
-    title: str
-    rows: list[list[Any]]
-    notes: list[str]
-    merged: list[str]
-
-    @classmethod
-    def of(cls, sheet: Any, file: IO[bytes]) -> "_Sheet":
-        rows, notes = _rows(sheet)
-        with zipfile.ZipFile(file) as archive, archive.open(sheet._worksheet_path) as part:
-            return cls(sheet.title, rows, notes, _merged(part))
-
-    def table(self, choose: Choose, header_at: Callable[[Sequence[Any]], int]) -> RawTable:
-        """Its rows and the columns that are wanted."""
-        rows = self.rows
-        filled = [i for i, row in enumerate(rows) if any(cell not in (None, "") for cell in row)]
-        if not filled:
-            raise UserError(f"sheet {show(self.title)} is empty; give a table with a header row")
-        rows, lines = rows[: filled[-1] + 1], np.arange(1, filled[-1] + 2)
-        first = filled[0]
-        width = max(len(row) for row in rows[first : first + _TITLES])
-        padded = [[*row, *[None] * (width - len(row))] for row in rows[first : first + _TITLES]]
-        at = first + header_at(padded)
-        width = max(len(row) for row in rows[at:])
-        header = [*rows[at], *[None] * (width - len(rows[at]))]
-        columns = [list(cells[1:]) for cells in itertools.zip_longest(*rows[at:])]
-        used = [
-            i
-            for i in range(width)
-            if header[i] is not None or any(c is not None for c in columns[i])
-        ]
-        names = checked_names([header[i] for i in used])
-        wanted = set(choose(names))
-        notes = [*self.notes, *self._fill(columns, at, dict(zip(used, names, strict=True)))]
-        frame = pd.DataFrame(
-            {
-                name: pd.Series(columns[i], dtype=object).infer_objects()
-                for i, name in zip(used, names, strict=True)
-                if name in wanted
-            },
-            copy=False,
-        )
-        facts = {"sheet": self.title}
-        return RawTable(to_frame(frame), lines[at + 1 :], facts=facts, notes=tuple(notes))
-
-    def _fill(self, columns: list[list[Any]], at: int, names: Mapping[int, str]) -> list[str]:
-        """Gives all rows of merged cells their value, and says of which columns."""
-        told = []
-        for place in self.merged:
-            left, top, right, bottom = extra("openpyxl.utils").range_boundaries(place)
-            rows = range(max(top - at - 2, 0), min(bottom - at - 1, len(columns[0])))
-            if left != right or top <= at + 1 or len(rows) < 2 or left - 1 not in names:
-                continue
-            cells = columns[left - 1]
-            for row in rows:
-                cells[row] = cells[rows[0]]
-            told.append(names[left - 1])
-        return [
-            f"column {show(name)} has merged cells, whose value all of their rows get"
-            for name in dict.fromkeys(told)
-        ]
+    told = []
+    for place in merged:
+        left, top, right, bottom = extra("openpyxl.utils").range_boundaries(place)
+        rows = range(max(top - at - 2, 0), min(bottom - at - 1, len(columns[0])))
+        if left != right or top <= at + 1 or len(rows) < 2 or left - 1 not in names:
+            continue
+        cells = columns[left - 1]
+        for row in rows:
+            cells[row] = cells[rows[0]]
+        told.append(names[left - 1])
+    return [
+        f"column {show(name)} has merged cells, whose value all of their rows get"
+        for name in dict.fromkeys(told)
+    ]
 
 
 def _sheets(book: Any, wished: str) -> list[Any]:
@@ -187,18 +166,20 @@ def _rows(sheet: Any) -> tuple[list[list[Any]], list[str]]:
     rows: list[list[Any]] = []
     notes: list[str] = []
     width, n_blank = 0, 0
-    for number, cells in enumerate(_filled(sheet), start=1):
+    for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
+        cells = list(row)
+        while cells and cells[-1] in (None, ""):
+            cells.pop()
         if not cells:
             n_blank += 1
-            if rows and n_blank > _FAR_DOWN:
+            if n_blank <= _FAR_DOWN:
+                continue
+            if rows:
                 notes.append(
                     f"cells below row {number - n_blank + _FAR_DOWN} of the sheet, if there are"
                     " any, are not read: they stand far from the table"
                 )
-                break
-            if n_blank > _FAR_DOWN:
-                break
-            continue
+            break
         near = _near(cells, max(width, 1))
         if len(near) < len(cells):
             notes.append(
@@ -209,15 +190,6 @@ def _rows(sheet: Any) -> tuple[list[list[Any]], list[str]]:
         rows += [[] for _ in range(n_blank)] + [near]
         n_blank = 0
     return rows, notes[:3]
-
-
-def _filled(sheet: Any) -> Iterator[list[Any]]:
-    """The cells of each row up to the last one that is filled."""
-    for row in sheet.iter_rows(values_only=True):
-        last = len(row)
-        while last and row[last - 1] in (None, ""):
-            last -= 1
-        yield list(row[:last])
 
 
 def _near(cells: list[Any], width: int) -> list[Any]:

@@ -1,115 +1,47 @@
 """Tables from delimited text, packed or not, every cell as it is written.
 
-Python's own parser does the work. Encoding, separator and header are found out here, and so is
-the line in which each row begins, as people look for a row by it.
+Regular is text as programs write it: UTF-8, lines of one width, quotes only around whole cells.
+There Arrow's reader and Python's see the same cells, and it is read by columns, many times as fast;
+no cell becomes an object of Python's. Everything else, mistakes above all, Python's own parser
+reads by rows. Either way the line is found out in which each row begins, as people look for a row
+by it.
 """
 
-import bz2
-import collections
-import contextlib
-import csv
-import gzip
-import io
+import codecs
 import itertools
-import lzma
-import re
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
 from ncd_jax.errors import UserError
-from ncd_jax.read.bounds import LONGEST_CELL, Choose, bounded, one_line
-from ncd_jax.read.dtypes import extra
-from ncd_jax.read.encodings import find_encoding
-from ncd_jax.read.names import checked_names, show
-from ncd_jax.read.options import ReadOptions
+from ncd_jax.read.layouts import TITLES, Record, Text, is_figure
+from ncd_jax.read.names import some
+from ncd_jax.read.options import Choose, ReadOptions
 from ncd_jax.read.raw import RawTable
-from ncd_jax.read.regular import Irregular, joined, read_regular, regular_pieces
 
-__all__ = ["PACKED", "TEXT", "header_at", "read_text", "text_batches"]
+__all__ = ["Irregular", "read_regular", "read_text", "text_batches"]
 
-TEXT = (".csv", ".tsv", ".tab", ".txt")
-PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst")
-_SEPARATORS = ",;\t|"
-_LAST_RESORT = " "
-"""Separates where no other sign does."""
-_TABS = (".tsv", ".tab")
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_SAID = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.I)
-_SAMPLE = 200
-"""Records that the layout is told from."""
-_TITLES = 20
-"""Lines with a title above a header, or with remarks below the table, at most."""
 _CHUNK = 20_000
 """Rows that are lists of Python's at once."""
 _LISTED = 20
 """Lines that a message lists."""
-Record = tuple[int, list[str]]
-"""The line in which a row begins, from 1, and its cells."""
+_BLOCK = 1 << 24
+"""Bytes that are looked at together; memory holds a few times as many beside the table."""
+_BREAK, _RETURN, _QUOTE, _BLANK = b'\n\r" '
+
+Piece = tuple[Any, np.ndarray]
+"""Rows as a table of Arrow's, and the line in which each begins."""
+Rows = tuple[list[pd.Series], np.ndarray]
+"""Columns as text, and the line in which each row begins, `i64[n]`, from 1."""
 
 
-class _Layout(NamedTuple):
-    """How a text is laid out.
-
-    Attributes:
-        separator: between cells.
-        skipped: records before the header.
-        header: the cells of the header, one for each column.
-    """
-
-    separator: str
-    skipped: int
-    header: list[str]
-
-
-class _Text(NamedTuple):
-    """A text that was looked into.
-
-    Attributes:
-        source: its file.
-        layout: how it is laid out.
-        names: of the columns that are wanted.
-        places: where these are.
-    """
-
-    source: "_Source"
-    layout: _Layout
-    names: list[str]
-    places: list[int]
-
-    @classmethod
-    def of(cls, path: Path, choose: Choose, options: ReadOptions) -> "_Text":
-        source = _Source(path, options)
-        source.encoding = find_encoding(source.open, options.encoding)
-        layout = _layout(source)
-        names = checked_names(layout.header)
-        wanted = set(choose(names))
-        places = [i for i, name in enumerate(names) if name in wanted]
-        return cls(source, layout, [names[i] for i in places], places)
-
-    @contextlib.contextmanager
-    def regular(self, read: Callable[..., Any]) -> Iterator[Any]:
-        """What one of the readers of `regular` makes of it."""
-        if self.source.encoding not in ("utf-8", "utf-8-sig"):
-            raise Irregular
-        layout = self.layout
-        with self.source.open() as file:
-            skipped, width = layout.skipped + 1, len(layout.header)
-            yield read(file, layout.separator, skipped, width, self.places)
-
-    def raw(self, columns: Sequence[pd.Series], lines: np.ndarray, first: int = 0) -> RawTable:
-        """Rows as a table; `first` is the number of the first one."""
-        facts = {"encoding": self.source.encoding.removesuffix("-sig")}
-        facts["separator"] = self.layout.separator
-        if self.layout.skipped:
-            facts["lines before the header"] = str(self.layout.skipped)
-        frame = pd.DataFrame(dict(zip(self.names, columns, strict=True)), copy=False)
-        rows = np.arange(first, first + len(lines)) if first else None
-        return RawTable(frame, lines, rows, facts)
+class Irregular(Exception):  # noqa: N818 - nothing is wrong, there is another way
+    """The text is to be read cell by cell."""
 
 
 def read_text(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
@@ -119,185 +51,90 @@ def read_text(path: Path, choose: Choose, options: ReadOptions) -> RawTable:
         UserError: it is not a table; all lines of another width than the header are named.
         OSError: the file cannot be read or unpacked, or what `lzma`, `zlib` and `zipfile` raise.
     """
-    text = _Text.of(path, choose, options)
+    text = Text(path, choose, options)
     try:
-        with text.regular(read_regular) as (columns, lines):
-            return text.raw(columns, lines)
+        return _table(text, read_regular(text))
     except Irregular:
-        return text.raw(*next(_by_rows(text, None)))
+        return _table(text, next(_by_rows(text, math.inf)))
 
 
 def text_batches(
     path: Path, choose: Choose, options: ReadOptions, n_cells: int
 ) -> Iterator[RawTable]:
     """The same in batches of rows that have about so many cells; see `read_text`."""
-    text, done = _Text.of(path, choose, options), 0
+    text, done = Text(path, choose, options), 0
     n_rows = max(n_cells // max(len(text.places), 1), 1)
     try:
-        with text.regular(regular_pieces) as pieces:
-            batch, n = [], 0
-            for piece in pieces:
-                batch.append(piece)
-                n += len(piece[1])
-                if n >= n_rows:
-                    yield text.raw(*joined(batch), done)
-                    batch, n, done = [], 0, done + n
-            if batch or not done:
-                yield text.raw(*joined(batch), done)
+        batch, n = [], 0
+        for piece in _regular_pieces(text):
+            batch.append(piece)
+            n += len(piece[1])
+            if n >= n_rows:
+                yield _table(text, _joined(batch), done)
+                batch, n, done = [], 0, done + n
+        if batch or not done:
+            yield _table(text, _joined(batch), done)
     except Irregular:
-        for columns, lines in _by_rows(text, n_rows, done):
-            yield text.raw(columns, lines, done)
-            done += len(lines)
+        for rows in _by_rows(text, n_rows, done):
+            yield _table(text, rows, done)
+            done += len(rows[1])
 
 
-def _by_rows(
-    text: _Text, most: int | None, skipped: int = 0
-) -> Iterator[tuple[list[pd.Series], np.ndarray]]:
-    """Columns as text, and the line of each row, `i[n]`, of as many rows at once.
+def _table(text: Text, rows: Rows, first: int = 0) -> RawTable:
+    """Rows as a table; `first` is the number of the first one."""
+    columns, lines = rows
+    facts = {"encoding": text.encoding.removesuffix("-sig"), "separator": text.separator}
+    if text.skipped:
+        facts["lines before the header"] = str(text.skipped)
+    frame = pd.DataFrame(dict(zip(text.names, columns, strict=True)), copy=False)
+    return RawTable(frame, lines, np.arange(first, first + len(lines)) if first else None, facts)
+
+
+def _by_rows(text: Text, most: float, done: int = 0) -> Iterator[Rows]:
+    """As many rows at once; where there is none at all, none once.
 
     Args:
         text: the text.
-        most: rows at once, or all.
-        skipped: rows before the first that counts.
+        most: rows at once.
+        done: rows before the first that counts.
 
     Raises:
         UserError: lines are of another width than the header.
     """
-    width = len(text.layout.header)
     wrong: list[Record] = []
-    with text.source.records(text.layout.separator) as records:
-        rows = _of_width(itertools.islice(records, text.layout.skipped + 1, None), width, wrong)
-        rows = itertools.islice(rows, skipped, None)
+    with text.records(text.separator) as records:
+        rows = _of_width(itertools.islice(records, text.skipped + 1, None), text.width, wrong)
+        rows = itertools.islice(rows, done, None)
         is_done = False
         while not is_done:
             pieces: list[list[Any]] = [[] for _ in text.places]
             lines: list[np.ndarray] = []
             n = 0
-            while not is_done and (most is None or n < most):
+            while not is_done and n < most:
                 chunk = list(itertools.islice(rows, _CHUNK))
                 is_done = not chunk
                 lines.append(np.array([line for line, _ in chunk], int))
                 n += len(chunk)
                 for piece, i in zip(pieces, text.places, strict=True):
                     piece.append(pd.Series([cells[i] for _, cells in chunk], dtype="str"))
-            if is_done and _are_remarks(wrong, lines, width):
+            if is_done and _are_remarks(wrong, lines, text.width):
                 # What stands below a table stays one cell, and is told with the rows that are none.
                 for i, piece in zip(text.places, pieces, strict=True):
-                    cells = [text.layout.separator.join(c) if i == 0 else "" for _, c in wrong]
+                    cells = [text.separator.join(c) if i == 0 else "" for _, c in wrong]
                     piece.append(pd.Series(cells, dtype="str"))
                 lines.append(np.array([line for line, _ in wrong], int))
                 wrong = []
             if wrong:
-                raise _wrong_widths(wrong, width)
-            if n or most is None:
-                yield (
-                    [pd.concat(piece, ignore_index=True) for piece in pieces],
-                    np.concatenate(lines),
+                said = [f"line {line} has {len(cells)}" for line, cells in wrong]
+                raise UserError(
+                    f"{'a line has' if len(wrong) == 1 else f'{len(wrong)} lines have'} another"
+                    f" number of cells than the header with its {text.width}:"
+                    f" {some(said, _LISTED, count=True)}; mend or quote them"
                 )
-
-
-def header_at(records: Sequence[Sequence[Any]]) -> int:
-    """Which of the first records of a table is its header: the first one that is no title.
-
-    A title has a cell or none, where the table has several.
-    """
-    filled = [sum(cell not in (None, "") for cell in cells) for cells in records]
-    widths = [len(cells) for cells in records]
-    usual = collections.Counter(widths).most_common(1)[0][0]
-    first = widths.index(usual)
-    if 0 < first <= _TITLES and max(widths[:first]) < usual - 1 and _are_names(records[first]):
-        return first
-    for i, (n, width) in enumerate(zip(filled, widths, strict=True)):
-        if n > 1 or usual < 2 or (usual == 2 and width == 2):
-            return i + _names_groups(records[i : i + 3])
-        if i + 1 < len(records) and str(records[i][0] if records[i] else "").startswith("#"):
-            continue
-    return 0
-
-
-def _names_groups(records: Sequence[Sequence[Any]]) -> bool:
-    """Whether the first of three rows names groups of columns, and the second these columns.
-
-    As merged cells are saved, a group has its name above its first column, and none above others.
-    """
-    if len(records) < 3 or len({len(cells) for cells in records}) > 1:
-        return False
-    groups, names, row = records
-    n_empty = sum(cell in (None, "") for cell in groups)
-    is_whole = not any(cell in (None, "") or _is_figure(cell) for cell in names)
-    return n_empty > 1 and is_whole and any(map(_is_figure, row))
-
-
-def _is_figure(cell: Any) -> bool:
-    """Whether a cell holds a number and no word."""
-    text = str(cell)
-    return any(map(str.isdigit, text)) and not any(map(str.isalpha, text))
-
-
-def _are_names(cells: Sequence[Any]) -> bool:
-    """Whether a row may be a header: words, no two alike."""
-    words = [str(cell).strip() for cell in cells if cell not in (None, "")]
-    return len(set(words)) == len(words) and not any(w.replace(".", "").isdigit() for w in words)
-
-
-def _layout(source: "_Source") -> _Layout:
-    suffix = next(s for s in reversed(source.path.suffixes) if s.lower() in TEXT)
-    with source.decoded() as text:
-        first = text.readline(_SAMPLE)
-    said = _SAID.fullmatch(first)
-    choices = said[1] if said else "\t" if suffix.lower() in _TABS else _SEPARATORS
-    best, best_rank, mistake = None, (False, 0, 0.0, 0), None
-    for separator in choices:
-        try:
-            with source.records(separator) as found:
-                records = [cells for _, cells in itertools.islice(found, _SAMPLE)]
-        except UserError as error:  # quotes that are none with this separator
-            mistake = mistake or error
-            continue
-        records = records[bool(said) :]
-        if not records:
-            continue
-        at = header_at(records)
-        header, rows = _fitted(records[at], records[at + 1 :])
-        share = sum(len(cells) == len(header) for cells in rows) / max(len(rows), 1)
-        rank = (len(header) > 1, -at, round(share, 1) if rows else 1.0, len(header))
-        if best is None or rank > best_rank:
-            best, best_rank = _Layout(separator, at + bool(said), header), rank
-    if (best is None or len(best.header) == 1) and not said:
-        best = _by_blanks(source) or best
-    if mistake is not None and (best is None or len(best.header) == 1):
-        raise mistake
-    if best is None:
-        raise UserError("it is empty; give a table with a header row")
-    return best
-
-
-def _by_blanks(source: "_Source") -> _Layout | None:
-    """How a text is laid out whose cells stand apart by blanks, if all its rows have as many."""
-    with contextlib.suppress(UserError), source.records(_LAST_RESORT) as found:
-        records = [cells for _, cells in itertools.islice(found, _SAMPLE)]
-        records = [cells[:-1] if not cells[-1] else cells for cells in records]
-        if len(records) > 1 and len(records[0]) > 1 and len(set(map(len, records))) == 1:
-            return _Layout(_LAST_RESORT, 0, records[0])
-    return None
-
-
-def _fitted(header: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """The header with a name for each column, and rows less empty cells behind them.
-
-    Lines may end in a separator, all of them or the rows alone. R writes no name above the names
-    of rows.
-    """
-    width = len(header)
-    while width > 1 and not header[width - 1] and not any(any(c[width - 1 :]) for c in rows):
-        width -= 1
-    header = header[:width]
-    rows = [cells[:width] if not any(cells[width:]) else cells for cells in rows]
-    if rows and all(len(cells) == width + 1 for cells in rows):
-        first = [cells[0] for cells in rows]
-        if len(set(first)) == len(first) and len(rows) > 1:
-            header = ["", *header]
-    return header, rows
+            if n or not done:
+                columns = [pd.concat(piece, ignore_index=True) for piece in pieces]
+                yield columns, np.concatenate(lines)
+                done += n
 
 
 def _of_width(records: Iterator[Record], width: int, wrong: list[Record]) -> Iterator[Record]:
@@ -319,97 +156,140 @@ def _are_remarks(wrong: list[Record], lines: list[np.ndarray], width: int) -> bo
     """Whether lines of another width are remarks below the table: `Source: ...`, no figures."""
     rows = [chunk[-1] for chunk in lines if len(chunk)]
     return (
-        0 < len(wrong) <= _TITLES
+        0 < len(wrong) <= TITLES
         and bool(rows)
         and wrong[0][0] > rows[-1]
         and all(2 * len(cells) <= width for _, cells in wrong)
-        and not any(_is_figure(cell) for _, cells in wrong for cell in cells)
+        and not any(is_figure(cell) for _, cells in wrong for cell in cells)
     )
 
 
-def _wrong_widths(wrong: list[Record], width: int) -> UserError:
-    said = ", ".join(f"line {line} has {len(cells)}" for line, cells in wrong[:_LISTED])
-    more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
-    return UserError(
-        f"{'a line has' if len(wrong) == 1 else f'{len(wrong)} lines have'} another number of cells"
-        f" than the header with its {width}: {said}{more}; mend or quote them"
-    )
+class _Lines(NamedTuple):
+    """The `n` lines of a block: where rows begin that are not blank, in which lines from its own.
 
-
-def _parsed(text: IO[str], separator: str) -> Iterator[Record]:
-    """The cells of every line that is not blank."""
-    reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
-    before = csv.field_size_limit(LONGEST_CELL)
-    try:
-        line = 1
-        for cells in reader:
-            if cells and (len(cells) > 1 or cells[0].strip()):
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        reason = one_line(error)
-        if "field limit" in reason:
-            reason = "a cell begins there that has no end within 16 million characters"
-        raise UserError(
-            f"it is not a CSV table (line {reader.line_num}: {reason}); mend that line"
-        ) from None
-    except UnicodeError:
-        raise UserError("it is not in its encoding throughout; give --encoding") from None
-    finally:
-        csv.field_size_limit(before)
-
-
-class _Source:
-    """A file of text, packed or not, that can be opened again and again.
-
-    Attributes:
-        path: of the file.
-        encoding: of the text, once it is known.
+    Some break may be in a cell.
     """
 
-    def __init__(self, path: Path, options: ReadOptions) -> None:
-        self.path, self.encoding = path, ""
-        self._options = options
-
-    def open(self) -> IO[bytes]:
-        """The bytes, unpacked as the suffix says, and no more of them than are wanted."""
-        return bounded(_unpacked(self.path), self._options)
-
-    @contextlib.contextmanager
-    def decoded(self) -> Iterator[IO[str]]:
-        """The text."""
-        form: dict[str, Any] = {"encoding": self.encoding, "newline": ""}
-        with self.open() as file, io.TextIOWrapper(file, **form) as text:
-            yield text
-
-    @contextlib.contextmanager
-    def records(self, separator: str) -> Iterator[Iterator[Record]]:
-        """Its rows."""
-        with self.decoded() as text:
-            yield _parsed(text, separator)
+    starts: np.ndarray
+    numbers: np.ndarray
+    n: int
+    has_breaks: bool
 
 
-def _unpacked(path: Path) -> IO[bytes]:
-    kind = path.suffix.lower()
-    if kind == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if not _is_clutter(info)]
-            if len(members) != 1:
-                names = ", ".join(show(info.filename) for info in members[:5])
-                raise UserError(
-                    f"it holds {len(members)} files{f' ({names})' if members else ''};"
-                    " pack the table alone"
-                )
-            return archive.open(members[0])
-    if kind == ".zst":
-        path.stat()  # for the error of a file that is not there
-        stream: IO[bytes] = extra("pyarrow").input_stream(str(path), compression="zstd")
-        return stream
-    file: IO[bytes] = _OPENERS[kind](path, "rb") if kind in _OPENERS else path.open("rb")
-    return file
+def read_regular(text: Text) -> Rows:
+    """Reads text by columns.
+
+    Raises:
+        Irregular: Python would see something else.
+        OSError, UserError: the file cannot be read, or holds too much.
+    """
+    return _joined(list(_regular_pieces(text)))
 
 
-def _is_clutter(info: zipfile.ZipInfo) -> bool:
-    """Whether it is a folder, or what a Mac packs beside the files."""
-    parts = info.filename.split("/")
-    return info.is_dir() or parts[0] == "__MACOSX" or parts[-1].startswith(".")
+def _joined(pieces: Sequence[Piece]) -> Rows:
+    """Pieces of a text as one."""
+    if not pieces:
+        raise Irregular
+    table = pyarrow.concat_tables([table for table, _ in pieces])
+    columns = [pd.Series(pd.array(column, dtype="str")) for column in table]
+    return columns, np.concatenate([lines for _, lines in pieces])
+
+
+def _regular_pieces(text: Text) -> Iterator[Piece]:
+    """The same, piece by piece as the file is read; see `read_regular`."""
+    if text.encoding not in ("utf-8", "utf-8-sig"):
+        raise Irregular
+    if text.width < 2 or len(text.separator.encode()) > 1 or not text.places:
+        raise Irregular  # a blank line may be a row
+    skipped, line = text.skipped + 1, 1
+    with text.open() as file:
+        for block in _blocks(file):
+            if line == 1:
+                block = block.removeprefix(codecs.BOM_UTF8)
+            lines = _lines(block, text.separator)
+            n = min(skipped, len(lines.starts))
+            skipped -= n
+            if len(lines.starts) > n:
+                table = _columns(block[int(lines.starts[n]) :], lines.has_breaks, text)
+                if len(table) != len(lines.starts) - n:
+                    raise Irregular
+                yield table, lines.numbers[n:] + line
+            line += lines.n
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """The text in pieces that end where a row does."""
+    rest = b""
+    while data := file.read(_BLOCK):
+        data = rest + data
+        end = data.rfind(b"\n") + 1
+        open_quotes = data.count(b'"', 0, end) if b'"' in data else 0
+        while end and open_quotes % 2:  # the break is in a cell: they come in pairs up to a row's
+            before = data.rfind(b"\n", 0, end - 1) + 1
+            open_quotes -= data.count(b'"', before, end)
+            end = before
+        if not end and len(data) > 2 * _BLOCK:
+            raise Irregular
+        rest = data[end:]
+        if end:
+            yield data[:end]
+    if rest:
+        yield rest + b"\n"
+
+
+def _lines(block: bytes, separator: str) -> _Lines:
+    """Where rows begin, if all is regular."""
+    mark = separator.encode()
+    signs = np.frombuffer(block, np.uint8)
+    breaks = np.flatnonzero(signs == _BREAK)
+    quotes = np.zeros(0, np.int64)
+    if b'"' in block:
+        quotes = np.flatnonzero(signs == _QUOTE)
+        _check_quotes(signs, quotes, mark[0])
+    if b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
+        raise Irregular
+    if mark + b" " in block or b"\n " in block or block[:1] == b" ":  # Python drops blanks there
+        after = np.append(True, (signs[:-1] == mark[0]) | (signs[:-1] == _BREAK))
+        blanks = np.flatnonzero(after & (signs == _BLANK))
+        if not (np.searchsorted(quotes, blanks) % 2).all():
+            raise Irregular
+    rows = np.flatnonzero(np.searchsorted(quotes, breaks) % 2 == 0)  # others are in cells
+    ends = breaks[rows]
+    starts, numbers = np.append(0, ends[:-1] + 1), np.append(0, rows[:-1] + 1)
+    is_blank = (starts == ends) | ((starts + 1 == ends) & (signs[starts] == _RETURN))
+    if is_blank.any():
+        starts, numbers = starts[~is_blank], numbers[~is_blank]
+    return _Lines(starts, numbers, len(breaks), len(rows) < len(breaks))
+
+
+def _check_quotes(signs: np.ndarray, quotes: np.ndarray, mark: int) -> None:
+    """Whether quotes open at the start of a cell and close at its end; two of them are a sign."""
+    if len(quotes) % 2:
+        raise Irregular
+    opening, closing = quotes[::2], quotes[1::2]
+    before = signs[np.maximum(opening - 1, 0)]
+    begins = (opening == 0) | (before == mark) | (before == _BREAK) | (before == _QUOTE)
+    behind = signs[closing + 1]  # a break is the last sign
+    ends = (behind == mark) | (behind == _BREAK) | (behind == _RETURN) | (behind == _QUOTE)
+    if not (begins.all() and ends.all()):
+        raise Irregular
+
+
+def _columns(block: bytes, has_breaks: bool, text: Text) -> Any:
+    from pyarrow import csv  # here, as other tables do without
+
+    names = [str(i) for i in range(text.width)]
+    wanted = [names[i] for i in text.places]
+    try:
+        return csv.read_csv(
+            pyarrow.BufferReader(block),
+            csv.ReadOptions(column_names=names, block_size=_BLOCK // 8),
+            csv.ParseOptions(delimiter=text.separator, newlines_in_values=has_breaks),
+            csv.ConvertOptions(
+                column_types=dict.fromkeys(wanted, pyarrow.large_string()),
+                include_columns=wanted,
+                strings_can_be_null=False,
+            ),
+        )
+    except pyarrow.ArrowInvalid:
+        raise Irregular from None

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from ncd_jax.errors import UserError
+from ncd_jax.read.names import gathered
 
 __all__ = ["each_in_threads", "usable_cores"]
 
@@ -16,29 +17,27 @@ _FEWEST = 1000
 threads only hand to each other."""
 
 
-def each_in_threads(
-    work: Callable[[A], B], items: Iterable[A], n_rows: int
-) -> tuple[list[B], list[UserError]]:
-    """What comes of each, in their order, and the mistakes that were made of others.
+def each_in_threads(work: Callable[[A], B], items: Iterable[A], n_rows: int) -> list[B]:
+    """What comes of each, in their order; several of many rows are worked on at a time.
 
-    Args:
-        work: called with each, several at a time.
-        items: the columns, or what stands for them.
-        n_rows: cells of each.
+    Raises:
+        UserError: mistakes were made of some; all of them are told.
     """
 
-    def tried(item: A) -> tuple[list[B], list[UserError]]:
+    def tried(item: A) -> B | UserError:
         try:
-            return [work(item)], []
+            return work(item)
         except UserError as error:
-            return [], [error]
+            return error
 
     if n_rows < _FEWEST:
         done = [tried(item) for item in items]
     else:
         with ThreadPoolExecutor(usable_cores()) as pool:
             done = list(pool.map(tried, items))
-    return [each for found, _ in done for each in found], [e for _, wrong in done for e in wrong]
+    if errors := [each for each in done if isinstance(each, UserError)]:
+        raise gathered(errors)
+    return [each for each in done if not isinstance(each, UserError)]
 
 
 def usable_cores() -> int:

@@ -209,9 +209,10 @@ def test_stored_as_json_and_equal_to_the_bit_in_a_fresh_process(tmp_path):
     code = (
         "import json, pathlib, numpy as np\n"
         "from ncd_jax.data.encode import Encoder\n"
-        "from ncd_jax.data.own_table import read_rows\n"
+        "from ncd_jax.data.own_table import read_rows_in_batches\n"
         "encoder = Encoder.from_json(json.loads(pathlib.Path('encoder.json').read_text()))\n"
-        "np.save('x.npy', read_rows(pathlib.Path('rows.csv'), encoder).x)\n"
+        "rows = next(read_rows_in_batches(pathlib.Path('rows.csv'), encoder))\n"
+        "np.save('x.npy', rows.x)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), encoder.apply(frame))

@@ -4,8 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from ncd_jax.data.folds import hold_out, known_fold, make_folds, take_away
-from ncd_jax.data.gate_folds import make_gate_folds
+from ncd_jax.data.folds import hold_out, known_fold, make_folds, make_gate_folds, take_away
 from ncd_jax.errors import UserError
 
 

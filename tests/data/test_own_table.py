@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from encoded_rows import read_rows
 from sklearn.datasets import load_iris
 
 from ncd_jax.data import own_table
-from ncd_jax.data.own_table import read_rows
 from ncd_jax.errors import UserError
 from ncd_jax.read.options import ReadOptions
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiers import few
 
-from ncd_jax.data.gate_folds import make_gate_folds
+from ncd_jax.data.folds import make_gate_folds
 from ncd_jax.data.table import Table
 from ncd_jax.discovery import known_rows
 from ncd_jax.discovery.known_rows import observe, pass_gate

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from encoded_rows import read_rows
 
-from ncd_jax.data.own_table import read_rows, read_table
+from ncd_jax.data.own_table import read_table
 from ncd_jax.errors import UserError
 from ncd_jax.profiles.coded_columns import code_columns
 from ncd_jax.read.options import ReadOptions

@@ -23,8 +23,8 @@ NUMBERS = RNG.normal(size=N)
 WORDS = RNG.choice(["red", "green", "blue"], N)
 
 
-def read(frame, wanted=(), **options):
-    return describe(RawTable(to_frame(frame)), list(frame), ReadOptions(**options), wanted)
+def read(frame, **options):
+    return describe(RawTable(to_frame(frame)), list(frame), ReadOptions(**options))
 
 
 def kind_of(cells, **options):
@@ -163,7 +163,7 @@ def test_what_programs_write_to_number_rows_is_left_out():
 
 def test_columns_asked_for_are_kept_unless_they_are_constant():
     assert kind_of(range(N), columns=["q", "other"]) == (("numeric", ""), ())
-    assert kind_of(range(N), wanted=["q"]) == (("numeric", ""), ())
+    assert kind_of(range(N), columns=["q"]) == (("numeric", ""), ())
     assert kind_of([f"{i} a" for i in range(N)], categories=["q"])[0][0] == "category"
     assert kind_of(["a"] * N, columns=["q", "other"])[0] is None
 

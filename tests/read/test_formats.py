@@ -7,9 +7,10 @@ import functools
 import numpy as np
 import pandas as pd
 import pytest
+from encoded_rows import read_rows
 from reading_fixtures import N, make_labels, make_values
 
-from ncd_jax.data.own_table import read_rows, read_table
+from ncd_jax.data.own_table import read_table
 from ncd_jax.data.targets import read_targets
 from ncd_jax.errors import UserError
 from ncd_jax.read.dtypes import is_frame, to_frame

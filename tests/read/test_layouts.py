@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from encoded_rows import read_rows
 from reading_fixtures import N, as_written, make_labels, make_values
 
-from ncd_jax.data.own_table import read_rows, read_table
+from ncd_jax.data.own_table import read_table
 from ncd_jax.errors import UserError
 from ncd_jax.read.several import source_of
 

@@ -11,6 +11,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from encoded_rows import read_rows
 from reading_fixtures import (
     N,
     as_written,
@@ -22,7 +23,7 @@ from reading_fixtures import (
 )
 from tiers import few
 
-from ncd_jax.data.own_table import read_rows, read_table
+from ncd_jax.data.own_table import read_table
 from ncd_jax.errors import UserError
 from ncd_jax.read.columns import Column
 from ncd_jax.read.options import ReadOptions

@@ -2,16 +2,16 @@
 
 import itertools
 import random
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ncd_jax.read import plain_numbers as plain
-from ncd_jax.read import regular, text_files
+from ncd_jax.read import text_files
+from ncd_jax.read.number_words import Evidence, plain_numbers
 from ncd_jax.read.options import ReadOptions
 from ncd_jax.read.raw import is_empty
-from ncd_jax.read.text_bytes import Unsure
 
 REGULAR = {
     "plain": "a,b\n1,x\n2,y\n",
@@ -63,13 +63,13 @@ def read(path):
 
 
 def by_rows(*_):
-    raise regular.Irregular
+    raise text_files.Irregular
 
 
 @pytest.mark.parametrize("block", [1 << 24, 1, 7, 16])
 @pytest.mark.parametrize("kind", [*REGULAR, *IRREGULAR, *WRONG])
 def test_by_columns_is_as_by_rows(tmp_path, monkeypatch, kind, block):
-    monkeypatch.setattr(regular, "_BLOCK", block)
+    monkeypatch.setattr(text_files, "_BLOCK", block)
     path = tmp_path / ("t.tsv" if kind == "tabs" else "t.csv")
     path.write_bytes((REGULAR | IRREGULAR | WRONG)[kind].encode())
     found = []
@@ -121,25 +121,42 @@ def columns():
         yield [rng.choice(usual + GAPS) for _ in range(rng.randint(2, 80))]
 
 
+WRITTEN = re.compile(
+    r"[+-]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9])(?:[eE][+-]?[0-9]{1,3})?|"
+    r"[0-9]+(?:[eE][+-][0-9]{1,3})?)"
+)
+CODE = re.compile(r"[+-]?0[0-9]+|[0-9]{16,}")
+SURELY_A_POINT = re.compile(r"\.[0-9]{0,2}$|\.[0-9]{4,}|[0-9]{4}\.|^[+-]?0?\.|[eE]")
+
+
 def plain_by_patterns(words):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plain, "_by_bytes", unsure)
-        return plain.plain_numbers(pd.Series(words, dtype="str"))
-
-
-def unsure(cells):
-    raise Unsure
+    """Values, gaps and evidence by the cells, one by one; nothing where words must say."""
+    cells = pd.Series(words, dtype="str")
+    empty = is_empty(cells.astype(object))
+    filled = [word for word, e in zip(words, empty, strict=True) if not e]
+    if not filled or not all(map(WRITTEN.fullmatch, filled)) or any(map(CODE.fullmatch, filled)):
+        return None
+    marked, whole = [w for w in filled if "." in w], [w for w in filled if "." not in w]
+    point = sum(SURELY_A_POINT.search(word) is not None for word in marked)
+    values = np.full(len(words), np.nan)
+    values[~empty] = [*map(float, filled)]
+    if (marked and not point) or np.isinf(values).any():
+        return None
+    gaps = {word: n for word, n in cells[empty].str.strip().value_counts().items() if word}
+    longest = max(map(len, whole), default=0)
+    said = Evidence(0, point, 0, 0, "", len(whole), len(filled), longest)
+    return values, gaps, said
 
 
 def test_numbers_by_bytes_are_those_by_patterns():
     told = {True: 0, False: 0}
     for words in columns():
         cells = pd.Series(words, dtype="str")
-        ours, wanted = plain.plain_numbers(cells), plain_by_patterns(words)
+        ours, wanted = plain_numbers(cells), plain_by_patterns(words)
         assert (ours is None) == (wanted is None), words
         told[ours is None] += 1
         if ours is not None:
-            np.testing.assert_array_equal(ours.values, wanted.values)
+            np.testing.assert_array_equal(ours.values, wanted[0])
             np.testing.assert_array_equal(
                 ours.values, [float(w or "nan") if is_number(w) else np.nan for w in words]
             )

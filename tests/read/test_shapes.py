@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ncd_jax.read import shapes
+from ncd_jax.read import words as shapes
 from ncd_jax.read.date_words import clock_of, dates_of, day_order, durations_of
 from ncd_jax.read.gaps import is_gap
 from ncd_jax.read.number_words import evidence, numbers_of
-from ncd_jax.read.shapes import shapes_of
-from ncd_jax.read.words import level_key, merged, words_of
+from ncd_jax.read.words import level_key, merged, shapes_of, words_of
 
 KINDS = """
 999 9,999 99.99 -9.9 .9 9. +99 007 9,999.99 9.999,99 99,99,999 9'999 9\u2019999.9 9 999,9 9\u202f999

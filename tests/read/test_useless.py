@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ncd_jax.read.columns import Column
-from ncd_jax.read.useless import is_constant, leakage_notes, unlabelled_alone
+from ncd_jax.read.remarks import is_constant, leakage_notes, unlabelled_alone
 
 N = 2400
 Y = np.tile([0, 1, -1], N // 3).astype(np.int32)
