@@ -83,7 +83,7 @@ def run_of(gaussians):
 
     @functools.cache
     def find(how, setting):
-        config = JUDGED if how == "judge" else dataclasses.replace(QUICK, method="kmeans")
+        config = JUDGED if how == "judge" else dataclasses.replace(QUICK, method="rca")
         spare, novel = (0, [40, 30, 45]) if setting == "ncd" else (10, [35, 30])
         table, classes = gaussians([25] * 4, novel, spare)
         twins = np.flatnonzero(classes == 5)[[0, -1]]

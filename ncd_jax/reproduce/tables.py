@@ -94,8 +94,8 @@ class Results:
             chosen, rows = self.chosen(setting), self.with_auto(self.rows, setting)
             for evaluation in EVALUATIONS:
                 of_it = rows[rows.evaluation == evaluation]
-                for metric in METRICS:
-                    mean, std = grid(of_it, metric), grid(of_it, metric, np.std)
+                for metric in METRICS if len(of_it) else ():
+                    mean, std = grid(of_it, metric), grid(of_it, metric, _deviation)
                     if not mean.empty:
                         found.append(ScoreTable(setting, evaluation, metric, mean, std, chosen))
         return found
@@ -219,12 +219,16 @@ def collect(records: Iterable[Record], titles: Iterable[str]) -> Results:
 
 
 def grid(
-    lines: pd.DataFrame, value: str, how: Callable[[np.ndarray], Any] = np.mean
+    lines: pd.DataFrame, value: str, how: Callable[[Any], pd.Series] = lambda each: each.mean()
 ) -> pd.DataFrame:
-    """A column of lines by method and dataset; what has no value is left out."""
+    """A column of lines by method and dataset, where it has a value; `how`: of grouped lines."""
     there = lines.dropna(subset=value).groupby(["method", "dataset"], observed=True)[value]
-    table = there.agg(lambda each: how(each.to_numpy())).unstack()
+    table = how(there).unstack()
     return pd.DataFrame(table.to_numpy(), list(table.index), list(table.columns))
+
+
+def _deviation(each: Any) -> pd.Series:
+    return each.std(ddof=0)
 
 
 @dataclass(frozen=True)
@@ -247,7 +251,8 @@ class Estimates:
     @property
     def text(self) -> pd.DataFrame:
         """`5 (6x), 6 (4x)`, most frequent first, or `5` of all seeds, by method and dataset."""
-        return grid(self.lines, "n_novel_estimated", _counts_text).fillna(NO_VALUE)
+        counts = grid(self.lines, "n_novel_estimated", lambda each: each.agg(_counts_text))
+        return counts.fillna(NO_VALUE)
 
     @property
     def error(self) -> pd.Series:
@@ -291,6 +296,6 @@ def index_errors(results: Results, hyperparameters: str) -> pd.DataFrame:
     return errors.dropna(axis=1)
 
 
-def _counts_text(ks: np.ndarray) -> str:
+def _counts_text(ks: pd.Series) -> str:
     counts = Counter(np.sort(ks).tolist()).most_common()
     return ", ".join(f"{k} ({n}x)" for k, n in counts) if len(counts) > 1 else str(counts[0][0])

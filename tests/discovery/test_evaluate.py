@@ -169,8 +169,8 @@ def problem(overlapping, quick):
 
 
 def test_every_hidden_row_answers_once_for_every_fold(solved, overlapping):
-    evaluation = solved("kmeans").evaluation
-    problem, table = solved("kmeans").winner.problem, ordered(overlapping)[0]
+    evaluation = solved("rca").evaluation
+    problem, table = solved("rca").winner.problem, ordered(overlapping)[0]
     expected = [
         (f, y)
         for f, labels in enumerate(problem.hidden_folds.y[:, : len(table.y)])
@@ -182,7 +182,7 @@ def test_every_hidden_row_answers_once_for_every_fold(solved, overlapping):
 
 @pytest.mark.parametrize("lost", [(0,), (0, 1)])
 def test_a_fold_that_diverged_is_left_out(lost, solved, overlapping, monkeypatch):
-    whole, fit, calls = solved("kmeans"), partition.refit_all, itertools.count()
+    whole, fit, calls = solved("rca"), partition.refit_all, itertools.count()
 
     def refit(fold, hparams):
         if next(calls) in lost:
