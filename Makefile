@@ -12,7 +12,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-OPTIMISED := tests/test_every_method.py tests/test_readme.py
 LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && \
   $(BIN)/pyrefly check --python-interpreter-path=$(BIN)/python
 
@@ -27,16 +26,15 @@ run: $(VENV)/ready
 
 test: $(VENV)/ready-test
 	@{ $(LINT); } & lint=$$!; \
-	$(BIN)/pytest --optimised -m optimised $(OPTIMISED) & optimised=$$!; \
 	$(BIN)/pytest -n auto --dist worksteal; tests=$$?; \
-	wait $$lint && wait $$optimised && exit $$tests
+	wait $$lint && exit $$tests
 
 lint: $(VENV)/ready-test
 	$(LINT)
 
 strict: $(VENV)/ready-test
 	$(BIN)/pytest -n auto --dist worksteal --thorough -m 'not optimised'
-	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised $(OPTIMISED)
+	$(BIN)/pytest -n auto --dist worksteal --thorough --optimised -m optimised tests/test_every_method.py
 
 fuzz: $(VENV)/ready-test
 	$(BIN)/python tests/fuzz/fuzz.py --processes=2 $(ARGS)

@@ -45,6 +45,10 @@ def call(*flags, cwd):
     return subprocess.CompletedProcess(flags, status, out.getvalue(), err.getvalue())
 
 
+AS_USERS_COMPILE = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
+"""Of a process: what `conftest` says to compile quickly is taken back."""
+
+
 class Nursery:
     """A process that has imported what takes longest and forks others: a line to it, a number back.
 

@@ -1,6 +1,6 @@
 """A whole run of every method, compiled as users compile it: with XLA's optimisations.
 
-Every session does the same with what the README shows first, which is the default: `test_readme`.
+Every session does the same with the default, as a process: see `test_launch`.
 """
 
 import dataclasses

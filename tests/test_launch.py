@@ -13,7 +13,7 @@ from importlib import metadata
 import numpy as np
 import pandas as pd
 import pytest
-from launching import ROOT, call, launch
+from launching import AS_USERS_COMPILE, ROOT, call, launch
 from tiers import few
 
 import ncd_jax
@@ -226,9 +226,10 @@ def test_a_mistake_is_one_line_and_status_2(folder, flags):
 
 
 def test_a_table_of_ones_own_from_file_to_answer(folder):
-    """Every method is trained, optimised, in `test_every_method.py`; here one without training."""
-    flags = ("--table=t.csv", "--label=label", "--workdir=mine", "--config.method=rca", *QUICK)
-    first = launch(*flags, cwd=folder, PYTHONPROFILEIMPORTTIME="1")
+    """The default, from nothing kept; every method is in `test_every_method.py`."""
+    flags = ("--table=t.csv", "--label=label", "--workdir=mine", *QUICK)
+    as_users = {**AS_USERS_COMPILE, "NCD_JAX_COMPILATION_CACHE": str(folder / "programs")}
+    first = launch(*flags, cwd=folder, PYTHONPROFILEIMPORTTIME="1", **as_users)
     assert first.returncode == 0, first.stderr
     assert {"jax", "pandas"} <= imported(first)
     assert imported(first) & NOT_IN_A_PLAIN_RUN == set()

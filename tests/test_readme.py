@@ -92,9 +92,8 @@ def walked(tmp_path_factory):
     return folder, names
 
 
-@pytest.mark.optimised
 def test_the_first_python_block_runs_as_pasted(walked):
-    """From an empty folder, with the figures that the text gives, compiled as users compile it."""
+    """From an empty folder, with the figures that the text gives."""
     folder, names = walked
     assert (names["ncd"].n_novel_, names["ncd"].setting_) == (1, "gcd")
     blank, kind = names["blank"], names["kind"]
