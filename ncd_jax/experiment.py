@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["apply_answers", "run"]
 
 _LATER = (
-    *("scipy.optimize", "scipy.spatial.distance"),
+    *("scipy.optimize", "scipy.spatial.distance", "sklearn.neighbors"),
     *("ncd_jax.report.outcome", "ncd_jax.report.page", "ncd_jax.report.redraw"),
 )
 """What is needed from the gate on: two seconds of imports, while the device computes."""

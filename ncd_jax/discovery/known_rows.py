@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ncd_jax.clustering.nearest import nearest
 from ncd_jax.data.folds import make_gate_folds, pad_rows
 from ncd_jax.data.preprocess import fingerprints, first_of_equals
 from ncd_jax.data.selection import direction_of_missing
@@ -258,14 +257,17 @@ def _nearest(
     """For every unlabelled row those of the sample it does as, `i[u, 3]`: of the sample, itself."""
     if len(sampled) == len(unlabelled):
         return np.tile(sampled[:, None], NEAREST)
+    from sklearn.neighbors import NearestNeighbors  # see `far_rows`
+
     x = problem.scaler.apply(table.x[unlabelled])
     parts = [
         np.asarray(_first_view(problem.method, states, rows))[:n]
         for rows, n in filled_chunks(x, _CHUNK)
     ]
     z = np.concatenate(parts)
-    near = nearest(z, z[sampled], min(NEAREST, len(sampled))).at
-    like = sampled[np.resize(near, (len(z), NEAREST))]
+    n_nearest = min(NEAREST, len(sampled))
+    tree = NearestNeighbors(n_neighbors=n_nearest, algorithm="brute").fit(z[sampled])
+    like = sampled[np.resize(tree.kneighbors(z, return_distance=False), (len(z), NEAREST))]
     like[sampled] = sampled[:, None]
     return like
 

@@ -11,8 +11,6 @@ Source: the distance to a near neighbour as a measure of novelty, Ramaswamy, Ras
 import numpy as np
 import scipy
 
-from ncd_jax.clustering.nearest import nearest
-
 __all__ = ["far_rows"]
 
 NEIGHBOUR = 3
@@ -36,15 +34,18 @@ def far_rows(x: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     Returns:
         `bool[u]`.
     """
+    from sklearn.neighbors import NearestNeighbors  # a second, while the device computes
+
     far = np.zeros(len(x), bool)
     if len(labelled) < 2 or len(x) < 2:
         return far
-    n_nearest = min(NEIGHBOUR, len(labelled) - 1)
-    reach = REACH * float(nearest(labelled, labelled, n_nearest).distance[:, -1].max())
+    at = min(NEIGHBOUR, len(labelled) - 1)
+    near = NearestNeighbors(n_neighbors=at, algorithm="brute").fit(labelled)
+    reach = REACH * float(near.kneighbors()[0][:, -1].max())
     apart = float(np.median(scipy.spatial.distance.pdist(labelled)))
-    far = nearest(x, labelled, n_nearest).distance[:, -1] > max(reach, apart)
-    if far.sum() < 2:
-        return np.zeros(len(x), bool)
-    among = x[far]
-    far[far] = nearest(among, among, 1).distance[:, 0] <= reach
-    return far
+    far = near.kneighbors(x)[0][:, -1] > max(reach, apart)
+    if far.sum() > 1:
+        among = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(x[far])
+        far[far] = among.kneighbors()[0][:, 0] <= reach
+        return far
+    return np.zeros(len(x), bool)
