@@ -131,8 +131,13 @@ class Visit:
         assert all("422" in error for error in self.errors), self.errors
         self.errors.clear()
 
-    def go(self, step):
-        self.page.get_by_role("navigation").get_by_role("link", name=step).click()
+    def go(self, link):
+        """Follows a link: what comes next is done on its page, not on the one before."""
+        with self.page.expect_navigation():
+            link.click()
+
+    def go_to(self, step):
+        self.go(self.page.get_by_role("navigation").get_by_role("link", name=step))
 
 
 @pytest.fixture
@@ -169,7 +174,7 @@ def bring_a_table(visit, brought, path):
     path.with_name("letter.pdf").write_bytes(b"%PDF")
     with visit.refused("tables of this format (.pdf) are not read"):
         page.set_input_files("#file", path.with_name("letter.pdf"))
-    page.get_by_role("link", name="ncd_jax").click()
+    visit.go(page.get_by_role("link", name="ncd_jax"))
     page.set_input_files("#file", path)
     page.locator("#label").select_option(brought.label)
     with visit.refused("is filled on every row"):
@@ -236,7 +241,7 @@ def look_at_the_answer(visit, brought):
 
 def answer_two_questions(visit, run):
     page = visit.page
-    visit.go("Ask")
+    visit.go_to("Ask")
     visit.looks_the_same_again("ask")
     first = page.locator("[name=question]").get_attribute("value")
     page.keyboard.press("n")
@@ -255,7 +260,7 @@ def answer_two_questions(visit, run):
 
 def name_and_take_away(visit, run):
     page = visit.page
-    visit.go("Name and keep")
+    visit.go_to("Name and keep")
     page.locator("#novel_0").fill("Gentle ones")
     page.get_by_role("button", name="Keep the names").click()
     page.locator("#novel_0[value='Gentle ones']").wait_for()
@@ -270,7 +275,7 @@ def name_and_take_away(visit, run):
 
 def sort_new_rows(visit, brought, tmp_path):
     page = visit.page
-    visit.go("Next month")
+    visit.go_to("Next month")
     (tmp_path / "empty.csv").write_text("nothing\n1\n")
     with visit.refused(brought.need):
         page.set_input_files("#file", tmp_path / "empty.csv")
