@@ -41,7 +41,7 @@ def _programs_are_kept_here(simple_maps):
 def write_table(path, **changes):
     """Numbers and a category, four known classes and unlabelled rows; returns its frame.
 
-    The encoded columns are those of `test_in_a_browser`: processes of both share programs.
+    The encoded columns are those of `test_in_a_browser`, whose processes find programs of these.
     """
     rng = np.random.default_rng(0)
     label = np.repeat(["a", "b", "c", "d", ""], N)

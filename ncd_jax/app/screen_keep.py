@@ -19,10 +19,10 @@ from ncd_jax.app.guard import REPORT_POLICY, Form
 from ncd_jax.app.opened import Opened
 from ncd_jax.app.screen_run import command_line
 from ncd_jax.app.telling import merge_classes, take_back
+from ncd_jax.data.table import is_novel_name
 from ncd_jax.errors import UserError
 from ncd_jax.read.dtypes import extra
 from ncd_jax.report.comparison import compare_runs, write_comparison
-from ncd_jax.report.headline import is_novel_name
 from ncd_jax.report.renaming import rename_classes
 from ncd_jax.store.answers import Answers
 from ncd_jax.store.records import read_assignments

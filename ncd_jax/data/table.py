@@ -1,5 +1,6 @@
 """A table on the host: what the rest of the package is given to work on."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,12 @@ import pandas as pd
 from ncd_jax.data.encode import Encoder
 from ncd_jax.read.columns import TableReading
 
-__all__ = ["Table", "Truth"]
+__all__ = ["Table", "Truth", "is_novel_name"]
+
+
+def is_novel_name(name: str) -> bool:
+    """Whether it is one that a run gives a new class: `novel_0`, `novel_1`, ..."""
+    return re.fullmatch(r"novel_\d+", name) is not None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Labels as scikit-learn's users hold them: any type, with marks for rows without one."""
 
-import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from ncd_jax.data.own_table import encoded_table
-from ncd_jax.data.table import Table
+from ncd_jax.data.table import Table, is_novel_name
 from ncd_jax.read.describe import describe
 from ncd_jax.read.dtypes import to_labels
 from ncd_jax.read.false_rows import without_false_rows
@@ -69,7 +68,7 @@ def read_targets(y: Any) -> Targets:
     classes, codes = np.unique(known, return_inverse=True)
     if classes.dtype.kind in "OU":
         for name in classes.tolist():
-            if isinstance(name, str) and re.fullmatch(r"novel_\d+", name):
+            if isinstance(name, str) and is_novel_name(name):
                 raise ValueError(f"class {name!r} has a name that novel classes get; rename it")
     all_codes = np.full(len(values), UNLABELLED, np.int32)
     all_codes[labelled] = codes

@@ -5,7 +5,6 @@ Arrays are filled up to a few lengths, so that folds, new rows and other tables 
 
 import dataclasses
 import functools
-import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from ncd_jax.data.folds import (
     sample_hidden,
 )
 from ncd_jax.data.preprocess import Standardiser, fingerprints
-from ncd_jax.data.table import Table
+from ncd_jax.data.table import Table, is_novel_name
 from ncd_jax.errors import UserError
 from ncd_jax.judge.scene import MAX_MICRO
 from ncd_jax.methods import METHODS, MethodInfo, Spec
@@ -263,7 +262,7 @@ def _problem(
     slots: int,
 ) -> Problem:
     for name in table.classes:
-        if re.fullmatch(r"novel_\d+", name):
+        if is_novel_name(name):
             raise UserError(f"class {name!r} has a name that novel classes get; rename it")
     info, n_features = METHODS[config.method], table.x.shape[1]
     space = free_space(config, n_features)

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ncd_jax.clustering.matching import adjusted_rand, match_names
+from ncd_jax.data.table import is_novel_name
 from ncd_jax.errors import UserError
-from ncd_jax.report.headline import class_order, is_novel_name
+from ncd_jax.report.headline import class_order
 from ncd_jax.report.templating import environment
 from ncd_jax.store.model_files import names_of
 from ncd_jax.store.records import read_assignments

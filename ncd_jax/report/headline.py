@@ -1,14 +1,14 @@
 """What was found, in words: of a run in one line, the same wherever it is said; of new rows."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ncd_jax.data.table import is_novel_name
 from ncd_jax.errors import printable
 
-__all__ = ["Assigned", "are", "are_unlike", "class_order", "headline", "is_novel_name", "plural"]
+__all__ = ["Assigned", "are", "are_unlike", "class_order", "headline", "plural"]
 
 _FEWEST = 10
 """Rows that make one more class worth a look."""
@@ -47,11 +47,6 @@ def are_unlike(n: int, n_rows: int) -> bool:
 def are(n: int) -> str:
     """The verb as it goes with the number."""
     return "is" if n == 1 else "are"
-
-
-def is_novel_name(name: str) -> bool:
-    """Whether it is one that a run gives a new class: `novel_0`, `novel_1`, ..."""
-    return re.fullmatch(r"novel_\d+", name) is not None
 
 
 def class_order(name: str) -> tuple[bool, int, str]:

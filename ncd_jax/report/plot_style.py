@@ -9,10 +9,9 @@ told apart with any colour vision; where they run out, the marker's shape change
 """
 
 import html
-import math
 from typing import Any
 
-import numpy as np
+from ncd_jax.store.workdir import strict_json
 
 __all__ = [
     "ACCENT",
@@ -81,7 +80,7 @@ class Figure:
 
     def plain(self) -> dict[str, Any]:
         """As JSON can say it: lists, and nothing where a number is not finite."""
-        plain: dict[str, Any] = _plain({"data": self.data, "layout": self.layout})
+        plain: dict[str, Any] = strict_json({"data": self.data, "layout": self.layout})
         return plain
 
 
@@ -91,16 +90,6 @@ def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
             _merge(into[name], value)
         else:
             into[name] = value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def new_figure(x: str, y: str) -> Figure:

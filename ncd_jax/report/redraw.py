@@ -28,7 +28,7 @@ from ncd_jax.store.answers import Answers
 from ncd_jax.store.asking import Asking, Outcome
 from ncd_jax.store.frames import frame_of, frame_parts
 from ncd_jax.store.records import read_config
-from ncd_jax.store.workdir import Workdir, stored_arrays
+from ncd_jax.store.workdir import Workdir, check_arrays, stored_arrays
 from ncd_jax.tuning.trials import Trial
 from ncd_jax.types import UNLABELLED
 
@@ -240,11 +240,12 @@ def _story(asking: Asking, outcome: Outcome, n_drawn: int) -> AskingStory:
 def _read_kept(workdir: Workdir) -> _Kept:
     """Reads what a run has kept; a mistake of the user's where it is missing or damaged."""
     said, data = workdir.read_json(_FACTS, dict), workdir.read_bytes(_ARRAYS)
-    try:
+    with workdir.reading(_ARRAYS):
         arrays, facts = stored_arrays(data), _tuples(said)
+        check_arrays(arrays, "row i[k] y i[k] z f[k,l] drawn i[p] xy f[p,2]")
         rows = {name: arrays[name] for name in ("row", "y", "z", "drawn", "xy")}
-        if not _belong_together(**rows):
-            raise ValueError("arrays do not belong together")
+        if not ((rows["drawn"] >= 0) & (rows["drawn"] < len(rows["row"]))).all():
+            raise ValueError("points are of other rows")
         curve, reading = facts["curve"], facts["reading"]
         return _Kept(
             frame=frame_of(arrays, said["columns"]),
@@ -263,22 +264,6 @@ def _read_kept(workdir: Workdir) -> _Kept:
                 "loss": arrays["loss"],
             },
         )
-    except Exception as error:  # somebody else's data may be wrong in any way
-        raise UserError(
-            f"{workdir.path(_ARRAYS)} is damaged; run again in a new workdir"
-        ) from error
-
-
-def _belong_together(
-    row: np.ndarray, y: np.ndarray, z: np.ndarray, drawn: np.ndarray, xy: np.ndarray
-) -> bool:
-    return bool(
-        all(each.dtype.kind in "iu" and each.ndim == 1 for each in (row, y, drawn))
-        and all(each.dtype.kind == "f" and each.ndim == 2 for each in (z, xy))
-        and len(row) == len(y) == len(z)
-        and xy.shape == (len(drawn), 2)
-        and ((drawn >= 0) & (drawn < len(row))).all()
-    )
 
 
 def _tuples(value: Any) -> Any:

@@ -5,8 +5,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
+from ncd_jax.data.table import is_novel_name
 from ncd_jax.errors import UserError
-from ncd_jax.report.headline import class_order, is_novel_name
+from ncd_jax.report.headline import class_order
 from ncd_jax.store.model_files import load_model, names_of, save_names
 from ncd_jax.store.records import read_assignments, read_metrics
 from ncd_jax.store.workdir import Workdir

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jinja2
 from jinja2.filters import do_mark_safe
 
+from ncd_jax.data.table import is_novel_name
 from ncd_jax.kept_programs import kept
-from ncd_jax.report.headline import is_novel_name
 
 __all__ = ["Packed", "environment", "pack", "pack_json", "packed_plotly", "plotly_script"]
 

@@ -94,9 +94,9 @@ class Results:
             chosen, rows = self.chosen(setting), self.with_auto(self.rows, setting)
             for evaluation in EVALUATIONS:
                 of_it = rows[rows.evaluation == evaluation]
-                for metric in METRICS if len(of_it) else ():
-                    mean, std = grid(of_it, metric), grid(of_it, metric, _deviation)
-                    if not mean.empty:
+                for metric in METRICS:
+                    if not (mean := grid(of_it, metric)).empty:
+                        std = grid(of_it, metric, _deviation)
                         found.append(ScoreTable(setting, evaluation, metric, mean, std, chosen))
         return found
 

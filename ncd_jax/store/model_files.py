@@ -1,7 +1,6 @@
 """A model in the folder of a run: arrays and a description, without pickle, checked when read."""
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ncd_jax.data.encode import Encoder
 from ncd_jax.data.preprocess import Standardiser
+from ncd_jax.data.table import is_novel_name
 from ncd_jax.discovery.around import Reference
 from ncd_jax.discovery.model import Model, Places, Remembered, apply, arrays_of, nothing_told
 from ncd_jax.discovery.problem import make_method
@@ -194,9 +194,7 @@ def names_of(workdir: Workdir) -> dict[str, str]:
     if not workdir.has(_NAMES):
         return {}
     names: dict[str, str] = workdir.read_json(_NAMES, dict)
-    if not all(
-        re.fullmatch(r"novel_\d+", novel) and isinstance(name, str) for novel, name in names.items()
-    ):
+    if not all(is_novel_name(novel) and isinstance(name, str) for novel, name in names.items()):
         raise UserError(f"{workdir.path(_NAMES)} is damaged; delete it and rename again")
     return names
 

@@ -29,6 +29,7 @@ __all__ = [
     "digest_of",
     "harmless",
     "stored_arrays",
+    "strict_json",
 ]
 
 _CONFIG, _METRICS, _LOCK = "config.json", "metrics.json", ".lock"
@@ -82,7 +83,7 @@ class Workdir:
                 use by another process.
         """
         workdir = cls(Path(path))
-        config = _strict({"run": identity, "environment": environment})
+        config = strict_json({"run": identity, "environment": environment})
         try:
             # What is in it holds rows of the table; who shares it says so.
             workdir.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -228,7 +229,7 @@ class Workdir:
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes strict JSON: NaN and infinities, which JSON lacks, become null."""
-        text = json.dumps(_strict(value), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(strict_json(value), indent=2, ensure_ascii=False, allow_nan=False)
         self.write_text(name, text + "\n")
 
     def write_text(self, name: str, text: str) -> None:
@@ -393,7 +394,7 @@ def digest_of(identity: Mapping[str, Any]) -> str:
         inner = {name: f"{key}.{name}" for name in value}
         return {n: what(value[n], inner[n]) for n in value if not inner[n].endswith(_ONLY_HOW)}
 
-    text = json.dumps(what(_strict(identity), ""), sort_keys=True)
+    text = json.dumps(what(strict_json(identity), ""), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -433,14 +434,14 @@ def _locked(path: Path, seconds: float) -> FileLock:
     return lock
 
 
-def _strict(value: Any) -> Any:
+def strict_json(value: Any) -> Any:
     """The value as JSON can say it."""
     if hasattr(value, "tolist"):  # NumPy and JAX arrays and scalars
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
+        return {str(key): strict_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
+        return [strict_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
