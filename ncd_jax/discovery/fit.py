@@ -20,6 +20,7 @@ from ncd_jax.data.folds import Folds
 from ncd_jax.discovery.problem import (
     PARTS,
     Problem,
+    filled_chunks,
     judged,
     make_hparams,
     most_hidden,
@@ -42,7 +43,11 @@ __all__ = [
     "purpose_keys",
     "refit",
     "refit_all",
+    "represent",
 ]
+
+_CHUNK = 4096
+"""Rows that are represented together, so that one program serves tables of any length."""
 
 Purpose = Literal["search", "refit", "discover", "columns", "indices", "gate", "cut"]
 
@@ -235,6 +240,27 @@ def refit_all(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Refit
 @functools.partial(jax.jit, static_argnames="how")
 def _estimate_in_columns(key: Array, data: NCDData, goal: Goal, how: KSearch) -> KEstimate:
     return estimate_k(key, lambda x: x, data, goal, data.x[goal.rows], how)
+
+
+def represent(method: Method, states: PyTree, view: int, x: np.ndarray) -> np.ndarray:
+    """Rows in one view, `f32[n, L]`, on the host.
+
+    Args:
+        method: the method.
+        states: of it, stacked.
+        view: which of them.
+        x: `f32[n, d]`, scaled rows, as many as there may be.
+    """
+    number, chunks = np.int32(view), filled_chunks(x, _CHUNK)
+    parts = [(_REPRESENT(method, states, number, rows), n) for rows, n in chunks]
+    return np.concatenate([np.asarray(part)[:n] for part, n in parts])
+
+
+def _represent(method: Method, states: PyTree, view: Array, x: Array) -> Array:
+    return method.represent(jax.tree.map(lambda leaf: leaf[view], states), x)
+
+
+_REPRESENT = kept_jit(_represent, static_argnames=["method"])
 
 
 def cut(problem: Problem, refits: Refits, n_cuts: int = 1) -> list[Scene]:

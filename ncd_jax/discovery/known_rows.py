@@ -1,6 +1,5 @@
 """What is seen of a table to tell known from new: folds of its known rows, and unlabelled rows."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,10 +11,9 @@ from ncd_jax.data.folds import make_gate_folds, pad_rows
 from ncd_jax.data.preprocess import fingerprints, first_of_equals
 from ncd_jax.data.selection import direction_of_missing
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.fit import purpose_keys
+from ncd_jax.discovery.fit import purpose_keys, represent
 from ncd_jax.discovery.problem import (
     Problem,
-    filled_chunks,
     make_hparams,
     most_hidden,
     padded_size,
@@ -35,7 +33,6 @@ __all__ = ["observe", "observe_folds", "observe_table", "pass_gate", "views_of"]
 MOST_ROWS = 2048
 """Rows of a scene, half of them unlabelled: others do as their nearest ones."""
 NEAREST = 3
-_CHUNK = 4096
 _MOST_LABELLED = 1024
 """Labelled rows that others are far from."""
 
@@ -260,18 +257,9 @@ def _nearest(
     from sklearn.neighbors import NearestNeighbors  # see `far_rows`
 
     x = problem.scaler.apply(table.x[unlabelled])
-    parts = [
-        np.asarray(_first_view(problem.method, states, rows))[:n]
-        for rows, n in filled_chunks(x, _CHUNK)
-    ]
-    z = np.concatenate(parts)
+    z = represent(problem.method, states, 0, x)
     n_nearest = min(NEAREST, len(sampled))
     tree = NearestNeighbors(n_neighbors=n_nearest, algorithm="brute").fit(z[sampled])
     like = sampled[np.resize(tree.kneighbors(z, return_distance=False), (len(z), NEAREST))]
     like[sampled] = sampled[:, None]
     return like
-
-
-@functools.partial(jax.jit, static_argnames="method")
-def _first_view(method: Method, states: PyTree, x: Array) -> Array:
-    return method.represent(jax.tree.map(lambda leaf: leaf[0], states), x)

@@ -30,6 +30,7 @@ from ncd_jax.discovery.around import (
     rows_by_kind,
     third_in_columns,
 )
+from ncd_jax.discovery.fit import represent
 from ncd_jax.discovery.problem import filled_chunks, make_method
 from ncd_jax.judge.scene import side_by_side
 from ncd_jax.kept_programs import kept_jit
@@ -50,6 +51,7 @@ __all__ = [
     "apply_model",
     "arrays_of",
     "assign",
+    "latents",
     "nothing_told",
     "on_host",
     "position_of",
@@ -374,6 +376,12 @@ def apply_model(model: Model, x: np.ndarray, told: Told | None = None) -> Applie
     return applied._replace(
         squared=applied.squared[:, model.rows], labels=class_of_row[applied.labels]
     )
+
+
+def latents(model: Model, x: np.ndarray) -> np.ndarray:
+    """Rows `f[n, d]`, columns as in `Table.x`, in the view that is shown, `f32[n, L]`."""
+    method, states = make_method(model.method, model.spec), jax.device_put(model.state)
+    return represent(method, states, model.view, model.scaler.apply(x))
 
 
 def assign(model: Model, x: np.ndarray) -> Answered:

@@ -345,7 +345,7 @@ def ordered(table: Table) -> tuple[Table, np.ndarray]:
     answered a little differently.
 
     Returns:
-        The table, and `i[n]`, where each of its rows stood.
+        The table, without what only people look at, and `i[n]`, where each of its rows stood.
     """
     scaled = Standardiser.fit(table).apply(table.x)
     # A sum: the order of the columns plays no part either.
@@ -356,8 +356,8 @@ def ordered(table: Table) -> tuple[Table, np.ndarray]:
         x=table.x[order],
         y=table.y[order],
         rows=table.row_numbers[order],
-        frame=None if table.frame is None else table.frame.iloc[order],
-        copied=None if table.copied is None else table.copied.iloc[order],
+        frame=None,
+        copied=None,
         group=None if table.group is None else table.group[order],
     )
     return inner, order

@@ -21,6 +21,7 @@ from ncd_jax.discovery.model import (
     Remembered,
     Told,
     apply_model,
+    latents,
     shares,
 )
 from ncd_jax.discovery.partition import Found
@@ -219,31 +220,29 @@ def answered(
     """
     model, refits, found = fit
     n_known, unlabelled = model.n_known, table.y == UNLABELLED
-    applied = apply_model(model, table.x, _told(table, gate))
+    applied = apply_model(model, table.x[unlabelled], _told(int(unlabelled.sum()), gate))
+    z = np.empty((len(table.y), applied.z.shape[1]), np.float32)
+    z[unlabelled], z[~unlabelled] = applied.z, latents(model, table.x[~unlabelled])
     keys = fingerprints(model.scaler.apply(table.x))
     first = first_of_equals(keys, unlabelled)
-    applied = Applied(*(each[first] for each in applied))
-    model, order = _numbered(model, applied.labels[unlabelled])
-    codes = table.y.astype(int)
-    codes[unlabelled] = order[applied.labels[unlabelled]]
+    place = np.cumsum(unlabelled) - 1  # among the unlabelled rows
+    applied = Applied(*(each[place[first[unlabelled]]] for each in applied))
+    model, order = _numbered(model, applied.labels)
+    labels, sure = order[applied.labels], applied.confidence.astype(np.float64)
     squared = applied.squared[:, np.argsort(order)[: len(model.classes)]]
-    sure = np.where(unlabelled, applied.confidence.astype(np.float64), 1.0)
-    p_known = np.where(unlabelled, applied.p_known, 1.0)
-    of_rows = codes[unlabelled], sure[unlabelled]
-    familiar = applied.familiar[unlabelled]
-    share = shares(squared[unlabelled], p_known[unlabelled], *of_rows, n_known, familiar)
-    runner_up, runner_up_sure = second_of(share, *of_rows)
-    new = of_rows[0] >= n_known
-    remembered = _remembered(keys, first, codes, sure, p_known)
+    share = shares(squared, applied.p_known, labels, sure, n_known, applied.familiar)
+    runner_up, runner_up_sure = second_of(share, labels, sure)
+    new = labels >= n_known
+    remembered = _remembered(keys, first, table.y, (labels, sure, applied.p_known))
     judged = found.details if new.any() else None
     asked = judged and _asked_of(
         table,
         winner.problem,
         (refits, found.view, judged),
         applied,
-        (*of_rows, runner_up, runner_up_sure),
+        (labels, sure, runner_up, runner_up_sure),
         gate,
-        np.searchsorted(remembered.keys, keys),
+        np.searchsorted(remembered.keys, keys[unlabelled]),
     )
     return Solution(
         tuned=list(tuned),
@@ -252,38 +251,32 @@ def answered(
         answer=Answer(
             refit=found.view,
             k=len(model.classes) - n_known,
-            labels=of_rows[0][new] - n_known,
+            labels=labels[new] - n_known,
             stability=found.stability,
         ),
         gate=gate,
         evaluation=None,
         known_accuracy=float("nan"),
         model=model._replace(remembered=remembered),
-        z=applied.z,
-        found=of_rows[0],
-        confidence=of_rows[1],
+        z=z,
+        found=labels,
+        confidence=sure,
         runner_up=runner_up,
         runner_up_confidence=runner_up_sure,
-        n_unlike=int(np.sum(familiar[~new] < UNLIKE)),
+        n_unlike=int(np.sum(applied.familiar[~new] < UNLIKE)),
         judged=judged,
         asked=asked,
         seconds={},
     )
 
 
-def _told(table: Table, gate: Gated | None) -> Told:
-    """What a run knows of all its rows before it tells new ones apart."""
-    unlabelled = table.y == UNLABELLED
-    told = all_new(len(unlabelled))
-    if gate is None or not gate.is_open:
-        return told
-    for all_rows, of_unlabelled in (
-        (told.p_known, gate.p_known),
-        (told.is_new, gate.is_new),
-        (told.likeliest, gate.likeliest),
-        (told.p_class, gate.p_class),
-    ):
-        all_rows[unlabelled] = of_unlabelled
+def _told(n: int, gate: Gated | None) -> Told:
+    """What a run knows of its `n` unlabelled rows before it tells new ones apart."""
+    told = all_new(n)
+    if gate is not None and gate.is_open:
+        said = (gate.p_known, gate.is_new, gate.likeliest, gate.p_class)
+        for of_rows, of_gate in zip(told[: len(said)], said, strict=True):
+            of_rows[:] = of_gate
     return told
 
 
@@ -321,17 +314,21 @@ def _numbered(model: Model, labels: np.ndarray) -> tuple[Model, np.ndarray]:
 
 
 def _remembered(
-    keys: np.ndarray, first: np.ndarray, codes: np.ndarray, sure: np.ndarray, p_known: np.ndarray
+    keys: np.ndarray, first: np.ndarray, y: np.ndarray, answer: Sequence[np.ndarray]
 ) -> Remembered:
-    """Every row of the table and its answer, once for all that are equal."""
+    """Every row of the table and its answer, once for all that are equal.
+
+    Args:
+        keys: `u64[n]`, fingerprints of the rows.
+        first: `i[n]`, see `first_of_equals`.
+        y: `i32[n]`, labels.
+        answer: class, confidence and chance to be known of the unlabelled rows.
+    """
     keys, at = np.unique(keys, return_index=True)
-    rows = first[at]
-    return Remembered(
-        keys,
-        codes[rows].astype(np.int32),
-        sure[rows].astype(np.float32),
-        p_known[rows].astype(np.float32),
-    )
+    of_all = y.astype(np.int32), np.ones(len(y), np.float32), np.ones(len(y), np.float32)
+    for of_table, of_unlabelled in zip(of_all, answer, strict=True):
+        of_table[y == UNLABELLED] = of_unlabelled
+    return Remembered(keys, *(of_table[first[at]] for of_table in of_all))
 
 
 def second_of(
@@ -367,17 +364,16 @@ def _asked_of(
         table: the table.
         problem: that was answered.
         fit: what was fitted to it, the view that is shown, what the judge said.
-        applied: the model, to all rows of the table.
+        applied: the model, to all unlabelled rows.
         answer: class, confidence, runner-up and its confidence of all unlabelled rows.
         gate: which unlabelled rows are of known classes; none where nobody looked.
-        at: `i[n]`, where the model remembers each row.
+        at: `i[u]`, where the model remembers each of them.
     """
     refits, view, judged = fit
     judgement, mask = judged.judgement, problem.target_mask
-    m, unlabelled = judgement.n_micro, table.y == UNLABELLED
-    place = np.cumsum(unlabelled) - 1
+    m, place = judgement.n_micro, np.cumsum(table.y == UNLABELLED) - 1
     row = place[np.asarray(problem.target_rows)[mask]]
-    labels, z = answer[0], applied.z[unlabelled]
+    labels = answer[0]
     width = np.asarray(refits.z).shape[2]
     n_known = len(table.classes)
     known = np.zeros((len(row), n_known), np.float32)
@@ -396,10 +392,10 @@ def _asked_of(
         view=(view * width, (view + 1) * width),
         known=known,
         row=row.astype(np.int64),
-        like=_like(z, labels, row, n_known),
-        at=at[unlabelled].astype(np.int64),
-        p_known=applied.p_known[unlabelled],
-        familiar=applied.familiar[unlabelled],
+        like=_like(applied.z, labels, row, n_known),
+        at=at.astype(np.int64),
+        p_known=applied.p_known,
+        familiar=applied.familiar,
         labels=labels.astype(np.int32),
         confidence=answer[1],
         runner_up=answer[2].astype(np.int32),

@@ -25,7 +25,7 @@ from ncd_jax.data.own_table import RowEncoder
 from ncd_jax.data.selection import NOT_RANDOM
 from ncd_jax.data.table import Table
 from ncd_jax.data.targets import Targets, make_table, read_targets, with_novel
-from ncd_jax.discovery.model import Answered, apply_model, assign, on_host
+from ncd_jax.discovery.model import Answered, assign, latents, on_host
 from ncd_jax.discovery.problem import judged
 from ncd_jax.estimator.asking import (
     FitRows,
@@ -329,8 +329,7 @@ class NovelClassDiscovery(
     @on_device
     def transform(self, X: Any) -> np.ndarray:
         """The rows in the space in which they are shown, `f32[n, L]`."""
-        x = self._encoded(X)
-        return apply_model(self._model, x).z[:, : self._n_features_out]
+        return latents(self._model, self._encoded(X))[:, : self._n_features_out]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of the labelled rows that `predict` gives their class; others do not count.

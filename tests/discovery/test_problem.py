@@ -26,7 +26,7 @@ def test_the_order_hangs_on_what_rows_are(gaussians):
     np.testing.assert_array_equal(inner.x, table.x[order])
     np.testing.assert_array_equal(inner.y, table.y[order])
     np.testing.assert_array_equal(inner.row_numbers, order + 500)
-    np.testing.assert_array_equal(inner.frame.to_numpy(), inner.x)
+    assert inner.frame is None, "nobody looks at its columns, and they may be large"
     shuffled = np.random.default_rng(1).permutation(110)
     other = dataclasses.replace(table, x=table.x[shuffled], y=table.y[shuffled])
     again = ordered(dataclasses.replace(other, frame=None, rows=None))[0]
