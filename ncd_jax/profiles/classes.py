@@ -17,7 +17,7 @@ __all__ = ["Neighbour", "Profile", "Profiles", "SortedRows", "TypicalRow", "prof
 _MOST_NEIGHBOURS = 3
 _MOST_TYPICAL_ROWS = 3
 _MOST_TYPICAL_COLUMNS = 6
-_MOST_RULE_COLUMNS, _MOST_RULE_ROWS = 40, 3000
+_MOST_RULE_COLUMNS, _MOST_RULE_ROWS = 100, 3000
 """What trees are grown on: a rule of three conditions needs no more, and each takes a hundred."""
 
 

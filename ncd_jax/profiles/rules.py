@@ -7,15 +7,15 @@ Source: Breiman, Friedman, Olshen, Stone, "Classification and regression trees",
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
-from sklearn.tree import DecisionTreeClassifier
 
 from ncd_jax.profiles.coded_columns import CodedColumn, number_text
+from ncd_jax.profiles.shallow_tree import Side, bins_of, nodes
 
 __all__ = ["Condition", "Quality", "Rule", "find_rule"]
 
@@ -101,12 +101,12 @@ def find_rule(
         is_class: `bool[n]`, rows of the class in the whole table.
         rows: `i[m]`, the sample that trees are grown on; holds rows of the class.
         weights: `f[m]`, how many rows of the table each of them stands for.
-        seed: of the folds and of ties between splits.
+        seed: of the folds.
 
     Returns:
         The rule with the best F1, or none where no split sets the class apart.
     """
-    conditions = _grow(columns, is_class, rows, weights, seed)
+    conditions = _grow(columns, is_class, rows, weights)
     if not conditions:
         return None
     picked = _apply(conditions, np.arange(len(is_class)))
@@ -133,7 +133,7 @@ def _cross_validated(
     picked = np.zeros(len(rows), bool)
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     for made_from, tried_on in folds.split(rows, target):
-        conditions = _grow(columns, is_class, rows[made_from], weights[made_from], seed)
+        conditions = _grow(columns, is_class, rows[made_from], weights[made_from])
         # Without a rule nothing is picked, which costs recall.
         if conditions:
             picked[tried_on] = _apply(conditions, rows[tried_on])
@@ -141,11 +141,7 @@ def _cross_validated(
 
 
 def _grow(
-    columns: Sequence[CodedColumn],
-    is_class: np.ndarray,
-    rows: np.ndarray,
-    weights: np.ndarray,
-    seed: int,
+    columns: Sequence[CodedColumn], is_class: np.ndarray, rows: np.ndarray, weights: np.ndarray
 ) -> tuple[Condition, ...]:
     """Conditions of the best node of three trees; none where that is a root.
 
@@ -156,36 +152,27 @@ def _grow(
     features = [f for column in columns for f in _features(column, rows, target, weights)]
     if not features:
         return ()
-    x = np.stack([feature.values(rows) for feature in features], axis=1)
+    bins = np.stack([feature.bins[feature.column.codes[rows]] for feature in features], axis=1)
     share = float(weights[target].sum() / weights.sum())
     balance = 1.0 / np.where(target, share, 1.0 - share)
     best: tuple[Condition, ...] = ()
     best_score = _quality(np.ones(len(rows), bool), target, weights).f1
     for power in (0.0, 0.5, 1.0):
-        tree = DecisionTreeClassifier(max_depth=_DEPTH, random_state=seed)
-        tree.fit(x, target, sample_weight=weights * balance**power)
-        for conditions in _nodes(tree.tree_, features):
-            score = _quality(_apply(conditions, rows), target, weights).f1
+        for path, picked in nodes(bins, target, weights * balance**power, _DEPTH):
+            score, conditions = _quality(picked, target, weights).f1, _conditions(path, features)
             longer = max(len(conditions) - len(best), 0)
             if score > best_score + _WORTH_A_CONDITION * longer:
                 best, best_score = conditions, score
     return _without_missing(best, best_score, rows, target, weights)
 
 
-def _nodes(tree: Any, features: Sequence["_Feature"]) -> Iterator[tuple[Condition, ...]]:
-    """Conditions on the way to every node but the root, shallow nodes first."""
-    waiting: list[tuple[int, dict[CodedColumn, np.ndarray]]] = [(0, {})]
-    while waiting:
-        node, path = waiting.pop(0)
-        if path:
-            yield tuple(Condition(column, allowed) for column, allowed in path.items())
-        if tree.children_left[node] < 0:
-            continue
-        feature = features[tree.feature[node]]
-        left = feature.left(tree.threshold[node], bool(tree.missing_go_to_left[node]))
-        before = path.get(feature.column, np.ones(len(left), bool))
-        waiting.append((int(tree.children_left[node]), {**path, feature.column: before & left}))
-        waiting.append((int(tree.children_right[node]), {**path, feature.column: before & ~left}))
+def _conditions(path: Sequence[Side], features: Sequence["_Feature"]) -> tuple[Condition, ...]:
+    """What the way to a node asks of each column."""
+    asked: dict[CodedColumn, np.ndarray] = {}
+    for side in path:
+        column, bins = features[side.column]
+        asked[column] = asked.get(column, True) & side.holds(bins)
+    return tuple(Condition(column, allowed) for column, allowed in asked.items())
 
 
 def _without_missing(
@@ -208,42 +195,28 @@ def _without_missing(
 
 
 class _Feature(NamedTuple):
-    """A column as the tree sees it: its codes, or whether it has one of them."""
+    """A column as a tree sees it: the bin `i[v + 1]` of each code, or whether it is one of them."""
 
     column: CodedColumn
-    level: int | None
-
-    def values(self, rows: np.ndarray) -> np.ndarray:
-        codes = self.column.codes[rows]
-        if self.level is not None:
-            return (codes == self.level).astype(np.float64)
-        return np.where(codes == len(self.column.values), np.nan, codes)
-
-    def left(self, threshold: float, missing_left: bool) -> np.ndarray:
-        """Codes `bool[v + 1]` that go to the left of a split."""
-        codes = np.arange(len(self.column.values) + 1)
-        if self.level is not None:
-            return codes != self.level
-        left = codes <= threshold
-        left[-1] = missing_left
-        return left
+    bins: np.ndarray
 
 
 def _features(
     column: CodedColumn, rows: np.ndarray, target: np.ndarray, weights: np.ndarray
 ) -> list[_Feature]:
-    codes = column.codes[rows]
+    codes, n_values = column.codes[rows], len(column.values)
     if (codes == codes[0]).all():
         return []
     if column.is_number:
-        return [_Feature(column, None)]
+        return [_Feature(column, bins_of(codes, n_values, target))]
     counts = [
-        np.bincount(codes[side], weights[side], minlength=len(column.values) + 1)
+        np.bincount(codes[side], weights[side], minlength=n_values + 1)
         for side in (target, ~target)
     ]
     here, there = (c / max(c.sum(), 1e-12) for c in counts)
     telling = np.argsort(-np.abs(here - there), kind="stable")[:_MOST_LEVELS]
-    return [_Feature(column, int(level)) for level in telling if here[level] != there[level]]
+    levels = telling[here[telling] != there[telling]]
+    return [_Feature(column, (np.arange(n_values + 1) == level).astype(int)) for level in levels]
 
 
 def _apply(conditions: Sequence[Condition], rows: np.ndarray) -> np.ndarray:
