@@ -31,8 +31,8 @@ if __name__ == "__main__":
         os.execv(python, [str(python), *sys.argv])
 
     try:
-        from ncd_jax.cli import main
+        from ncd_jax.cli import program
     except KeyboardInterrupt:  # nothing has begun that could be kept
         sys.exit(130)
 
-    sys.exit(main())
+    program()

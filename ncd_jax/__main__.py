@@ -1,10 +1,8 @@
 """`python -m ncd_jax` is the command `ncd-jax`."""
 
-import sys
+from ncd_jax.cli import program
 
-from ncd_jax.cli import main
-
-__all__ = ["main"]
+__all__ = ["program"]
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -4,16 +4,18 @@ What takes time to import is imported where it is used: `--help` and mistakes in
 and columns do not wait for it, and whoever stops the program before it has begun gets his line too.
 """
 
+import atexit
 import dataclasses
 import gc
 import io
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import ncd_jax
 from ncd_jax.errors import Dismissed, UserError, printable, without_password
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from ncd_jax.store.workdir import Workdir
 
-__all__ = ["main"]
+__all__ = ["main", "program"]
 
 _KEPT = "what is finished is kept, the same command goes on"
 _INTERRUPTED = f"interrupted; {_KEPT}"
@@ -156,6 +158,23 @@ _MODES = {
 }
 
 
+def program() -> NoReturn:
+    """The command: does what the command line says, and ends the process.
+
+    Python would take apart all that it has loaded, for half a second after everything is written;
+    the system frees it at once.
+    """
+    status = main()
+    # What somebody waits for, or what cannot be written any more, Python ends in its own way.
+    if all(t.daemon or t is threading.main_thread() for t in threading.enumerate()):
+        with suppress(OSError, ValueError):
+            atexit._run_exitfuncs()
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                stream.flush()
+            os._exit(status)
+    sys.exit(status)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Does what the command line says.
 
@@ -167,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         it was interrupted. Only the last three leave a line on stderr.
     """
     argv = sys.argv if argv is None else argv
-    program = _program(argv)
+    name = _program(argv)
     for library in _OF_PRODUCTS:
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     gc.set_threshold(*_GARBAGE)
@@ -181,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with suppress(UserError):  # help is there even where a plugin is broken
             load_plugins(argv[1:])
         texts = {name: (mode.__doc__ or "").strip() for name, mode in _MODES.items()}
-        _print_all(usage(program, texts))
+        _print_all(usage(name, texts))
         return 0
     if "--version" in argv:
         print(ncd_jax.__version__)
@@ -193,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     if message:
         line = printable(without_password(" ".join(message.split())))
-        print(f"{program}: {line}", file=sys.stderr)
+        print(f"{name}: {line}", file=sys.stderr)
     leave(status, in_step)
     return status
 

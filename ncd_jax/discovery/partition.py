@@ -382,10 +382,7 @@ def limits_of(
     for kind in (~is_new, is_new):
         if not kind.any():
             continue
-        own = space[kind]
-        distance = scipy.spatial.distance.cdist(own, own)
-        at = min(NEIGHBOUR, len(own) - 1)
-        third = np.partition(distance, at, axis=1)[:, at]
+        third = _third(space[kind].astype(np.float64))
         everywhere = max(float(np.quantile(third, RANK, method="lower")), TINY)
         for c in np.unique(classes[kind]):
             of_class = third[classes[kind] == c]
@@ -393,3 +390,13 @@ def limits_of(
             if len(of_class) >= FEWEST_OF_A_CLASS:
                 limits[c] = max(float(np.quantile(of_class, RANK, method="lower")), TINY)
     return limits
+
+
+def _third(rows: np.ndarray) -> np.ndarray:
+    """Distance `f64[n]` of every row to the third of the others, or the last that there is."""
+    norms, n_nearest = np.square(rows).sum(axis=1), min(NEIGHBOUR + 1, len(rows))
+    # Which rows are near is told by a product, how far they are is measured.
+    squared = norms[:, None] + norms[None] - 2.0 * (rows @ rows.T)
+    near = np.argpartition(squared, n_nearest - 1, axis=1)[:, :n_nearest]
+    distance: np.ndarray = np.square(rows[:, None] - rows[near]).sum(axis=2).max(axis=1)
+    return np.sqrt(distance)

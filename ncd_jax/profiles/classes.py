@@ -1,7 +1,6 @@
 """What the novel classes are, in the columns of the table and the words of its owner."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -125,8 +124,7 @@ def profile_classes(
 
     Effects and trees are computed on samples where the table is large, drawn evenly from the
     classes and weighted, so that small classes keep their rows and shares stay those of the
-    table. How many rows a rule picks is counted on the whole table. Each class has a thread of
-    its own: trees grow outside Python.
+    table. How many rows a rule picks is counted on the whole table.
 
     Args:
         rows: of the table.
@@ -171,8 +169,7 @@ def profile_classes(
             neighbours=_neighbours(z[members], centres[n_novel:], classes),
         )
 
-    with ThreadPoolExecutor() as threads:
-        profiles = tuple(threads.map(profile, np.unique(group[group < n_novel]).tolist()))
+    profiles = tuple(map(profile, np.unique(group[group < n_novel]).tolist()))
     n_sampled = len(lesson.rows) if len(lesson.rows) < len(group) else None
     return Profiles(profiles, make_grid(found, sample, names), n_sampled)
 

@@ -40,6 +40,8 @@ _WAIT = 10.0
 _ONLY_HOW = (".search.lanes", ".search.storage", ".search.grace")
 """Ends of keys that say how to compute and not what: no part of what makes a run this run."""
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)*|[.,]\d+)(e[+-]?\d+)?\s?%?", re.ASCII | re.IGNORECASE)
+_PLAIN = re.compile(r"-?\d+(\.\d+)?|[a-z0-9][\w.]*", re.ASCII | re.IGNORECASE)
+"""What nearly all cells are, and what needs neither quotes nor an apostrophe."""
 _BREAKS = r"\r\n\x0b\x0c\x85\u2028\u2029"
 _BREAK, _BLANK = f"[{_BREAKS}]", rf"[^\S{_BREAKS}]|[\ufeff\u200b]"
 _FORMULA = rf"(?='*(?:{_BLANK})*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r])"
@@ -413,11 +415,15 @@ def harmless(cell: Any) -> Any:
 
 def as_it_was(cell: str) -> str:
     """The cell without the apostrophes that `harmless` put into it."""
+    if "'" not in cell:  # of nearly all
+        return cell
     return re.sub(rf"(^|{_BREAK})'{_FORMULA}", r"\1", cell)
 
 
 def as_cell(value: Any) -> str:
     """A cell of a CSV file, in quotes where any reader could see its end in the middle of it."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
     text = "" if value is None else str(harmless(value))
     quoted = re.search(rf'[",]|{_BREAK}|^\s|\s$', text)
     return '"' + text.replace('"', '""') + '"' if quoted else text
