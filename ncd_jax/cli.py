@@ -326,10 +326,14 @@ def _table(given: "FlagValues", dataset: str) -> tuple[Any, Any]:
         return load_dataset(dataset, _data_dir(given), _say_downloaded)
     if not (given.table and given.label):
         raise UserError("--table and --label belong together; give both")
+    import pyarrow
+
     from ncd_jax.data.own_table import read_table
 
     options = _read_options(given)
     table = read_table(Path(given.table), given.label, unlabelled=given.unlabelled, options=options)
+    # It keeps twice the size of a file for the next one, and there is none.
+    pyarrow.default_memory_pool().release_unused()
     return table, None
 
 
