@@ -20,7 +20,7 @@ from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.data.folds import hold_out
 from ncd_jax.data.preprocess import fingerprints
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.fit import cut, refit_all
+from ncd_jax.discovery.fit import cut, each_fold, refit_all
 from ncd_jax.discovery.model import (
     CLIP,
     Applied,
@@ -190,11 +190,11 @@ def fit_decided(
         decided: the folds.
         hparams: hyperparameters of each refit.
     """
-    fits = []
-    for each in decided:
+
+    def fit(each: Decided) -> Fitted | None:
         rows = each.fold.rows[each.is_new]
         if not len(rows):
-            continue
+            return None
         fold = problem.asking_for(rows, each.fold.y)
         y = np.full(len(problem.data.y), 0, np.int32)
         y[each.fold.rows] = each.fold.true
@@ -205,10 +205,12 @@ def fit_decided(
         try:
             refits = refit_all(fold, hparams)
         except FloatingPointError:
-            continue
+            return None
         scenes = cut(fold, refits) if problem.is_judged else []
-        fits.append((Fitted(fold, refits, scenes, each.fold.hidden), each))
-    return fits
+        return Fitted(fold, refits, scenes, each.fold.hidden)
+
+    fits = each_fold(fit, decided, threads=not problem.method.stages)
+    return [(fit, each) for fit, each in zip(fits, decided, strict=True) if fit is not None]
 
 
 def lesson_of(fitted: Fitted, found: Found, table: Table, decided: Decided | None = None) -> Lesson:

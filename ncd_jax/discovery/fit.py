@@ -7,8 +7,9 @@ All that is drawn comes from one seed, by a key for each purpose: no two draw th
 """
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,8 @@ from ncd_jax.discovery.problem import (
 )
 from ncd_jax.judge.scene import Rows, Scene, make_scene
 from ncd_jax.kept_programs import kept_jit
+from ncd_jax.precision import in_single_precision
+from ncd_jax.read.threads import usable_cores
 from ncd_jax.tuning.devices import spread_over_devices
 from ncd_jax.tuning.train import train
 from ncd_jax.types import Array, Goal, KEstimate, Method, NCDData, PyTree
@@ -38,6 +41,7 @@ __all__ = [
     "Training",
     "cut",
     "cut_rows",
+    "each_fold",
     "k_search",
     "purpose_key",
     "purpose_keys",
@@ -46,6 +50,8 @@ __all__ = [
     "represent",
 ]
 
+A = TypeVar("A")
+B = TypeVar("B")
 _CHUNK = 4096
 """Rows that are represented together, so that one program serves tables of any length."""
 
@@ -94,6 +100,21 @@ def _keys(seed: Array, number: Array, *, n: int) -> Array:
 
 _KEY, _KEYS = kept_jit(_key), kept_jit(_keys, static_argnames=["n"])
 """A program each: operation by operation they are five, which take longer to lower than to run."""
+
+
+def each_fold(work: Callable[[A], B], folds: Iterable[A], *, threads: bool = True) -> list[B]:
+    """What comes of each fold, several at a time: JAX runs what one thread asks for in turn.
+
+    Args:
+        work: what is done with one.
+        folds: the folds.
+        threads: whether they may be worked on at a time, which programs of several devices may not.
+    """
+    folds = list(folds)
+    alone = 1 if threads else len(folds)  # the first one compiles what the others run
+    done = [work(fold) for fold in folds[:alone]]
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        return [*done, *pool.map(in_single_precision(work), folds[alone:])]
 
 
 class Refits(NamedTuple):

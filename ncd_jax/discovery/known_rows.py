@@ -11,7 +11,7 @@ from ncd_jax.data.folds import make_gate_folds, pad_rows
 from ncd_jax.data.preprocess import fingerprints, first_of_equals
 from ncd_jax.data.selection import direction_of_missing
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.fit import purpose_keys, represent
+from ncd_jax.discovery.fit import each_fold, purpose_keys, represent
 from ncd_jax.discovery.problem import (
     Problem,
     make_hparams,
@@ -101,13 +101,16 @@ def observe_folds(
     rows = drawn.of_folds
     n_folds, seed = problem.config.search.folds, problem.config.seed
     folds = make_gate_folds(table.y, n_folds, seed, group=table.group)
-    # All are on their way before the first one is waited for.
-    fits = [_fit(problem, hparams, room, y, rows) for y in folds.y]
-    return [
-        _fold_rows(scene, y, rows, kind, table.y)
-        for (scene, _, finite), y, kind in zip(fits, folds.y, folds.kinds, strict=True)
-        if finite and (y[rows] == UNLABELLED).any()
-    ]
+
+    def observed(fold: tuple[np.ndarray, str]) -> FoldRows | None:
+        y, kind = fold
+        scene, _, finite = _fit(problem, hparams, room, y, rows)
+        if not (finite and (y[rows] == UNLABELLED).any()):
+            return None
+        return _fold_rows(scene, y, rows, kind, table.y)
+
+    seen = each_fold(observed, zip(folds.y, folds.kinds, strict=True))
+    return [fold for fold in seen if fold is not None]
 
 
 def observe_table(

@@ -19,7 +19,7 @@ from ncd_jax.clustering.n_clusters import INDEX_SIGNS, best_number
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.around import NEIGHBOUR, TINY, Reference
-from ncd_jax.discovery.fit import Refits, cut, k_search, purpose_key, refit_all
+from ncd_jax.discovery.fit import Refits, cut, each_fold, k_search, purpose_key, refit_all
 from ncd_jax.discovery.model import Model, Places
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.scene import Scene, side_by_side
@@ -35,6 +35,7 @@ __all__ = [
     "central",
     "choose",
     "limits_of",
+    "make_ready",
     "means_of",
     "model_of",
     "nothing_new",
@@ -136,17 +137,26 @@ def see_folds(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Folde
         problem: what is solved.
         hparams: hyperparameters of each refit.
     """
-    folds, fits, kept = problem.hidden_folds, [], []
-    for f in range(len(folds.y)):
-        fold = problem.of_fold(f)
-        try:
-            refits = refit_all(fold, hparams)
-        except FloatingPointError:
-            continue
-        scenes = cut(fold, refits) if problem.is_judged else []
-        fits.append(Fitted(fold, refits, scenes, folds.hidden[f]))
-        kept.append(f)
-    return Folded(fits, kept)
+    every, see = range(len(problem.hidden_folds.y)), functools.partial(_see, problem, hparams)
+    fitted = zip(every, each_fold(see, every, threads=not problem.method.stages), strict=True)
+    fits = {f: fit for f, fit in fitted if fit is not None}
+    return Folded([*fits.values()], [*fits])
+
+
+def make_ready(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> None:
+    """Fits one fold, so that the programs are there that all of them run."""
+    if len(problem.hidden_folds.y):
+        _see(problem, hparams, 0)
+
+
+def _see(problem: Problem, hparams: Sequence[Mapping[str, float]], f: int) -> Fitted | None:
+    fold = problem.of_fold(f)
+    try:
+        refits = refit_all(fold, hparams)
+    except FloatingPointError:
+        return None
+    scenes = cut(fold, refits) if problem.is_judged else []
+    return Fitted(fold, refits, scenes, problem.hidden_folds.hidden[f])
 
 
 def central(labels: np.ndarray) -> tuple[int, float | None]:

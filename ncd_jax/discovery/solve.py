@@ -26,10 +26,18 @@ from ncd_jax.discovery.evaluate import (
     with_weights,
     without_some_labels,
 )
-from ncd_jax.discovery.fit import Refits, cut, purpose_key, refit_all
+from ncd_jax.discovery.fit import Refits, cut, each_fold, purpose_key, refit_all
 from ncd_jax.discovery.known_rows import pass_gate
 from ncd_jax.discovery.model import Model
-from ncd_jax.discovery.partition import Fitted, Folded, Found, Partitioner, by_index, model_of
+from ncd_jax.discovery.partition import (
+    Fitted,
+    Folded,
+    Found,
+    Partitioner,
+    by_index,
+    make_ready,
+    model_of,
+)
 from ncd_jax.discovery.problem import (
     Problem,
     make_hparams,
@@ -39,13 +47,12 @@ from ncd_jax.discovery.problem import (
     prepare_untuned,
 )
 from ncd_jax.discovery.solution import Solution, answered, as_they_stood
-from ncd_jax.discovery.tune import Tuned, tune, unselected_scores, weigh
+from ncd_jax.discovery.tune import Tuned, every_candidate, tune, unselected_scores, weigh
 from ncd_jax.errors import UserError
 from ncd_jax.known_or_new.decision import Decided, Gated
 from ncd_jax.methods import METHODS
 from ncd_jax.precision import in_single_precision
 from ncd_jax.progress import Phase, Reporter, Stopwatch
-from ncd_jax.read.threads import usable_cores
 from ncd_jax.tuning.storage import Storage
 from ncd_jax.tuning.train import train
 from ncd_jax.tuning.trials import SearchResult, Trial
@@ -115,21 +122,29 @@ def solve_problems(
         FloatingPointError: every training diverged.
     """
     progress, seconds = progress or Reporter(), Stopwatch()
-    with ThreadPoolExecutor(1) as beside:
-        gated, gate, sifted = problems[0].config.setting != "ncd", None, None
-        if gated and len(problems) == 1 and problems[0].candidates is not None:
-            # Tuning finds nothing that the gate asks about, and neither fills two cores.
-            gate = beside.submit(in_single_precision(pass_gate), problems[0], table)
+    alone = len(problems) == 1 and problems[0].candidates is not None
+    if alone:  # nothing is compared: folds are fitted once it is known how many rows are new
+        tuned = [every_candidate(problems[0])]
+    else:
         with seconds("tune"):
             tuned = [_tuned(problem, storage, progress) for problem in problems]
         seconds.add("compile", sum(each.found.compile_seconds for each in tuned))
         if len(tuned) > 1:
             tuned = [weigh(each) for each in tuned]
-        winner = max(tuned, key=lambda each: _mean(unselected_scores(each.on_hidden)))
-        if gated:
-            with seconds("gate"), progress.phase("gate", "looks for rows of known classes"):
-                sifted = gate.result() if gate else pass_gate(winner.problem, table, winner.best)
-    return finish(tuned, winner, table, sifted, progress, seconds)
+    winner, gate = max(tuned, key=lambda each: _mean(unselected_scores(each.on_hidden))), None
+    if winner.problem.config.setting != "ncd":
+        with (
+            seconds("gate"),
+            progress.phase("gate", "looks for rows of known classes"),
+            ThreadPoolExecutor(1) as beside,
+        ):
+            looking = beside.submit(
+                in_single_precision(pass_gate), winner.problem, table, winner.best
+            )
+            if alone:
+                make_ready(winner.problem, winner.refit_hparams(0))
+            gate = looking.result()
+    return finish(tuned, winner, table, gate, progress, seconds)
 
 
 def finish(
@@ -347,19 +362,16 @@ class _Finish(NamedTuple):
         of_fold = of_fold or [(fit, None) for fit in fits.folded.fits]
         pairs = [*zip(of_fold, of_decided if fits.decided else of_folds, strict=True)]
 
-        @in_single_precision
         def learn(pair: tuple[tuple[Fitted, Decided | None], Found]) -> Lesson:
             (fit, decided), found = pair
             return lesson_of(fit, found, self.table, decided)
 
-        with ThreadPoolExecutor(usable_cores()) as threads:
-            # The first one alone: it compiles what the others run.
-            return [*map(learn, pairs[:1]), *threads.map(learn, pairs[1:])]
+        return each_fold(learn, pairs)
 
     def _weighed(self, fits: _Fits, found: Found) -> Tuned:
         """The winner, with the problem that was answered in the end."""
         winner = self.winner._replace(problem=fits.problem)
-        if winner.folds is None:
+        if winner.problem.candidates is None:
             return winner
         judgement = None if found.details is None else found.details.judgement
         return weigh(winner._replace(folds=fits.folded), judgement)

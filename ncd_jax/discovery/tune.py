@@ -31,6 +31,7 @@ from ncd_jax.types import UNLABELLED, Array, Goal, Interval, Method, NCDData
 __all__ = [
     "Tuned",
     "best_trials",
+    "every_candidate",
     "fold_method",
     "fold_protocol",
     "tune",
@@ -48,7 +49,7 @@ class Tuned(NamedTuple):
         best: its best candidates, which the refits are shared among.
         on_hidden: what the candidates score where known classes are hidden: the trials of the
             search or, for a method that is tuned on the known classes, its best one alone.
-        folds: as they were fitted, where all candidates were.
+        folds: as they were fitted, where all candidates were and methods are compared.
     """
 
     problem: Problem
@@ -88,7 +89,7 @@ def tune(
     """
     config = problem.config
     if problem.candidates is not None:
-        return _fit_candidates(problem)
+        return every_candidate(problem)._replace(folds=see_folds(problem, problem.candidates))
     asked = _Asked(
         problem.space,
         config.hparams,
@@ -105,14 +106,13 @@ def tune(
     return Tuned(problem, found, best, on_hidden)
 
 
-def _fit_candidates(problem: Problem) -> Tuned:
-    """All candidates fitted in every fold; how good each is says the judge, see `weigh`."""
+def every_candidate(problem: Problem) -> Tuned:
+    """All candidates, where all have a say: how good each is says the judge, see `weigh`."""
     assert problem.candidates is not None
-    folds = see_folds(problem, problem.candidates)
     trials = [
         Trial(i, values, float("nan"), (), (), 0) for i, values in enumerate(problem.candidates)
     ]
-    return Tuned(problem, SearchResult(trials, 0, 0.0), trials[:1], trials, folds)
+    return Tuned(problem, SearchResult(trials, 0, 0.0), trials[:1], trials)
 
 
 def weigh(tuned: Tuned, judgement: Judgement | None = None) -> Tuned:
