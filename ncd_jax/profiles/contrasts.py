@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
 from ncd_jax.profiles.coded_columns import CodedColumn, Measure, best_measure, code_columns
@@ -148,18 +146,18 @@ def contrast_classes(
     # Columns outside: only the counts of one are held at a time.
     for j, column in enumerate(columns):
         counts = sample.counts(column)
+        everyone = counts.sum(axis=1)
         for i in range(n_novel):
             here = counts[:, i]
-            everyone_else = counts.sum(axis=1) - here
+            everyone_else = everyone - here
             best = best_measure(column, here, everyone_else)
             strength[i, j] = abs(best.effect(here, everyone_else))
             for (_, others), kept in zip(sides[i], found[i], strict=True):
                 there = counts[:, others].sum(axis=1)
                 measure = best_measure(column, here, there)
-                difference = _difference(measure, here, there)
                 chance = _CHANCE_ERRORS * _standard_error(size[i], size[others].sum())
-                if abs(difference.effect) > max(_LEAST_EFFECT, chance):
-                    kept.append((measure, difference))
+                if abs(measure.effect(here, there)) > max(_LEAST_EFFECT, chance):
+                    kept.append((measure, _difference(measure, here, there)))
     result = []
     for i in range(n_novel):
         for kept in found[i]:
@@ -232,6 +230,9 @@ def repeating_columns(frame: pd.DataFrame, labels: np.ndarray, seed: int = 0) ->
     # One that repeats the classes as well need not be asked together with the rest.
     if not others or max(said_by_others) >= _REPEATS:
         return ()
+    from sklearn.ensemble import RandomForestClassifier  # few tables come here
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
     x = np.stack([column.codes for column in others], axis=1)
     kept = sizes[group] >= _TOLD_FOLDS
     folds = StratifiedKFold(_TOLD_FOLDS, shuffle=True, random_state=seed)
