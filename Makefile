@@ -5,7 +5,7 @@
 # make faults kills, starves and disturbs every command, a thousand times; an hour or two of one core.
 #             What it counts lies in benchmarks/results/faults.json
 # make fuzz   100,000 tables, flags and folders that nobody would write; what fails lies in runs/fuzz
-# make bench  sets up and times the kernels against their peers, in a few minutes; what it finds
+# make bench  sets up and times the program and its kernels against their peers; what it finds
 #             lies in runs/bench, and a part that fails does not keep the others from running
 # On Windows from Git Bash: make run PYTHON=python
 
@@ -44,7 +44,7 @@ faults: $(VENV)/ready-test
 
 bench: $(VENV)/ready-bench
 	@failed=; \
-	for part in sweep kmeans k_estimation spectral; do \
+	for part in whole_program sweep kmeans k_estimation spectral; do \
 	  echo "benchmarks.$$part"; \
 	  NCD_JAX_RESULTS=runs/bench $(BIN)/python -m benchmarks.$$part --small \
 	    || failed="$$failed benchmarks.$$part"; \

@@ -18,8 +18,8 @@ from typing import Any
 
 from absl import app
 
+from benchmarks.processes import write_table
 from benchmarks.timing import write_results
-from benchmarks.whole_program import write_table
 
 ROWS, COLUMNS = 1000, 20
 _SHOWN = 0.05

@@ -9,42 +9,25 @@ to end, CPU seconds of all threads, which say more on a machine with others, and
 `--mode=assign` on a file of 16 columns.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from absl import app, flags
 
+from benchmarks.processes import LAUNCH, Spent, spent
 from benchmarks.timing import write_results
 from ncd_jax.read.dtypes import extra
 
 _SMALL = flags.DEFINE_bool("small", False, "A tenth of the rows, one turn.")
 _ASSIGNED = flags.DEFINE_integer("assigned", 4_000_000, "Rows that are given a class.")
 _TABLES = flags.DEFINE_list("tables", ["numbers", "mixed"], "Which to read: numbers, mixed, long.")
-_LAUNCH = str(Path(__file__).parents[1] / "launch.py")
 _PEER = "import sys, pandas; pandas.read_csv(sys.argv[1])"
 _AT_ONCE, _COLUMNS, _ASSIGNED_COLUMNS = 100_000, 64, 16
-
-
-class Spent(NamedTuple):
-    """What a process took.
-
-    Attributes:
-        seconds: from its start to its end.
-        cpu: CPU seconds of all its threads.
-        peak: most memory, in megabytes.
-    """
-
-    seconds: float
-    cpu: float
-    peak: float
 
 
 def main(_: list[str]) -> None:
@@ -70,9 +53,9 @@ def main(_: list[str]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    ours = [sys.executable, _LAUNCH, "--mode=inspect", f"--table={path}", "--label=label"]
+    ours = [sys.executable, LAUNCH, "--mode=inspect", f"--table={path}", "--label=label"]
     peer = [sys.executable, "-c", _PEER, str(path)]
-    turns = [(_spent(ours), _spent(peer)) for _ in range(1 if _SMALL.value else 3)]
+    turns = [(spent(ours), spent(peer)) for _ in range(1 if _SMALL.value else 3)]
     found = {
         f"{name}_{field}": round(float(np.median([getattr(t[i], field) for t in turns])), 2)
         for i, name in enumerate(("ours", "pandas"))
@@ -87,15 +70,15 @@ def _read(path: Path) -> dict[str, Any]:
 def _assign(folder: Path, n: int) -> dict[str, Any]:
     _write_numbers(folder / "known.csv", 3000, _ASSIGNED_COLUMNS)
     run = f"--workdir={folder / 'run'}"
-    _spent([sys.executable, _LAUNCH, f"--table={folder / 'known.csv'}", "--label=label", run])
+    spent([sys.executable, LAUNCH, f"--table={folder / 'known.csv'}", "--label=label", run])
     _write_parquet(folder / "new.parquet", n)
     found = {}
     for rows in (n // 4, n):  # what starting takes drops out of the difference
         if rows < n:
             _write_parquet(folder / "few.parquet", rows)
         name = "few.parquet" if rows < n else "new.parquet"
-        found[rows] = _spent(
-            [sys.executable, _LAUNCH, "--mode=assign", f"--table={folder / name}", run]
+        found[rows] = spent(
+            [sys.executable, LAUNCH, "--mode=assign", f"--table={folder / name}", run]
         )
     few, all_rows = found[n // 4], found[n]
     return {
@@ -108,18 +91,6 @@ def _assign(folder: Path, n: int) -> dict[str, Any]:
         "rows_per_second": round((n - n // 4) / (all_rows.seconds - few.seconds)),
         "rows_per_cpu_second": round((n - n // 4) / (all_rows.cpu - few.cpu)),
     }
-
-
-def _spent(command: Sequence[str]) -> Spent:
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command[1:3]} ended with {process.returncode}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = float(usage.ru_maxrss * unit / 1e6)
-    return Spent(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, peak)
 
 
 def _numbers(n: int, n_columns: int, seed: int) -> pd.DataFrame:
