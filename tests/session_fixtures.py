@@ -10,7 +10,6 @@ import jax
 import numpy as np
 import pytest
 from filelock import FileLock
-from sklearn.ensemble import RandomForestClassifier
 from threadpoolctl import threadpool_limits
 
 from ncd_jax.data.cache import user_cache
@@ -59,9 +58,7 @@ def _small_and_quick():
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "_CHUNK", 128)
-        patch.setattr(
-            contrasts, "RandomForestClassifier", lambda _, **how: RandomForestClassifier(5, **how)
-        )
+        patch.setattr(contrasts, "_TREES", 5)
         patch.setattr(jax, "clear_caches", lambda: None)
         yield
 

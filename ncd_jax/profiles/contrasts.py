@@ -21,7 +21,7 @@ _CHANCE_ERRORS = 4.0
 """Standard errors that an effect must exceed: among hundreds of columns some reach three."""
 _REPEATS, _HARDLY = 0.9, 0.5
 """What a column says of the classes from which on it repeats them; what the others may say then."""
-_MOST_ROWS_TOLD, _FEWEST_ROWS_A_CLASS, _TOLD_FOLDS = 2000, 10, 3
+_MOST_ROWS_TOLD, _FEWEST_ROWS_A_CLASS, _TOLD_FOLDS, _TREES = 2000, 10, 3, 50
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def repeating_columns(frame: pd.DataFrame, labels: np.ndarray, seed: int = 0) ->
     x = np.stack([column.codes for column in others], axis=1)
     kept = sizes[group] >= _TOLD_FOLDS
     folds = StratifiedKFold(_TOLD_FOLDS, shuffle=True, random_state=seed)
-    forest = RandomForestClassifier(50, min_samples_leaf=2, random_state=seed)
+    forest = RandomForestClassifier(_TREES, min_samples_leaf=2, random_state=seed)
     told = cross_val_predict(forest, x[kept], group[kept], cv=folds) == group[kept]
     if said(float(told.sum()) / len(rows)) > _HARDLY:
         return ()

@@ -209,7 +209,9 @@ def _fits(open_file: Callable[[], IO[bytes]], name: str) -> bool:
     try:
         with open_file() as file:
             while piece := file.read(_PIECE):
-                decoder.decode(piece)
+                # Nearly all of most files, and told ten times as fast.
+                if not (name == "utf-8" and piece.isascii() and not decoder.getstate()[0]):
+                    decoder.decode(piece)
         decoder.decode(b"", final=True)
     except (UnicodeError, ValueError):
         return False

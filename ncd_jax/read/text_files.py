@@ -10,7 +10,8 @@ by it.
 import codecs
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -202,7 +203,9 @@ def _regular_pieces(text: Text) -> Iterator[Piece]:
     if text.width < 2 or len(text.separator.encode()) > 1 or not text.places:
         raise Irregular  # a blank line may be a row
     skipped, line = text.skipped + 1, 1
-    with text.open() as file:
+    parsed: Callable[[], Piece] | None = None
+    # While Arrow takes a block apart the next one is looked through.
+    with text.open() as file, ThreadPoolExecutor(1) as beside:
         for block in _blocks(file):
             if line == 1:
                 block = block.removeprefix(codecs.BOM_UTF8)
@@ -210,11 +213,21 @@ def _regular_pieces(text: Text) -> Iterator[Piece]:
             n = min(skipped, len(lines.starts))
             skipped -= n
             if len(lines.starts) > n:
-                table = _columns(block[int(lines.starts[n]) :], lines.has_breaks, text)
-                if len(table) != len(lines.starts) - n:
-                    raise Irregular
-                yield table, lines.numbers[n:] + line
+                rows, numbers = block[int(lines.starts[n]) :], lines.numbers[n:] + line
+                before = parsed
+                parsed = beside.submit(_piece, rows, lines.has_breaks, numbers, text).result
+                if before:
+                    yield before()
             line += lines.n
+        if parsed:
+            yield parsed()
+
+
+def _piece(rows: bytes, has_breaks: bool, numbers: np.ndarray, text: Text) -> Piece:
+    table = _columns(rows, has_breaks, text)
+    if len(table) != len(numbers):
+        raise Irregular
+    return table, numbers
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:

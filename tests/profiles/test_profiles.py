@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from jinja2 import StrictUndefined
 from sklearn.datasets import load_wine
-from sklearn.ensemble import RandomForestClassifier
 from tiers import few
 
 from ncd_jax.profiles import contrasts
@@ -293,7 +292,7 @@ def rows_of_places(rng, kind, n_classes, others):
 
 @pytest.fixture
 def whole_forests(monkeypatch):
-    monkeypatch.setattr(contrasts, "RandomForestClassifier", RandomForestClassifier)
+    monkeypatch.setattr(contrasts, "_TREES", 50)
 
 
 KINDS = ["words", "flag", "numbers", "dates", "many words"]
