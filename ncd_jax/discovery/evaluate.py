@@ -20,7 +20,7 @@ from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.data.folds import hold_out
 from ncd_jax.data.preprocess import fingerprints
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.fit import cut, each_fold, refit_all
+from ncd_jax.discovery.fit import cut, in_parallel, refit_all
 from ncd_jax.discovery.model import (
     CLIP,
     Applied,
@@ -209,7 +209,7 @@ def fit_decided(
         scenes = cut(fold, refits) if problem.is_judged else []
         return Fitted(fold, refits, scenes, each.fold.hidden)
 
-    fits = each_fold(fit, decided, threads=not problem.method.stages)
+    fits = in_parallel(fit, decided, threads=not problem.method.stages)
     return [(fit, each) for fit, each in zip(fits, decided, strict=True) if fit is not None]
 
 

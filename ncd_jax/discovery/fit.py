@@ -21,7 +21,7 @@ from ncd_jax.data.folds import Folds
 from ncd_jax.discovery.problem import (
     PARTS,
     Problem,
-    filled_chunks,
+    filled,
     judged,
     make_hparams,
     most_hidden,
@@ -41,7 +41,7 @@ __all__ = [
     "Training",
     "cut",
     "cut_rows",
-    "each_fold",
+    "in_parallel",
     "k_search",
     "purpose_key",
     "purpose_keys",
@@ -102,19 +102,19 @@ _KEY, _KEYS = kept_jit(_key), kept_jit(_keys, static_argnames=["n"])
 """A program each: operation by operation they are five, which take longer to lower than to run."""
 
 
-def each_fold(work: Callable[[A], B], folds: Iterable[A], *, threads: bool = True) -> list[B]:
-    """What comes of each fold, several at a time: JAX runs what one thread asks for in turn.
+def in_parallel(work: Callable[[A], B], items: Iterable[A], *, threads: bool = True) -> list[B]:
+    """What comes of each, several at a time: JAX runs what one thread asks for in turn.
 
     Args:
         work: what is done with one.
-        folds: the folds.
+        items: folds, or chunks of rows.
         threads: whether they may be worked on at a time, which programs of several devices may not.
     """
-    folds = list(folds)
-    alone = 1 if threads else len(folds)  # the first one compiles what the others run
-    done = [work(fold) for fold in folds[:alone]]
+    items = list(items)
+    alone = 1 if threads else len(items)  # the first one compiles what the others run
+    done = [work(item) for item in items[:alone]]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        return [*done, *pool.map(in_single_precision(work), folds[alone:])]
+        return [*done, *pool.map(in_single_precision(work), items[alone:])]
 
 
 class Refits(NamedTuple):
@@ -272,9 +272,12 @@ def represent(method: Method, states: PyTree, view: int, x: np.ndarray) -> np.nd
         view: which of them.
         x: `f32[n, d]`, scaled rows, as many as there may be.
     """
-    number, chunks = np.int32(view), filled_chunks(x, _CHUNK)
-    parts = [(_REPRESENT(method, states, number, rows), n) for rows, n in chunks]
-    return np.concatenate([np.asarray(part)[:n] for part, n in parts])
+
+    def of_chunk(start: int) -> np.ndarray:
+        rows, n = filled(x[start : start + _CHUNK], _CHUNK)
+        return np.asarray(_REPRESENT(method, states, np.int32(view), rows))[:n]
+
+    return np.concatenate(in_parallel(of_chunk, range(0, max(len(x), 1), _CHUNK)))
 
 
 def _represent(method: Method, states: PyTree, view: Array, x: Array) -> Array:

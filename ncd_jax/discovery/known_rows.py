@@ -11,7 +11,7 @@ from ncd_jax.data.folds import make_gate_folds, pad_rows
 from ncd_jax.data.preprocess import fingerprints, first_of_equals
 from ncd_jax.data.selection import direction_of_missing
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.fit import each_fold, purpose_keys, represent
+from ncd_jax.discovery.fit import in_parallel, purpose_keys, represent
 from ncd_jax.discovery.problem import (
     Problem,
     make_hparams,
@@ -109,7 +109,7 @@ def observe_folds(
             return None
         return _fold_rows(scene, y, rows, kind, table.y)
 
-    seen = each_fold(observed, zip(folds.y, folds.kinds, strict=True))
+    seen = in_parallel(observed, zip(folds.y, folds.kinds, strict=True))
     return [fold for fold in seen if fold is not None]
 
 

@@ -30,8 +30,8 @@ from ncd_jax.discovery.around import (
     rows_by_kind,
     third_in_columns,
 )
-from ncd_jax.discovery.fit import represent
-from ncd_jax.discovery.problem import filled_chunks, make_method
+from ncd_jax.discovery.fit import in_parallel, represent
+from ncd_jax.discovery.problem import filled, make_method
 from ncd_jax.judge.scene import side_by_side
 from ncd_jax.kept_programs import kept_jit
 from ncd_jax.known_or_new.decision import IN_DOUBT
@@ -355,22 +355,19 @@ def apply_model(model: Model, x: np.ndarray, told: Told | None = None) -> Applie
     """
     method = make_method(model.method, model.spec)
     arrays = jax.device_put(arrays_of(model))
-    told = told or nothing_told(len(x))
+    told, scaled = told or nothing_told(len(x)), model.scaler.apply(x)
     nothing = nothing_told(_CHUNK)
-    parts = []
-    # Nobody waits for a chunk: the next one is made ready meanwhile.
-    for start, (rows, n) in enumerate(filled_chunks(model.scaler.apply(x), _CHUNK)):
-        of_chunk = slice(start * _CHUNK, start * _CHUNK + n)
+
+    def of_chunk(start: int) -> Applied[np.ndarray]:
+        rows, n = filled(scaled[start : start + _CHUNK], _CHUNK)
         of_rows = Told(
-            *(np.concatenate([a[of_chunk], b[n:]]) for a, b in zip(told, nothing, strict=True))
+            *(np.append(a[start : start + n], b[n:]) for a, b in zip(told, nothing, strict=True))
         )
-        parts.append(_APPLY(method, model.judged, arrays, rows, of_rows))
-    applied: Applied[np.ndarray] = Applied(
-        *(
-            np.concatenate([np.asarray(part) for part in of_field])[: len(x)]
-            for of_field in zip(*parts, strict=True)
-        )
-    )
+        found = _APPLY(method, model.judged, arrays, rows, of_rows)
+        return Applied(*(np.asarray(each)[:n] for each in found))
+
+    parts = in_parallel(of_chunk, range(0, max(len(x), 1), _CHUNK))
+    applied: Applied[np.ndarray] = Applied(*map(np.concatenate, zip(*parts, strict=True)))
     class_of_row = np.zeros(len(model.means), int)
     class_of_row[model.rows] = np.arange(len(model.rows))
     return applied._replace(

@@ -19,7 +19,7 @@ from ncd_jax.clustering.n_clusters import INDEX_SIGNS, best_number
 from ncd_jax.data.folds import pad_rows
 from ncd_jax.data.table import Table
 from ncd_jax.discovery.around import NEIGHBOUR, TINY, Reference
-from ncd_jax.discovery.fit import Refits, cut, each_fold, k_search, purpose_key, refit_all
+from ncd_jax.discovery.fit import Refits, cut, in_parallel, k_search, purpose_key, refit_all
 from ncd_jax.discovery.model import Model, Places
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.scene import Scene, side_by_side
@@ -138,7 +138,7 @@ def see_folds(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> Folde
         hparams: hyperparameters of each refit.
     """
     every, see = range(len(problem.hidden_folds.y)), functools.partial(_see, problem, hparams)
-    fitted = zip(every, each_fold(see, every, threads=not problem.method.stages), strict=True)
+    fitted = zip(every, in_parallel(see, every, threads=not problem.method.stages), strict=True)
     fits = {f: fit for f, fit in fitted if fit is not None}
     return Folded([*fits.values()], [*fits])
 

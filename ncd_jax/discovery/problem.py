@@ -5,7 +5,7 @@ Arrays are filled up to a few lengths, so that folds, new rows and other tables 
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -31,7 +31,7 @@ from ncd_jax.types import UNLABELLED, Array, Goal, Interval, Method, NCDData, Py
 __all__ = [
     "PARTS",
     "Problem",
-    "filled_chunks",
+    "filled",
     "free_space",
     "judged",
     "make_hparams",
@@ -461,16 +461,11 @@ def fill_up(known: np.ndarray, length: int, n: int) -> np.ndarray:
     return np.concatenate([known, np.full(room - len(known), n, known.dtype)])
 
 
-def filled_chunks(x: np.ndarray, length: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Rows `f[n, d]` in parts of one length, the last filled up with zeros, and how many are rows.
-
-    One part, of zeros alone, where there is no row.
-    """
-    for start in range(0, max(len(x), 1), length):
-        rows = x[start : start + length]
-        filled = np.zeros((length, x.shape[1]), np.float32)
-        filled[: len(rows)] = rows
-        yield filled, len(rows)
+def filled(rows: np.ndarray, length: int) -> tuple[np.ndarray, int]:
+    """Rows `f[n, d]` with zeros behind them up to a length, `f32[length, d]`, and `n`."""
+    every = np.zeros((length, rows.shape[1]), np.float32)
+    every[: len(rows)] = rows
+    return every, len(rows)
 
 
 def sample(rng: np.random.Generator, rows: np.ndarray, most: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from ncd_jax.discovery.evaluate import (
     with_weights,
     without_some_labels,
 )
-from ncd_jax.discovery.fit import Refits, cut, each_fold, purpose_key, refit_all
+from ncd_jax.discovery.fit import Refits, cut, in_parallel, purpose_key, refit_all
 from ncd_jax.discovery.known_rows import pass_gate
 from ncd_jax.discovery.model import Model
 from ncd_jax.discovery.partition import (
@@ -366,7 +366,7 @@ class _Finish(NamedTuple):
             (fit, decided), found = pair
             return lesson_of(fit, found, self.table, decided)
 
-        return each_fold(learn, pairs)
+        return in_parallel(learn, pairs)
 
     def _weighed(self, fits: _Fits, found: Found) -> Tuned:
         """The winner, with the problem that was answered in the end."""
