@@ -4,6 +4,7 @@
 names their folder.
 """
 
+import functools
 import os
 import re
 import subprocess
@@ -87,7 +88,7 @@ def served(tmp_path_factory):
         text=True,
         env=os.environ | environment,
     )
-    yield process.stdout.readline, folder / "runs"
+    yield functools.cache(process.stdout.readline), folder / "runs"
     process.terminate()
     _, complaints = process.communicate(timeout=30)
     assert "Traceback" not in complaints, complaints
