@@ -128,14 +128,15 @@ def test_a_killed_worker_loses_nothing(kinds, nursery, tmp_path, request):
     for kind in kinds:
         place = place_of(kind, tmp_path, request)
         logs = [tmp_path / f"{kind}{i}.log" for i in range(3)]
-        # The first would take for ever; it is killed with a batch in its hands.
+        # The first would take for ever; it is killed with a batch in its hands, which it takes
+        # before there are others.
         first = nursery.ask(place, logs[0], CANDIDATES, BATCH, 1000)
-        others = [nursery.ask(place, log, CANDIDATES, BATCH, 0.02) for log in logs[1:]]
-        searches.append((place, logs, first, others))
-    for _, logs, first, _ in searches:
+        searches.append((place, logs, first, list[int]()))
+    for place, logs, first, others in searches:
         end = time.monotonic() + 30
         while not lines(logs[0], "has") and time.monotonic() < end:
             time.sleep(0.01)
+        others += [nursery.ask(place, log, CANDIDATES, BATCH, 0.02) for log in logs[1:]]
         os.kill(first, signal.SIGKILL)
     for place, logs, first, others in searches:
         statuses = [nursery.ask("wait", pid) for pid in (first, *others)]
