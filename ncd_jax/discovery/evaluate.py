@@ -20,7 +20,7 @@ from ncd_jax.clustering.matching import count_pairs, match_clusters
 from ncd_jax.data.folds import hold_out
 from ncd_jax.data.preprocess import fingerprints
 from ncd_jax.data.table import Table
-from ncd_jax.discovery.fit import cut, in_parallel, refit_all
+from ncd_jax.discovery.fit import in_parallel
 from ncd_jax.discovery.model import (
     CLIP,
     Applied,
@@ -29,7 +29,7 @@ from ncd_jax.discovery.model import (
     apply_model,
     nothing_told,
 )
-from ncd_jax.discovery.partition import NEARER, Fitted, Found, Partitioner, model_of
+from ncd_jax.discovery.partition import NEARER, Fitted, Found, Partitioner, fit_fold, model_of
 from ncd_jax.discovery.problem import Problem
 from ncd_jax.judge.confidence import confidence, own_weights
 from ncd_jax.known_or_new.decision import IN_DOUBT, Decided
@@ -202,12 +202,7 @@ def fit_decided(
             n_novel=None if problem.n_novel is None else int(each.fold.hidden.sum()),
             true_targets=y[np.asarray(fold.target_rows)],
         )
-        try:
-            refits = refit_all(fold, hparams)
-        except FloatingPointError:
-            return None
-        scenes = cut(fold, refits) if problem.is_judged else []
-        return Fitted(fold, refits, scenes, each.fold.hidden)
+        return fit_fold(fold, hparams, each.fold.hidden)
 
     fits = in_parallel(fit, decided, threads=not problem.method.stages)
     return [(fit, each) for fit, each in zip(fits, decided, strict=True) if fit is not None]

@@ -34,6 +34,7 @@ __all__ = [
     "by_index",
     "central",
     "choose",
+    "fit_fold",
     "limits_of",
     "make_ready",
     "means_of",
@@ -150,13 +151,24 @@ def make_ready(problem: Problem, hparams: Sequence[Mapping[str, float]]) -> None
 
 
 def _see(problem: Problem, hparams: Sequence[Mapping[str, float]], f: int) -> Fitted | None:
-    fold = problem.of_fold(f)
+    return fit_fold(problem.of_fold(f), hparams, problem.hidden_folds.hidden[f])
+
+
+def fit_fold(
+    fold: Problem, hparams: Sequence[Mapping[str, float]], hidden: np.ndarray
+) -> Fitted | None:
+    """Fits a fold and cuts its rows once; none where every training diverged.
+
+    Args:
+        fold: the problem of it.
+        hparams: hyperparameters of each refit.
+        hidden: `bool[C]`, the classes that it hides.
+    """
     try:
         refits = refit_all(fold, hparams)
     except FloatingPointError:
         return None
-    scenes = cut(fold, refits) if problem.is_judged else []
-    return Fitted(fold, refits, scenes, problem.hidden_folds.hidden[f])
+    return Fitted(fold, refits, cut(fold, refits) if fold.is_judged else [], hidden)
 
 
 def central(labels: np.ndarray) -> tuple[int, float | None]:
